@@ -1,0 +1,50 @@
+# The two commands:  make demo   and   make test.   Everything they need goes into .venv.
+
+export LC_ALL := C.UTF-8
+export PYTHONUTF8 := 1
+export HOME ?= /tmp
+unexport PYTHONPATH PYTHONHOME
+
+BIN := .venv/bin
+CODE := engine messaging persistence tests examples
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    see Quince at work: two workers, an example, one of them killed"
+	@echo "make test    all tests, on the embedded default and on private RabbitMQ and PostgreSQL servers"
+	@echo "make check   format, lint, types, import contracts, unit tests (under a minute)"
+	@echo "make bench   benchmarks on this machine"
+	@echo "make clean   remove .venv and what the tools left"
+
+demo: .venv/.installed
+	@$(BIN)/python examples/demo.py
+
+test: environment-for-tests
+	@.ci/servers
+	@$(BIN)/python -m pytest -n 2 --dist loadfile || { \
+	    echo "quince: what failed beside other tests is run once more, alone:" >&2; \
+	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+
+check: .venv/.installed
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
+
+bench: environment-for-tests
+	@.ci/servers
+	@$(BIN)/python -m tests.benchmarks.bench_chains
+	@$(BIN)/python -m tests.benchmarks.bench_messaging
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+
+.venv/.installed: pyproject.toml
+	@.ci/environment
+
+.PHONY: environment-for-tests
+environment-for-tests:
+	@[ .venv/.installed -nt pyproject.toml ] || .ci/environment --apt

@@ -1,0 +1,123 @@
+"""A process seen by the work chain that waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from plumpy.utils import AttributesFrozendict
+
+from engine.errors import ResultUnavailable
+from persistence.codec import decode, register_type
+from persistence.records import TERMINAL, Result, State
+
+
+class ChildProcess:
+    """A process that was submitted by a step, as the later steps see it in their context.
+
+    A checkpoint holds its pid alone; how it ended is read from the store when the chain goes on.
+
+    Attributes:
+        pid: Its pid.
+        class_path: Its class.
+    """
+
+    __slots__ = ("_result", "class_path", "pid")
+
+    def __init__(self, pid: int, class_path: str = "") -> None:
+        self.pid = pid
+        self.class_path = class_path
+        self._result: Result | None = None
+
+    @property
+    def class_name(self) -> str:
+        """The class without its module."""
+        return self.class_path.rpartition(":")[2]
+
+    @property
+    def state(self) -> State:
+        """Its state when the chain last woke; `created` if the chain has not waited for it yet."""
+        return State.CREATED if self._result is None else self._result.row.state
+
+    @property
+    def terminated(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def is_finished_ok(self) -> bool:
+        """It finished with exit status 0."""
+        return self.state is State.FINISHED and self.exit_status == 0
+
+    @property
+    def exit_status(self) -> int | None:
+        return None if self._result is None else self._result.row.exit_status
+
+    @property
+    def exit_message(self) -> str | None:
+        return None if self._result is None else self._result.row.exit_message
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """Its outputs, by port; also as attributes.
+
+        Raises:
+            ResultUnavailable: it has not ended, or the chain has not waited for it.
+        """
+        if self._result is None or not self.terminated:
+            raise ResultUnavailable(
+                self.pid, f"process {self.pid} has not ended; wait for it with to_context() or ToContext"
+            )
+        blob = self._result.outputs
+        return _attributes(decode(blob) if blob else {})
+
+    def load(self, result: Result) -> None:
+        """Take in how it stands (the engine does this when the chain wakes)."""
+        self._result = result
+        self.class_path = result.row.class_path
+
+    def __repr__(self) -> str:
+        return f"<{self.class_name or 'process'} {self.pid} {self.state.value}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ChildProcess) and other.pid == self.pid
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+
+_collector = threading.local()
+
+
+@contextlib.contextmanager
+def collect_children() -> Iterator[list[ChildProcess]]:
+    """The children met while decoding inside the block, so that they can be loaded in one read."""
+    found: list[ChildProcess] = []
+    _collector.found = found
+    try:
+        yield found
+    finally:
+        _collector.found = None
+
+
+def _to_plain(child: ChildProcess) -> list[Any]:
+    return [child.pid, child.class_path]
+
+
+def _from_plain(plain: list[Any]) -> ChildProcess:
+    child = ChildProcess(plain[0], plain[1])
+    found = getattr(_collector, "found", None)
+    if found is not None:
+        found.append(child)
+    return child
+
+
+def _attributes(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    attributes: Mapping[str, Any] = AttributesFrozendict(
+        {key: _attributes(value) if isinstance(value, dict) else value for key, value in values.items()}
+    )
+    return attributes
+
+
+register_type(ChildProcess, "quince.child", _to_plain, _from_plain)

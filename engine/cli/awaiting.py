@@ -1,0 +1,65 @@
+"""`quince wait` and `quince result`: the end of processes, and what came out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.ends import result_document, show_result, stored, succeeded
+from engine.cli.filters import Filter, filtered
+from engine.cli.options import AsJson, Timeout
+from engine.cli.picking import picked
+from engine.cli.progress import told_if_interrupted, watch
+from engine.cli.session import session
+from engine.cli.terminal import show_json
+from engine.cli.trouble import DONE, FAILED
+from engine.cli.wording import class_name, exit_text, look_of
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Look")
+@filtered
+def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> int:
+    """Wait until processes have ended; exit status 1 if one ended badly, or not in time."""
+    with session.workspace() as home:
+        rows = picked(home, chosen, live=chosen.everything)
+        with told_if_interrupted([row.pid for row in rows]):
+            watch(home, [row.pid for row in rows], timeout)
+        results = [stored(home, row.pid) for row in rows]
+        if as_json:
+            documents = [result_document(result) for result in results]
+            show_json(documents[0] if chosen.single else documents)
+        else:
+            for result in results:
+                face, ended = look_of(result.row), exit_text(result.row).plain
+                print(f"{result.row.pid} {class_name(result.row)} {face.word} {ended}".rstrip())
+    return DONE if all(succeeded(result) for result in results) else FAILED
+
+
+@app.command(rich_help_panel="Look")
+@filtered
+def result(
+    chosen: Filter,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end first.")] = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> int:
+    """Print the outputs of processes that have ended; exit status 1 if one has none."""
+    with session.workspace() as home:
+        rows = picked(home, chosen)
+        if wait:
+            with told_if_interrupted([row.pid for row in rows]):
+                watch(home, [row.pid for row in rows], timeout)
+        results = [stored(home, row.pid) for row in rows]
+    if as_json:
+        documents = [result_document(result) for result in results]
+        show_json(documents[0] if chosen.single else documents)
+        return DONE if all(succeeded(result) for result in results) else FAILED
+    worst = DONE
+    for index, result in enumerate(results):
+        if len(results) > 1:
+            print(f"{chr(10) if index else ''}{result.row.pid} {class_name(result.row)}")
+        worst = max(worst, show_result(result))
+    return worst

@@ -1,0 +1,140 @@
+"""How processes ended: their outputs or their error, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.pretty import Pretty
+from rich.table import Table
+from rich.text import Text
+
+from engine.checkpoint import ErrorStory
+from engine.cli.documents import plain, row_document
+from engine.cli.terminal import show, show_json
+from engine.cli.trouble import DONE, FAILED, complain
+from engine.errors import ProcessNotFound, ResultUnavailable
+from engine.handle import outputs_of
+from engine.workspace import Workspace
+from persistence.codec import decode
+from persistence.records import Result, State
+
+SHORT_BYTES = 32
+LONGEST_TEXT = 2000
+LONGEST_ARRAY = 50
+"""What is longer is shown by its size."""
+
+
+def stored(home: Workspace, pid: int) -> Result:
+    """The result row of a process.
+
+    Raises:
+        ProcessNotFound: there is none.
+    """
+    for result in home.store.results([pid]):
+        return result
+    raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.place.folder})")
+
+
+def end_document(home: Workspace, pid: int) -> dict[str, Any]:
+    """How a process ended, as JSON: its row, outputs and error."""
+    return result_document(stored(home, pid))
+
+
+def result_document(result: Result) -> dict[str, Any]:
+    """The row of a process with its outputs and its error."""
+    story = None if result.error is None else ErrorStory.decode(result.error)
+    return {
+        **row_document(result.row),
+        "outputs": plain(decode(result.outputs)) if result.outputs else {},
+        "error": None
+        if story is None
+        else {"type": story.type_name, "message": story.text, "traceback": story.traceback},
+    }
+
+
+def succeeded(result: Result) -> bool:
+    """It finished with exit status 0."""
+    return result.row.state is State.FINISHED and not result.row.exit_status
+
+
+def show_end(home: Workspace, pid: int, *, as_json: bool) -> int:
+    """Print how a process ended; returns the exit status of the command."""
+    result = stored(home, pid)
+    if as_json:
+        show_json(result_document(result))
+        return DONE if succeeded(result) else FAILED
+    return show_result(result)
+
+
+def show_result(result: Result) -> int:
+    """Print the outputs of a process that has ended, or why it has none."""
+    row = result.row
+    if not row.terminated:
+        complain(f"process {row.pid} has not ended: it is {'paused' if row.paused else row.state.value}")
+        return FAILED
+    try:
+        show_values(outputs_of(result))
+    except ResultUnavailable as error:
+        show_values(decode(result.outputs) if result.outputs else {})
+        complain(_with_hint(str(error), result))
+        return FAILED
+    return DONE
+
+
+def show_values(values: Mapping[str, Any]) -> None:
+    """Print inputs or outputs, a name and a value on each line."""
+    if values:
+        show(values_table(values))
+
+
+def values_table(values: Mapping[str, Any]) -> Table:
+    """Names and values, side by side."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(str(name), _value(value))
+    return table
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+        return Text(value)
+    return Pretty(_shown(value), max_length=12, max_string=400, max_depth=6)
+
+
+def _shown(value: Any) -> Any:
+    """A value as people want to see it: what is large or binary is named by its size."""
+    if isinstance(value, (bytes, bytearray)) and len(value) > SHORT_BYTES:
+        return _Named(f"<bytes, {_size(len(value))}>")
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return _Named(f"{value[:200]!r}... <text, {_size(len(value))}>")
+    if hasattr(value, "shape") and getattr(value, "size", 0) > LONGEST_ARRAY:
+        return _Named(f"<{type(value).__name__} {value.dtype} {value.shape}>")
+    if isinstance(value, dict):
+        return {key: _shown(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple) and len(value) <= LONGEST_ARRAY:
+        return type(value)(_shown(inner) for inner in value)
+    return value
+
+
+class _Named:
+    """Shown as its name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+def _size(count: int) -> str:
+    """`812 B`, `73 kB`, `1.2 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def _with_hint(sentence: str, result: Result) -> str:
+    return f"{sentence} (`quince show {result.row.pid}` tells more)" if result.error else sentence

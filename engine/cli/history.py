@@ -1,0 +1,46 @@
+"""The history of a process in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from engine.cli.wording import clock
+from persistence.records import EventRow
+
+_VERBS = {"pause": "magenta", "play": "cyan", "kill": "red"}
+
+
+def history_lines(events: Sequence[EventRow], *, states: bool = True) -> list[Text]:
+    """One line for each event, by the time at which it happened.
+
+    Args:
+        states: Changes of state too, not only reports and controls.
+    """
+    wanted = [event for event in events if states or event.kind != "state"]
+    return [
+        Text.assemble((clock(_moment(event)), "dim"), "  ", _words(event))
+        for event in sorted(wanted, key=_moment)
+    ]
+
+
+def _moment(event: EventRow) -> float:
+    """When it happened: a report is written down with its step, later than it was made."""
+    at = event.body.get("at") if event.kind == "report" else None
+    return float(at) if isinstance(at, (int, float)) else event.at
+
+
+def _words(event: EventRow) -> Text:
+    body = event.body
+    if event.kind == "report":
+        return Text(str(body.get("text", "")))
+    if event.kind == "state":
+        return Text(f"{body.get('from')} → {body.get('to')}", style="dim")
+    if event.kind == "control":
+        verb = str(body.get("verb", "control"))
+        text = Text.assemble((verb, _VERBS.get(verb, "")), f" by {event.author or 'unknown'}")
+        if body.get("reason"):
+            text.append(f": {body['reason']}")
+        return text
+    return Text(f"{event.kind} " + ", ".join(f"{key}={value}" for key, value in body.items()))

@@ -1,0 +1,163 @@
+"""`quince run` and `quince submit`: from a target and words to a process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from engine.cli.documents import plain, row_document
+from engine.cli.ends import end_document, show_end, show_values
+from engine.cli.options import AsJson, Timeout
+from engine.cli.progress import told_if_interrupted, watch
+from engine.cli.session import session
+from engine.cli.terminal import say, show_json
+from engine.cli.trouble import DONE
+from engine.cli.values import parse_inputs
+from engine.cli.wording import class_name
+from engine.errors import ResultUnavailable
+from engine.handle import ProcessHandle
+from engine.launch import RunInterrupted, submit_many
+from engine.launch import run as run_here
+from engine.lease import EXPIRY_SECONDS
+from engine.process import new_process
+from engine.registry import load_target
+from engine.workspace import Workspace
+from persistence.codec import decode
+from persistence.records import ProcessRow
+
+app = typer.Typer()
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="module:Class or file.py:Class (the class may be left out if there is one)."
+    ),
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME=VALUE", show_default=False,
+        help="Inputs: JSON or plain strings; a.b=value for namespaces; @file.json for a whole mapping.",
+    ),
+]  # fmt: skip
+Key = Annotated[str | None, typer.Option("--key", help="At most one process has a given key.")]
+Priority = Annotated[int, typer.Option("--priority", min=0, max=9, help="9 goes first.")]
+
+
+@app.command(rich_help_panel="Run")
+def run(
+    target: Target, words: Words = None, key: Key = None, priority: Priority = 0, as_json: AsJson = False
+) -> int:
+    """Run a process and its children here and now, without a daemon, and print its outputs."""
+    inputs = parse_inputs(words or [])
+    with session.workspace() as home:
+        cls = load_target(target, home.registry)
+        _report_to_stderr()
+        holder = _holder(home, key)
+        if holder is not None:
+            _tell_taken(home, cls, inputs, holder)
+        try:
+            outputs = run_here(cls, key=key, priority=priority, workspace=home, **inputs)
+        except RunInterrupted as interruption:
+            say(f"interrupted; {interruption}")
+            raise
+        except ResultUnavailable as error:
+            if as_json:
+                show_json(end_document(home, error.pid))
+            raise
+        if as_json:
+            show_json({"state": "finished", "exit_status": 0, "outputs": plain(outputs)})
+        else:
+            show_values(outputs)
+    return DONE
+
+
+@app.command(rich_help_panel="Run")
+def submit(
+    target: Target,
+    words: Words = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait for its end and print its outputs.")
+    ] = False,
+    timeout: Timeout = None,
+    key: Key = None,
+    queue: Annotated[str, typer.Option("--queue", help="Which workers run it.")] = "default",
+    priority: Priority = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Submit a process to the daemon, which runs it now, or when it comes. Prints its pid."""
+    inputs = parse_inputs(words or [])
+    with session.workspace() as home:
+        cls = load_target(target, home.registry)
+        holder = _holder(home, key)
+        (handle,) = submit_many(cls, [inputs], keys=[key], queue=queue, priority=priority, workspace=home)
+        with told_if_interrupted([handle.pid]):
+            if holder is not None:
+                _tell_taken(home, cls, inputs, holder)
+            if not as_json:
+                _tell(handle, to_stderr=wait)
+            _warn_if_nobody_works(handle)
+            if wait:
+                watch(home, [handle.pid], timeout)
+        if wait:
+            return show_end(home, handle.pid, as_json=as_json)
+        if as_json:
+            show_json(row_document(handle.row))
+    return DONE
+
+
+def _holder(home: Workspace, key: str | None) -> ProcessRow | None:
+    """The process that has the key already."""
+    return None if key is None else home.store.find_key(key)
+
+
+def _tell_taken(home: Workspace, cls: Any, inputs: dict[str, Any], holder: ProcessRow) -> None:
+    """That no process is made, and whether the one that is there was asked for something else."""
+    cls = getattr(cls, "process_class", cls)
+    path = home.registry.name_of(cls)
+    wanted = new_process(cls, inputs, pid=holder.pid, class_path=path)
+    stored = home.store.inputs(holder.pid)
+    if path != holder.class_path:
+        differs = f"; it is a {holder.class_path}"
+    elif stored is not None and plain(decode(stored)) != plain(decode(wanted.inputs)):
+        differs = "; its inputs differ"
+    else:
+        differs = ""
+    say(f"key {holder.key} is taken by process {holder.pid}, which is returned{differs}")
+
+
+def _tell(handle: ProcessHandle, *, to_stderr: bool) -> None:
+    """The pid: alone if a program reads it, in a sentence for people."""
+    row = handle.row
+    if to_stderr:
+        say(f"submitted {row.pid} ({class_name(row)})")
+    elif sys.stdout.isatty():
+        print(f"submitted {row.pid} ({class_name(row)})")
+    else:
+        print(row.pid, flush=True)
+
+
+def _warn_if_nobody_works(handle: ProcessHandle) -> None:
+    row = handle.row
+    if row.terminated or row.queue.startswith("run:"):
+        return
+    workers = handle.workspace.store.workers()
+    alive = [w for w in workers if w.heartbeat > time.time() - EXPIRY_SECONDS and w.state == "running"]
+    if not alive:
+        say("no worker is running: the process is kept until `quince daemon start`")
+    elif not any(row.queue in worker.queues for worker in alive):
+        say(f"no worker takes the queue {row.queue!r} now: the process is kept until one does")
+
+
+def _report_to_stderr() -> None:
+    """What the steps report appears while they run; how they end is told by the command itself."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("quince.process")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logging.getLogger("quince.worker").setLevel(logging.ERROR)

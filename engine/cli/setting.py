@@ -1,0 +1,41 @@
+"""`quince init`: a folder becomes a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.config import write_config
+from engine.cli.session import session
+from engine.cli.surroundings import shown_broker, shown_store
+from engine.cli.terminal import say
+from engine.cli.trouble import DONE
+from engine.workspace import CONFIG, Workspace, locate
+from persistence.migrations import upgrade
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Workspace")
+def init(
+    store: Annotated[str | None, typer.Option("--store", metavar="URL", help="SQLAlchemy URL.")] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option("--broker", metavar="URI", help="amqp://user:password@host/vhost or local://FOLDER"),
+    ] = None,
+    upgraded: Annotated[bool, typer.Option("--upgrade", help="Bring an older store up to date.")] = False,
+) -> int:
+    """Make this folder a workspace: embedded, or on the store and the broker given."""
+    here = session.place().folder if upgraded else Path.cwd()  # what is there is found as ever
+    folder = (session.folder or here).resolve()
+    place = locate(folder, store=store, broker=broker)
+    if upgraded:
+        upgrade(place.store)
+    with Workspace(place) as home:
+        _ = home.store, home.communicator  # both answer, or nothing is written down
+    if store or broker:
+        write_config(folder / CONFIG, store=store, broker=broker)
+    say(f"workspace {folder}\nstore     {shown_store(place)}\nbroker    {shown_broker(place)}")
+    return DONE

@@ -1,0 +1,27 @@
+"""`quince status`: the workspace at a glance."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from engine.cli.options import AsJson
+from engine.cli.session import session
+from engine.cli.surroundings import look_around
+from engine.cli.terminal import show_json
+from engine.cli.trouble import DONE, FAILED
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Workspace")
+def status(as_json: AsJson = False) -> int:
+    """Show store, broker, daemon, workers and backlog; exit status 1 if something is unreachable."""
+    place = session.place()
+    facts = look_around(place)
+    if as_json:
+        show_json(facts.document())
+    else:
+        facts.print(time.time())
+    return FAILED if facts.store_error or facts.broker_error else DONE

@@ -1,0 +1,126 @@
+"""What `quince status` tells: store, broker, daemon, workers, backlog, each whether it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from engine import daemon
+from engine.cli.daemon import daemon_document, daemon_sentence, survivors_sentence
+from engine.cli.documents import worker_document
+from engine.cli.listing import summary
+from engine.cli.terminal import show
+from engine.cli.workers import worker_table
+from engine.workspace import Place, Workspace
+from messaging.errors import MessagingError
+from messaging.uri import parse_uri
+from persistence.database import parse
+from persistence.errors import PersistenceError
+from persistence.records import State, WorkerRow
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What was found; an error is the sentence that says why something is unreachable."""
+
+    place: Place
+    daemon: daemon.DaemonState
+    store_error: str | None = None
+    broker_error: str | None = None
+    workers: Sequence[WorkerRow] = ()
+    counts: Mapping[State, int] = field(default_factory=dict)
+    backlog: Mapping[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "folder": str(self.place.folder),
+            "store": {"url": shown_store(self.place), "ok": not self.store_error, "error": self.store_error},
+            "broker": {
+                "uri": shown_broker(self.place),
+                "ok": not self.broker_error,
+                "error": self.broker_error,
+            },
+            "daemon": daemon_document(self.daemon),
+            "workers": [worker_document(worker) for worker in self.workers],
+            "counts": {state.value: self.counts.get(state, 0) for state in State},
+            "backlog": dict(self.backlog),
+        }
+
+    def print(self, now: float) -> None:
+        """For people."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("workspace", str(self.place.folder))
+        table.add_row("store", _answers(shown_store(self.place), self.store_error))
+        table.add_row("broker", _answers(shown_broker(self.place), self.broker_error))
+        table.add_row("daemon", _daemon(self.daemon))
+        if self.store_error is None:
+            table.add_row("processes", summary(self.counts))
+            table.add_row("backlog", _backlog(self.backlog))
+        show(table)
+        if self.workers:
+            print()
+            show(worker_table(self.workers, now))
+
+
+def look_around(place: Place) -> Surroundings:
+    """Ask everything, whatever else does not answer."""
+    found: dict[str, Any] = {"store_error": None, "broker_error": None}
+    with Workspace(place) as home:
+        try:
+            found["workers"] = sorted(home.store.workers(), key=lambda worker: (worker.host, worker.name))
+            found["counts"] = home.store.counts()
+            found["backlog"] = home.store.backlog()
+        except PersistenceError as error:
+            found["store_error"] = _sentence(error)
+        try:
+            _ = home.communicator
+        except MessagingError as error:
+            found["broker_error"] = _sentence(error)
+    return Surroundings(place, daemon.state(place), **found)
+
+
+def shown_store(place: Place) -> str:
+    """The URL of the store, its password hidden."""
+    try:
+        return parse(place.store).render_as_string(hide_password=True)
+    except PersistenceError:
+        return "(not a URL of a store)"
+
+
+def shown_broker(place: Place) -> str:
+    """The URI of the broker, its password hidden."""
+    try:
+        return parse_uri(place.broker).shown
+    except MessagingError:
+        return "(not a URI of a broker)"
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _answers(where: str, error: str | None) -> Text:
+    if error is None:
+        return Text.assemble(("✔ ", "green"), where)
+    return Text.assemble(("✘ ", "bold red"), where, "\n", (error, "red"))
+
+
+def _daemon(state: daemon.DaemonState) -> Text:
+    if state.running:
+        beside = f"\n{survivors_sentence(state)}" if state.survivors else ""
+        return Text.assemble(("✔ ", "green"), daemon_sentence(state), (beside, "yellow"))
+    if state.survivors:
+        return Text.assemble(("○ ", "yellow"), survivors_sentence(state))
+    return Text.assemble(("○ ", "dim"), "none on this host; `quince daemon start` starts it")
+
+
+def _backlog(backlog: Mapping[str, int]) -> str:
+    waiting = {queue: count for queue, count in backlog.items() if count}
+    return ", ".join(f"{count} in {queue}" for queue, count in sorted(waiting.items())) or "empty"

@@ -1,0 +1,30 @@
+"""`quince worker`: one worker in the foreground, and what the daemon starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.session import session
+from engine.service import serve
+from engine.worker import DEFAULT_SLOTS
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Run")
+def worker(
+    name: Annotated[str, typer.Option(help="For people, and for its log.")] = "worker",
+    slots: Annotated[int, typer.Option(min=1, help="How many processes run at once.")] = DEFAULT_SLOTS,
+    queues: Annotated[
+        list[str] | None, typer.Option("--queue", help="A queue to work for; may be given several times.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="The workspace's folder.")] = None,
+) -> int:
+    """Run one worker in the foreground; Ctrl-C drains it, twice ends it at once."""
+    session.folder = folder or session.folder
+    place = session.place()
+    place.require_shared()
+    return serve(place, slots=slots, queues=tuple(queues or ["default"]), name=name)

@@ -1,0 +1,230 @@
+"""Pause, play and kill: first written to the store, then applied where the process is.
+
+A control answers twice. *Accepted*: the intent is durable; it needs no daemon and no broker.
+*Applied*: the process has really stopped, gone on or ended. One that no worker holds is changed by
+the very transaction that accepts; one that a worker holds is told by RPC.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import ControlRefused, ProcessNotFound, WaitTimeout
+from engine.outbox import RUN_QUEUE, change_of, run_message, task_for
+from engine.text import storable
+from engine.workspace import Workspace
+from messaging.errors import MessagingError
+from persistence.records import Control, ControlOutcome, ProcessRow, Selection, State, Woken
+
+_log = logging.getLogger("quince")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a control answered for one process.
+
+    Attributes:
+        pid: The process.
+        verb: What was asked.
+        accepted: It is durable; it will be applied, whatever happens to workers and broker.
+        applied: It holds already.
+        message: One sentence for people.
+        row: The process as it was when the control was accepted.
+    """
+
+    pid: int
+    verb: Control
+    accepted: bool
+    applied: bool
+    message: str
+    row: ProcessRow | None = field(repr=False, default=None)
+    _workspace: Workspace | None = field(repr=False, compare=False, default=None)
+
+    def wait(self, timeout: float | None = None) -> Answer:
+        """Block until it is applied.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            WaitTimeout: not yet applied; it will be.
+        """
+        if self.applied or not self.accepted or self._workspace is None:
+            return self
+        return self._seen(self._workspace.watcher.wait([self.pid], self._holds, timeout), timeout)
+
+    def _holds(self, row: ProcessRow) -> bool:
+        return holds(self.verb, row)
+
+    def _seen(self, rows: Sequence[ProcessRow], timeout: float | None) -> Answer:
+        if not rows or not self._holds(rows[0]):
+            raise WaitTimeout(
+                f"{self.verb} of process {self.pid} is accepted, but was not applied in {timeout:g} s"
+            )
+        return Answer(self.pid, self.verb, True, True, _done(self.verb, rows[0]), rows[0], self._workspace)
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Answer:
+        if self.applied or not self.accepted or self._workspace is None:
+            return self
+        return self._seen(await self._workspace.watcher.wait_async([self.pid], self._holds), None)
+
+
+def holds(verb: Control, row: ProcessRow) -> bool:
+    """Whether a control has been applied, seen from the row alone."""
+    if row.terminated:
+        return True
+    if verb is Control.PAUSE:
+        return row.paused or row.intent is not Control.PAUSE  # a play after it has taken it back
+    if verb is Control.PLAY:
+        return not row.paused and row.intent is not Control.PAUSE
+    return False
+
+
+def control(
+    workspace: Workspace,
+    verb: Control,
+    selection: Selection,
+    *,
+    reason: str | None = None,
+    author: str | None = None,
+    force: bool = False,
+) -> list[Answer]:
+    """Pause, play or kill every selected process, in one transaction.
+
+    Durable on return. Asking twice does no harm; the last intent wins. A kill takes all descendants
+    along.
+
+    Args:
+        selection: Which; processes named by pid that have terminated are answered, not changed.
+        author: Who asks; the user's login name if not given.
+        force: (kill) Do not wait for a running step: fence it.
+
+    Returns:
+        One answer for each process met, by pid.
+    """
+    why = None if reason is None else storable(reason)
+    who = storable(author or _login())
+    future = workspace.store.control(verb, selection, author=who, reason=why, force=force)
+    outcomes: Sequence[ControlOutcome] = future.result()
+    _tell(workspace, verb, outcomes)
+    return [_answer(workspace, verb, outcome) for outcome in outcomes]
+
+
+def control_all(
+    workspace: Workspace, verb: Control, *, reason: str | None = None, author: str | None = None
+) -> list[Answer]:
+    """The same for every process that has not terminated: one statement and one broadcast."""
+    future = workspace.store.control(verb, Selection(live=True), author=author or _login(), reason=reason)
+    outcomes: Sequence[ControlOutcome] = future.result()
+    try:
+        workspace.communicator.broadcast_send(
+            {"verb": verb.value}, sender=None, subject=f"control.{verb.value}"
+        )
+    except MessagingError as error:
+        _log.debug("no broadcast (%s)", error)
+    _tell(workspace, verb, outcomes, owners=False)
+    return [_answer(workspace, verb, outcome) for outcome in outcomes]
+
+
+def control_one(
+    workspace: Workspace,
+    verb: Control,
+    pid: int,
+    *,
+    reason: str | None,
+    author: str | None,
+    force: bool = False,
+) -> Answer:
+    """The same for one process.
+
+    Raises:
+        ProcessNotFound: there is none of that pid.
+        ControlRefused: it has terminated.
+    """
+    answers = control(workspace, verb, Selection(pids=[pid]), reason=reason, author=author, force=force)
+    answer = next((a for a in answers if a.pid == pid), None)
+    if answer is None or answer.row is None:
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+    if not answer.accepted:
+        raise ControlRefused(pid, answer.message)
+    return answer
+
+
+def ring(workspace: Workspace, woken: Sequence[Woken | ProcessRow]) -> None:
+    """Put the tasks of ready processes on their queues; the sweeps do it if the broker is away."""
+    batches: dict[tuple[str, int], list[dict[str, int]]] = defaultdict(list)
+    for process in woken:
+        if process.owner is None:
+            batches[(process.queue, process.priority)].append(task_for(process.pid))
+    for (queue, priority), bodies in batches.items():
+        try:
+            if queue.startswith(RUN_QUEUE):
+                workspace.communicator.rpc_cast(queue.removeprefix(RUN_QUEUE), run_message(bodies))
+            else:
+                workspace.communicator.send_tasks(bodies, queue=queue, priority=priority)
+        except MessagingError as error:
+            _log.warning(
+                "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them", error
+            )
+
+
+def _tell(
+    workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], *, owners: bool = True
+) -> None:
+    """After the commit: tasks for what became ready, RPC to owners, broadcasts for what ended."""
+    ring(workspace, [woken for outcome in outcomes for woken in outcome.woken])
+    held: dict[str, list[int]] = defaultdict(list)
+    ended: list[ControlOutcome] = []
+    for outcome in outcomes:
+        if outcome.owner is not None and not outcome.applied:
+            held[outcome.owner].append(outcome.pid)
+        if (
+            outcome.applied
+            and outcome.refused is None
+            and outcome.before is not None
+            and outcome.after is not None
+        ):
+            ended.append(outcome)
+    try:
+        if owners:
+            for owner, pids in held.items():
+                workspace.communicator.rpc_cast(owner, {"verb": verb.value, "pids": pids})
+        messages = [change_of(o.pid, o.before.state, o.after.state) for o in ended if o.before and o.after]
+        if messages:
+            workspace.communicator.broadcast_many(messages)
+    except MessagingError as error:
+        _log.debug("nobody to tell (%s); the store knows", error)
+
+
+def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Answer:
+    if not outcome.found:
+        return Answer(outcome.pid, verb, False, False, f"there is no process {outcome.pid}")
+    if outcome.refused is not None:
+        return Answer(outcome.pid, verb, False, False, outcome.refused, outcome.before)
+    row = outcome.after
+    if outcome.applied and row is not None:
+        return Answer(outcome.pid, verb, True, True, _done(verb, row), row, workspace)
+    return Answer(outcome.pid, verb, True, False, f"accepted; {outcome.owner} will apply it", row, workspace)
+
+
+def _done(verb: Control, row: ProcessRow) -> str:
+    if row.state is State.KILLED:
+        return "killed"
+    if row.terminated:
+        return f"{row.state.value} before it could be {'paused' if verb is Control.PAUSE else verb.value}"
+    return "paused" if row.paused else "playing"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,253 @@
+"""Starting, stopping and asking the daemon: one for each workspace and host."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from engine.errors import DaemonError
+from engine.service import READY_VARIABLE
+from engine.survivors import Survivor, end, survivors, tell
+from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
+from engine.workspace import BROKER_VARIABLE, STATE, STORE_VARIABLE, Place, prepare
+
+START_SECONDS = 90.0
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the daemon was asked to be.
+
+    Attributes:
+        slots: Of each worker.
+    """
+
+    workers: int = 1
+    slots: int = DEFAULT_SLOTS
+    queues: tuple[str, ...] = ("default",)
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonState:
+    """What is known of a daemon from outside.
+
+    Attributes:
+        ospid: The supervisor's process id, or None if no daemon runs.
+        survivors: Workers of a daemon that was killed.
+    """
+
+    ospid: int | None
+    settings: Settings | None
+    survivors: Sequence[Survivor] = ()
+
+    @property
+    def running(self) -> bool:
+        return self.ospid is not None
+
+
+class DaemonFiles:
+    """The daemon's files in the workspace's folder: settings, lock, logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._state = folder / STATE
+        self.settings = self._state / "daemon.json"
+        self.lock = self._state / "daemon.lock"
+
+    def log(self, name: str) -> Path:
+        """The log of the daemon (`daemon`) or of a worker (`worker-1`)."""
+        logs = self._state / "logs"
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return logs / f"{name}.log"
+
+    def logs(self) -> list[Path]:
+        """Every log there is."""
+        return sorted((self._state / "logs").glob("*.log"))
+
+    def read(self) -> Settings | None:
+        try:
+            return msgspec.json.decode(self.settings.read_bytes(), type=Settings)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError as error:
+            raise DaemonError(f"{self.settings} cannot be read ({error}); remove it") from error
+
+    def write(self, settings: Settings) -> None:
+        fresh = self.settings.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(settings))
+        fresh.replace(self.settings)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the daemon's lock; the kernel frees it when the holder dies.
+
+        Raises:
+            DaemonError: another daemon holds it.
+        """
+        with self.lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DaemonError(f"a daemon runs already in {self.folder}") from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+    def holder(self) -> int | None:
+        """The process id of the daemon that runs, or None."""
+        try:
+            with self.lock.open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            text = self.lock.read_text().strip()
+            return int(text) if text.isdigit() else None
+        return None
+
+
+def state(place: Place) -> DaemonState:
+    """Whether a daemon runs on this host, and with what settings."""
+    files = DaemonFiles(place.folder)
+    ospid = files.holder()
+    return DaemonState(ospid, files.read(), survivors(place, ospid))
+
+
+def start(place: Place, settings: Settings) -> int:
+    """Start the daemon in the background; returns its process id when all workers are at work.
+
+    Raises:
+        DaemonError: one runs already, or a worker cannot start: one sentence that says why.
+    """
+    place.require_shared()
+    prepare(place)
+    files = DaemonFiles(place.folder)
+    running = files.holder()
+    if running is not None:
+        raise DaemonError(
+            f"the daemon runs already (process {running}); `quince daemon scale N` changes its size"
+        )
+    files.write(settings)
+    out, into = os.pipe()
+    environment = {**os.environ, STORE_VARIABLE: place.store, BROKER_VARIABLE: place.broker}
+    environment.pop(READY_VARIABLE, None)
+    with files.log("daemon").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine.supervisor", str(place.folder), str(into)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=(into,),
+            start_new_session=True, cwd=place.folder,
+        )  # fmt: skip
+    os.close(into)
+    word = _first_word(out)
+    if word != "ready":
+        process.wait(GRACE_SECONDS)
+        raise DaemonError(word or f"the daemon did not start; see {files.log('daemon')}")
+    process.returncode = 0  # it is nobody's child from here on
+    return process.pid
+
+
+def stop(place: Place, timeout: float = GRACE_SECONDS + 10) -> bool:
+    """Stop the daemon: steps that run get their time, then nothing of it is left.
+
+    Workers that an earlier daemon left behind, because it was killed, are ended too.
+
+    Args:
+        timeout: Seconds until its workers are made to leave; what they did not finish runs again.
+
+    Returns:
+        Whether there was anything to stop.
+    """
+    files = DaemonFiles(place.folder)
+    ospid = files.holder()
+    left = survivors(place, ospid)
+    tell(left)
+    if ospid is not None:
+        _stop(files, ospid, timeout)
+    end(left, timeout)
+    return ospid is not None or bool(left)
+
+
+def _stop(files: DaemonFiles, ospid: int, timeout: float) -> None:
+    family = [psutil.Process(ospid), *psutil.Process(ospid).children(recursive=True)]
+    for patience in (timeout, 5.0):
+        _signal(ospid, signal.SIGTERM)
+        if _freed(files, patience):
+            return
+    for member in family:
+        if member.is_running():
+            member.kill()
+    _freed(files, 5.0)
+
+
+def scale(place: Place, workers: int) -> None:
+    """Have so many workers from now on; those that are too many drain first.
+
+    Raises:
+        DaemonError: no daemon runs.
+    """
+    files, ospid = _running(place)
+    settings = files.read() or Settings()
+    files.write(msgspec.structs.replace(settings, workers=workers))
+    _signal(ospid, signal.SIGHUP)
+
+
+def restart(place: Place) -> None:
+    """Replace the workers one by one, each new one at work before its old one drains.
+
+    Raises:
+        DaemonError: no daemon runs.
+    """
+    _, ospid = _running(place)
+    _signal(ospid, signal.SIGUSR1)
+
+
+def _running(place: Place) -> tuple[DaemonFiles, int]:
+    files = DaemonFiles(place.folder)
+    ospid = files.holder()
+    if ospid is None:
+        raise DaemonError(f"no daemon runs in {place.folder}; start it with `quince daemon start`")
+    return files, ospid
+
+
+def _first_word(descriptor: int) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    text = b""
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+        while time.monotonic() < deadline and not text.endswith(b"\n"):
+            if select.select([pipe], [], [], 0.5)[0]:
+                chunk = pipe.read(4096)
+                if not chunk:
+                    break
+                text += chunk
+    return text.decode(errors="replace").strip()
+
+
+def _freed(files: DaemonFiles, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if files.holder() is None:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _signal(ospid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(ospid, number)
+    except ProcessLookupError:
+        return

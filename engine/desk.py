@@ -1,0 +1,181 @@
+"""Where any worker answers for any process: the shared control queue.
+
+A program that knows nothing but the broker's URI puts its wish there, and whichever worker is free
+answers, for every process in every state. There is no broker object for each process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.errors import EngineError, ProcessNotFound
+from engine.landing import landed
+from engine.outbox import Outbox, change_of
+from engine.runner import Runner
+from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
+from messaging.errors import MessagingError
+from persistence.errors import PersistenceError
+from persistence.records import Control, ControlOutcome, ProcessRow, Selection
+
+_log = logging.getLogger("quince.worker")
+
+CONTROL_QUEUE = "control"
+APPLY_SECONDS = 60.0
+"""Seconds that an answer waits for a running step to end."""
+
+TO_ALL = SubjectFilter(subjects=("pause", "play", "kill"))
+"""Subjects of plumpy's broadcasts to all processes."""
+
+
+class Answering(Protocol):
+    """What the desk needs of its worker."""
+
+    id: str
+    name: str
+    store: Any
+    outbox: Outbox
+    held: dict[int, Runner]
+
+
+class Desk:
+    """Answers status, pause, play and kill for any process."""
+
+    def __init__(self, worker: Answering, communicator: AsyncCommunicator) -> None:
+        self._worker = worker
+        self._communicator = communicator
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begin to answer."""
+        await self._communicator.consume(self._deliver, queue=CONTROL_QUEUE, prefetch=64)
+        await self._communicator.subscribe(self._on_broadcast, TO_ALL)
+
+    async def close(self) -> None:
+        """Leave what is not answered yet to other workers."""
+        for answer in self._answers:
+            answer.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
+
+    def _deliver(self, tasks: Sequence[TaskHandle]) -> None:
+        for task in tasks:
+            self._spawn(self._answer(task))
+
+    def _spawn(self, work: Any) -> None:
+        answer = asyncio.get_running_loop().create_task(work, name="desk")
+        self._answers.add(answer)
+        answer.add_done_callback(self._answers.discard)
+
+    async def _answer(self, task: TaskHandle) -> None:
+        try:
+            task.ack(await self._handle(task.body))
+        except (EngineError, PersistenceError, MessagingError, ValueError) as error:
+            task.fail(error)
+
+    async def _handle(self, body: Any) -> dict[str, Any]:
+        """`{"pid": 7, "message": <plumpy's message>, "author": "ada"}`.
+
+        Returns:
+            For a control: accepted, applied, by (the worker that answers), message. For status: the row.
+        """
+        pid, message = _parts(body)
+        verb = message.get("intent")
+        if verb == "status":
+            return await self._status(pid)
+        if verb not in {"pause", "play", "kill"}:
+            raise ValueError(f"a process takes status, pause, play and kill, not {verb!r}")
+        outcomes = await landed(
+            self._worker.store.control(
+                Control(verb),
+                Selection(pids=[pid]),
+                author=str(body.get("author") or "remote"),
+                reason=message.get("message"),
+                force=bool(message.get("force_kill", False)),
+            )
+        )
+        return await self._apply(Control(verb), pid, outcomes)
+
+    async def _status(self, pid: int) -> dict[str, Any]:
+        row = await asyncio.get_running_loop().run_in_executor(None, self._worker.store.get, pid)
+        if row is None:
+            raise ProcessNotFound(f"there is no process {pid}")
+        return status_of(row) | {"by": self._worker.name}
+
+    async def _apply(self, verb: Control, pid: int, outcomes: Sequence[ControlOutcome]) -> dict[str, Any]:
+        self._tell_of(outcomes)
+        own = next((outcome for outcome in outcomes if outcome.pid == pid), None)
+        if own is None or not own.found:
+            raise ProcessNotFound(f"there is no process {pid}")
+        answer = {"pid": pid, "verb": verb.value, "by": self._worker.name}
+        if own.refused is not None:
+            return answer | {"accepted": False, "applied": False, "message": own.refused}
+        held = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
+        still = await asyncio.gather(*(self._tell_owner(verb, owner, one) for owner, one in held))
+        applied = own.applied or not any(
+            late for (_, one), late in zip(held, still, strict=True) if one == pid
+        )
+        word = "applied" if applied else f"accepted; {own.owner} applies it when its step ends"
+        return answer | {"accepted": True, "applied": applied, "message": word}
+
+    async def _tell_owner(self, verb: Control, owner: str | None, pid: int) -> bool:
+        """Have the owner apply it; True if it has not done so in time."""
+        call = {"verb": verb.value, "pids": [pid], "wait": APPLY_SECONDS}
+        try:
+            reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
+        except (MessagingError, TimeoutError) as error:
+            _log.info("%s cannot be told to %s process %d (%s)", owner, verb, pid, error)
+            return True
+        return bool(reply.get("still"))
+
+    def _tell_of(self, outcomes: Sequence[ControlOutcome]) -> None:
+        outbox = self._worker.outbox
+        outbox.enqueue(woken for outcome in outcomes for woken in outcome.woken if woken.owner is None)
+        for outcome in outcomes:
+            if outcome.applied and outcome.refused is None and outcome.before and outcome.after:
+                outbox.announce(change_of(outcome.pid, outcome.before.state, outcome.after.state))
+
+    def _on_broadcast(self, message: BroadcastMessage) -> None:
+        """plumpy's pause_all, play_all, kill_all: one worker writes it down, for all processes."""
+        self._spawn(self._control_all(Control(str(message.subject)), message.body))
+
+    async def _control_all(self, verb: Control, body: Any) -> None:
+        workers = await asyncio.get_running_loop().run_in_executor(None, self._worker.store.workers)
+        if min((worker.id for worker in workers), default=self._worker.id) != self._worker.id:
+            return
+        reason = body.get("message") if isinstance(body, dict) else None
+        outcomes = await landed(
+            self._worker.store.control(verb, Selection(live=True), author="remote", reason=reason)
+        )
+        self._tell_of(outcomes)
+        for outcome in outcomes:
+            if outcome.owner is not None and not outcome.applied:
+                self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
+
+
+def status_of(row: ProcessRow) -> dict[str, Any]:
+    """What a status call tells of a process: plain values, times in seconds since the epoch (UTC)."""
+    return {
+        "pid": row.pid,
+        "class": row.class_path,
+        "state": row.state.value,
+        "paused": row.paused,
+        "status": row.status,
+        "step": row.step,
+        "worker": row.owner,
+        "awaiting": row.awaiting,
+        "exit_status": row.exit_status,
+        "exit_message": row.exit_message,
+        "created": row.created,
+        "updated": row.updated,
+        "ended": row.ended,
+    }
+
+
+def _parts(body: Any) -> tuple[int, dict[str, Any]]:
+    if isinstance(body, dict):
+        pid, message = body.get("pid"), body.get("message")
+        if isinstance(pid, int) and isinstance(message, dict):
+            return pid, message
+    raise ValueError(f"not a message to a process: {str(body)[:200]}")

@@ -1,0 +1,207 @@
+"""A check-up of a workspace: what is broken, what would break, and, if asked, mending it.
+
+What the workers' sweeps mend by themselves is found here too, so that it can be seen, and mended
+while no worker runs. Without `mend` nothing is changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from engine.control import ring
+from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.outbox import RUN_QUEUE, run_queue
+from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
+from engine.rehearsal import rehearse
+from engine.workspace import Workspace
+from messaging.communicator import DEFAULT_QUEUE
+from messaging.errors import MessagingError
+from persistence.errors import PersistenceError
+from persistence.records import Woken, WorkerRow
+
+DEAD_LETTERS = 1_000
+"""How many dead letters are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        about: `store`, `broker`, `worker`, `owner`, `queue`, `code` or `dead letters`.
+        sentence: What it is.
+        remedy: What to do about it.
+        pids: The processes that it holds up, if they are known.
+        mendable: `mend` puts it right.
+        mended: It has.
+    """
+
+    about: str
+    sentence: str
+    remedy: str
+    pids: tuple[int, ...] = ()
+    mendable: bool = False
+    mended: bool = False
+
+
+def doctor(workspace: Workspace, *, mend: bool = False) -> list[Finding]:
+    """Look at everything, whatever else does not answer.
+
+    Args:
+        mend: Release what dead workers hold, and put on the queue what has no task there.
+
+    Returns:
+        What was found; empty if all is well. Those `mended` are well again.
+    """
+    return list(dict.fromkeys(_Checkup(workspace, mend).findings()))
+
+
+class _Checkup:
+    def __init__(self, workspace: Workspace, mend: bool) -> None:
+        self._workspace = workspace
+        self._mend = mend
+
+    def findings(self) -> Iterator[Finding]:
+        checks: list[Callable[[], Iterable[Finding]]] = [
+            self._damage, self._dead_workers, self._unknown_owners, self._ended_runs, self._forgotten,
+            self._code, self._dead_letters,
+        ]  # fmt: skip
+        for check in checks:
+            try:
+                yield from check()
+            except PersistenceError as error:
+                yield Finding("store", _sentence(error), "make the store answer, then look again")
+            except MessagingError as error:
+                yield Finding("broker", _sentence(error), "make the broker answer; nothing is lost meanwhile")
+
+    @property
+    def _store(self) -> Any:
+        return self._workspace.store
+
+    def _damage(self) -> Iterator[Finding]:
+        for line in self._store.damage():
+            yield Finding(
+                "store",
+                f"the database file is damaged: {line}",
+                "stop all workers; go back to a backup, or save what can be read: `sqlite3 FILE .recover`",
+            )
+
+    # Who holds what
+
+    def _dead_workers(self) -> Iterator[Finding]:
+        for worker, proof in self._dead():
+            held = f"holds {worker.held} processes" if worker.held else "holds nothing"
+            yield self._mendable(
+                "worker",
+                f"{worker.name} ({worker.id}) is dead ({proof}), and {held}",
+                "a running worker releases it; so does --mend",
+                partial(self._release, worker.id),
+            )
+
+    def _dead(self) -> Iterator[tuple[WorkerRow, str]]:
+        """Dead workers with the proof. A silent one gets the time to be heard again."""
+        now, silent = self._store.clock(), []
+        for worker in self._store.workers():
+            if is_dead(worker):
+                yield worker, "its lock is free"
+            elif now - worker.heartbeat > EXPIRY_SECONDS:
+                silent.append(worker)
+        if silent:
+            time.sleep(SUSPICION_SECONDS)
+            beats = {worker.id: worker.heartbeat for worker in self._store.workers()}
+            for worker in silent:
+                if beats.get(worker.id) == worker.heartbeat:
+                    yield worker, f"no heartbeat for {now - worker.heartbeat:.0f} s"
+
+    def _unknown_owners(self) -> Iterator[Finding]:
+        before = self._store.owners()
+        known = self._known_workers()
+        after = self._store.owners()  # one that said goodbye in between holds nothing now
+        for owner in sorted(set(before) & set(after) - known):
+            yield self._mendable(
+                "owner",
+                f"{after[owner]} processes are held by {owner}, which is no known worker",
+                "a running worker releases them; so does --mend",
+                partial(self._release, owner),
+            )
+
+    def _release(self, worker_id: str) -> None:
+        woken = self._store.release_worker(worker_id).result()
+        moved = self._store.move_queue(run_queue(worker_id), DEFAULT_QUEUE).result()
+        elsewhere = {process.pid for process in moved}
+        ring(self._workspace, [*moved, *(one for one in woken if one.pid not in elsewhere)])
+
+    # Ready, and nobody told
+
+    def _ended_runs(self) -> Iterator[Finding]:
+        known = self._known_workers()
+        for queue, idle in self._idle().items():
+            worker_id = queue.removeprefix(RUN_QUEUE)
+            if queue.startswith(RUN_QUEUE) and worker_id not in known:
+                yield self._mendable(
+                    "queue",
+                    f"{len(idle)} ready processes belong to a run() that has ended",
+                    "--mend gives them to the daemon's workers",
+                    partial(self._release, worker_id),
+                    idle,
+                )
+
+    def _forgotten(self) -> Iterator[Finding]:
+        for queue, idle in self._idle().items():
+            if queue.startswith(RUN_QUEUE) or self._workspace.communicator.queue_size(queue=queue):
+                continue
+            yield self._mendable(
+                "queue",
+                f"{len(idle)} ready processes have no task on queue {queue}, which is empty",
+                "a running worker puts them there; so does --mend",
+                partial(ring, self._workspace, idle),
+                idle,
+            )
+
+    def _idle(self) -> dict[str, Sequence[Woken]]:
+        queues: dict[str, list[Woken]] = {}
+        for process in self._store.idle(STALE_SECONDS):
+            queues.setdefault(process.queue, []).append(process)
+        return dict(queues)
+
+    def _known_workers(self) -> set[str]:
+        return {worker.id for worker in self._store.workers()}
+
+    def _mendable(
+        self, about: str, sentence: str, remedy: str, mend: Callable[[], None], idle: Sequence[Woken] = ()
+    ) -> Finding:
+        """A finding that is mended here and now, if that is asked for."""
+        if self._mend:
+            mend()
+        pids = tuple(process.pid for process in idle)
+        return Finding(about, sentence, remedy, pids, mendable=True, mended=self._mend)
+
+    # What would break, and what has
+
+    def _code(self) -> Iterator[Finding]:
+        for broken in rehearse(self._workspace):
+            yield Finding(
+                "code",
+                f"{len(broken.pids)} processes of {broken.class_path} cannot go on with this code: "
+                f"{broken.reason}",
+                "put it right before workers run this code; they would pause or fail these processes",
+                broken.pids,
+            )
+
+    def _dead_letters(self) -> Iterator[Finding]:
+        letters = self._workspace.communicator.dead_letters(limit=DEAD_LETTERS)
+        for (queue, reason), count in Counter((one.queue, one.reason) for one in letters).items():
+            yield Finding(
+                "dead letters",
+                f"{count} messages of {queue} lie among the dead letters: {reason}",
+                "read them with `dead_letters()` of a communicator; `revive()` puts them back",
+            )
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())

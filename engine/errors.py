@@ -1,0 +1,177 @@
+"""What can go wrong in the engine.
+
+EngineError
+├── InvalidInput            a missing, unknown or wrong input of a process
+├── InvalidOutput           an output that the spec does not allow
+├── InvalidDefinition       a process class that cannot work (its spec, outline or signature)
+├── UnknownTarget           no such module, file or class
+│   └── UnloadableClass     a stored class path that cannot be loaded here, and why
+├── UnreadableCheckpoint    a stored checkpoint that this code cannot continue from
+├── Unrestorable            a checkpoint written just now that nobody could continue from
+├── ClaimLost               the process belongs to another worker now
+├── MisusedOnce             a once-block that could not keep its promise
+├── UnexpectedReturn        a step returned something that is not an answer
+├── ProcessNotFound         no process has that pid (or key)
+├── ControlRefused          pause, play or kill makes no sense there (for example: terminated)
+├── ResultUnavailable       a result is asked of a process that has none
+│   ├── ProcessExcepted     it ended with an exception
+│   ├── ProcessKilled       it was killed
+│   ├── ProcessFailed       it ended with an exit status other than 0
+│   └── ProcessHeld         the engine paused it, because it cannot go on with it
+├── WaitTimeout             not there in time (also TimeoutError)
+├── WorkspaceError          the workspace cannot be found, read or made
+└── DaemonError             the daemon cannot be started, reached or stopped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class EngineError(Exception):
+    """Root of every error that this package raises."""
+
+
+class InvalidInput(EngineError, ValueError):
+    """A missing, unknown or wrong input. Attribute `port`: the full name of the port."""
+
+    def __init__(self, message: str, port: str | None = None) -> None:
+        super().__init__(message)
+        self.port = port
+
+
+class InvalidOutput(EngineError, ValueError):
+    """An output that the spec does not allow. Attribute `port`: its full name."""
+
+    def __init__(self, message: str, port: str | None = None) -> None:
+        super().__init__(message)
+        self.port = port
+
+
+class InvalidDefinition(EngineError, TypeError):
+    """A process class that cannot work."""
+
+
+class UnknownTarget(EngineError, LookupError):
+    """No such module, file or class."""
+
+
+class UnloadableClass(UnknownTarget):
+    """A stored class path that cannot be loaded here."""
+
+
+class UnreadableCheckpoint(EngineError):
+    """A stored checkpoint that this code cannot continue from."""
+
+
+class Unrestorable(EngineError):
+    """A checkpoint written just now, from which no worker could continue as it was."""
+
+
+class ClaimLost(EngineError):
+    """The worker has lost its claim on the process: nothing it does counts any more.
+
+    Attributes:
+        pid: The process.
+        key: Of the once-block that could not be recorded.
+    """
+
+    def __init__(self, pid: int, key: str) -> None:
+        super().__init__(f"process {pid} belongs to another worker now; once({key!r}, ...) is not recorded")
+        self.pid, self.key = pid, key
+
+
+class MisusedOnce(EngineError, TypeError):
+    """A once-block that could not keep its promise."""
+
+
+class UnexpectedReturn(EngineError, TypeError):
+    """A step returned something that is not an answer."""
+
+
+class ProcessNotFound(EngineError, LookupError):
+    """No process has that pid or key."""
+
+
+class ControlRefused(EngineError):
+    """The control makes no sense there. Attribute `pid`."""
+
+    def __init__(self, pid: int, message: str) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class ResultUnavailable(EngineError):
+    """A result is asked of a process that has none. Attribute `pid`."""
+
+    def __init__(self, pid: int, message: str) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class ProcessExcepted(ResultUnavailable):
+    """The process ended with an exception.
+
+    Attributes:
+        pid: The process.
+        type_name: Qualified name of the exception's class.
+        text: The exception's message.
+        traceback: The formatted traceback, as text.
+    """
+
+    def __init__(self, pid: int, type_name: str, text: str, traceback: str) -> None:
+        super().__init__(pid, f"process {pid} excepted with {type_name}: {text}")
+        self.type_name = type_name
+        self.text = text
+        self.traceback = traceback
+
+
+class ProcessKilled(ResultUnavailable):
+    """The process was killed. Attribute `reason`: why, if it was said."""
+
+    def __init__(self, pid: int, reason: str | None) -> None:
+        super().__init__(pid, f"process {pid} was killed" + (f": {reason}" if reason else ""))
+        self.reason = reason
+
+
+class ProcessFailed(ResultUnavailable):
+    """The process ended with an exit status other than 0.
+
+    Attributes:
+        exit_status: The status.
+        exit_message: Its message, or None.
+        outputs: What it had put out.
+    """
+
+    def __init__(
+        self, pid: int, exit_status: int, exit_message: str | None, outputs: Mapping[str, Any]
+    ) -> None:
+        super().__init__(
+            pid,
+            f"process {pid} ended with exit status {exit_status}"
+            + (f": {exit_message}" if exit_message else ""),
+        )
+        self.exit_status = exit_status
+        self.exit_message = exit_message
+        self.outputs = outputs
+
+
+class ProcessHeld(ResultUnavailable):
+    """The engine paused it, because it cannot go on with it. Attribute `reason`: why."""
+
+    def __init__(self, pid: int, reason: str | None) -> None:
+        super().__init__(pid, f"process {pid} is {reason}; `quince play {pid}` tries again")
+        self.reason = reason
+
+
+class WaitTimeout(EngineError, TimeoutError):
+    """What was waited for did not come in time; it may still come."""
+
+
+class WorkspaceError(EngineError):
+    """The workspace cannot be found, read or made."""
+
+
+class DaemonError(EngineError):
+    """The daemon cannot be started, reached or stopped."""

@@ -1,0 +1,230 @@
+"""The handle through which a process is seen and controlled, from any program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.checkpoint import ErrorStory
+from engine.control import Answer, control_one
+from engine.errors import (
+    ProcessExcepted,
+    ProcessFailed,
+    ProcessKilled,
+    ProcessNotFound,
+    WaitTimeout,
+)
+from engine.why import Why, why
+from engine.workspace import Workspace, resolve
+from persistence.codec import decode
+from persistence.records import Control, EventRow, ProcessRow, Result, State
+
+WorkspaceLike = Workspace | Path | str | None
+
+
+class ProcessHandle:
+    """One process, seen from anywhere: another program, another host, before or after its end.
+
+    Every property is read from the store when it is asked.
+
+    Attributes:
+        pid: Its pid.
+        workspace: Where it lives.
+    """
+
+    __slots__ = ("pid", "workspace")
+
+    def __init__(self, pid: int, workspace: Workspace) -> None:
+        self.pid = pid
+        self.workspace = workspace
+
+    @property
+    def row(self) -> ProcessRow:
+        """Everything that lists and controls know of it, as it is now.
+
+        Raises:
+            ProcessNotFound: there is no such process.
+        """
+        row = self.workspace.store.get(self.pid)
+        if row is None:
+            raise self._not_found()
+        return row
+
+    @property
+    def state(self) -> State:
+        return self.row.state
+
+    @property
+    def paused(self) -> bool:
+        return self.row.paused
+
+    @property
+    def exit_status(self) -> int | None:
+        return self.row.exit_status
+
+    @property
+    def exit_message(self) -> str | None:
+        return self.row.exit_message
+
+    @property
+    def terminated(self) -> bool:
+        return self.row.terminated
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        blob = self.workspace.store.inputs(self.pid)
+        return dict(decode(blob)) if blob else {}
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What it has put out, however it ended; empty before its end."""
+        blob = self._stored().outputs
+        return dict(decode(blob)) if blob else {}
+
+    def wait(self, timeout: float | None = None) -> ProcessRow:
+        """Block until it has terminated, in whatever way.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            WaitTimeout: it has not terminated yet; it goes on.
+        """
+        rows = self.workspace.watcher.wait([self.pid], lambda row: row.terminated, timeout)
+        if not rows:
+            raise self._not_found()
+        if not rows[0].terminated:
+            raise WaitTimeout(f"process {self.pid} is still {rows[0].state.value} after {timeout:g} s")
+        return rows[0]
+
+    def result(self, timeout: float | None = None) -> Mapping[str, Any]:
+        """Wait for its end and return its outputs, by port.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            ProcessExcepted: it ended with an exception (with the traceback as text).
+            ProcessKilled: it was killed (with the reason).
+            ProcessFailed: it ended with an exit status other than 0 (with status and outputs).
+            WaitTimeout: it has not ended yet; it goes on.
+        """
+        self.wait(timeout)
+        return outputs_of(self._stored())
+
+    def __await__(self) -> Generator[Any, None, Mapping[str, Any]]:
+        return self._result_async().__await__()
+
+    async def _result_async(self) -> Mapping[str, Any]:
+        rows = await self.workspace.watcher.wait_async([self.pid], lambda row: row.terminated)
+        if not rows:
+            raise self._not_found()
+        return outputs_of(await asyncio.to_thread(self._stored))
+
+    def _not_found(self) -> ProcessNotFound:
+        return ProcessNotFound(
+            f"there is no process {self.pid} in this workspace ({self.workspace.place.folder})"
+        )
+
+    def pause(self, reason: str | None = None, *, author: str | None = None) -> Answer:
+        """Stop it after the step that runs now; it holds nothing while paused. Durable on return.
+
+        Raises:
+            ControlRefused: it has terminated.
+        """
+        return control_one(self.workspace, Control.PAUSE, self.pid, reason=reason, author=author)
+
+    def play(self, reason: str | None = None, *, author: str | None = None) -> Answer:
+        """Let it go on. Durable on return.
+
+        Raises:
+            ControlRefused: it has terminated.
+        """
+        return control_one(self.workspace, Control.PLAY, self.pid, reason=reason, author=author)
+
+    def kill(self, reason: str | None = None, *, force: bool = False, author: str | None = None) -> Answer:
+        """End it and all its descendants: now, or at the end of a blocking step. Durable on return.
+
+        Args:
+            force: Do not wait for a blocking step; whatever it still does is not written.
+
+        Raises:
+            ControlRefused: it has terminated.
+        """
+        return control_one(self.workspace, Control.KILL, self.pid, reason=reason, author=author, force=force)
+
+    def why(self) -> Why:
+        """One sentence that says why it does not move, or that it does, and the evidence."""
+        return why(self.workspace, self.pid)
+
+    def tree(self) -> Sequence[ProcessRow]:
+        """The process and all its descendants, parents before children."""
+        rows: Sequence[ProcessRow] = self.workspace.store.tree(self.pid)
+        return rows
+
+    def history(self, after: int = 0) -> Sequence[EventRow]:
+        """Its history so far: changes of state, controls with author and reason, reports."""
+        events: Sequence[EventRow] = self.workspace.store.events(self.pid, after=after)
+        return events
+
+    def events(self, after: int = 0) -> AsyncIterator[EventRow]:
+        """Its history from the beginning and as it grows, until its end: `async for event in ...`.
+
+        Complete and in order, even if the connection breaks in between.
+
+        Args:
+            after: Begin behind the event of this `seq`.
+        """
+        return self.workspace.watcher.follow_async(self.pid, after)
+
+    def _stored(self) -> Result:
+        results: Sequence[Result] = self.workspace.store.results([self.pid])
+        if not results:
+            raise self._not_found()
+        return results[0]
+
+    def __repr__(self) -> str:
+        return f"<ProcessHandle {self.pid}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessHandle) and (other.pid, other.workspace) == (self.pid, self.workspace)
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+
+def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHandle:
+    """The handle of a process, by pid or by key.
+
+    Raises:
+        ProcessNotFound: there is none.
+    """
+    home = resolve(workspace)
+    if isinstance(pid, str):
+        row = home.store.find_key(pid)
+        if row is None:
+            raise ProcessNotFound(f"no process has the key {pid!r} in this workspace ({home.place.folder})")
+        return ProcessHandle(row.pid, home)
+    handle = ProcessHandle(pid, home)
+    _ = handle.row
+    return handle
+
+
+def outputs_of(result: Result) -> Mapping[str, Any]:
+    """The outputs of a process that has terminated, or the error that says how it ended."""
+    row = result.row
+    outputs = dict(decode(result.outputs)) if result.outputs else {}
+    if row.state is State.EXCEPTED:
+        story = (
+            ErrorStory.decode(result.error)
+            if result.error
+            else ErrorStory("Exception", row.exit_message or "", "")
+        )
+        raise ProcessExcepted(row.pid, story.type_name, story.text, story.traceback)
+    if row.state is State.KILLED:
+        raise ProcessKilled(row.pid, row.exit_message)
+    if row.exit_status:
+        raise ProcessFailed(row.pid, row.exit_status, row.exit_message, outputs)
+    return outputs

@@ -1,0 +1,188 @@
+"""Submitting processes to the daemon, and running them here and now."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from engine.control import ring
+from engine.errors import ProcessHeld, UnknownTarget
+from engine.handle import ProcessHandle, WorkspaceLike
+from engine.outbox import run_queue
+from engine.process import new_process
+from engine.runner import HELD
+from engine.worker import Worker
+from engine.workspace import Workspace, resolve
+from persistence.records import NewProcess, ProcessRow, Woken
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """`run()` was interrupted; its process is killed. Attribute `pid`."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"process {pid} is killed")
+        self.pid = pid
+
+
+def submit(
+    process_class: Any,
+    /,
+    *,
+    key: str | None = None,
+    queue: str = "default",
+    priority: int = 0,
+    workspace: WorkspaceLike = None,
+    **inputs: Any,
+) -> ProcessHandle:
+    """Submit a process to the daemon. Durable on return, whether a daemon runs or not.
+
+    Args:
+        process_class: A process class or a `@process` function, at the top level of a module.
+        key: At most one process has a given key: submitting again returns the one that has it.
+        queue: Which workers run it.
+        priority: 0 to 9 (first).
+        workspace: A `Workspace`, its folder, or None for the one that is found from here.
+        inputs: Its inputs.
+
+    Raises:
+        InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
+        PersistenceError, MessagingError: no store, no broker; nothing was written.
+    """
+    return submit_many(
+        process_class, [inputs], keys=[key], queue=queue, priority=priority, workspace=workspace
+    )[0]
+
+
+def submit_many(
+    process_class: Any,
+    inputs: Iterable[Mapping[str, Any]],
+    /,
+    *,
+    keys: Sequence[str | None] | None = None,
+    queue: str = "default",
+    priority: int = 0,
+    workspace: WorkspaceLike = None,
+) -> list[ProcessHandle]:
+    """Submit one process for each mapping of inputs, in one transaction: all or none.
+
+    Args, Raises: as `submit`; `keys`: one for each, or None.
+    """
+    home = resolve(workspace)
+    home.place.require_shared()
+    path = _path_for_workers(process_class, home)
+    processes = _prepare(home, process_class, path, list(inputs), keys, queue, priority)
+    _ = home.communicator  # a broker that cannot be reached is told before anything is written
+    pids = home.store.insert(processes).result()
+    ring(home, [_ready(new) for new, pid in zip(processes, pids, strict=True) if new.pid == pid])
+    return [ProcessHandle(pid, home) for pid in pids]
+
+
+def _ready(new: NewProcess) -> Woken:
+    return Woken(new.pid, None, new.queue, new.priority)
+
+
+def run(
+    process_class: Any,
+    /,
+    *,
+    key: str | None = None,
+    priority: int = 0,
+    workspace: WorkspaceLike = None,
+    **inputs: Any,
+) -> Mapping[str, Any]:
+    """Run a process and its children here and now, without a daemon, and return its outputs.
+
+    It is `submit` plus a worker inside this program: everything is checkpointed and can be seen and
+    controlled from elsewhere. Interrupting it (Ctrl-C) kills the process.
+
+    Raises:
+        As `submit`, and as `ProcessHandle.result`.
+        RunInterrupted: a `KeyboardInterrupt` that knows the pid.
+    """
+    home = resolve(workspace)
+    home.place.require_shared()
+    cls = getattr(process_class, "process_class", process_class)
+    with _WorkerThread(home) as worker:
+        path = home.registry.name_of(cls)
+        new = _prepare(home, cls, path, [inputs], [key], run_queue(worker.id), priority)
+        (pid,) = home.store.insert(new).result()
+        worker.feed_from_outside([pid])
+        handle = ProcessHandle(pid, home)
+        try:
+            (row,) = home.watcher.wait([pid], lambda row: row.terminated or _is_held(row))
+            if not row.terminated:
+                raise ProcessHeld(pid, row.status)
+            return handle.result()
+        except KeyboardInterrupt:
+            handle.kill("run() was interrupted")
+            raise RunInterrupted(pid) from None
+
+
+def _is_held(row: ProcessRow) -> bool:
+    return row.paused and (row.status or "").startswith(HELD)
+
+
+def _prepare(
+    home: Workspace,
+    process_class: Any,
+    path: str,
+    inputs: Sequence[Mapping[str, Any]],
+    keys: Sequence[str | None] | None,
+    queue: str,
+    priority: int,
+) -> list[NewProcess]:
+    cls = getattr(process_class, "process_class", process_class)
+    pids = home.store.allocate_pids(len(inputs))
+    return [
+        new_process(cls, values, pid=pid, class_path=path, queue=queue, priority=priority, key=key)
+        for values, pid, key in zip(inputs, pids, keys or [None] * len(inputs), strict=True)
+    ]
+
+
+def _path_for_workers(process_class: Any, home: Workspace) -> str:
+    path = home.registry.name_of(getattr(process_class, "process_class", process_class))
+    if path.startswith("__main__:"):
+        raise UnknownTarget(
+            f"{path.partition(':')[2]} is defined in an interactive session, where no worker can find it; "
+            "put it in a file (or use run(), which needs no worker)"
+        )
+    return path
+
+
+class _WorkerThread:
+    """A worker on a thread and an event loop of its own, for the time of one `run()`."""
+
+    def __init__(self, home: Workspace) -> None:
+        self._worker = Worker(home.place, queues=(), name="run", registry=home.registry, checked=True)
+        self.id = self._worker.id
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="quince-run", daemon=True)
+
+    def feed_from_outside(self, pids: Sequence[int]) -> None:
+        """Run these (from any thread)."""
+        self._worker.call(lambda: self._worker.feed(pids))
+
+    def __enter__(self) -> _WorkerThread:
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._worker.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._worker.leave()
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._worker.run(self._ready))
+        except Exception as error:
+            self._error = error
+        finally:
+            self._ready.set()

@@ -1,0 +1,162 @@
+"""What a worker sends after its commits: tasks for the queue, broadcasts of terminations.
+
+Both are doorbells: the store knows it all already. They are gathered and sent in batches; while the
+broker is away they are dropped, once with a warning, and the sweeps make up for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from messaging.communicator import AsyncCommunicator, BroadcastMessage
+from messaging.errors import MessagingError, UnroutableError
+from persistence.records import NewProcess, ProcessRow, State, Woken
+
+_log = logging.getLogger("quince.worker")
+
+
+def task_for(pid: int) -> dict[str, int]:
+    """The body of the task that runs, or goes on with, a process."""
+    return {"pid": pid}
+
+
+def pid_of(body: Any) -> int | None:
+    """The pid in a task's body; None if the body is not one of ours."""
+    pid = body.get("pid") if isinstance(body, dict) else None
+    return pid if isinstance(pid, int) and not isinstance(pid, bool) else None
+
+
+RUN_QUEUE = "run:"
+"""Queue names that start so belong to one `run()`; the rest is the id of its worker."""
+
+
+def run_queue(worker_id: str) -> str:
+    """The queue of the processes that one `run()` drives."""
+    return RUN_QUEUE + worker_id
+
+
+def run_message(bodies: Sequence[dict[str, int]]) -> dict[str, Any]:
+    """The RPC that tells a worker to run these, in place of a task on a queue."""
+    return {"verb": "run", "pids": [body["pid"] for body in bodies]}
+
+
+def change_of(pid: int, before: State, after: State) -> BroadcastMessage:
+    """The broadcast of a change of a process: `state_changed.<from>.<to>`, the sender is its pid."""
+    return BroadcastMessage(
+        body={"pid": pid, "state": after.value},
+        sender=str(pid),
+        subject=f"state_changed.{before.value}.{after.value}",
+        correlation_id=None,
+    )
+
+
+class Outbox:
+    """Gathers what is to be sent, and sends it, in the background of a loop.
+
+    Args:
+        own_queue: What is for this queue is given to `feed` instead of being sent.
+    """
+
+    def __init__(
+        self, communicator: AsyncCommunicator, own_queue: str, feed: Callable[[Sequence[int]], None]
+    ) -> None:
+        self._communicator = communicator
+        self._own_queue = own_queue
+        self._feed = feed
+        self._tasks: dict[tuple[str, int], list[Any]] = defaultdict(list)
+        self._broadcasts: list[BroadcastMessage] = []
+        self._calls: list[tuple[str, Any]] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._failing = False
+
+    def enqueue(self, processes: Iterable[NewProcess | ProcessRow | Woken]) -> None:
+        """Put their tasks on their queues, soon."""
+        own = []
+        for process in processes:
+            if process.queue == self._own_queue:
+                own.append(process.pid)
+            else:
+                self._tasks[(process.queue, process.priority)].append(task_for(process.pid))
+        if own:
+            self._feed(own)
+        self._ring()
+
+    def announce(self, message: BroadcastMessage) -> None:
+        """Broadcast it, soon."""
+        self._broadcasts.append(message)
+        self._ring()
+
+    def tell(self, worker_id: str, message: Any) -> None:
+        """Call a worker, soon, without an answer."""
+        self._calls.append((worker_id, message))
+        self._ring()
+
+    async def drain(self) -> None:
+        """Everything gathered so far has been sent, or given up."""
+        while self._flusher is not None:
+            await asyncio.shield(self._flusher)
+
+    @property
+    def _anything(self) -> bool:
+        return bool(self._tasks or self._broadcasts or self._calls)
+
+    def _ring(self) -> None:
+        if self._flusher is None and self._anything:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush(), name="outbox")
+
+    async def _flush(self) -> None:
+        try:
+            while self._anything:
+                tasks, self._tasks = self._tasks, defaultdict(list)
+                broadcasts, self._broadcasts = self._broadcasts, []
+                calls, self._calls = self._calls, []
+                await asyncio.gather(
+                    self._send_broadcasts(broadcasts), self._send_tasks(tasks), self._send_calls(calls)
+                )
+        finally:
+            self._flusher = None
+
+    async def _send_tasks(self, tasks: dict[tuple[str, int], list[Any]]) -> None:
+        for (queue, priority), bodies in tasks.items():
+            try:
+                if queue.startswith(RUN_QUEUE):
+                    await self._communicator.rpc_cast(queue.removeprefix(RUN_QUEUE), run_message(bodies))
+                else:
+                    await self._communicator.send_tasks(bodies, queue=queue, priority=priority)
+                self._recovered()
+            except UnroutableError:
+                _log.info("the program that runs %s has gone", bodies)
+            except MessagingError as error:
+                self._failed(error)
+
+    async def _send_calls(self, calls: list[tuple[str, Any]]) -> None:
+        for worker_id, message in calls:
+            try:
+                await self._communicator.rpc_cast(worker_id, message)
+            except UnroutableError:
+                _log.info("worker %s has gone; whoever finds that out applies %s", worker_id, message)
+            except MessagingError as error:
+                self._failed(error)
+
+    async def _send_broadcasts(self, broadcasts: list[BroadcastMessage]) -> None:
+        if broadcasts:
+            try:
+                await self._communicator.broadcast_many(broadcasts)
+            except MessagingError as error:
+                self._failed(error)
+
+    def _failed(self, error: MessagingError) -> None:
+        if not self._failing:
+            _log.warning(
+                "the broker takes no messages now (%s); nothing is lost, the sweep will send them", error
+            )
+        self._failing = True
+
+    def _recovered(self) -> None:
+        if self._failing:
+            _log.info("the broker takes messages again")
+        self._failing = False

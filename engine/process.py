@@ -1,0 +1,392 @@
+"""The base of all process classes: what a user writes and what a step may do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from plumpy.utils import AttributesFrozendict
+
+from engine.child import ChildProcess
+from engine.commands import Completed, run_command
+from engine.errors import InvalidDefinition, UnexpectedReturn, UnreadableCheckpoint
+from engine.once import Turns, forbid_inside, once, token
+from engine.outline import Call, Return
+from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
+from engine.text import storable
+from persistence.codec import check, encode
+from persistence.records import NewEvent, NewProcess
+
+
+class Host(Protocol):
+    """What a running process needs from whoever runs it."""
+
+    id: str
+    store: Any
+
+    def new_pid(self) -> int:
+        """A fresh pid."""
+
+    def name_of(self, cls: Any) -> str:
+        """The class path of a process class."""
+
+
+class StepRecord:
+    """What the running step has gathered; committed with it, or forgotten with it."""
+
+    __slots__ = ("awaits", "cancellable", "children", "due", "reports")
+
+    def __init__(self) -> None:
+        self.children: list[NewProcess] = []
+        self.awaits: list[ChildProcess] = []
+        self.reports: list[NewEvent] = []
+        self.due: float | None = None
+        self.cancellable = False  # the user's coroutine is running: it may be cancelled
+
+
+class Process:
+    """One unit of work: declares its inputs and outputs, and does it in `run`.
+
+    A worker makes the instance from what the store holds; nobody else calls the constructor. What
+    must outlive a crash goes through `out`, `report`, `submit` (and `ctx` of a `WorkChain`); plain
+    attributes do not.
+
+    A crash of the worker re-runs `run` from its beginning.
+    """
+
+    version: ClassVar[str] = "1"
+    """Written into every checkpoint; change it when the class changes what its checkpoints mean."""
+
+    _spec_class: ClassVar[type] = ProcessSpec
+    _spec: ClassVar[Any]
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Declare inputs, outputs and exit codes; call `super().define(spec)` first."""
+
+    @classmethod
+    def spec(cls) -> Any:
+        """The sealed spec of this very class.
+
+        Raises:
+            InvalidDefinition: `define` did not call `super()`, or declares something impossible.
+        """
+        spec = cls.__dict__.get("_spec")
+        if spec is None:
+            spec = cls._spec_class()
+            try:
+                cls.define(spec)
+                cls._check_definition(spec)
+                _refuse_reserved(cls, spec)
+            except InvalidDefinition:
+                raise
+            except (TypeError, ValueError, AttributeError, AssertionError) as error:
+                raise InvalidDefinition(f"{cls.__qualname__}.define failed: {error}") from error
+            spec.seal()
+            cls._spec = spec
+        return spec
+
+    @classmethod
+    def migrate(cls, memory: dict[str, Any], version: str) -> dict[str, Any]:
+        """Make, from what a checkpoint of another version of this class holds, what this one needs.
+
+        Called before the process is restored; without it the process is paused. May be called again
+        for the same checkpoint, until a step has committed.
+
+        Args:
+            memory: `ctx` and `outputs` (dictionaries), `position` (list of integers: where in the
+                outline) and `step` (the name of the step there).
+            version: The version that wrote it.
+
+        Returns:
+            The same, for the present version: `step` must be what stands at `position` now.
+
+        Raises:
+            UnreadableCheckpoint: it cannot be done; the process is paused with this as its reason.
+        """
+        raise UnreadableCheckpoint(
+            f"its checkpoint was written by version {version!r} of {cls.__name__}, this is version "
+            f"{cls.version!r}; give the class a `migrate` hook, or run the code of that version"
+        )
+
+    @classmethod
+    def _check_definition(cls, spec: Any) -> None:
+        if cls.run is Process.run:
+            raise InvalidDefinition(
+                f"{cls.__qualname__} has no `run`: define `run(self)`, as `def` or `async def`"
+            )
+
+    # For whoever runs it
+
+    def __init__(self, pid: int, inputs: Mapping[str, Any], host: Host, row: Any = None) -> None:
+        self._pid = pid
+        self._inputs = _frozen(inputs)
+        self._host = host
+        self._row = row
+        self._outputs: dict[str, Any] = {}
+        self._record = StepRecord()
+        self._stop = threading.Event()
+        self._turns = Turns()
+        self.status: str | None = None
+
+    def _next(self) -> Call | Return | None:
+        """The step to run now; may ask the user's predicates."""
+        return Call(type(self).run, ())
+
+    def _direct(self) -> Call | None:
+        """The step to run now if it is known without asking the user's code."""
+        return Call(type(self).run, ())
+
+    def _label(self) -> str | None:
+        return "run"
+
+    def _took(self, call: Call, answer: Any) -> ExitCode | None:
+        """A step has returned: an exit code if the process ends with it, None if it goes on."""
+        if isinstance(answer, Mapping):
+            for name, value in answer.items():
+                self.out(name, value)
+            return SUCCESS
+        return SUCCESS if answer is None else self._exit_code(call, answer)
+
+    def _exit_code(self, call: Call | None, answer: Any) -> ExitCode:
+        if isinstance(answer, ExitCode):
+            return answer
+        if isinstance(answer, int) and not isinstance(answer, bool):
+            if not 0 <= answer <= LARGEST_STATUS:
+                raise UnexpectedReturn(
+                    f"{type(self).__name__}: exit status {answer} is not between 0 and {LARGEST_STATUS}"
+                )
+            return ExitCode(answer, self.exit_codes.message_of(answer))
+        step = call.function.__name__ if call else "return_"
+        raise UnexpectedReturn(
+            f"{type(self).__name__}.{step} returned {answer!r} ({type(answer).__name__}): "
+            f"return None to go on, "
+            f"an exit code (`self.exit_codes.LABEL`, an int)" + self._also_allowed()
+        )
+
+    def _also_allowed(self) -> str:
+        return " or a mapping of outputs"
+
+    def _memory(self) -> dict[str, Any] | None:
+        """What a checkpoint of this process must hold beside its inputs, or None for nothing."""
+        return None
+
+    def _recall(self, memory: Mapping[str, Any]) -> None:
+        """Take in what `_memory` gave."""
+
+    # For the user
+
+    @property
+    def pid(self) -> int:
+        """The process's id, unique in its store."""
+        return self._pid
+
+    @property
+    def inputs(self) -> AttributesFrozendict:
+        """The inputs, checked and with defaults; as attributes or items. They cannot be changed."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What has been put out so far."""
+        return self._outputs
+
+    @property
+    def exit_codes(self) -> ExitCodes:
+        """The declared exit codes: `return self.exit_codes.LABEL` ends the process with it."""
+        codes: ExitCodes = self.spec().exit_codes
+        return codes
+
+    @property
+    def stopping(self) -> bool:
+        """Somebody wants this process, or its worker, to stop: a long step may leave early."""
+        return self._stop.is_set()
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger named after the class; what it writes goes to the worker's log."""
+        return logging.getLogger(f"quince.process.{type(self).__qualname__}")
+
+    def out(self, name: str, value: Any) -> None:
+        """Put out a value; `a.b` goes into the namespace `a`. Durable with this step.
+
+        Raises:
+            InvalidOutput: the spec has no such output, or not of this type.
+            Unsaveable: a value that cannot be stored; names where it is.
+        """
+        forbid_inside("out", name)
+        check(value, f"outputs.{name}")
+        *namespaces, last = check_output(self.spec(), type(self).__name__, name, value)
+        place = self._outputs
+        for namespace in namespaces:
+            place = place.setdefault(namespace, {})
+        place[last] = value
+
+    def report(self, text: str) -> None:
+        """Write a line to the process's history (`quince logs PID`). Durable with this step."""
+        self.logger.info("[%s] %s", self._pid, text)
+        self._record.reports.append(NewEvent("report", {"text": storable(str(text)), "at": time.time()}))
+
+    def submit(
+        self,
+        process_class: Any,
+        /,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        **inputs: Any,
+    ) -> ChildProcess:
+        """Submit a child. It exists, and goes to the queue, when this step commits; not before.
+
+        A step that crashes and runs again leaves no second copy.
+
+        Args:
+            process_class: A process class or a `@process` function.
+            queue: Where it runs; this process's queue if not given.
+            priority: 0 to 9 (first); this process's priority if not given.
+            inputs: Its inputs.
+
+        Raises:
+            InvalidInput: names the port and what is wrong.
+            Unsaveable: an input that cannot be stored; names where it is.
+        """
+        cls = getattr(process_class, "process_class", process_class)
+        forbid_inside("submit", getattr(cls, "__name__", str(cls)))
+        child = new_process(
+            cls,
+            inputs,
+            pid=self._host.new_pid(),
+            class_path=self._host.name_of(cls),
+            parent=self._row,
+            queue=queue,
+            priority=priority,
+        )
+        self._record.children.append(child)
+        return ChildProcess(child.pid, child.class_path)
+
+    def once(self, key: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Run a function whose effect must not happen twice, or return what it returned before.
+
+        Its result is durable when this returns; from then on every call with this key, in this step
+        when it runs again or in a later one, returns it and does not run the function. If the worker
+        dies after the function has acted and before its result is durable, it runs again: give what
+        it calls `self.token(key)`, so that a second call is recognised. A function that raises
+        records nothing.
+
+        In an `async` step: `await self.once(key, coroutine_function, ...)`.
+
+        Args:
+            key: Names the block within this process; in a loop, put the turn into it.
+            function: Returns a value that can be saved. It must not submit, put out or set `ctx`.
+
+        Returns:
+            The result as it was recorded (a copy).
+
+        Raises:
+            MisusedOnce: the function would block an `async` step, or does what would be lost.
+            Unsaveable: its result cannot be recorded (it did run).
+            ClaimLost: this worker has lost the process; another one goes on with it.
+        """
+        return once(self, key, function, args, kwargs)
+
+    def token(self, key: str) -> str:
+        """A short text that is the same whenever this process asks with this key, and no other's.
+
+        For services that take an idempotency key, and for names by which a job can be found again.
+        """
+        return token(self, key)
+
+    async def command(
+        self,
+        *arguments: str | Path,
+        folder: Path | str | None = None,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run an external program from an `async` step and wait for its end.
+
+        It has a process group of its own. If the process is killed, or its worker stops, the whole
+        group gets SIGTERM, and SIGKILL ten seconds later.
+
+        Args:
+            folder: Where it runs; the worker's working directory (the workspace) if not given.
+            environment: Added to the worker's.
+            stdin: What it reads.
+            check: Raise if its exit status is not 0.
+
+        Returns:
+            Exit status, standard output and standard error (as bytes).
+
+        Raises:
+            CommandFailed: with `check`, its status is not 0; the message has its last word.
+            OSError: it cannot be started.
+        """
+        return await run_command(arguments, folder=folder, environment=environment, stdin=stdin, check=check)
+
+    def run(self) -> Any:
+        """Do the work. May be `def` (it may block, it has a thread) or `async def`."""
+        raise InvalidDefinition(f"{type(self).__qualname__} has no `run`")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._pid}>"
+
+
+def new_process(
+    cls: Any,
+    inputs: Mapping[str, Any],
+    *,
+    pid: int,
+    class_path: str,
+    parent: Any = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    key: str | None = None,
+) -> NewProcess:
+    """Check the inputs and make the row that is inserted.
+
+    Args:
+        parent: The row of the parent (for pid, root, queue and priority), or None.
+
+    Raises:
+        InvalidInput, Unsaveable: as `Process.submit`.
+        InvalidDefinition: it is no process class, or one that cannot work.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Process)):
+        raise InvalidDefinition(
+            f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
+        )
+    values = parse_inputs(cls.spec(), cls.__name__, inputs)
+    if priority is not None and not 0 <= priority <= 9:
+        raise ValueError(f"priority {priority} is not between 0 and 9")
+    return NewProcess(
+        pid=pid,
+        class_path=class_path,
+        class_version=str(cls.version),
+        inputs=encode(values, "inputs"),
+        parent=parent.pid if parent is not None else None,
+        root=parent.root if parent is not None else pid,
+        queue=queue or (parent.queue if parent is not None else "default"),
+        priority=priority if priority is not None else (parent.priority if parent is not None else 0),
+        key=key,
+    )
+
+
+LARGEST_STATUS = 2**31 - 1
+RESERVED = frozenset({"key", "queue", "priority", "workspace"})
+"""Names that `submit` and `run` take for themselves."""
+
+
+def _refuse_reserved(cls: type[Process], spec: Any) -> None:
+    for name in RESERVED.intersection(spec.inputs):
+        raise InvalidDefinition(
+            f"{cls.__qualname__}: no input can be called {name!r}; submit() takes an argument of that name"
+        )
+
+
+def _frozen(values: Mapping[str, Any]) -> AttributesFrozendict:
+    return AttributesFrozendict({k: _frozen(v) if isinstance(v, dict) else v for k, v in values.items()})

@@ -1,0 +1,114 @@
+"""Mending what messages and workers lost: dead workers, lost doorbells, timers.
+
+Every sweep is a few indexed queries; any worker does it, and doing it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.landing import landed
+from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.outbox import Outbox, run_queue
+from messaging.communicator import DEFAULT_QUEUE, AsyncCommunicator
+from messaging.errors import MessagingError
+from persistence.errors import PersistenceError
+from persistence.records import WorkerRow
+
+_log = logging.getLogger("quince.worker")
+
+DEATH_SECONDS = 0.5
+SWEEP_SECONDS = 2.0
+STALE_SECONDS = 5.0
+SUSPICION_SECONDS = 2.5
+"""Seconds that a worker with an expired heartbeat is watched before it is held for dead: more than the
+time between two heartbeats."""
+
+
+class Sweeping(Protocol):
+    """What a sweep needs of its worker."""
+
+    id: str
+    queues: tuple[str, ...]
+    store: Any
+    outbox: Outbox
+
+
+class Sweeper:
+    """The sweeps of one worker, until cancelled."""
+
+    def __init__(self, worker: Sweeping, communicator: AsyncCommunicator) -> None:
+        self._worker = worker
+        self._communicator = communicator
+        self._suspects: dict[str, tuple[float, float]] = {}
+
+    async def run(self) -> None:
+        """Sweep for ever. A store or broker that is away is tried again with the next round."""
+        rounds = max(1, round(SWEEP_SECONDS / DEATH_SECONDS))
+        turn = 0
+        while True:
+            try:
+                await self._bury_neighbours()
+                if turn % rounds == 0 or self._suspects:
+                    await self._sweep()
+            except (PersistenceError, MessagingError) as error:
+                _log.warning("a sweep failed, and will be tried again: %s", error)
+            turn += 1
+            await asyncio.sleep(DEATH_SECONDS)
+
+    async def _bury_neighbours(self) -> None:
+        """Workers of this host whose lock is free are dead for certain."""
+        loop = asyncio.get_running_loop()
+        for worker in await loop.run_in_executor(None, self._dead_here):
+            await self._bury(worker, "its lock is free")
+
+    def _dead_here(self) -> list[WorkerRow]:
+        return [w for w in self._worker.store.workers() if w.id != self._worker.id and is_dead(w)]
+
+    async def _sweep(self) -> None:
+        found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
+        self._worker.outbox.enqueue(w for w in found.due if w.owner is None)
+        for worker in self._really_silent(found.dead):
+            await self._bury(worker, f"no heartbeat for {EXPIRY_SECONDS:g} s")
+        forgotten: dict[str, list[Any]] = {}
+        for process in found.enqueue:
+            if process.queue in self._worker.queues:
+                forgotten.setdefault(process.queue, []).append(process)
+        for queue, processes in forgotten.items():
+            if await self._communicator.queue_size(queue=queue) == 0:
+                _log.info("%d ready processes had no task on queue %s; enqueued", len(processes), queue)
+                self._worker.outbox.enqueue(processes)
+
+    def _really_silent(self, expired: Sequence[WorkerRow]) -> list[WorkerRow]:
+        """Those whose heartbeat has expired and did not come while we watched.
+
+        A clock that was stepped makes every heartbeat look old; a worker that lives beats again
+        before it is looked at a second time.
+        """
+        now = time.monotonic()
+        suspects = {worker.id: (worker.heartbeat, now) for worker in expired}
+        for worker_id, (heartbeat, since) in self._suspects.items():
+            if suspects.get(worker_id, (None, 0.0))[0] == heartbeat:
+                suspects[worker_id] = (heartbeat, since)
+        self._suspects = suspects
+        silent = [w for w in expired if now - suspects[w.id][1] > SUSPICION_SECONDS]
+        return [worker for worker in silent if worker.id != self._worker.id]
+
+    async def _bury(self, worker: WorkerRow, proof: str) -> None:
+        """Release what a dead worker held; what a dead `run()` had not finished goes to the daemon."""
+        woken = await landed(self._worker.store.release_worker(worker.id))
+        _log.warning(
+            "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
+            worker.name,
+            worker.id,
+            proof,
+            len(woken),
+        )
+        orphans = await landed(self._worker.store.move_queue(run_queue(worker.id), DEFAULT_QUEUE))
+        moved = {orphan.pid for orphan in orphans}
+        self._worker.outbox.enqueue(orphans)
+        self._worker.outbox.enqueue(w for w in woken if w.owner is None and w.pid not in moved)

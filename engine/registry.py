@@ -1,0 +1,267 @@
+"""Names of process classes, and the way back from a name to the class.
+
+A stored class path has one of two forms: `module:Class` for what Python can import, and
+`folder/file.py:Class` (relative to the workspace's folder) for a script. Nothing but the import of a
+module that the workspace allows ever happens when one is loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from engine.errors import EngineError, UnknownTarget, UnloadableClass
+
+_MODULE_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_FILE_PATH = re.compile(r"[^\0:]+\.py:[A-Za-z_][\w.]*")
+
+
+class ProcessClass(Protocol):
+    """What the registry names and loads."""
+
+    __module__: str
+    __qualname__: str
+    __name__: str
+
+
+class Registry:
+    """Names and loads process classes for one workspace.
+
+    Args:
+        folder: The workspace's folder; scripts are named relative to it, and it is importable.
+        allowed: Patterns of modules (`mypkg.*`) or script paths that may be loaded; empty: any.
+    """
+
+    def __init__(self, folder: Path, allowed: Sequence[str] = ()) -> None:
+        self.folder = folder.resolve()
+        self.allowed = tuple(allowed)
+        self._loaded: dict[str, Any] = {}
+        self._names: dict[Any, str] = {}
+
+    def name_of(self, cls: ProcessClass) -> str:
+        """The class path under which another interpreter finds the class.
+
+        Raises:
+            UnknownTarget: it cannot be found from outside (defined in a function, or in a session
+                without a file).
+        """
+        known = self._names.get(cls)
+        if known is not None:
+            return known
+        path = self._names[cls] = _path_of(cls, self.folder)
+        self._loaded.setdefault(path, cls)
+        return path
+
+    def known(self, path: str) -> Any:
+        """The class of a stored class path if it was loaded before, else None."""
+        return self._loaded.get(path)
+
+    def load(self, path: str) -> Any:
+        """The class of a stored class path.
+
+        Raises:
+            UnloadableClass: what could not be loaded, why, and what to do.
+        """
+        found = self._loaded.get(path)
+        if found is None:
+            found = self._loaded[path] = self._load(path)
+        return found
+
+    def load_class(self, path: str) -> Any:
+        """The same, the class itself (of a `@process` function too), with a spec that makes sense.
+
+        Raises:
+            UnloadableClass: it cannot be loaded, or is no process class.
+            InvalidDefinition: it is one that cannot work.
+        """
+        found = self.load(path)
+        if not hasattr(found, "spec"):
+            raise UnloadableClass(f"{path} is not a process class")
+        try:
+            found.spec()
+        except EngineError:
+            raise
+        except Exception as error:  # its `define` may fail in any way
+            raise UnloadableClass(f"{path} cannot be used: {type(error).__name__}: {error}") from error
+        return getattr(found, "process_class", found)
+
+    def _load(self, path: str) -> Any:
+        module_part, _, qualname = path.rpartition(":")
+        if not (_MODULE_PATH.fullmatch(path) or _FILE_PATH.fullmatch(path)):
+            raise UnloadableClass(f"{path!r} is no class path: write module:Class or file.py:Class")
+        if self.allowed and not any(fnmatch(module_part, pattern) for pattern in self.allowed):
+            raise UnloadableClass(f"{module_part!r} is not among the modules that this workspace allows")
+        module = self._import(module_part)
+        try:
+            return functools.reduce(getattr, qualname.split("."), module)
+        except AttributeError:
+            raise UnloadableClass(f"{module_part} has no {qualname!r}{_suggest(module, qualname)}") from None
+
+    def _import(self, module_part: str) -> ModuleType:
+        self.make_importable()
+        try:
+            if module_part.endswith(".py"):
+                return import_file(self.folder / module_part)
+            return importlib.import_module(module_part)
+        except UnknownTarget:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise UnloadableClass(_import_story(module_part, error, self.folder)) from error
+
+    def make_importable(self) -> None:
+        """Put the workspace's folder on the import path."""
+        if str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+
+
+def load_target(target: str, registry: Registry) -> Any:
+    """The process class that a person named on the command line.
+
+    Args:
+        target: `module:Class`, `file.py:Class` (relative to the current directory), or either
+            without the class if the module has just one.
+
+    Raises:
+        UnknownTarget: one sentence that names what is missing and what there is.
+    """
+    module_part, _, qualname = target.partition(":")
+    if module_part.endswith(".py") or "/" in module_part:
+        file = Path(module_part).expanduser().resolve()
+        if not file.is_file():
+            raise UnknownTarget(f"there is no file {module_part!r} (in {Path.cwd()})")
+        try:
+            module = import_file(file)
+        except UnknownTarget:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UnknownTarget(_import_story(module_part, error, file.parent)) from error
+    else:
+        if not re.fullmatch(r"[A-Za-z_][\w.]*", module_part):
+            raise UnknownTarget(f"{target!r} is no target: write module:Class or file.py:Class")
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        module = registry._import(module_part)
+    return _pick(module, module_part, qualname)
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a script by its path, once; its folder becomes importable, as when it is run.
+
+    Raises:
+        UnknownTarget: there is no such file.
+    """
+    file = file.resolve()
+    for module in (sys.modules.get("__main__"), sys.modules.get(file.stem)):
+        if module is not None and _file_of(module) == file:
+            return module
+    if not file.is_file():
+        raise UnloadableClass(f"there is no file {file}")
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    name = (
+        file.stem
+        if file.stem not in sys.modules and file.stem.isidentifier()
+        else f"script_{abs(hash(file)):x}"
+    )
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnloadableClass(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _path_of(cls: ProcessClass, folder: Path) -> str:
+    if "<locals>" in cls.__qualname__:
+        raise UnknownTarget(
+            f"{cls.__qualname__} is defined inside a function, where no worker can find it; "
+            "move it to the top level of its module"
+        )
+    module = sys.modules.get(cls.__module__)
+    file = _file_of(module) if module is not None else None
+    if cls.__module__ == "__main__" and file is None:
+        return f"__main__:{cls.__qualname__}"
+    if (
+        file is not None
+        and file.suffix == ".py"
+        and (cls.__module__ == "__main__" or _is_script(file, cls, folder))
+    ):
+        where = file.relative_to(folder) if file.is_relative_to(folder) else file
+        return f"{where.as_posix()}:{cls.__qualname__}"
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _is_script(file: Path, cls: ProcessClass, folder: Path) -> bool:
+    """A top-level module in a folder that only this interpreter has on its path."""
+    if "." in cls.__module__ or file.name == "__init__.py":
+        return False
+    return file.is_relative_to(folder) and file.parent != folder
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    name = getattr(module, "__file__", None)
+    return Path(name).resolve() if name else None
+
+
+def _pick(module: ModuleType, module_part: str, qualname: str) -> Any:
+    if not qualname:
+        choices = _process_names(module)
+        if len(choices) == 1:
+            return getattr(module, choices[0])
+        raise UnknownTarget(
+            f"{module_part} has {'no process class' if not choices else 'several process classes'}: "
+            f"write {module_part}:{'Class' if not choices else '|'.join(choices)}"
+        )
+    try:
+        found = functools.reduce(getattr, qualname.split("."), module)
+    except AttributeError:
+        raise UnknownTarget(f"{module_part} has no {qualname!r}{_suggest(module, qualname)}") from None
+    if not hasattr(found, "spec"):
+        raise UnknownTarget(
+            f"{module_part}:{qualname} is no process class but {_article(type(found).__name__)}"
+            f"{_suggest(module, qualname)}"
+        )
+    return found
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
+def _process_names(module: ModuleType) -> list[str]:
+    """Names of the process classes that the module itself defines."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and hasattr(value, "spec")
+    ]
+
+
+def _suggest(module: ModuleType, qualname: str) -> str:
+    names = _process_names(module)
+    return f"; it has {', '.join(names)}" if names else "; it has no process class at all"
+
+
+def _import_story(module_part: str, error: BaseException, folder: Path) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and module_part.startswith(error.name):
+        return (
+            f"there is no module {error.name!r}: it is not installed, nor in the workspace's folder {folder}"
+        )
+    return f"importing {module_part} failed with {type(error).__name__}: {error}"

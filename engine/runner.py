@@ -1,0 +1,407 @@
+"""Driving one claimed process: step, commit, next step, until it waits, ends or is taken away.
+
+Durable before proceed: the next step starts only when the last one's transaction has committed.
+A runner that finds itself fenced (its claim was lost) drops the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from engine import checkpoint, roundtrip
+from engine.child import ChildProcess
+from engine.errors import ClaimLost, InvalidDefinition, UnknownTarget, UnreadableCheckpoint, Unrestorable
+from engine.landing import landed
+from engine.outbox import Outbox, change_of
+from engine.process import Process
+from engine.slots import Slots
+from engine.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
+from engine.stepping import StepEnd, Stepper
+from engine.text import storable, words_of
+from persistence.codec import Unreadable
+from persistence.errors import PersistenceError, StoreUnavailable, Unsaveable
+from persistence.records import TERMINAL, Claim, Control, NewEvent, Selection, State, Step, StepOutcome
+
+_log = logging.getLogger("quince.worker")
+
+RETRY_SECONDS = 1.0
+HELD = "held: "
+"""Begins the status of a process that the engine has paused because it cannot go on with it."""
+
+
+class Crew(Protocol):
+    """What a runner needs of its worker."""
+
+    id: str
+    store: Any
+    stepper: Stepper
+    slots: Slots
+    outbox: Outbox
+    linger: float
+    draining: bool
+    checked: bool
+
+    async def load_class(self, path: str) -> type[Process]: ...
+
+    def new_pid(self) -> int: ...
+
+    def name_of(self, cls: Any) -> str: ...
+
+    async def load_children(self, children: Sequence[ChildProcess]) -> None: ...
+
+    def watch(self, runner: Runner, pids: Sequence[int]) -> None: ...
+
+    def unwatch(self, runner: Runner, pids: Sequence[int]) -> None: ...
+
+    def wake(self, outcome: StepOutcome) -> None: ...
+
+
+class Phase(enum.Enum):
+    """What a runner is at."""
+
+    LOADING = "loading"
+    STEPPING = "stepping"
+    COMMITTING = "committing"
+    LINGERING = "lingering"
+    DONE = "done"
+
+
+class Fenced(Exception):
+    """The claim was lost; whatever this runner knows no longer counts."""
+
+
+class Runner:
+    """Drives one process under one claim. Owns one slot while it is not lingering."""
+
+    def __init__(self, crew: Crew, claim: Claim) -> None:
+        self.pid = claim.row.pid
+        self.phase = Phase.LOADING
+        self.settled = asyncio.Event()
+        self._crew = crew
+        self._claim = claim
+        self._epoch = claim.row.epoch
+        self._state = claim.row.state
+        self._process: Process | None = None
+        self._copy: tuple[Process, list[ChildProcess]] | None = None
+        self._outstanding: set[int] = set()
+        self._watching: Sequence[int] = ()
+        self._counted_down = False
+        self._wake: asyncio.Future[None] | None = None
+        self._intent: Control | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._has_slot = True
+
+    # What others may ask
+
+    def nudge(self, verb: Control) -> None:
+        """A control was written for this process: apply it as soon as its phase allows."""
+        self._intent = None if verb is Control.PLAY else verb
+        if self._process is not None:
+            if self._intent is not None:
+                self._process._stop.set()
+            elif not self._crew.draining:
+                self._process._stop.clear()
+        if self.phase is Phase.LINGERING:
+            self._rouse()
+        elif verb is Control.KILL and self._task is not None and self._in_coroutine:
+            self._task.cancel("killed")
+
+    def drain(self) -> None:
+        """The worker stops: give the process up after the step that runs now."""
+        if self._process is not None:
+            self._process._stop.set()
+        if self.phase is Phase.LINGERING:
+            self._rouse()
+
+    def child_ended(self, pid: int) -> None:
+        """A process that this one may wait for has ended (a broadcast said so)."""
+        self._outstanding.discard(pid)
+        if self._may_go_on:
+            self._rouse()
+
+    def ready(self) -> None:
+        """The store has counted down the last thing it waited for."""
+        self._counted_down = True
+        self._rouse()
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Nothing is left to wait for, as far as is known here."""
+        timer = self._process is not None and self._process._record.due is not None
+        return self._counted_down or not (self._outstanding or timer)
+
+    @property
+    def _in_coroutine(self) -> bool:
+        """A step is running that can be cancelled (a blocking one cannot: it ends by itself)."""
+        return (
+            self.phase is Phase.STEPPING and self._process is not None and self._process._record.cancellable
+        )
+
+    # The life under one claim
+
+    async def run(self) -> None:
+        """Until the process ends, is released, or the claim is lost. Never raises but CancelledError."""
+        self._task = asyncio.current_task()
+        try:
+            if await self._load():
+                await self._steps()
+        except Fenced:
+            _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
+        except Exception as error:  # ours, not the user's: nobody may wait for ever because of it
+            _log.exception("process %s: the engine failed; it is paused", self.pid)
+            with contextlib.suppress(Fenced, PersistenceError):
+                await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
+        finally:
+            self.phase = Phase.DONE
+            self.settled.set()
+            self._crew.unwatch(self, self._watching)
+            if self._has_slot:
+                self._crew.slots.give()
+
+    async def _load(self) -> bool:
+        """Restore the process; one that cannot be restored is paused with the reason, never lost."""
+        try:
+            cls = await self._crew.load_class(self._claim.row.class_path)
+            opened = checkpoint.Opened(cls, self._claim)
+            if opened.foreign:
+                await asyncio.get_running_loop().run_in_executor(None, opened.migrate)
+            self._process = opened.process(self._crew)
+            await self._look_at(opened.children)
+        except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
+            _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
+            await self._hold(f"{HELD}it cannot be loaded: {error}")
+            return False
+        inputs = self._claim.inputs if self._crew.checked else b""
+        self._claim = Claim(self._claim.row, inputs, None)  # the blobs are not needed any more
+        return True
+
+    async def _hold(self, reason: str) -> None:
+        """Pause the process as it was after its last commit; `play` tries again."""
+        chosen = Selection(pids=[self.pid])
+        reason = storable(reason)
+        await landed(self._crew.store.control(Control.PAUSE, chosen, author="quince", reason=reason))
+        await self._give_up()
+
+    async def _look_at(self, children: Sequence[ChildProcess]) -> None:
+        """Learn how they stand, however long the store is away."""
+        while children:
+            try:
+                await self._crew.load_children(children)
+            except StoreUnavailable as error:
+                await self._pause_for(error)
+            else:
+                return
+
+    async def _steps(self) -> None:
+        assert self._process is not None
+        process = self._process
+        while True:
+            end = await self._take_step(process)
+            if end is None:  # killed in the middle
+                await self._give_up()
+                return
+            outcome = await self._commit_step(process, end)
+            if self._state in TERMINAL:
+                return
+            if (outcome.intent is not None or self._crew.draining) and await self._give_up():
+                return
+            if outcome.awaiting:
+                if not await self._linger(process):
+                    return
+            elif process._record.awaits:
+                await self._look_at(process._record.awaits)
+            process = await self._successor(process)
+
+    async def _successor(self, process: Process) -> Process:
+        """The process that takes the next step: itself, or, checked, what its checkpoint gave back."""
+        if self._copy is None:
+            return process
+        (self._process, children), self._copy = self._copy, None
+        await self._look_at(children)
+        return self._process
+
+    async def _take_step(self, process: Process) -> StepEnd | None:
+        self.phase = Phase.STEPPING
+        try:
+            return await self._crew.stepper.step(process)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._intent is not Control.KILL or task is None:
+                raise  # this worker stops; that says nothing about the process
+            task.uncancel()
+            return None
+        finally:
+            self.phase = Phase.COMMITTING
+
+    # Commits
+
+    async def _commit_step(self, process: Process, end: StepEnd) -> StepOutcome:
+        step = self._describe(process, end)
+        before = self._state
+        self._counted_down = False
+        self._outstanding, self._watching = set(step.awaits), step.awaits
+        self._crew.watch(self, step.awaits)  # before the commit: an end that comes right after it is heard
+        try:
+            outcome = await self._commit(step)
+        except PersistenceError as error:  # this step cannot be written, ever; the error can
+            step = self._excepted(process, error, outputs=False)
+            outcome = await self._commit(step)
+        self._state = outcome.state or step.state  # killed, if that was accepted first
+        if self._state is not before or step.events:
+            self._crew.outbox.announce(change_of(self.pid, before, self._state))
+        if self._state is step.state:
+            self._crew.outbox.enqueue(step.children)
+        if not outcome.awaiting:
+            self._crew.unwatch(self, step.awaits)
+        return outcome
+
+    def _describe(self, process: Process, end: StepEnd) -> Step:
+        """The step as the store takes it; what cannot be saved makes the process excepted."""
+        try:
+            if isinstance(end.error, ClaimLost):
+                raise Fenced
+            if end.error is not None:
+                return self._excepted(process, end.error)
+            if end.code is not None:
+                return self._finished(process, end.code)
+            return self._goes_on(process)
+        except (Unsaveable, Unrestorable) as error:
+            return self._excepted(process, error)
+
+    def _goes_on(self, process: Process) -> Step:
+        record = process._record
+        waits = bool(record.awaits) or record.due is not None
+        blob = checkpoint.save(process)
+        if self._crew.checked and blob is not None:
+            self._copy = roundtrip.restored(process, blob, self._claim, self._crew)
+        return self._step(
+            State.WAITING if waits else State.RUNNING,
+            step=process._label(),
+            checkpoint=blob,
+            children=record.children,
+            awaits=[child.pid for child in record.awaits],
+            due=record.due,
+            events=record.reports,
+        )
+
+    def _finished(self, process: Process, code: ExitCode) -> Step:
+        record = process._record
+        if code.status == SUCCESS.status:
+            lack = missing_outputs(process.spec(), process._outputs)
+            if lack is not None:
+                code = ExitCode(MISSING_OUTPUT, lack)
+        return self._step(
+            State.FINISHED,
+            outputs=checkpoint.save_outputs(process),
+            exit_status=code.status,
+            exit_message=None if code.message is None else storable(code.message),
+            children=record.children,
+            events=record.reports,
+        )
+
+    def _excepted(self, process: Process, error: BaseException, *, outputs: bool = True) -> Step:
+        story = checkpoint.ErrorStory.of(error)
+        _log.warning("process %s excepted: %s: %s", self.pid, story.type_name, story.text)
+        kept: bytes | None = None
+        with contextlib.suppress(Unsaveable):
+            kept = checkpoint.save_outputs(process) if outputs else None
+        return self._step(
+            State.EXCEPTED,
+            outputs=kept,
+            error=story.encode(),
+            exit_message=f"{story.type_name}: {story.text}"[:500],
+            events=process._record.reports,
+        )
+
+    def _step(self, state: State, **fields: Any) -> Step:
+        status = self._process.status if self._process is not None else self._claim.row.status
+        status = None if status is None else storable(str(status))
+        events: Sequence[NewEvent] = fields.pop("events", ())
+        return Step(self.pid, self._crew.id, self._epoch, state, status=status, events=events, **fields)
+
+    async def _commit(self, step: Step) -> StepOutcome:
+        return self._met(await self._durably(lambda: self._crew.store.commit(step)))
+
+    async def _durably(self, write: Any) -> StepOutcome:
+        """The outcome of a write, however long the store is away."""
+        while True:
+            try:
+                future: Future[StepOutcome] = write()
+                return await landed(future)
+            except StoreUnavailable as error:
+                await self._pause_for(error)
+
+    async def _pause_for(self, error: StoreUnavailable) -> None:
+        _log.warning("process %s: the store is away (%s); trying again", self.pid, error)
+        await asyncio.sleep(RETRY_SECONDS)
+
+    def _met(self, outcome: StepOutcome) -> StepOutcome:
+        if outcome.fenced:
+            raise Fenced
+        self._crew.wake(outcome)
+        return outcome
+
+    # Waiting and giving up
+
+    async def let_go(self) -> None:
+        """The worker leaves in the middle of a step: hand the process to others as it was before."""
+        with contextlib.suppress(Fenced):
+            await self._give_up()
+
+    async def _give_up(self) -> bool:
+        """Release the claim; intents are applied with it. False: the store says to go on."""
+        outcome = await self._durably(lambda: self._crew.store.release(self.pid, self._crew.id, self._epoch))
+        self._met(outcome)
+        if outcome.kept:
+            return False
+        if outcome.state is not None and (outcome.paused or outcome.state in TERMINAL):
+            self._crew.outbox.announce(change_of(self.pid, self._state, outcome.state))
+        elif outcome.ready:
+            self._crew.outbox.enqueue([self._claim.row])
+        return True
+
+    async def _linger(self, process: Process) -> bool:
+        """Wait a while in memory; then give the process up. True: go on with the next step."""
+        awaited = list(process._record.awaits)
+        pids = [child.pid for child in awaited]
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        due = process._record.due
+        timer = loop.call_later(self._patience(due), self._rouse)
+        self.phase = Phase.LINGERING
+        self._crew.slots.give()
+        self._has_slot = False
+        try:
+            if self._intent is None and not self._crew.draining and not self._may_go_on:
+                await self._wake
+        finally:
+            timer.cancel()
+            self._crew.unwatch(self, pids)
+            self.phase = Phase.COMMITTING
+        if due is not None and due <= time.time():
+            await landed(self._crew.store.wake(self.pid))
+        if (not self._may_go_on or self._intent is not None or self._crew.draining) and await self._give_up():
+            return False
+        if awaited:
+            await self._look_at(awaited)
+        await self._crew.slots.retake()
+        self._has_slot = True
+        return True
+
+    def _patience(self, due: float | None) -> float:
+        """Seconds to stay in memory: none for a timer that fires later than the linger."""
+        if due is None:
+            return self._crew.linger
+        until = max(0.0, due - time.time())
+        return until if until <= self._crew.linger else 0.0
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)

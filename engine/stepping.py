@@ -1,0 +1,107 @@
+"""Running one step of a process: the user's code, in its thread or on the loop, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from engine.outline import Call, Return
+from engine.process import Process, StepRecord
+from engine.spec import SUCCESS, ExitCode
+from engine.text import words_of
+
+
+class StepExited(RuntimeError):
+    """A step raised what would end the interpreter (`sys.exit()`, ...); it ends the process alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """How a step ended.
+
+    Attributes:
+        code: The process ends with this exit code; None: it goes on (or `error`).
+        error: The exception that ended the process, or None.
+    """
+
+    code: ExitCode | None = None
+    error: BaseException | None = None
+
+
+GOES_ON = StepEnd()
+
+
+class Stepper:
+    """Runs steps: blocking ones in the threads of `threads`, coroutines on the running loop."""
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+
+    async def step(self, process: Process) -> StepEnd:
+        """Run the next step. Raises only CancelledError, and only if the step's task was cancelled."""
+        process._record = StepRecord()
+        try:
+            call, answer = await self._call(process)
+            return _ending(process, call, answer)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return StepEnd(error=error)
+        except Exception as error:
+            return StepEnd(error=error)
+
+    async def _call(self, process: Process) -> tuple[Call | Return | None, Any]:
+        call: Call | Return | None = process._direct()
+        if isinstance(call, Call) and inspect.iscoroutinefunction(call.function):
+            return call, await _guarded(process, call.function(process))
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        call, answer = await loop.run_in_executor(self._threads, context.run, _blocking, process)
+        if inspect.isawaitable(answer):
+            answer = await _guarded(process, answer)
+        return call, answer
+
+
+def _blocking(process: Process) -> tuple[Call | Return | None, Any]:
+    """On a thread: find the step (which may ask predicates) and run it, or make its coroutine."""
+    try:
+        call = process._next()
+        return call, call.function(process) if isinstance(call, Call) else None
+    except StopIteration as error:  # cannot travel through a future
+        raise RuntimeError(f"a step of {type(process).__name__} raised StopIteration") from error
+    except Exception:
+        raise
+    except BaseException as error:  # SystemExit, KeyboardInterrupt, GeneratorExit: not the worker's end
+        raise _exited(process, error) from error
+
+
+async def _guarded(process: Process, answer: Any) -> Any:
+    process._record.cancellable = True
+    try:
+        return await answer
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
+        raise _exited(process, error) from error
+    finally:
+        process._record.cancellable = False
+
+
+def _exited(process: Process, error: BaseException) -> StepExited:
+    return StepExited(
+        f"a step of {type(process).__name__} ended with {type(error).__name__}({words_of(error)})"
+    )
+
+
+def _ending(process: Process, call: Call | Return | None, answer: Any) -> StepEnd:
+    if call is None:
+        return StepEnd(code=SUCCESS)
+    if isinstance(call, Return):
+        code = SUCCESS if call.exit_code is None else process._exit_code(None, call.exit_code)
+        return StepEnd(code=code)
+    return StepEnd(code=process._took(call, answer))

@@ -1,0 +1,85 @@
+"""Workers that have outlived their daemon: it was killed, and a long step keeps them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from engine.lease import host_name
+from engine.service import SUPERVISOR_VARIABLE
+from engine.workspace import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A worker of a daemon that is gone.
+
+    Attributes:
+        name: As its daemon called it.
+        ospid: Its process id.
+    """
+
+    name: str
+    ospid: int
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.ospid})"
+
+
+def survivors(place: Place, daemon: int | None) -> list[Survivor]:
+    """The workers of this workspace and host that a daemon started which is gone, by name.
+
+    Neither the store nor the broker is asked. Workers in the foreground are nobody's survivors.
+
+    Args:
+        daemon: Process id of the daemon that runs now, whose workers are left out.
+    """
+    found = {_survivor(place, ospid, daemon) for ospid in _candidates(place)}
+    return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.ospid))
+
+
+def end(members: Sequence[Survivor], timeout: float) -> None:
+    """Wait for workers that were told to leave; those that still live after `timeout` seconds are killed."""
+    processes = list(_processes(members))
+    _, late = psutil.wait_procs(processes, timeout)
+    for process in late:
+        process.kill()
+    psutil.wait_procs(late, 5.0)
+
+
+def tell(members: Sequence[Survivor]) -> None:
+    """Have workers leave: SIGTERM. (The death of their daemon was their first; this is the second.)"""
+    for process in _processes(members):
+        process.terminate()
+
+
+def _candidates(place: Place) -> Iterator[int]:
+    """Process ids in the names of the workers' lock files: `host:ospid:random`."""
+    for lock in (place.state / "locks").glob(f"{host_name()}:*"):
+        number = lock.name.split(":")[-2]
+        if number.isdigit():
+            yield int(number)
+
+
+def _survivor(place: Place, ospid: int, daemon: int | None) -> Survivor | None:
+    """What that process says of itself; its number may be in use by somebody else by now."""
+    try:
+        process = psutil.Process(ospid)
+        words, supervisor = process.cmdline(), process.environ().get(SUPERVISOR_VARIABLE)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    options = dict(itertools.pairwise(words))
+    if supervisor in {None, str(daemon)} or options.get("--folder") != str(place.folder):
+        return None
+    return Survivor(options.get("--name", "worker"), ospid)
+
+
+def _processes(members: Sequence[Survivor]) -> Iterator[psutil.Process]:
+    for member in members:
+        try:
+            yield psutil.Process(member.ospid)
+        except psutil.NoSuchProcess:
+            continue

@@ -1,0 +1,129 @@
+"""One life of a worker: from its start until all is at rest, or until its point."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+import messaging
+from engine import recovery
+from engine.registry import Registry
+from engine.testing.faulty import FaultyCommunicator, Journal, install
+from engine.testing.points import Point, Points
+from engine.testing.portrait import Portrait, draw
+from engine.worker import Worker
+from engine.workspace import Place, open_store
+from persistence.records import TERMINAL
+
+LOOK_SECONDS = 0.005
+QUIET_LOOKS = 3
+"""So often in a row must all be at rest: a task that was delivered twice may be between queue and claim."""
+
+SLOTS = 16
+
+QUICK = {"DEATH_SECONDS": 0.02, "SWEEP_SECONDS": 0.04, "STALE_SECONDS": 0.1}
+"""Intervals of the sweeps in a life that recovers, so that a lost doorbell does not cost seconds."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How a life goes.
+
+    Attributes:
+        folder: Of the workspace.
+        linger: Seconds that a waiting process stays in memory.
+        patience: Seconds in which all must have come to rest.
+        ignore: Outputs that are left out of the portrait.
+        fatal: Where it ends.
+        recovers: Others have died here before.
+    """
+
+    folder: str
+    linger: float
+    patience: float
+    ignore: Sequence[str] = ()
+    fatal: Point | None = None
+    recovers: bool = False
+
+
+class Course(msgspec.Struct, frozen=True):
+    """What a life that was not cut short leaves."""
+
+    points: list[Point]
+    portrait: Portrait
+
+
+def place_of(folder: Path) -> Place:
+    """The embedded workspace in a folder, whatever the environment says."""
+    state = folder / ".quince"
+    return Place(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+
+
+def journal_of(folder: Path) -> Path:
+    return folder / "steps"
+
+
+def live(plan: Plan) -> Course:
+    """Live. To be called once in an operating-system process, which may end in the middle of it."""
+    folder = Path(plan.folder)
+    _log_into(folder / "log")
+    if plan.recovers:
+        for name, seconds in QUICK.items():
+            setattr(recovery, name, seconds)
+    place, points = place_of(folder), Points(plan.fatal)
+    connect = messaging.connect_async
+    opened = install(points, Journal(journal_of(folder)))
+    worker = Worker(place, slots=SLOTS, name="crash-test", linger=plan.linger, registry=Registry(Path.cwd()))
+    late = asyncio.run(_work(worker, opened, plan.patience))
+
+    async def tasks() -> int:
+        async with connect(place.broker) as communicator:
+            return await communicator.queue_size()
+
+    with open_store(place) as store:
+        portrait = draw(store, journal_of(folder), asyncio.run(tasks()), plan.ignore, late=late)
+    return Course(points.passed, portrait)
+
+
+async def _work(worker: Worker, opened: list[FaultyCommunicator], patience: float) -> bool:
+    """Until all is at rest. True: it was not in time."""
+    deadline = time.monotonic() + patience
+    working = asyncio.ensure_future(worker.run())
+    quiet = 0
+    while quiet < QUIET_LOOKS and not working.done() and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        quiet = quiet + 1 if opened and await _at_rest(worker, opened[0]) else 0
+    late = time.monotonic() >= deadline
+    worker.leave() if late else worker.stop()
+    await working
+    return late
+
+
+async def _at_rest(worker: Worker, communicator: FaultyCommunicator) -> bool:
+    if worker.inbox is None or worker.held:
+        return False
+    if not await asyncio.get_running_loop().run_in_executor(None, _ended, worker):
+        return False
+    return bool(await communicator.queue_size() == 0)
+
+
+def _ended(worker: Worker) -> bool:
+    """All processes have ended, and whoever died before has been found dead."""
+    if [row.id for row in worker.store.workers()] != [worker.id]:
+        return False
+    return not any(number for state, number in worker.store.counts().items() if state not in TERMINAL)
+
+
+def _log_into(file: Path) -> None:
+    sys.stderr = file.open("a", buffering=1)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(process)d %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )

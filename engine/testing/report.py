@@ -1,0 +1,122 @@
+"""What came of crashing everywhere, and the story of it."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.testing.points import Point
+from engine.testing.portrait import Ending, Portrait
+
+MOST_TOLD = 10
+
+
+class Verdict(enum.StrEnum):
+    """What came of one crash."""
+
+    SAME = "same"
+    """It ended as without the crash."""
+
+    MISSED = "missed"
+    """This time the worker did not come past the point (it depends on timing); it ended all the same."""
+
+    DIFFERENT = "different"
+    """It did not end as without the crash."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One crash.
+
+    Attributes:
+        linger: Seconds that waiting processes stayed in memory.
+        differences: What differed, one sentence each.
+        folder: Where the workspace and the log of a run that differed are kept.
+    """
+
+    point: Point
+    linger: float
+    verdict: Verdict
+    differences: Sequence[str] = ()
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashReport:
+    """Every crash of one workflow.
+
+    Attributes:
+        target: Class path of the workflow.
+        outcomes: One for each point.
+        seconds: How long it took.
+    """
+
+    target: str
+    outcomes: Sequence[Outcome]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """No crash made a difference."""
+        return not self.failures
+
+    @property
+    def failures(self) -> Sequence[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.verdict is Verdict.DIFFERENT]
+
+    @property
+    def crashes(self) -> int:
+        """How many workers really died."""
+        return sum(outcome.verdict is not Verdict.MISSED for outcome in self.outcomes)
+
+    def story(self) -> str:
+        """For people: what was crashed where, and what differed."""
+        verdicts = Counter(outcome.verdict for outcome in self.outcomes)
+        rate = self.crashes / self.seconds if self.seconds else 0.0
+        lines = [
+            f"{self.target}: crashed at {self.crashes} points in {self.seconds:.1f} s ({rate:.0f} a second); "
+            f"{verdicts[Verdict.SAME]} ended the same, {verdicts[Verdict.DIFFERENT]} did not"
+            + (f", {verdicts[Verdict.MISSED]} points were not met again" if verdicts[Verdict.MISSED] else "")
+        ]
+        for outcome in self.failures[:MOST_TOLD]:
+            lines.append(f"  crashed {outcome.point} (linger {outcome.linger:g} s):")
+            lines += [f"    {difference}" for difference in outcome.differences[:MOST_TOLD]]
+            lines.append(f"    kept in {outcome.folder}")
+        if len(self.failures) > MOST_TOLD:
+            lines.append(f"  ... and {len(self.failures) - MOST_TOLD} more")
+        return "\n".join(lines)
+
+
+def compare(expected: Portrait, found: Portrait) -> list[str]:
+    """What differs between a run that was not disturbed and one that was, one sentence each."""
+    differences = ["it was not at rest when the time was over"] if found.late else []
+    for place in sorted(expected.processes.keys() - found.processes.keys()):
+        differences.append(f"{place} is missing")
+    for place in sorted(found.processes.keys() - expected.processes.keys()):
+        differences.append(f"{place} is there though it should not be: a child exists twice, or was lost")
+    for place in sorted(expected.processes.keys() & found.processes.keys()):
+        differences += _endings(place, expected.processes[place], found.processes[place])
+    return differences + found.left_behind
+
+
+def _endings(place: str, expected: Ending, found: Ending) -> Iterator[str]:
+    for name in ("state", "exit_status", "exit_message", "outputs"):
+        wanted, got = getattr(expected, name), getattr(found, name)
+        if wanted != got:
+            yield f"{place}: {name.replace('_', ' ')} is {got!r}, without the crash it is {wanted!r}"
+    if found.committed != expected.committed:
+        yield f"{place}: committed the steps {found.committed}, without the crash {expected.committed}"
+    elif not may_begin(found.committed, found.begun):
+        yield f"{place}: began the steps {found.begun} to commit {found.committed}: one ran after its commit"
+
+
+def may_begin(committed: Sequence[str], begun: Sequence[str]) -> bool:
+    """Whether these beginnings are right for these commits: each step once, except that the one in
+    which the worker died may be there once more."""
+    if list(begun) == list(committed):
+        return True
+    again = ([*committed[: place + 1], *committed[place:]] for place in range(len(committed)))
+    return list(begun) in again

@@ -1,0 +1,194 @@
+"""Why a process does not move: one sentence, and what it rests on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.errors import ProcessNotFound
+from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.workspace import Workspace
+from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
+
+HELD_UNLOADABLE = "held: it cannot be loaded: "
+"""How the status begins of a process that a worker has put aside, since its class is not there."""
+
+NAMED = 5
+"""How many awaited processes are named one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The reason why a process stands where it stands.
+
+    Attributes:
+        pid: The process.
+        sentence: The reason, for people.
+        evidence: What the sentence rests on, a line each.
+    """
+
+    pid: int
+    sentence: str
+    evidence: Sequence[str] = ()
+
+
+def why(workspace: Workspace, pid: int) -> Why:
+    """Why the process is not running now, or that it is.
+
+    Needs the store alone: neither a daemon nor a broker.
+
+    Raises:
+        ProcessNotFound: there is no such process.
+    """
+    row = workspace.store.get(pid)
+    if row is None:
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+    facts = _Facts(workspace, row)
+    sentence, evidence = _reason(facts)
+    return Why(pid, sentence, tuple(evidence))
+
+
+class _Facts:
+    """What the store says of one process, read when it is asked for."""
+
+    def __init__(self, workspace: Workspace, row: ProcessRow) -> None:
+        self.row = row
+        self.store: Any = workspace.store
+        self.now = time.time()
+
+    def last_control(self, verb: Control) -> EventRow | None:
+        """The last time that somebody asked for it."""
+        controls = [event for event in self.store.events(self.row.pid) if event.kind == "control"]
+        return next((event for event in reversed(controls) if event.body.get("verb") == verb), None)
+
+    def owner(self) -> WorkerRow | None:
+        return next((w for w in self.store.workers() if w.id == self.row.owner), None)
+
+    def ago(self, then: float | None) -> str:
+        """`12 s ago`."""
+        return "at an unknown time" if then is None else f"{_span(self.now - then)} ago"
+
+
+def _reason(facts: _Facts) -> tuple[str, list[str]]:
+    row = facts.row
+    if row.terminated:
+        return _ended(facts)
+    if row.paused:
+        return _paused(facts)
+    if row.owner is not None:
+        return _owned(facts)
+    if row.state is State.WAITING and not row.ready:
+        return _waiting(facts)
+    return _queued(facts)
+
+
+def _ended(facts: _Facts) -> tuple[str, list[str]]:
+    row = facts.row
+    how = {
+        State.FINISHED: f"it finished with exit status {row.exit_status}",
+        State.EXCEPTED: "it ended with an exception",
+        State.KILLED: "it was killed",
+    }[row.state]
+    killer = facts.last_control(Control.KILL) if row.state is State.KILLED else None
+    by = f" by {killer.author}" if killer is not None and killer.author else ""
+    message = f": {row.exit_message}" if row.exit_message else ""
+    return f"{how}{by} {facts.ago(row.ended)}{message}", [f"ended {_at(row.ended)}"]
+
+
+def _paused(facts: _Facts) -> tuple[str, list[str]]:
+    row = facts.row
+    if (row.status or "").startswith(HELD_UNLOADABLE):
+        return (
+            f"it is {row.status}",
+            [f"put the module back as it was, then `quince play {row.pid}`"],
+        )
+    asked = facts.last_control(Control.PAUSE)
+    if asked is None:
+        return f"it is paused: {row.status or 'nobody said why'}", [f"`quince play {row.pid}` lets it go on"]
+    reason = f": {asked.body['reason']}" if asked.body.get("reason") else ""
+    return (
+        f"{asked.author or 'somebody'} paused it {facts.ago(asked.at)}{reason}",
+        [f"paused {_at(asked.at)}", f"`quince play {row.pid}` lets it go on"],
+    )
+
+
+def _owned(facts: _Facts) -> tuple[str, list[str]]:
+    row, owner = facts.row, facts.owner()
+    evidence = [f"claim {row.epoch} of {row.owner}"]
+    if owner is None or is_dead(owner) or facts.now - owner.heartbeat > EXPIRY_SECONDS:
+        beat = "it is not registered" if owner is None else f"heartbeat {facts.ago(owner.heartbeat)}"
+        sentence = f"the worker that held it ({row.owner}) is dead; another takes over soon"
+        if not _living(facts):
+            sentence = f"the worker that held it ({row.owner}) is dead, and no worker is running"
+            evidence.append("`quince daemon start` starts some")
+        return sentence, [*evidence, beat]
+    evidence.append(
+        f"{owner.name} on {owner.host}, process {owner.ospid}, heartbeat {facts.ago(owner.heartbeat)}"
+    )
+    if row.intent is not None:
+        asked = facts.last_control(row.intent)
+        who = (asked.author if asked is not None else None) or "somebody"
+        return (
+            f"{who} asked to {row.intent.value} it; {owner.name} does so when step {row.step or 'run'} ends",
+            [*evidence, f"the step runs for {_span(facts.now - row.updated)}"],
+        )
+    if row.state is State.WAITING and row.awaiting:
+        sentence, awaited = _waiting(facts)
+        return sentence, [*evidence, *awaited]
+    return (
+        f"it runs: {owner.name} is in step {row.step or 'run'} for {_span(facts.now - row.updated)}",
+        evidence,
+    )
+
+
+def _waiting(facts: _Facts) -> tuple[str, list[str]]:
+    row = facts.row
+    awaited: Sequence[ProcessRow] = facts.store.awaited(row.pid)
+    parts = []
+    if awaited:
+        pids = ", ".join(str(one.pid) for one in awaited[:NAMED]) + (", ..." if len(awaited) > NAMED else "")
+        parts.append(f"{len(awaited)} process{'es' if len(awaited) > 1 else ''} to end ({pids})")
+    if row.due is not None:
+        parts.append(
+            f"its timer, due in {_span(row.due - facts.now)}" if row.due > facts.now else "its timer, due now"
+        )
+    evidence = [
+        f"{one.pid} {one.class_path.rpartition(':')[2]} is {'paused' if one.paused else one.state.value}"
+        for one in awaited[:NAMED]
+    ]
+    return f"it waits for {' and '.join(parts) or 'something that it has forgotten'}", evidence
+
+
+def _queued(facts: _Facts) -> tuple[str, list[str]]:
+    row = facts.row
+    workers = [w for w in _living(facts) if row.queue in w.queues]
+    others = max(0, facts.store.backlog().get(row.queue, 1) - 1)
+    evidence = [f"{others} other{'' if others == 1 else 's'} wait on queue {row.queue}"]
+    if row.queue.startswith("run:"):
+        return "it belongs to a run() in another program, which has not taken it up", evidence
+    if not workers:
+        return f"no worker consumes queue {row.queue}", [*evidence, "`quince daemon start` starts some"]
+    slots, held = sum(w.slots for w in workers), sum(w.held for w in workers)
+    evidence.append(f"{len(workers)} workers hold {held} processes in {slots} slots")
+    if others or held >= slots:
+        return f"it waits for a free slot on queue {row.queue}, with {others} others", evidence
+    return f"it is ready, and a worker of queue {row.queue} takes it up next", evidence
+
+
+def _living(facts: _Facts) -> list[WorkerRow]:
+    return [w for w in facts.store.workers() if not is_dead(w) and facts.now - w.heartbeat <= EXPIRY_SECONDS]
+
+
+def _at(then: float | None) -> str:
+    return "never" if then is None else datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _span(seconds: float) -> str:
+    """A duration for people: `3 s`, `2.5 min`, `4.0 h`, `3.2 d`."""
+    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{max(seconds, 0):.1f} s"

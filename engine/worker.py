@@ -1,0 +1,433 @@
+"""A worker: takes tasks while it has free slots, claims their processes, and drives them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import messaging
+from engine import roundtrip
+from engine.child import ChildProcess
+from engine.desk import Desk
+from engine.inbox import Inbox
+from engine.landing import landed
+from engine.lease import Lease, host_name, new_worker_id
+from engine.outbox import Outbox, change_of, pid_of, run_queue
+from engine.process import Process
+from engine.recovery import Sweeper
+from engine.registry import Registry
+from engine.runner import Runner
+from engine.slots import Slots
+from engine.stepping import Stepper
+from engine.workspace import Place, open_store
+from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
+from persistence.records import TERMINAL, Claim, Control, State, StepOutcome, Woken, WorkerRow
+
+_log = logging.getLogger("quince.worker")
+
+DEFAULT_SLOTS = 64
+LINGER_SECONDS = 2.0
+GRACE_SECONDS = 30.0
+SUSPECT = 2
+"""Deaths of workers from which on a process keeps, for a while, from others of that kind."""
+SUSPECT_SECONDS = 1.0
+SUSPECT_TURNS = 3
+
+TERMINATIONS = SubjectFilter(
+    subjects=tuple(
+        f"state_changed.{before.value}.{after.value}"
+        for before in sorted(set(State) - TERMINAL)
+        for after in sorted(TERMINAL)
+    )
+)
+CONTROLS = SubjectFilter(subjects=("control.*",))
+
+
+class Worker:
+    """One worker. `run()` lasts until `stop()`; `leave()` ends it at once.
+
+    Args:
+        place: The workspace.
+        slots: How many processes run at once (waiting ones hold none).
+        queues: The queues it consumes; none for a worker that is fed by hand.
+        name: For people; also its log's name.
+        linger: Seconds that a waiting process stays in memory.
+        checked: Round-trip each checkpoint (see `engine.roundtrip`), unless `QUINCE_CHECK` says otherwise.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        slots: int = DEFAULT_SLOTS,
+        queues: Sequence[str] = ("default",),
+        name: str = "worker",
+        linger: float = LINGER_SECONDS,
+        registry: Registry | None = None,
+        checked: bool = False,
+    ) -> None:
+        self.id = new_worker_id()
+        self.place = place
+        self.queues = tuple(queues)
+        self.name = name
+        self.linger = linger
+        self.draining = False
+        self.checked = roundtrip.wanted(checked)
+        self.slots = Slots(slots)
+        self.held: dict[int, Runner] = {}
+        self.store: Any = None
+        self.outbox: Any = None
+        self.stepper: Any = None
+        self.inbox: Any = None
+        self._registry = registry or Registry(place.folder, place.allowed)
+        self._importing = threading.Lock()
+        self._life = 0
+        self._alone: Runner | None = None
+        self._deferred: dict[int, int] = {}
+        self._watched: dict[int, set[Runner]] = {}
+        self._runners: set[asyncio.Task[None]] = set()
+        self._stopping: asyncio.Event | None = None
+        self._left: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Life
+
+    async def run(self, started: threading.Event | None = None) -> None:
+        """Work until `stop()`. Everything that was opened is closed on return.
+
+        Raises:
+            PersistenceError, MessagingError: the store or the broker cannot be opened.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stopping, self._left = asyncio.Event(), asyncio.Event()
+        sys.setswitchinterval(0.001)
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            _log.info("%s (%s) is at work on %s", self.name, self.id, self.place.folder)
+            if started is not None:
+                started.set()
+            await self._stopping.wait()
+            await self._drain()
+
+    def stop(self) -> None:
+        """Drain: take no more tasks, let running steps end, hand everything back, end."""
+        self.call(lambda: self._stopping.set() if self._stopping else None)
+
+    def leave(self) -> None:
+        """End now; what was running runs again elsewhere, from its last checkpoint."""
+
+        def leave() -> None:
+            for event in (self._stopping, self._left):
+                if event is not None:
+                    event.set()
+
+        self.call(leave)
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Call it on the worker's loop, from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(function)
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        self._registry.make_importable()
+        self.store = await loop.run_in_executor(None, open_store, self.place)
+        stack.callback(self.store.close)
+        self.store.on_batch = loop.call_soon_threadsafe
+        communicator = await stack.enter_async_context(messaging.connect_async(self.place.broker))
+        threads = ThreadPoolExecutor(self.slots.total, thread_name_prefix="quince-step")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        self.stepper = Stepper(threads)
+        self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
+        self.inbox = Inbox(self.slots, self._claim)
+        lock = self.place.state / "locks" / self.id
+        lease = Lease(self.store, self.id, lock, lambda: self.call(lambda: self._lost(lock)))
+        await loop.run_in_executor(None, lease.__enter__)
+        stack.push(lease.__exit__)
+        await landed(self.store.register_worker(self._row(lock)))
+        stack.push_async_callback(self._unregister)
+        await self._listen(communicator, stack)
+        await stack.enter_async_context(_background(Sweeper(self, communicator).run(), "sweeper"))
+
+    def _lost(self, lock: Path) -> None:
+        """This worker was declared dead (it was frozen, or cut off): drop everything and begin anew.
+
+        Nothing of what it held can be written any more; others have it. What it has claimed since (a
+        claim may have been on its way) is released too: nobody here would run it.
+        """
+        if self.draining:
+            return
+        _log.error(
+            "%s was declared dead; it drops %d processes and registers anew", self.name, len(self.held)
+        )
+        for task in self._runners:
+            task.cancel()
+        self.held.clear()
+        self._life += 1
+        landed(self.store.release_worker(self.id)).add_done_callback(self._released)
+        self.store.register_worker(self._row(lock))
+
+    def _released(self, done: asyncio.Future[Sequence[Woken]]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            _log.warning("%s could not release what it had claimed: %s", self.name, done.exception())
+        else:
+            self.outbox.enqueue(woken for woken in done.result() if woken.owner is None)
+
+    def _row(self, lock: Path) -> WorkerRow:
+        now = time.time()
+        return WorkerRow(
+            id=self.id,
+            host=host_name(),
+            ospid=int(self.id.split(":")[-2]),
+            name=self.name,
+            queues=self.queues,
+            slots=self.slots.total,
+            lock=str(lock),
+            state="running",
+            started=now,
+            heartbeat=now,
+        )
+
+    async def _listen(self, communicator: AsyncCommunicator, stack: AsyncExitStack) -> None:
+        await communicator.add_rpc_subscriber(self._on_rpc, self.id)
+        await communicator.subscribe(self._on_termination, TERMINATIONS)
+        await communicator.subscribe(self._on_control, CONTROLS)
+        if self.queues:
+            desk = Desk(self, communicator)
+            await desk.open()
+            stack.push_async_callback(desk.close)
+        for queue in self.queues:
+            consumer = await communicator.consume(
+                self._on_tasks, queue=queue, prefetch=max(8, self.slots.total)
+            )
+            self.inbox.add_consumer(consumer)
+        stack.push_async_callback(self.inbox.close)
+
+    async def _unregister(self) -> None:
+        if not self.held:
+            await landed(self.store.remove_worker(self.id))
+
+    async def _drain(self) -> None:
+        assert self._left is not None
+        self.draining = True
+        await self.inbox.close()
+        for runner in list(self.held.values()):
+            runner.drain()
+        if self._runners:
+            _log.info("%s drains: %d processes are between steps or in one", self.name, len(self._runners))
+            everything = asyncio.gather(*self._runners, return_exceptions=True)
+            leaving = asyncio.ensure_future(self._left.wait())
+            waits: list[asyncio.Future[Any]] = [everything, leaving]
+            await asyncio.wait(waits, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+        await self._abandon()
+        await self.outbox.drain()
+
+    async def _abandon(self) -> None:
+        """Runners that did not end in time: cancelled, their claims given up for others to take."""
+        late = list(self.held.values())
+        for task in self._runners:
+            task.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+        if late:
+            _log.warning(
+                "%s leaves %d processes in the middle of a step; they run again elsewhere",
+                self.name,
+                len(late),
+            )
+            await asyncio.gather(*(runner.let_go() for runner in late), return_exceptions=True)
+            self.held.clear()
+
+    # Tasks
+
+    def feed(self, pids: Sequence[int]) -> None:
+        """Run these, as if tasks for them had come (used by `run()`, which has no queue)."""
+        self.inbox.put_pids(pids)
+
+    def _on_tasks(self, tasks: Sequence[TaskHandle]) -> None:
+        known = []
+        for task in tasks:
+            pid = pid_of(task.body)
+            if pid is None:
+                task.dead_letter(f"not a task of this engine: {str(task.body)[:200]}")
+            else:
+                known.append((pid, task))
+        self.inbox.put(known)
+
+    def _claim(self, batch: Sequence[tuple[int, TaskHandle | None]]) -> None:
+        """Claim what the inbox gives (a slot is taken for each); then acknowledge its tasks."""
+        landing, life = landed(self.store.claim([pid for pid, _ in batch], self.id)), self._life
+        landing.add_done_callback(lambda done: self._claimed(batch, done, life))
+
+    def _claimed(
+        self, batch: Sequence[tuple[int, TaskHandle | None]], done: asyncio.Future[Sequence[Claim]], life: int
+    ) -> None:
+        if done.cancelled() or done.exception() is not None:
+            _log.warning("tasks could not be claimed, and go back to the queue: %s", done.exception())
+            self.slots.give(len(batch))
+            for _, task in batch:
+                if task is not None:
+                    task.requeue()
+            return
+        claims = done.result() if life == self._life else ()  # else released, with the life that took them
+        for _, task in batch:
+            if task is not None:
+                task.ack()
+        for claim in claims:
+            self._start(claim)
+        self.slots.give(len(batch) - len(claims))
+
+    def _start(self, claim: Claim) -> None:
+        if claim.row.deaths >= SUSPECT and self._alone is not None and self._defer(claim):
+            return
+        runner = Runner(self, claim)
+        self.held[runner.pid] = runner
+        if claim.row.deaths >= SUSPECT:
+            self._alone = runner
+        if self.draining:
+            runner.drain()
+        task = asyncio.get_running_loop().create_task(runner.run(), name=f"process {runner.pid}")
+        self._runners.add(task)
+        task.add_done_callback(lambda done: self._ended(runner, done))
+
+    def _defer(self, claim: Claim) -> bool:
+        """Workers died with this process, and one of its like runs here: it waits a while for another
+        worker, so that the next death tells which of them was the cause. False: it has waited enough."""
+        turns = self._deferred.get(claim.row.pid, 0)
+        if turns >= SUSPECT_TURNS:
+            del self._deferred[claim.row.pid]
+            return False
+        self._deferred[claim.row.pid] = turns + 1
+        self.slots.give()
+        self.store.release(claim.row.pid, self.id, claim.row.epoch)
+        asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self.outbox.enqueue, [claim.row])
+        return True
+
+    def _ended(self, runner: Runner, task: asyncio.Task[None]) -> None:
+        self._runners.discard(task)
+        if self._alone is runner:
+            self._alone = None
+        if task.cancelled():
+            return
+        if self.held.get(runner.pid) is runner:
+            del self.held[runner.pid]
+        error = task.exception()
+        if error is not None:
+            _log.error("process %s: the engine failed", runner.pid, exc_info=error)
+
+    # What runners need
+
+    async def load_class(self, path: str) -> type[Process]:
+        """The class, imported on a thread if it is not there yet (an import may take seconds)."""
+        found = self._registry.known(path)
+        if found is None:
+            found = await asyncio.get_running_loop().run_in_executor(None, self._import, path)
+        cls: type[Process] = getattr(found, "process_class", found)
+        return cls
+
+    def _import(self, path: str) -> Any:
+        with self._importing:
+            return self._registry.load_class(path)
+
+    def new_pid(self) -> int:
+        pids: Sequence[int] = self.store.allocate_pids(1)
+        return pids[0]
+
+    def name_of(self, cls: Any) -> str:
+        return self._registry.name_of(cls)
+
+    async def load_children(self, children: Sequence[ChildProcess]) -> None:
+        """Take in how they ended, with one read."""
+        loop = asyncio.get_running_loop()
+        pids = list({child.pid for child in children})
+        results = {r.row.pid: r for r in await loop.run_in_executor(None, self.store.results, pids)}
+        for child in children:
+            if child.pid in results:
+                child.load(results[child.pid])
+
+    def watch(self, runner: Runner, pids: Sequence[int]) -> None:
+        for pid in pids:
+            self._watched.setdefault(pid, set()).add(runner)
+
+    def unwatch(self, runner: Runner, pids: Sequence[int]) -> None:
+        for pid in pids:
+            watchers = self._watched.get(pid)
+            if watchers is not None:
+                watchers.discard(runner)
+                if not watchers:
+                    del self._watched[pid]
+
+    def wake(self, outcome: StepOutcome) -> None:
+        """What a commit did to other processes: those made ready go on or get a task, those that it
+        killed are told."""
+        unowned = []
+        for woken in outcome.woken:
+            if woken.owner is None:
+                unowned.append(woken)
+            elif woken.owner == self.id and woken.pid in self.held:
+                self.held[woken.pid].ready()
+        if unowned:
+            self.outbox.enqueue(unowned)
+        for killed in outcome.cascade:
+            if killed.applied and killed.before is not None:
+                self.outbox.announce(change_of(killed.pid, killed.before.state, State.KILLED))
+            elif killed.owner == self.id and killed.pid in self.held:
+                self.held[killed.pid].nudge(Control.KILL)
+            elif killed.owner is not None:
+                self.outbox.tell(killed.owner, {"verb": Control.KILL.value, "pids": [killed.pid]})
+
+    # Messages
+
+    def _on_termination(self, message: BroadcastMessage) -> None:
+        if not (message.sender or "").isdigit():
+            return
+        pid = int(message.sender or 0)
+        for runner in list(self._watched.get(pid, ())):
+            runner.child_ended(pid)
+
+    def _on_control(self, message: BroadcastMessage) -> None:
+        verb = _verb((message.subject or "").partition(".")[2])
+        if verb is not None:
+            for runner in list(self.held.values()):
+                runner.nudge(verb)
+
+    async def _on_rpc(self, _communicator: Any, body: Any) -> dict[str, Any]:
+        """`{"verb": "pause", "pids": [...], "wait": seconds}`: which of them no longer run here."""
+        if isinstance(body, dict) and body.get("verb") == "run":
+            self.feed(list(body.get("pids", ())))
+            return {"worker": self.id}
+        verb = _verb(body.get("verb")) if isinstance(body, dict) else None
+        if verb is None:
+            raise ValueError(f"a worker takes pause, play and kill, not {body!r}")
+        runners = [self.held[pid] for pid in body.get("pids", ()) if pid in self.held]
+        for runner in runners:
+            runner.nudge(verb)
+        if verb is not Control.PLAY and runners and body.get("wait"):
+            waits = [asyncio.ensure_future(runner.settled.wait()) for runner in runners]
+            _, late = await asyncio.wait(waits, timeout=float(body["wait"]))
+            for task in late:
+                task.cancel()
+        return {"worker": self.id, "still": [r.pid for r in runners if not r.settled.is_set()]}
+
+
+def _verb(text: Any) -> Control | None:
+    return Control(text) if text in {"pause", "play", "kill"} else None
+
+
+@asynccontextmanager
+async def _background(work: Any, name: str) -> AsyncIterator[None]:
+    """A side task that lives as long as the block; if it fails, the log says so."""
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,250 @@
+"""A workspace: the pair of a store and a broker, and how it is found.
+
+In this order: arguments; `QUINCE_STORE` and `QUINCE_BROKER`; `quince.toml` or `.quince/` in the
+working directory or a folder above it; else `.quince/` is made in the working directory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import messaging
+from engine.errors import WorkspaceError
+from engine.registry import Registry
+from engine.watch import Watcher
+from messaging.errors import MessagingError
+from persistence.errors import PersistenceError
+from persistence.store import Store
+
+STORE_VARIABLE = "QUINCE_STORE"
+BROKER_VARIABLE = "QUINCE_BROKER"
+CONFIG = "quince.toml"
+STATE = ".quince"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a workspace is, before anything is opened.
+
+    Attributes:
+        folder: Its folder: workers import users' modules from there.
+        store: SQLAlchemy URL.
+        broker: URI of the messages.
+        allowed: Patterns of modules that workers may load; empty: any.
+    """
+
+    folder: Path
+    store: str
+    broker: str
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> Path:
+        """The folder of logs, locks and the embedded store."""
+        return self.folder / STATE
+
+    def require_shared(self) -> None:
+        """Refuse a store or broker that no other process could see.
+
+        Raises:
+            WorkspaceError: it lives in memory; names it and the way out.
+        """
+        for what, url, memory in (
+            ("store", self.store, self.store in {"sqlite://", "sqlite:///:memory:"}),
+            ("broker", self.broker, self.broker.startswith("memory:")),
+        ):
+            if memory:
+                raise WorkspaceError(
+                    f"the {what} {url} lives in the memory of one program, where no worker could see it; "
+                    "use a file, a folder or a server"
+                )
+
+    @property
+    def embedded(self) -> bool:
+        """No server is needed."""
+        return self.store.startswith("sqlite") and self.broker.startswith("local:")
+
+
+def locate(folder: Path | str | None = None, *, store: str | None = None, broker: str | None = None) -> Place:
+    """Find the workspace, without opening or making anything.
+
+    Raises:
+        WorkspaceError: `quince.toml` cannot be read, or says something impossible.
+    """
+    root = Path(folder).resolve() if folder is not None else _search(Path.cwd())
+    settings = _read(root / CONFIG)
+    return Place(
+        folder=root,
+        store=_absolute(store or os.environ.get(STORE_VARIABLE), Path.cwd())
+        or _absolute(settings.get("store"), root)
+        or f"sqlite:///{root / STATE}/quince.db",
+        broker=_absolute(broker or os.environ.get(BROKER_VARIABLE), Path.cwd())
+        or _absolute(settings.get("broker"), root)
+        or f"local://{root / STATE}/messages",
+        allowed=tuple(settings.get("modules", ())),
+    )
+
+
+def _absolute(url: str | None, base: Path) -> str | None:
+    """A URL that names a file or folder, so that it means the same in every working directory."""
+    for scheme in ("sqlite:///", "local://"):
+        if url is not None and url.startswith(scheme):
+            name = url.removeprefix(scheme)
+            if name and not name.startswith(("/", ":memory:", "file:")):
+                return f"{scheme}{base / name}"
+    return url
+
+
+def _search(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / CONFIG).is_file() or (folder / STATE).is_dir():
+            return folder
+    return start
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        settings = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise WorkspaceError(f"{file} cannot be read: {error}") from error
+    unknown = set(settings) - {"store", "broker", "modules"}
+    if unknown:
+        raise WorkspaceError(
+            f"{file} has a setting {min(unknown)!r} that means nothing; it may have store, broker and modules"
+        )
+    for name, kind in (("store", str), ("broker", str), ("modules", list)):
+        if name in settings and not isinstance(settings[name], kind):
+            raise WorkspaceError(f"{file}: {name} must be a {kind.__name__}, not {settings[name]!r}")
+    return settings
+
+
+@dataclass(eq=False)
+class Workspace:
+    """An open store and, when first needed, an open communicator. Usable from any thread.
+
+    Attributes:
+        place: Where it is.
+    """
+
+    place: Place
+    _store: Store | None = None
+    _communicator: Any = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    registry: Registry = field(init=False)
+    watcher: Watcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.registry = Registry(self.place.folder, self.place.allowed)
+        self.watcher = Watcher(self)
+
+    @property
+    def store(self) -> Store:
+        """The store, opened at first use.
+
+        Raises:
+            PersistenceError: it cannot be opened: one sentence with the way out.
+        """
+        with self._lock:
+            if self._store is None:
+                store = open_store(self.place)
+                self._store = store
+            return self._store
+
+    @property
+    def communicator(self) -> Any:
+        """The blocking communicator, connected at first use.
+
+        Raises:
+            MessagingError: nobody answers: one sentence with the way out.
+        """
+        with self._lock:
+            if self._communicator is None:
+                prepare(self.place)
+                self._communicator = messaging.connect(self.place.broker)
+            return self._communicator
+
+    def close(self) -> None:
+        """Close what was opened. May be called twice."""
+        with self._lock:
+            communicator, self._communicator = self._communicator, None
+            store, self._store = self._store, None
+        try:
+            if communicator is not None:
+                communicator.close()
+        finally:
+            if store is not None:
+                store.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def prepare(place: Place) -> None:
+    """Make the folder of the workspace's own files, unseen by git.
+
+    Raises:
+        WorkspaceError: it cannot be made.
+    """
+    try:
+        if not place.state.is_dir():
+            place.state.mkdir(parents=True, mode=0o700, exist_ok=True)
+            (place.state / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise WorkspaceError(
+            f"cannot make the workspace's folder {place.state}: {error.strerror}; "
+            "run in a folder that you may write to, or name one with `quince init`"
+        ) from error
+
+
+def open_store(place: Place) -> Store:
+    """A store of one's own on this place (the caller closes it)."""
+    prepare(place)
+    store = Store(place.store)
+    store.open()
+    return store
+
+
+_open: dict[Place, Workspace] = {}
+_open_lock = threading.Lock()
+
+
+def resolve(workspace: Workspace | Path | str | None) -> Workspace:
+    """The workspace that an argument means: itself, that of a folder, or the one found from here.
+
+    One that is found stays open, and is found again, until the interpreter ends.
+    """
+    if isinstance(workspace, Workspace):
+        return workspace
+    place = locate(workspace)
+    with _open_lock:
+        return _open.setdefault(place, Workspace(place))
+
+
+@atexit.register
+def _close_all() -> None:
+    for workspace in _open.values():
+        workspace.close()
+
+
+__all__ = [
+    "MessagingError",
+    "PersistenceError",
+    "Place",
+    "Workspace",
+    "locate",
+    "open_store",
+    "prepare",
+    "resolve",
+]

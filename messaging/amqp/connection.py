@@ -1,0 +1,155 @@
+"""One connection to RabbitMQ, from dialling to its end. It does not come back; the transport redials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import aio_pika
+import aiormq
+from pamqp.exceptions import PAMQPException
+from yarl import URL
+
+from messaging.amqp.advice import advice
+from messaging.amqp.driver import ask_driver
+from messaging.amqp.lane import Lane
+from messaging.amqp.splitter import SplittingTransportFactory
+from messaging.errors import ConnectionFailed, DeliveryFailed, InvalidUri
+from messaging.uri import BrokerUri
+
+log = logging.getLogger(__name__)
+
+DIAL_TIMEOUT = 10.0
+DIAL_ERRORS = (OSError, TimeoutError, EOFError, aiormq.AMQPError, PAMQPException, DeliveryFailed)
+CLOSE_TIMEOUT = 2.0
+HEARTBEAT = 10
+"""Seconds; a peer that is silent for two of them is given up."""
+
+
+class _SplitConnection(aio_pika.Connection):
+    """aio-pika's plain connection, on a socket whose load frames we read ourselves."""
+
+    def __init__(self, url: URL, **kwargs: Any) -> None:
+        super().__init__(url, **kwargs)
+        self.factory = SplittingTransportFactory()
+        self.kwargs["transport_factory"] = self.factory
+
+    def __del__(self) -> None:
+        """Nothing: `Link` closes it. aio-pika would start a coroutine on whatever loop runs where the
+        garbage happens to be collected."""
+
+    def hang_up(self) -> None:
+        """Drop the socket of a connection that did not come about."""
+        if self.factory.splitter is not None:
+            self.factory.splitter.abort()
+
+
+class Link:
+    """A live connection and its lanes."""
+
+    def __init__(self, connection: _SplitConnection) -> None:
+        underlay = connection.transport.connection if connection.transport is not None else None
+        splitter = connection.factory.splitter
+        if not isinstance(underlay, aiormq.Connection) or splitter is None:
+            raise ConnectionFailed("the connection was closed while it was being opened")
+        self._connection = connection
+        self._underlay = underlay
+        self._splitter = splitter
+        self._lanes: dict[int, Lane] = {}
+        self._watch = asyncio.get_running_loop().create_task(self._watch_silence())
+        self.frame_max: int = self._underlay.connection_tune.frame_max or 131072
+        self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
+        self.write = splitter.write
+        self.flush = splitter.flush
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        splitter.lost.add_done_callback(lambda done: self._end(done.result()))
+        self._underlay.closing.add_done_callback(self._closing)
+
+    @classmethod
+    async def dial(cls, uri: BrokerUri, name: str) -> Link:
+        """Connect. Raises ConnectionFailed or InvalidUri, saying what to do."""
+        try:
+            url = URL(uri.target)
+            query = {"heartbeat": str(HEARTBEAT), "name": name} | dict(url.query)
+            connection = _SplitConnection(url.with_query(query))
+        except ValueError as error:
+            raise InvalidUri(f"{uri.shown}: {error}") from error
+        try:
+            await ask_driver(connection.connect(), DIAL_TIMEOUT)
+            return cls(connection)
+        except DIAL_ERRORS as error:
+            connection.hang_up()
+            raise ConnectionFailed(advice(uri, error, DIAL_TIMEOUT)) from error
+        except BaseException:
+            connection.hang_up()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return not self.lost.done()
+
+    def on_blocked(self, listener: Callable[[str | None], None]) -> None:
+        """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""
+        self._splitter.on_blocked = listener
+
+    async def lane(self, *, confirms: bool = False, prefetch: int = 0) -> Lane:
+        """Open a channel."""
+        channel = await ask_driver(self._underlay.channel(publisher_confirms=confirms), DIAL_TIMEOUT)
+        if not isinstance(channel, aiormq.Channel):
+            raise TypeError(f"aiormq gave a {type(channel).__name__} for a channel")
+        lane = Lane(self, channel, confirms=confirms)
+        self._lanes[lane.number] = lane
+        self._splitter.sinks[lane.number] = lane
+        if prefetch:
+            await lane.qos(prefetch)
+        return lane
+
+    def forget(self, lane: Lane) -> None:
+        self._lanes.pop(lane.number, None)
+        self._splitter.sinks.pop(lane.number, None)
+
+    async def writable(self) -> None:
+        """Wait until the socket takes more."""
+        await self._splitter.writable.wait()
+
+    async def close(self) -> None:
+        """Say good-bye, briefly, and disconnect."""
+        self.flush()
+        try:
+            if self.alive:
+                await ask_driver(self._connection.close(), CLOSE_TIMEOUT)
+        except (TimeoutError, DeliveryFailed, aiormq.AMQPError, OSError) as error:
+            log.debug("the connection did not close in order: %r", error)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._splitter.abort()
+        self._end(None)
+
+    def _closing(self, done: asyncio.Future[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        self._end(error if isinstance(error, Exception) else None)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(error)
+        self._watch.cancel()
+        self._splitter.abort()
+        for lane in list(self._lanes.values()):
+            lane.shut(error)
+
+    async def _watch_silence(self) -> None:
+        """A peer that is there sends a heartbeat at least every other interval."""
+        loop = asyncio.get_running_loop()
+        interval = self._underlay.heartbeat_timeout
+        while interval:
+            await asyncio.sleep(interval / 2)
+            silence = loop.time() - self._splitter.last_data
+            if silence > 2 * interval + 1:
+                self._end(ConnectionError(f"not a byte from the broker for {silence:.0f} s"))
+                return

@@ -1,0 +1,321 @@
+"""Calls and answers over one inbox: an exclusive queue, bound under every identifier served here.
+
+Calls to one identifier, and answers to one inbox, that are made in the same turn of the loop travel
+as one message. A call is mandatory: if no inbox is bound under its identifier the broker returns it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+from pamqp import commands
+
+from messaging.amqp import topology
+from messaging.amqp.connection import Link
+from messaging.amqp.frames import Delivery
+from messaging.amqp.lane import Lane, Receipt
+from messaging.amqp.session import Session
+from messaging.amqp.topology import Names
+from messaging.amqp.unanswered import Unanswered
+from messaging.calls import PendingCalls, answer, error_reply
+from messaging.communicator import RpcHandler
+from messaging.envelope import Address, Call, Calls, Replies, Reply, Status, decode, encode, pack
+from messaging.errors import (
+    DuplicateSubscriber,
+    MessageTimeout,
+    MessagingError,
+    ReconnectingError,
+    UnreadableMessage,
+    UnroutableError,
+)
+
+log = logging.getLogger(__name__)
+
+MOST_TOGETHER = 128
+PROBE_TIMEOUT = 2.0
+_PROBE = "\x00who"
+_STILL = "\x00still"
+
+
+class Rpc:
+    """The calling and the answering side of one communicator."""
+
+    def __init__(self, session: Session, names: Names) -> None:
+        self.inbox = uuid.uuid4().hex
+        self.pending = PendingCalls()
+        self._session = session
+        self._exchange = names.rpc
+        self._handlers: dict[str, RpcHandler] = {}
+        self._queue = ""
+        self._lane: Lane | None = None
+        self._calls: dict[str, list[Call]] = {}
+        self._replies: dict[str, list[Reply]] = {}
+        self._flushing = False
+        self._unanswered = Unanswered(self._worked_on, self.pending.fail, session.spawn)
+        self._working: set[tuple[str, int]] = set()
+        self._routing: dict[int, asyncio.Future[None]] = {}
+
+    async def restore(self, link: Link) -> None:
+        """Open the inbox on a new link, bound as it was."""
+        lane = await link.lane(confirms=True)
+        self._queue = await topology.declare_inbox(lane)
+        keys = [_inbox_key(self.inbox), *map(_call_key, self._handlers)]
+        await topology.bind(lane, self._queue, self._exchange, keys)
+        await lane.consume(self._queue, "inbox", self._received, no_ack=True, exclusive=True)
+        lane.on_closed = lambda error: self._closed(link, error)
+        lane.on_cancelled = lambda _tag: self._session.broken(link, "the inbox was deleted")
+        self._lane = lane
+
+    async def farewell(self) -> None:
+        """Take the inbox away: from now on calls to it are unroutable, not lost."""
+        if self._lane is not None and self._lane.usable:
+            self._flush()
+            await self._lane.rpc(commands.Queue.Delete(queue=self._queue))
+
+    # Calling
+
+    async def call(self, identifier: str, body: Any, timeout: float | None) -> Any:
+        """Call and await the answer."""
+        packed = pack(body)
+        await self._session.ready()
+        number, future = self._ask(identifier)
+        try:
+            self._queue_call(Call(identifier, packed, Address(self.inbox, number)))
+            if timeout is None:
+                return await future
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError as error:
+            raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
+        finally:
+            future.cancel()
+
+    async def ask(self, identifier: str, body: Any) -> asyncio.Future[Any]:
+        """Call; ends when the broker has routed it, with the future of the answer."""
+        packed = pack(body)
+        await self._session.ready()
+        number, future = self._ask(identifier)
+        routed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue_call(Call(identifier, packed, Address(self.inbox, number)))
+        self._routing[number] = routed
+        try:
+            await routed
+        except BaseException:
+            self._routing.pop(number, None)
+            future.cancel()
+            raise
+        return future
+
+    def _ask(self, identifier: str) -> tuple[int, asyncio.Future[Any]]:
+        number, future = self.pending.ask()
+        self._unanswered.add(number, identifier)
+        future.add_done_callback(lambda _done: self._unanswered.discard(number))
+        return number, future
+
+    async def cast(self, identifier: str, body: Any) -> None:
+        """Call without an answer; ends when the broker has routed it."""
+        lane = await self._ready_lane()
+        receipt = Receipt(1)
+        data = encode(Calls([Call(identifier, pack(body))]))
+        lane.publish(self._exchange, _call_key(identifier), [data], receipt=receipt, mandatory=True)
+        try:
+            await receipt.future
+        except UnroutableError as error:
+            raise UnroutableError(f"nobody listens at {identifier!r}") from error
+
+    def reply(self, address: Address, reply: Reply) -> None:
+        """Send an answer, with the others of this turn of the loop."""
+        try:
+            packed = Reply(address.call, reply.status, pack(reply.body))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            failed = error_reply(address.call, error)
+            packed = Reply(address.call, failed.status, pack(failed.body))
+        self._replies.setdefault(address.inbox, []).append(packed)
+        self._flush_soon()
+
+    # Answering
+
+    async def serve(self, identifier: str, handler: RpcHandler) -> None:
+        """Answer calls to an identifier. Raises DuplicateSubscriber if somebody alive does so."""
+        if identifier in self._handlers:
+            raise DuplicateSubscriber(f"{identifier!r} has an RPC subscriber already")
+        lane = await self._ready_lane()
+        if await self._is_served(identifier):
+            raise DuplicateSubscriber(f"{identifier!r} has an RPC subscriber elsewhere")
+        self._handlers[identifier] = handler
+        try:
+            await topology.bind(lane, self._queue, self._exchange, [_call_key(identifier)])
+        except BaseException:
+            self._handlers.pop(identifier, None)
+            raise
+
+    async def unserve(self, identifier: str) -> None:
+        """Stop answering."""
+        if identifier not in self._handlers:
+            raise ValueError(f"no RPC subscriber {identifier!r}")
+        del self._handlers[identifier]
+        if self._lane is not None and self._lane.usable:
+            await topology.unbind(self._lane, self._queue, self._exchange, [_call_key(identifier)])
+
+    async def _is_served(self, identifier: str) -> bool:
+        """Whether somebody answers there: a binding of one who died unnoticed does not count."""
+        try:
+            return bool(await self._question(_PROBE, identifier, identifier))
+        except (UnroutableError, TimeoutError):
+            return False
+
+    async def _worked_on(self, identifier: str, numbers: list[int]) -> list[int]:
+        """Which of our calls somebody still works on there."""
+        return list(await self._question(_STILL, identifier, [self.inbox, numbers]))
+
+    async def _question(self, what: str, identifier: str, body: Any) -> Any:
+        """Ask the communicator itself that serves an identifier, not its handler."""
+        number, future = self.pending.ask()
+        self._queue_call(Call(what, pack(body), Address(self.inbox, number)), to=identifier)
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                return await future
+        finally:
+            future.cancel()
+
+    # Sending, joined by turn of the loop
+
+    def _queue_call(self, call: Call, *, to: str | None = None) -> None:
+        self._calls.setdefault(call.identifier if to is None else to, []).append(call)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        calls, self._calls = self._calls, {}
+        replies, self._replies = self._replies, {}
+        for identifier, batch in calls.items():
+            for start in range(0, len(batch), MOST_TOGETHER):
+                self._send_calls(identifier, batch[start : start + MOST_TOGETHER])
+        for inbox, answers in replies.items():
+            for start in range(0, len(answers), MOST_TOGETHER):
+                self._send_replies(inbox, answers[start : start + MOST_TOGETHER])
+
+    def _send_calls(self, identifier: str, calls: list[Call]) -> None:
+        receipt = Receipt(1)
+        receipt.future.add_done_callback(lambda done: self._routed(identifier, calls, done))
+        try:
+            if self._lane is None:
+                raise ReconnectingError("the broker is away just now")
+            data = encode(Calls(calls))
+            self._lane.publish(self._exchange, _call_key(identifier), [data], receipt=receipt, mandatory=True)
+        except (MessagingError, ValueError) as error:
+            receipt.refused(error)
+
+    def _routed(self, identifier: str, calls: list[Call], done: asyncio.Future[None]) -> None:
+        error = done.exception()
+        if isinstance(error, UnroutableError):
+            error = UnroutableError(f"nobody listens at {identifier!r}")
+        for call in calls:
+            if call.reply_to is None:
+                continue
+            number = call.reply_to.call
+            routed = self._routing.pop(number, None)
+            if error is not None:
+                self.pending.fail(number, error)
+            if routed is None or routed.done():
+                continue
+            if error is None:
+                routed.set_result(None)
+            else:
+                routed.set_exception(error)
+
+    def _send_replies(self, inbox: str, replies: list[Reply]) -> None:
+        if self._lane is None or not self._lane.usable:
+            log.warning("%d answers are lost: the broker is away", len(replies))
+            return
+        try:
+            self._lane.publish(self._exchange, _inbox_key(inbox), [encode(Replies(replies))])
+        except UnreadableMessage as error:
+            if len(replies) > 1:
+                for reply in replies:
+                    self._send_replies(inbox, [reply])
+            else:
+                self._send_replies(inbox, [error_reply(replies[0].call, error)])
+
+    # Receiving
+
+    def _received(self, _about: Delivery, _header: bytes, body: bytes) -> None:
+        try:
+            message = decode(body)
+        except UnreadableMessage as error:
+            log.warning("a message to this communicator is dropped: %s", error)
+            return
+        if isinstance(message, Replies):
+            for reply in message.replies:
+                self.pending.settle(reply)
+        elif isinstance(message, Calls):
+            for call in message.calls:
+                self._answer(call)
+        elif isinstance(message, Call):
+            self._answer(message)
+
+    def _answer(self, call: Call) -> None:
+        address = call.reply_to
+
+        def send(reply: Reply) -> None:
+            if address is not None:
+                self.reply(address, reply)
+
+        number = address.call if address is not None else 0
+        if call.identifier in (_PROBE, _STILL):
+            send(Reply(number, Status.RESULT, self._about_self(call)))
+            return
+        handler = self._handlers.get(call.identifier)
+        if handler is None:
+            send(error_reply(number, UnroutableError(f"nobody listens at {call.identifier!r} any more")))
+            return
+        self._session.spawn(self._work(address, answer(number, handler, call.body, send)))
+
+    async def _work(self, address: Address | None, answering: Coroutine[Any, Any, None]) -> None:
+        if address is None:
+            await answering
+            return
+        self._working.add((address.inbox, address.call))
+        try:
+            await answering
+        finally:
+            self._working.discard((address.inbox, address.call))
+
+    def _about_self(self, call: Call) -> Any:
+        if call.identifier == _PROBE:
+            return call.body in self._handlers
+        try:
+            inbox, numbers = call.body
+            return [number for number in numbers if (inbox, number) in self._working]
+        except (TypeError, ValueError):
+            return []
+
+    async def _ready_lane(self) -> Lane:
+        await self._session.ready()
+        if self._lane is None:
+            raise ReconnectingError("the broker is away just now")
+        return self._lane
+
+    def _closed(self, link: Link, error: BaseException | None) -> None:
+        self._lane = None
+        if self._session.closed:
+            return
+        self._unanswered.fail_all("the link was lost before the answer came")
+        self._session.broken(link, f"the channel of the inbox was closed ({error!r})")
+
+
+def _call_key(identifier: str) -> str:
+    return f"to.{identifier}"
+
+
+def _inbox_key(inbox: str) -> str:
+    return f"inbox.{inbox}"

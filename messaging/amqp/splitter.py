@@ -1,0 +1,146 @@
+"""Parts the byte stream of one connection: load frames to the lanes, everything else to aio-pika."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiormq.connection import SSLContextProvider, TransportFactory
+from yarl import URL
+
+from messaging.amqp import frames
+
+
+class FrameSink(Protocol):
+    """A channel whose load frames are taken out of the stream."""
+
+    def frame(self, kind: int, payload: bytes) -> bool:
+        """Take a frame (True), or leave it to aio-pika (False)."""
+
+
+class Splitter(asyncio.StreamReaderProtocol):
+    """The protocol of one connection.
+
+    Frames of registered channels go to their lanes within `data_received`, without a task switch; the
+    rest reaches aio-pika's reader unchanged and in order. aio-pika judges by what it sees whether the
+    connection is alive, so a heartbeat is slipped in when only load frames have come for a second.
+    Writes of one turn of the loop are joined to one.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(reader, loop=loop)
+        self.sinks: dict[int, FrameSink] = {}
+        self.on_blocked: Callable[[str | None], None] = lambda _reason: None
+        self.last_data = loop.time()
+        self.lost: asyncio.Future[Exception | None] = loop.create_future()
+        self.writer: asyncio.StreamWriter | None = None  # lives as long as its socket
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self._loop_ = loop
+        self._socket: asyncio.Transport | None = None
+        self._pending = b""
+        self._shown = 0.0
+        self._out: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if isinstance(transport, asyncio.Transport):
+            self._socket = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.writable.set()
+        if not self.lost.done():
+            self.lost.set_result(exc)
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False  # a peer that hangs up is gone: no half-closed connections
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.writable.set()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes with everything else of this turn of the loop. Whole frames only."""
+        if not self._out:
+            self._loop_.call_soon(self.flush)
+        self._out.append(data)
+
+    def flush(self) -> None:
+        """Send now what `write` has collected."""
+        if self._out and self._socket is not None and not self._socket.is_closing():
+            self._socket.write(b"".join(self._out))
+        self._out.clear()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self.last_data = now = self._loop_.time()
+        if self._pending:
+            data = self._pending + data
+        rest = self._split(data)
+        if not rest and now - self._shown > 1.0:
+            rest = frames.HEARTBEAT_FRAME
+        if rest:
+            self._shown = now
+            super().data_received(rest)
+
+    def _split(self, data: bytes) -> bytes:
+        """Hand out the whole frames in `data`; returns those that are for aio-pika."""
+        if data.startswith(b"AMQP"):  # the server speaks another version: aio-pika knows what to say
+            self._pending = b""
+            return data
+        kept: list[bytes] = []
+        at, size = 0, len(data)
+        sinks = self.sinks
+        while size - at >= frames.OVERHEAD:
+            kind, channel, length = frames.unpack_head(data, at)
+            end = at + frames.OVERHEAD + length
+            if end > size:
+                break
+            sink = sinks.get(channel)
+            if sink is None or not sink.frame(kind, data[at + 7 : end - 1]):
+                kept.append(data[at:end])
+                if channel == 0 and kind == frames.METHOD:
+                    self._control(data[at + 7 : end - 1])
+            at = end
+        self._pending = data[at:] if at else data
+        return b"".join(kept)
+
+    def _control(self, payload: bytes) -> None:
+        kind, method = frames.unpack_method(payload)
+        if kind != frames.CONNECTION:
+            return
+        if method == frames.BLOCKED:
+            self.on_blocked(payload[5 : 5 + payload[4]].decode(errors="replace"))
+        elif method == frames.UNBLOCKED:
+            self.on_blocked(None)
+
+
+class SplittingTransportFactory(TransportFactory):
+    """Opens aio-pika's sockets with a `Splitter` on them."""
+
+    def __init__(self) -> None:
+        self.splitter: Splitter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        provider: SSLContextProvider = kwargs.pop("ssl_context_provider")
+        context = await provider.get_context() if url.scheme == "amqps" else None
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        splitter = Splitter(reader, loop)
+        transport, _ = await loop.create_connection(
+            lambda: splitter, host=url.host or "", port=url.port or 0, ssl=context, **kwargs
+        )
+        self.splitter = splitter
+        splitter.writer = asyncio.StreamWriter(transport, splitter, reader, loop)
+        return reader, splitter.writer

@@ -1,0 +1,156 @@
+"""From blocking code to the hidden thread and back: waiting for an outcome, or for the first half of it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from messaging.commthread import CommThread
+from messaging.communicator import BroadcastMessage, LinkState
+from messaging.errors import MessageTimeout, MessagingError
+from messaging.futures import follow, settle
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MOST_WAITING = 2_000
+"""Messages on their way to the broker before those who send more must wait."""
+ROOM_TIMEOUT = 60.0
+
+
+class Bridge:
+    """Runs coroutine functions of the hidden thread for callers on other threads."""
+
+    def __init__(self, thread: CommThread) -> None:
+        self._thread = thread
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    def wait(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        _timeout: float | None = None,
+        **kwargs: Any,
+    ) -> T:
+        """Run a coroutine function there and wait for its outcome."""
+        self._refuse_there()
+        running = self._thread.submit(function, *args, **kwargs)
+        try:
+            return running.result(_timeout)
+        except concurrent.futures.TimeoutError as error:
+            if running.done():
+                raise
+            running.cancel()
+            raise MessageTimeout(f"the broker did not answer within {_timeout:g} s") from error
+
+    def two_stages(
+        self,
+        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
+        *args: Any,
+        wait: bool = False,
+        **kwargs: Any,
+    ) -> concurrent.futures.Future[Any]:
+        """Begin something that answers in two stages; the second comes in the future.
+
+        With `wait` the first one is waited for, and its errors are raised here.
+        """
+        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        if wait:
+            self.wait(self._stages, outcome, function, args, kwargs)
+            return outcome
+        self._refuse_there()
+        if not self._room.acquire(timeout=ROOM_TIMEOUT):
+            raise MessageTimeout(f"{MOST_WAITING} messages wait, and none left within {ROOM_TIMEOUT:g} s")
+        try:
+            started = self._thread.submit(self._stages, outcome, function, args, kwargs)
+        except BaseException:
+            self._room.release()
+            raise
+        started.add_done_callback(lambda done: self._started(done, outcome))
+        return outcome
+
+    def after_sends(
+        self, look: Callable[..., Coroutine[Any, Any, T]], *, queue: str, timeout: float | None
+    ) -> T:
+        """Look at a queue when what is being sent from here has arrived there."""
+
+        async def patiently() -> T:
+            if self._under_way:
+                await asyncio.wait(list(self._under_way))
+            return await look(queue=queue)
+
+        return self.wait(patiently, _timeout=timeout)
+
+    async def _stages(
+        self,
+        outcome: concurrent.futures.Future[Any],
+        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
+
+    def _started(
+        self, done: concurrent.futures.Future[None], outcome: concurrent.futures.Future[Any]
+    ) -> None:
+        self._room.release()
+        if (error := done.exception()) is not None:
+            settle(outcome, None, error)
+
+    def _refuse_there(self) -> None:
+        if self._thread.here:
+            raise RuntimeError("the communication thread cannot wait for itself; call from another thread")
+
+
+class Outgoing:
+    """Broadcasts on their way to the hidden thread: those of one burst are handed over together."""
+
+    def __init__(self, thread: CommThread, bridge: Bridge) -> None:
+        self._thread = thread
+        self._bridge = bridge
+        self._transport = thread.transport
+        self._waiting: deque[BroadcastMessage] = deque()
+        self._posted = False
+
+    def send(self, messages: Sequence[BroadcastMessage]) -> None:
+        """Send without waiting, unless the broker is away or too many wait already."""
+        self._thread.check()
+        if self._transport.state is not LinkState.CONNECTED or len(self._waiting) >= MOST_WAITING:
+            self._bridge.wait(self._hand_over, messages)
+            return
+        self._waiting.extend(messages)
+        if not self._posted:
+            self._posted = True
+            self._thread.post(self._begin)
+
+    def flush(self) -> None:
+        """Wait until all of them have been handed over."""
+        self._bridge.wait(self._hand_over, ())
+
+    def _begin(self) -> None:
+        self._thread.spawn(self._hand_over_or_tell())
+
+    async def _hand_over_or_tell(self) -> None:
+        try:
+            await self._hand_over(())
+        except MessagingError as error:
+            log.warning("broadcasts are lost: %s", error)
+
+    async def _hand_over(self, messages: Sequence[BroadcastMessage]) -> None:
+        self._posted = False
+        together: list[BroadcastMessage] = []
+        while self._waiting:
+            together.append(self._waiting.popleft())
+        together += messages
+        if together:
+            await self._transport.broadcast(together)

@@ -1,0 +1,109 @@
+"""Both ends of a question and its answer, the same for every transport.
+
+The asking side numbers its calls and waits in `PendingCalls`; the answering side runs `answer`.
+An answer may be "later" (PENDING): then the call's result is itself a future, as in kiwiPy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from messaging.envelope import Reply, Status
+from messaging.errors import MessagingError, RemoteError, TaskRejected
+
+
+class PendingCalls:
+    """Calls that wait for their answers. Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def ask(self) -> tuple[int, asyncio.Future[Any]]:
+        """A fresh call number, and the future of its answer; forgotten when that is done."""
+        number = next(self._numbers)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._expect(number, future)
+        return number, future
+
+    def settle(self, reply: Reply) -> None:
+        """Hand an answer to the caller that waits for it, if it still does."""
+        future = self._waiting.pop(reply.call, None)
+        if future is None or future.done():
+            return
+        if reply.status is Status.RESULT:
+            future.set_result(reply.body)
+        elif reply.status is Status.PENDING:
+            later: asyncio.Future[Any] = future.get_loop().create_future()
+            self._expect(reply.call, later)
+            future.set_result(later)
+        elif reply.status is Status.CANCELLED:
+            future.cancel()
+        else:
+            future.set_exception(_error_of(reply))
+
+    def fail(self, number: int, error: BaseException) -> None:
+        """Let one call fail here, if it still waits."""
+        future = self._waiting.pop(number, None)
+        if future is not None and not future.done():
+            future.set_exception(error)
+            future.exception()  # its caller may be gone: no "never retrieved" in the log
+
+    def fail_all(self, make_error: Callable[[], BaseException]) -> None:
+        """Let every waiting call fail."""
+        for number in list(self._waiting):
+            self.fail(number, make_error())
+
+    def _expect(self, number: int, future: asyncio.Future[Any]) -> None:
+        self._waiting[number] = future
+        future.add_done_callback(lambda done: self._forget(number, done))
+
+    def _forget(self, number: int, future: asyncio.Future[Any]) -> None:
+        if self._waiting.get(number) is future:
+            del self._waiting[number]
+
+
+async def answer(
+    call: int, handler: Callable[[Any], Awaitable[Any]], body: Any, send: Callable[[Reply], None]
+) -> None:
+    """Run a handler and send what came of it: its result, its error, or PENDING and then those."""
+    try:
+        result = await handler(body)
+        while isinstance(result, asyncio.Future):
+            send(Reply(call, Status.PENDING))
+            result = await result
+    except asyncio.CancelledError:
+        send(Reply(call, Status.CANCELLED))
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+    except Exception as error:
+        send(error_reply(call, error))
+    else:
+        send(Reply(call, Status.RESULT, result))
+
+
+def error_reply(call: int, error: BaseException) -> Reply:
+    """The reply that carries an exception across, as text."""
+    if isinstance(error, RemoteError):
+        return Reply(call, Status.ERROR, [error.type_name, error.remote_message, error.remote_traceback])
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    text = "".join(traceback.format_exception(error))
+    status = Status.REJECTED if isinstance(error, TaskRejected) else Status.ERROR
+    return Reply(call, status, [name, str(error), text])
+
+
+def _error_of(reply: Reply) -> MessagingError:
+    parts = reply.body if isinstance(reply.body, list) else []
+    name, message, trace = [str(part) for part in parts[:3]] + ["?", "", ""][len(parts[:3]) :]
+    if reply.status is Status.REJECTED:
+        return TaskRejected(message)
+    return RemoteError(name, message, trace)

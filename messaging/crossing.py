@@ -1,0 +1,74 @@
+"""Tasks and consumers of the hidden thread, in the hands of the user's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from messaging.commthread import CommThread
+from messaging.communicator import TaskConsumer, TaskHandle
+from messaging.errors import CommunicatorClosed
+
+log = logging.getLogger(__name__)
+
+
+class CrossingTask:
+    """A task held on the user's side; settling it crosses to the hidden thread in bursts."""
+
+    __slots__ = ("_settled", "_task", "_thread", "body", "redelivered")
+
+    def __init__(self, task: TaskHandle, thread: CommThread) -> None:
+        self._task = task
+        self._thread = thread
+        self._settled = False
+        self.body = task.body
+        self.redelivered = task.redelivered
+
+    def ack(self, result: Any = None) -> None:
+        self._settle(self._task.ack, result)
+
+    def fail(self, error: BaseException) -> None:
+        self._settle(self._task.fail, error)
+
+    def later(self) -> None:
+        if not self._settled:
+            self._post(self._task.later)
+
+    def requeue(self) -> None:
+        self._settle(self._task.requeue)
+
+    def dead_letter(self, reason: str) -> None:
+        self._settle(self._task.dead_letter, reason)
+
+    def _settle(self, how: Callable[..., None], *args: Any) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        self._post(how, *args)
+
+    def _post(self, how: Callable[..., None], *args: Any) -> None:
+        try:
+            self._thread.post(how, *args)
+        except CommunicatorClosed:
+            log.debug("a task was settled after its communicator closed; it is delivered again")
+
+
+class CrossingConsumer:
+    """A consumer used from the user's side."""
+
+    def __init__(self, consumer: TaskConsumer, run: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._consumer = consumer
+        self._run = run
+
+    async def pause(self) -> None:
+        await self._run(self._consumer.pause)
+
+    async def resume(self) -> None:
+        await self._run(self._consumer.resume)
+
+    async def close(self) -> None:
+        try:
+            await self._run(self._consumer.close)
+        except CommunicatorClosed:
+            log.debug("the communicator closed before its consumer")

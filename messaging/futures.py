@@ -1,0 +1,61 @@
+"""Futures of two worlds: concurrent ones for threads, asyncio ones for the hidden loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any
+
+
+def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseException | None) -> None:
+    """End a thread's future, unless somebody has."""
+    if outcome.done():
+        return
+    if isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError):
+        outcome.cancel()
+        outcome.set_running_or_notify_cancel()
+    elif error is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(result)
+
+
+def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
+    """On the hidden loop: let a thread's future end like one of the loop, nested ones too."""
+
+    def ended(done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            settle(outcome, None, asyncio.CancelledError())
+        elif (error := done.exception()) is not None:
+            settle(outcome, None, error)
+        elif isinstance(result := done.result(), asyncio.Future):
+            inner: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            follow(result, inner)
+            settle(outcome, inner, None)
+        else:
+            settle(outcome, result, None)
+
+    source.add_done_callback(ended)
+
+
+def is_future(value: Any) -> bool:
+    """Whether a subscriber's result is a promise of a result."""
+    return isinstance(value, concurrent.futures.Future) or asyncio.isfuture(value)
+
+
+def when_done(value: Any, done: Callable[[Any, BaseException | None], None]) -> None:
+    """Call `done(result, error)` when a future of either world ends, on whatever thread it does."""
+
+    def ended(future: Any) -> None:
+        if future.cancelled():
+            done(None, asyncio.CancelledError())
+        elif (error := future.exception()) is not None:
+            done(None, error)
+        else:
+            done(future.result(), None)
+
+    if asyncio.isfuture(value):
+        value.get_loop().call_soon_threadsafe(value.add_done_callback, ended)
+    else:
+        value.add_done_callback(ended)

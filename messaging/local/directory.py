@@ -1,0 +1,232 @@
+"""The folder that the communicators of one machine share: who is there, and who has died.
+
+    DIR/PREFIX/tasks.sqlite   the durable task queue
+    DIR/PREFIX/tasks.gate     locked by those who write to it
+    DIR/PREFIX/peers/ID.lock  held (flock) by communicator ID while it lives; holds its socket's path
+    DIR/PREFIX/peers/ID.sock  where it listens (in a short folder elsewhere if the path is too long)
+
+The kernel frees the lock of a process that dies, however it dies: a lock that can be taken is the
+proof of death, and whoever takes it is the one who cleans up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import socket
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from messaging.errors import ConnectionFailed
+
+LOCK_SUFFIX = ".lock"
+NEWBORN = 60  # seconds in which a lock file may be there and not yet locked
+LONGEST_SOCKET_PATH = 103  # bytes: 107 on Linux, 103 on macOS and the BSDs
+_PEER = re.compile(r"[0-9]+-[0-9a-z]+")
+
+
+class Directory:
+    """The shared folder of one prefix. Constructing it touches nothing."""
+
+    def __init__(self, directory: Path, prefix: str) -> None:
+        self.root = directory.absolute()
+        self.folder = self.root / prefix
+        self.peers = self.folder / "peers"
+        self.tasks = self.folder / "tasks.sqlite"
+        self.gate = self.folder / "tasks.gate"
+
+    def prepare(self) -> None:
+        """Make the folders, private to this user. Any number of processes may do so at once.
+
+        Raises:
+            ConnectionFailed: They cannot be made, or are not this user's.
+        """
+        try:
+            self.peers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            self.peers.chmod(0o700)
+            self._make_private(self.tasks)
+            self._make_private(self.gate)
+        except OSError as error:
+            raise ConnectionFailed(
+                f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
+                "choose a folder that you may write to"
+            ) from error
+
+    def _make_private(self, path: Path) -> None:
+        # Only if it is new: closing a SQLite file would drop this process's other locks on it.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def others(self, own: str) -> list[str]:
+        """The communicators that have a lock file here, alive or not."""
+        try:
+            names = [path.name for path in self.peers.iterdir()]
+        except FileNotFoundError:
+            return []
+        return [name[: -len(LOCK_SUFFIX)] for name in names if name.endswith(LOCK_SUFFIX) and own not in name]
+
+    def sweep(self) -> None:
+        """Remove what communicators left that died before anybody could see them."""
+        for path in self.peers.glob("*.new"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > NEWBORN and _is_free(path):
+                    self.remove(path.read_text(), path)
+
+    def address(self, peer: str) -> str | None:
+        """Where `peer` listens, or None if it has left."""
+        try:
+            return self._lock_path(peer).read_text() or None
+        except FileNotFoundError:
+            return None
+
+    @contextlib.contextmanager
+    def bury(self, peer: str) -> Iterator[bool | None]:
+        """Find out whether `peer` is dead, and if so be the only one who cleans up after it.
+
+        Yields True when it is dead and this caller holds its lock: the body of the `with` hands its
+        tasks back, then its files go. False: somebody holds the lock. None: it has left already.
+        """
+        path = self._lock_path(peer)
+        try:
+            held = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            if not _same_file(held, path):
+                yield None
+                return
+            address = path.read_text()
+            yield True
+            self.remove(address, path)
+        finally:
+            os.close(held)
+
+    def take_seat(self) -> Seat:
+        """Become a communicator here: a fresh identity, its lock held, and a socket path to bind."""
+        peer = f"{os.getpid()}-{secrets.token_hex(4)}"
+        address = self._socket_path(peer)
+        new = self.peers / f"{peer}.new"
+        try:
+            lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.write(lock, address.encode())
+        except OSError as error:
+            raise ConnectionFailed(
+                f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
+                "choose a folder that you may write to"
+            ) from error
+        return Seat(self, peer, address, lock, new)
+
+    def remove(self, address: str, lock_path: Path) -> None:
+        """Remove the files of one that is gone."""
+        socket_path = Path(address)
+        if socket_path.name == f"{lock_path.stem}.sock":
+            socket_path.unlink(missing_ok=True)
+            if socket_path.parent != self.peers:
+                with contextlib.suppress(OSError):  # the short folder is still in use, or gone
+                    socket_path.parent.rmdir()
+        lock_path.unlink(missing_ok=True)
+
+    def _lock_path(self, peer: str) -> Path:
+        return self.peers / f"{peer}{LOCK_SUFFIX}"
+
+    def _socket_path(self, peer: str) -> str:
+        path = str(self.peers / f"{peer}.sock")
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        return str(_short_folder(self.peers) / f"{peer}.sock")
+
+
+class Seat:
+    """The place of one living communicator: its lock is held until `leave` or the process's death."""
+
+    def __init__(self, directory: Directory, peer: str, address: str, lock: int, new: Path) -> None:
+        self.peer = peer
+        self.address = address
+        self._directory = directory
+        self._lock: int | None = lock
+        self._path = new
+
+    def listen(self) -> socket.socket:
+        """A socket that listens at its address. Raises ConnectionFailed."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # Again, because the last one who left the short folder may just have removed it.
+            Path(self.address).parent.mkdir(mode=0o700, exist_ok=True)
+            listener.bind(self.address)
+        except OSError as error:
+            listener.close()
+            raise ConnectionFailed(f"cannot listen at {self.address} ({error.strerror})") from error
+        return listener
+
+    def publish(self) -> None:
+        """Let the others see it; its socket must be listening by now."""
+        path = self._directory.peers / f"{self.peer}{LOCK_SUFFIX}"
+        self._path.rename(path)
+        self._path = path
+
+    def leave(self) -> None:
+        """Remove its files and free its lock. May be called twice."""
+        if self._lock is None:
+            return
+        self._directory.remove(self.address, self._path)
+        os.close(self._lock)
+        self._lock = None
+
+    def descriptors(self) -> list[int]:
+        """The lock, for a forked child to let go of."""
+        return [] if self._lock is None else [self._lock]
+
+
+def is_peer(name: str) -> bool:
+    """Whether it could be the name of a communicator; it becomes part of paths."""
+    return _PEER.fullmatch(name) is not None
+
+
+def _is_free(lock_path: Path) -> bool:
+    held = os.open(lock_path, os.O_RDWR)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(held)
+    return True
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _short_folder(long: Path) -> Path:
+    """A folder of this user's under the temporary directory, named after a hash of the long path."""
+    digest = hashlib.sha256(os.fsencode(long.resolve())).hexdigest()[:16]
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    folder = Path(base) / f"quince-{os.getuid()}-{digest}"
+    if len(os.fsencode(folder)) + 24 > LONGEST_SOCKET_PATH:
+        folder = Path("/tmp") / folder.name
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise ConnectionFailed(f"no socket can be made in {folder} ({error.strerror})") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConnectionFailed(f"{folder} is not a private folder of this user; remove it and try again")
+    return folder

@@ -1,0 +1,216 @@
+"""RPC between communicators, and the answers to tasks that asked for one.
+
+Who serves an identifier stands in the task file; a caller remembers what it read there until that
+communicator goes or says that it serves it no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from messaging.calls import PendingCalls, answer, error_reply
+from messaging.communicator import RpcHandler
+from messaging.envelope import Address, Call, Replies, Reply, decode, encode
+from messaging.errors import (
+    CommunicatorClosed,
+    DuplicateSubscriber,
+    MessageTimeout,
+    MessagingError,
+    UnreadableMessage,
+    UnroutableError,
+)
+from messaging.local.committer import Committer
+from messaging.local.frames import Nobody
+from messaging.local.peers import Peers
+
+_log = logging.getLogger(__name__)
+
+
+class Rpc:
+    """Both ends of RPC for one communicator. Lives on the event loop."""
+
+    def __init__(self, committer: Committer, peers: Peers) -> None:
+        self._committer = committer
+        self._peers = peers
+        self._pending = PendingCalls()
+        self._handlers: dict[str, RpcHandler] = {}
+        self._routes: dict[str, str] = {}
+        self._asked: dict[int, tuple[str, Call]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Stop the handlers that run; calls that wait are cancelled."""
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+
+    # Asking
+
+    def expect(self) -> tuple[Address, asyncio.Future[Any]]:
+        """An address for an answer, and the future of that answer."""
+        number, future = self._pending.ask()
+        return Address(self._peers.name, number), future
+
+    async def call(self, identifier: str, body: Any, timeout: float | None) -> Any:
+        """See `Transport.call`."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await (await self.ask(identifier, body))
+        except TimeoutError as error:
+            raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
+
+    async def ask(self, identifier: str, body: Any) -> asyncio.Future[Any]:
+        """See `Transport.ask`."""
+        address, future = self.expect()
+        future.add_done_callback(functools.partial(self._answered, address.call))
+        try:
+            await self._send(Call(identifier, body, address))
+        except BaseException:
+            future.cancel()
+            raise
+        return future
+
+    def _answered(self, call: int, done: asyncio.Future[Any]) -> None:
+        later = (
+            not done.cancelled() and done.exception() is None and isinstance(done.result(), asyncio.Future)
+        )
+        if later:
+            done.result().add_done_callback(functools.partial(self._answered, call))
+        else:
+            self._asked.pop(call, None)
+
+    async def cast(self, identifier: str, body: Any) -> None:
+        """See `Transport.cast`."""
+        await self._send(Call(identifier, body))
+
+    async def _send(self, call: Call) -> None:
+        """Send a call to whoever serves its identifier. Raises UnroutableError."""
+        identifier = call.identifier
+        peer = self._routes.get(identifier) or await self._find(identifier)
+        if call.reply_to is not None:
+            self._asked[call.reply_to.call] = peer, call
+        if peer == self._peers.name:
+            mine = decode(encode(call))  # as if it had travelled: a copy, and no more than msgpack carries
+            if isinstance(mine, Call):
+                asyncio.get_running_loop().call_soon(self.called, peer, mine)
+        elif not (await self._peers.reach(peer) and await self._peers.send_in_time(peer, encode(call))):
+            self._routes.pop(identifier, None)
+            raise UnroutableError(f"nobody answers at {identifier!r}: its communicator is gone or frozen")
+
+    async def _find(self, identifier: str) -> str:
+        peer = await self._committer.run(lambda file: file.who_serves(identifier))
+        if peer is None:
+            raise UnroutableError(f"nobody serves {identifier!r}")
+        self._routes[identifier] = peer
+        return peer
+
+    def replied(self, replies: Sequence[Reply]) -> None:
+        """Answers came."""
+        for reply in replies:
+            self._pending.settle(reply)
+
+    def nobody(self, call: int) -> None:
+        """The communicator that was asked does not serve that identifier (any more): who does?"""
+        if call not in self._asked:
+            return
+        peer, asked = self._asked[call]
+        self._forget_routes(peer)
+        self._peers.errand(self._ask_another(call, peer, asked))
+
+    async def _ask_another(self, call: int, peer: str, asked: Call) -> None:
+        try:
+            if await self._find(asked.identifier) == peer:  # it has gone on to say that it does not
+                raise UnroutableError(f"nobody serves {asked.identifier!r} any more")
+            await self._send(asked)
+        except MessagingError as error:
+            self._pending.fail(call, error)
+
+    def gone(self, peer: str) -> None:
+        """A communicator has gone: what was asked of it will not be answered."""
+        self._forget_routes(peer)
+        for call in [call for call, (asked, _) in self._asked.items() if asked == peer]:
+            self._pending.fail(call, UnroutableError("its server went before it answered"))
+
+    def _forget_routes(self, peer: str | None) -> None:
+        for identifier in [i for i, server in self._routes.items() if server == peer]:
+            del self._routes[identifier]
+
+    # Answering
+
+    async def serve(self, identifier: str, handler: RpcHandler) -> None:
+        """See `Transport.serve`."""
+        if identifier in self._handlers:
+            raise DuplicateSubscriber(f"{identifier!r} is served here already")
+        self._handlers[identifier] = handler
+        try:
+            await self._register(identifier)
+        except BaseException:
+            del self._handlers[identifier]
+            raise
+
+    async def _register(self, identifier: str) -> None:
+        mine = self._peers.name
+        server = await self._committer.run(lambda file: file.add_identifier(identifier, mine))
+        if server != mine and not await self._peers.reach(server):  # it died: it is cleaned up by now
+            server = await self._committer.run(lambda file: file.add_identifier(identifier, mine))
+        if server != mine:
+            raise DuplicateSubscriber(f"{identifier!r} is served by another communicator ({server})")
+
+    async def unserve(self, identifier: str) -> None:
+        """See `Transport.unserve`."""
+        if identifier not in self._handlers:
+            raise ValueError(f"no RPC subscriber {identifier!r}")
+        del self._handlers[identifier]
+        mine = self._peers.name
+        self._routes.pop(identifier, None)
+        await self._committer.run(lambda file: file.remove_identifier(identifier, mine))
+
+    def called(self, peer: str, call: Call) -> None:
+        """A call came."""
+        handler = self._handlers.get(call.identifier)
+        if handler is None:
+            if call.reply_to is not None and peer == self._peers.name:
+                self.nobody(call.reply_to.call)
+            elif call.reply_to is not None:
+                self._peers.send_note(peer, Nobody(call.reply_to.call))
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(handler, call))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _answer(self, handler: RpcHandler, call: Call) -> None:
+        to = call.reply_to
+        number = 0 if to is None else to.call
+        await answer(number, handler, call.body, lambda reply: self.reply([(to.inbox, reply)] if to else []))
+
+    def reply(self, replies: Sequence[tuple[str, Reply]]) -> None:
+        """Send answers to the communicators that wait for them; those that are gone get none."""
+        by_inbox: dict[str, list[Reply]] = {}
+        for inbox, reply in replies:
+            by_inbox.setdefault(inbox, []).append(reply)
+        for inbox, together in by_inbox.items():
+            for payload in _pack(together):
+                self._send_reply(inbox, payload)
+
+    def _send_reply(self, inbox: str, payload: bytes) -> None:
+        if inbox == self._peers.name:
+            mine = decode(payload)
+            if isinstance(mine, Replies):
+                asyncio.get_running_loop().call_soon(self.replied, mine.replies)
+        elif not self._peers.send(inbox, payload, owed=True):
+            _log.debug("communicator %s is gone; its answers are dropped", inbox)
+
+
+def _pack(replies: list[Reply]) -> list[bytes]:
+    """The replies, together if that can be; one that cannot be sent is an error for its caller."""
+    try:
+        return [encode(Replies(replies))]
+    except (TypeError, UnreadableMessage) as error:
+        if len(replies) == 1:
+            return [encode(Replies([error_reply(replies[0].call, error)]))]
+    return [payload for reply in replies for payload in _pack([reply])]

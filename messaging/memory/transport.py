@@ -1,0 +1,216 @@
+"""One communicator on a hub of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from messaging.calls import PendingCalls, answer, error_reply
+from messaging.communicator import (
+    EVERYTHING,
+    BroadcastHandler,
+    BroadcastMessage,
+    DeadLetter,
+    LinkListener,
+    LinkState,
+    RpcHandler,
+    SubjectFilter,
+    TaskBatchCallback,
+    TaskConsumer,
+    TaskHandle,
+    Transport,
+)
+from messaging.envelope import (
+    Address,
+    Broadcasts,
+    Call,
+    Replies,
+    Reply,
+    Task,
+    decode,
+    encode,
+    pack_broadcasts,
+    unpack_broadcast,
+)
+from messaging.errors import (
+    CommunicatorClosed,
+    MessageTimeout,
+    UnroutableError,
+)
+from messaging.filters import Subscriptions
+from messaging.mailbox import Mailbox
+from messaging.memory.delivery import MemoryConsumer, MemoryTask
+from messaging.memory.hub import Hub
+
+
+class MemoryTransport(Transport):
+    """One communicator on a named hub of this process."""
+
+    def __init__(self, name: str, *, prefix: str = "quince") -> None:
+        self.state = LinkState.CLOSED
+        self._key = f"{name}\0{prefix}"
+        self._inbox = ""
+        self._hub: Hub | None = None
+        self._listeners: list[LinkListener] = []
+        self._handlers: dict[str, RpcHandler] = {}
+        self._calls = PendingCalls()
+        self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
+        self._consumers: set[MemoryConsumer] = set()
+        self._pulled: set[MemoryTask] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self.mailbox: Mailbox | None = None
+
+    async def open(self) -> None:
+        self.mailbox = Mailbox(asyncio.get_running_loop())
+        self._hub, self._inbox = Hub.join(self._key, self)
+        self._enter(LinkState.CONNECTED)
+
+    async def close(self) -> None:
+        if self._hub is None:
+            return
+        hub, self._hub = self._hub, None
+        for task in list(self._pulled):
+            task.requeue()
+        for consumer in list(self._consumers):
+            consumer.stop()
+        hub.leave(self._key, self._inbox, list(self._handlers))
+        self._calls.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        for running in list(self._running):
+            running.cancel()
+        self._enter(LinkState.CLOSED)
+
+    def on_link(self, listener: LinkListener) -> None:
+        self._listeners.append(listener)
+
+    # Task queue
+
+    async def send_tasks(self, bodies: Sequence[Any], *, queue: str, priority: int = 0) -> None:
+        self._connected.put(queue, priority, [encode(Task(body)) for body in bodies])
+
+    async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
+        number, future = self._calls.ask()
+        self._connected.put(queue, priority, [encode(Task(body, Address(self._inbox, number)))])
+        return future
+
+    async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> TaskConsumer:
+        hub = self._connected
+        if self.mailbox is None:
+            raise CommunicatorClosed("the communicator is not open")
+        consumer = MemoryConsumer(self.mailbox, hub, queue, deliver, prefetch, self._consumers.discard)
+        self._consumers.add(consumer)
+        await consumer.resume()
+        return consumer
+
+    async def pull(self, *, queue: str) -> TaskHandle | None:
+        entry = self._connected.take(queue)
+        if entry is None:
+            return None
+        task = MemoryTask(self._connected, queue, entry, self._pulled.discard)
+        self._pulled.add(task)
+        return task
+
+    async def queue_size(self, *, queue: str) -> int:
+        return self._connected.size(queue)
+
+    async def purge(self, *, queue: str) -> int:
+        return self._connected.purge(queue)
+
+    async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
+        return self._connected.dead[:limit]
+
+    async def revive(self, *, queue: str | None = None) -> int:
+        return self._connected.revive(queue)
+
+    # RPC
+
+    async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
+        number, future = self._calls.ask()
+        try:
+            self._connected.call(identifier, encode(Call(identifier, body, Address(self._inbox, number))))
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError as error:
+            raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
+        finally:
+            future.cancel()
+
+    async def ask(self, identifier: str, body: Any) -> Awaitable[Any]:
+        number, future = self._calls.ask()
+        try:
+            self._connected.call(identifier, encode(Call(identifier, body, Address(self._inbox, number))))
+        except BaseException:
+            future.cancel()
+            raise
+        return future
+
+    async def cast(self, identifier: str, body: Any) -> None:
+        self._connected.call(identifier, encode(Call(identifier, body)))
+
+    async def serve(self, identifier: str, handler: RpcHandler) -> None:
+        self._connected.serve(identifier, self)
+        self._handlers[identifier] = handler
+
+    async def unserve(self, identifier: str) -> None:
+        if identifier not in self._handlers:
+            raise ValueError(f"no RPC subscriber {identifier!r}")
+        del self._handlers[identifier]
+        self._connected.unserve(identifier)
+
+    # Broadcast
+
+    async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
+        data = encode(pack_broadcasts(messages))
+        self._connected.broadcast(data)
+
+    async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
+        _ = self._connected
+        return self._subscriptions.add(handler, wanted)
+
+    async def unsubscribe(self, identifier: str) -> None:
+        self._subscriptions.remove(identifier)
+
+    def receive(self, data: bytes) -> None:
+        """On this transport's loop: a call, answers, or broadcasts have come."""
+        message = decode(data)
+        if isinstance(message, Call):
+            self._serve_call(message)
+        elif isinstance(message, Replies):
+            for reply in message.replies:
+                self._calls.settle(reply)
+        elif isinstance(message, Broadcasts):
+            for broadcast in message.messages:
+                handlers = self._subscriptions.matching(broadcast.sender, broadcast.subject)
+                if handlers:
+                    whole = unpack_broadcast(broadcast)
+                    for handler in handlers:
+                        handler(whole)
+
+    @property
+    def _connected(self) -> Hub:
+        if self._hub is None:
+            raise CommunicatorClosed("the communicator is closed; open a new one")
+        return self._hub
+
+    def _enter(self, state: LinkState) -> None:
+        self.state = state
+        for listener in self._listeners:
+            listener(state)
+
+    def _serve_call(self, call: Call) -> None:
+        handler = self._handlers.get(call.identifier)
+        hub = self._hub
+        if hub is None:
+            return
+        address = call.reply_to
+
+        def send(reply: Reply) -> None:
+            if address is not None:
+                hub.reply(address, reply)
+
+        if handler is None:
+            send(error_reply(0, UnroutableError(f"nobody listens at {call.identifier!r} any more")))
+            return
+        number = address.call if address else 0
+        running = asyncio.get_running_loop().create_task(answer(number, handler, call.body, send))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)

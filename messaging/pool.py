@@ -1,0 +1,122 @@
+"""Threads that run the subscribers of the blocking face."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+MOST_THREADS = 64
+AT_ONCE = 2
+"""Threads that are started without hesitation."""
+HESITATION = 0.005
+"""Seconds that a job may wait for a busy thread before another one is started for it. Most jobs are
+short, and threads that compete for the interpreter lock make all of them slower."""
+
+Job = tuple[Callable[..., object], tuple[Any, ...]]
+
+
+class Pool:
+    """A pool of daemon threads: they never keep the interpreter alive, whatever a subscriber does.
+
+    (The threads of `concurrent.futures` are joined at exit, so one subscriber that blocks would hang
+    the program there.) Used from one event loop, which also watches for jobs that wait too long.
+    """
+
+    def __init__(self, name: str, most: int = MOST_THREADS) -> None:
+        self._name = name
+        self._most = most
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads = 0
+        self._watching = False
+        self._closed = False
+
+    def submit(self, function: Callable[..., object], *args: Any) -> None:
+        """Run `function(*args)` on a thread of the pool; its exceptions are logged."""
+        if self._closed:
+            return
+        self._jobs.put((function, args))
+        if self._idle.acquire(blocking=False):
+            return
+        if self._threads < AT_ONCE:
+            self._start_thread()
+        elif not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().call_later(HESITATION, self._relieve, self._jobs.qsize())
+
+    def _relieve(self, before: int) -> None:
+        """Start threads for jobs that have waited for a while without any being done."""
+        waiting = self._jobs.qsize()
+        self._watching = bool(waiting) and not self._closed
+        if not self._watching:
+            return
+        if waiting >= before:
+            for _ in range(min(waiting, self._most - self._threads)):
+                self._start_thread()
+        asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting)
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        name = f"{self._name}-{self._threads}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def close(self) -> None:
+        """No more jobs. Those that run go on; nobody waits for them."""
+        self._closed = True
+        for _ in range(self._threads + AT_ONCE):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            function, args = job
+            try:
+                function(*args)
+            except Exception:
+                log.exception("a subscriber failed")
+            del job, function, args
+
+    def _next(self) -> Job | None:
+        try:
+            return self._jobs.get_nowait()
+        except queue.Empty:
+            self._idle.release()
+            return self._jobs.get()
+
+
+class InOrder:
+    """Runs what it is given one at a time and in order, on threads of a pool."""
+
+    def __init__(self, pool: Pool, function: Callable[[Any], object]) -> None:
+        self._pool = pool
+        self._function = function
+        self._waiting: deque[Any] = deque()
+        self._lock = threading.Lock()
+        self._running = False
+
+    def put(self, item: Any) -> None:
+        """Have `function(item)` called after those before it."""
+        with self._lock:
+            self._waiting.append(item)
+            if self._running:
+                return
+            self._running = True
+        self._pool.submit(self._run)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._running = False
+                    return
+                item = self._waiting.popleft()
+            try:
+                self._function(item)
+            except Exception:
+                log.exception("a broadcast subscriber failed")

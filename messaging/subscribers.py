@@ -1,0 +1,144 @@
+"""How subscribers of the blocking face are called: on the pool, their results sent back."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import kiwipy
+
+from messaging.commthread import CommThread
+from messaging.communicator import RpcHandler, TaskConsumer, TaskHandle
+from messaging.crossing import CrossingTask
+from messaging.errors import CommunicatorClosed
+from messaging.futures import is_future, when_done
+from messaging.pool import Pool
+
+if TYPE_CHECKING:
+    from messaging.threaded import Communicator
+
+log = logging.getLogger(__name__)
+
+REJECTION_PAUSE = 0.05
+"""Seconds before a task that nobody here wanted, for a second time, goes back to the queue; otherwise a
+lone consumer that rejects it would get it again at once, for ever."""
+
+
+def rpc_handler(subscriber: Callable[..., Any], owner: Any, thread: CommThread, pool: Pool) -> RpcHandler:
+    """A handler for the transport that calls `subscriber(owner, msg)` on the pool."""
+
+    async def handle(body: Any) -> Any:
+        arrival: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        pool.submit(_call, arrival, body)
+        return await arrival
+
+    def _call(arrival: asyncio.Future[Any], body: Any) -> None:
+        result, error = call_subscriber(subscriber, owner, body)
+        _deliver(thread, arrival, result, error)
+
+    return handle
+
+
+def _deliver(
+    thread: CommThread, arrival: asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
+    """From any thread: let a result arrive; a future arrives as a future, which then follows it."""
+    try:
+        if error is None and is_future(result):
+            twin: asyncio.Future[Any] = arrival.get_loop().create_future()
+            thread.post(_arrive, arrival, twin, None)
+            when_done(result, lambda value, failure: _deliver(thread, twin, value, failure))
+        else:
+            thread.post(_arrive, arrival, result, error)
+    except CommunicatorClosed:
+        log.debug("a call was answered after its communicator closed")
+
+
+def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if arrival.done():
+        return
+    if isinstance(error, asyncio.CancelledError | kiwipy.CancelledError):
+        arrival.cancel()
+    elif error is not None:
+        arrival.set_exception(error)
+    else:
+        arrival.set_result(result)
+
+
+def call_subscriber(
+    subscriber: Callable[..., Any], owner: Any, body: Any
+) -> tuple[Any, BaseException | None]:
+    """Call a subscriber here; what it returned, or raised."""
+    try:
+        result = subscriber(owner, body)
+        if inspect.iscoroutine(result):
+            result = asyncio.run(result)
+    except Exception as error:
+        return None, error
+    except asyncio.CancelledError as error:
+        return None, error
+    return result, None
+
+
+class QueueSubscribers:
+    """The subscribers of one queue: one consumer, each task offered to them in turn."""
+
+    def __init__(self, owner: Communicator, thread: CommThread, pool: Pool) -> None:
+        self.subscribers: dict[Any, Callable[..., Any]] = {}
+        self._owner = owner
+        self._thread = thread
+        self._pool = pool
+        self._consumer: TaskConsumer | None = None
+
+    async def start(self, queue: str, prefetch: int) -> None:
+        self._consumer = await self._thread.transport.consume(self._arrived, queue=queue, prefetch=prefetch)
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.close()
+
+    def _arrived(self, tasks: Sequence[TaskHandle]) -> None:
+        subscribers = tuple(self.subscribers.values())
+        for task in tasks:
+            self._pool.submit(run_task, CrossingTask(task, self._thread), subscribers, self._owner)
+
+
+def run_task(task: TaskHandle, subscribers: Sequence[Callable[..., Any]], owner: Communicator) -> None:
+    """On a pool thread: offer a task to subscribers in turn; the first that takes it settles it."""
+    for position, subscriber in enumerate(subscribers):
+        result, error = call_subscriber(subscriber, owner, task.body)
+        if isinstance(error, kiwipy.TaskRejected):
+            continue
+        others = subscribers[position + 1 :]
+        finish_task(task, result, error, functools.partial(owner.on_pool, run_task, task, others, owner))
+        return
+    if task.redelivered and not owner.is_closed():
+        owner.later(REJECTION_PAUSE, task.requeue)
+    else:
+        task.requeue()
+
+
+def finish_task(
+    task: TaskHandle, result: Any, error: BaseException | None, rejected: Callable[[], None] | None = None
+) -> None:
+    """Settle a task with what its subscriber gave; a future settles it when it ends.
+
+    Args:
+        rejected: What to do if the future ends with TaskRejected, instead of giving the task back.
+    """
+    if isinstance(error, kiwipy.TaskRejected) and rejected is not None:
+        rejected()
+    elif isinstance(error, asyncio.CancelledError | kiwipy.CancelledError | kiwipy.TaskRejected):
+        task.requeue()
+    elif error is not None:
+        log.error("a task failed", exc_info=error)
+        task.fail(error)
+    elif is_future(result):
+        task.later()
+        when_done(result, lambda value, failure: finish_task(task, value, failure, rejected))
+    else:
+        task.ack(result)

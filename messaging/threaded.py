@@ -1,0 +1,340 @@
+"""The blocking face: a `kiwipy.Communicator` for threads, its transport on the hidden thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import functools
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Self, TypeVar
+
+import kiwipy
+
+from messaging.bridge import Bridge, Outgoing
+from messaging.commthread import CLOSE_TIMEOUT, CommThread, LinkFanOut
+from messaging.communicator import (
+    DEFAULT_QUEUE,
+    BroadcastMessage,
+    DeadLetter,
+    LinkListener,
+    LinkState,
+    SubjectFilter,
+    TaskHandle,
+    Transport,
+)
+from messaging.crossing import CrossingTask
+from messaging.envelope import pack
+from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber
+from messaging.kiwifilter import routable
+from messaging.pool import InOrder, Pool
+from messaging.subscribers import QueueSubscribers, rpc_handler
+from messaging.taskqueue import TaskQueue
+
+T = TypeVar("T")
+
+TASK_PREFETCH = 32
+"""Tasks that a queue's subscribers of one communicator hold at a time, each on a thread of its own."""
+MOST_KNOWN = 2_000
+TRUST = 0.05
+"""Seconds after an answer for which `rpc_send` takes it that somebody is still there."""
+
+
+class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is untyped
+    """Task queue, RPC and broadcast from any thread; a program written for kiwiPy runs unchanged.
+
+    Opened by `messaging.connect`, closed by `with` or `close()`. Subscribers are called on threads of
+    its own: calls and tasks side by side, broadcasts of one subscriber in order.
+    """
+
+    def __init__(self, transport: Transport, *, task_prefetch: int = TASK_PREFETCH) -> None:
+        self._transport = transport
+        self._thread = CommThread(transport, "quince-messages")
+        self._pool = Pool("quince-subscriber")
+        self._task_prefetch = task_prefetch
+        self._lock = threading.Lock()
+        self._tasks: dict[str, QueueSubscribers] = {}
+        self._broadcasts: dict[Any, str] = {}
+        self._bridge = Bridge(self._thread)
+        self._outgoing = Outgoing(self._thread, self._bridge)
+        self._answered: dict[str, float] = {}
+        self._listeners = LinkFanOut(self._pool.submit)
+        transport.on_link(self._listeners)
+
+    def open(self) -> None:
+        """Connect. Raises ConnectionFailed."""
+        try:
+            self._thread.start().result()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Requeue what is unsettled and disconnect. Prompt, from any thread; may be called twice."""
+        closing = self._thread.close()
+        self._pool.close()
+        if not self._thread.here:
+            concurrent.futures.wait([closing], timeout=CLOSE_TIMEOUT + 1)
+
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._thread.closed
+
+    @property
+    def state(self) -> LinkState:
+        """Where the link to the broker stands."""
+        return self._transport.state
+
+    def on_link(self, listener: LinkListener) -> None:
+        """Call `listener`, on a thread of the communicator, with each new state of the link."""
+        self._listeners.add(listener)
+
+    # Task queue
+
+    def task_send(
+        self,
+        task: Any,
+        no_reply: bool = False,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+        wait: bool = True,
+    ) -> concurrent.futures.Future[Any] | None:
+        """Put a task on the queue.
+
+        With a reply it is on its way on return, and what goes wrong on the way is told by the future
+        too, so many can be sent without waiting for each; this communicator's own `pull` and
+        `queue_size` wait for those under way. With `no_reply` the broker has it on disk on return.
+
+        Args:
+            task: The body.
+            no_reply: Nobody will tell its result.
+            queue: Declared if it does not exist.
+            priority: 0 (default) to 9 (first).
+            wait: With `no_reply`: False gives a future that ends when the broker has it on disk.
+
+        Returns:
+            The future of its result; if the subscriber returned a future, that result is itself a
+            future. None with `no_reply`.
+
+        Raises:
+            DeliveryFailed: the broker did not take it.
+        """
+        if not no_reply:
+            return self._bridge.two_stages(
+                self._transport.call_task, pack(task), queue=queue, priority=priority
+            )
+        if not wait:
+            return self._bridge.two_stages(self._durable, pack(task), queue=queue, priority=priority)
+        self.send_tasks([task], queue=queue, priority=priority)
+        return None
+
+    def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
+        """Put many tasks on the queue; the broker has them all on disk on return."""
+        self._bridge.wait(self._transport.send_tasks, bodies, queue=queue, priority=priority)
+
+    def task_queue(self, queue_name: str, prefetch_size: int = 0, prefetch_count: int = 0) -> TaskQueue:
+        """A queue of its own name. `prefetch_size` (bytes) is there for kiwiPy and not used."""
+        self._thread.check()
+        return TaskQueue(self, queue_name, prefetch_count or self._task_prefetch)
+
+    def add_task_subscriber(
+        self,
+        subscriber: Callable[..., Any],
+        identifier: Any = None,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        prefetch: int | None = None,
+    ) -> Any:
+        """Have `subscriber(communicator, task)` called with each task of a queue.
+
+        Its result, or the outcome of the future that it returns, settles the task; TaskRejected passes
+        it to the next subscriber, and after the last one back to the queue.
+        """
+        self._thread.check()
+        name = uuid.uuid4().hex if identifier is None else identifier
+        with self._lock:
+            if any(name in group.subscribers for group in self._tasks.values()):
+                raise DuplicateSubscriber(f"{name!r} is a task subscriber already")
+            group = self._tasks.get(queue)
+            first = group is None
+            if group is None:
+                group = self._tasks[queue] = QueueSubscribers(self, self._thread, self._pool)
+            group.subscribers[name] = subscriber
+        if first:
+            try:
+                self._bridge.wait(group.start, queue, prefetch or self._task_prefetch)
+            except BaseException:
+                with self._lock:
+                    self._tasks.pop(queue, None)
+                raise
+        return name
+
+    def remove_task_subscriber(self, identifier: Any) -> None:
+        """Stop. Raises ValueError if there is no such subscriber."""
+        self._thread.check()
+        with self._lock:
+            queue = next((q for q, group in self._tasks.items() if identifier in group.subscribers), None)
+            if queue is None:
+                raise ValueError(f"no task subscriber {identifier!r}")
+            group = self._tasks[queue]
+            del group.subscribers[identifier]
+            if group.subscribers:
+                return
+            del self._tasks[queue]
+        self._bridge.wait(group.stop)
+
+    def pull(self, *, queue: str = DEFAULT_QUEUE, timeout: float | None = None) -> TaskHandle | None:
+        """One task now, or None if the queue is empty."""
+        task = self._bridge.after_sends(self._transport.pull, queue=queue, timeout=timeout)
+        return None if task is None else CrossingTask(task, self._thread)
+
+    def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
+        """How many tasks wait on the queue."""
+        return self._bridge.after_sends(self._transport.queue_size, queue=queue, timeout=None)
+
+    def purge(self, *, queue: str = DEFAULT_QUEUE) -> int:
+        """Drop every waiting task; returns how many."""
+        return self._bridge.after_sends(self._transport.purge, queue=queue, timeout=None)
+
+    def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """The oldest messages that nobody could read or wanted; they stay where they are."""
+        return self._bridge.wait(self._transport.dead_letters, limit=limit)
+
+    def revive(self, *, queue: str | None = None) -> int:
+        """Put dead letters (of one queue, or all) back on their queues; returns how many."""
+        return self._bridge.wait(self._transport.revive, queue=queue)
+
+    # RPC
+
+    def rpc_send(self, recipient_id: Any, msg: Any) -> concurrent.futures.Future[Any]:
+        """Call; returns the future of the answer (itself a future if the subscriber returned one).
+
+        That somebody is there is waited for, unless an answer came from there a moment ago; then it is
+        the future that would say otherwise.
+
+        Raises:
+            UnroutableError: nobody is there.
+        """
+        identifier = str(recipient_id)
+        known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
+        outcome = self._bridge.two_stages(self._transport.ask, identifier, pack(msg), wait=not known)
+        if len(self._answered) > MOST_KNOWN:
+            self._answered.clear()
+        self._answered[identifier] = time.monotonic()
+        outcome.add_done_callback(lambda done: self._note_answer(identifier, done))
+        return outcome
+
+    def rpc_call(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any:
+        """Call and wait for the answer. Raises UnroutableError, MessageTimeout, RemoteError."""
+        return self._bridge.wait(self._transport.call, str(recipient_id), msg, timeout=timeout)
+
+    def rpc_cast(self, recipient_id: Any, msg: Any) -> None:
+        """Call without an answer. Raises UnroutableError if nobody is there."""
+        self._bridge.wait(self._transport.cast, str(recipient_id), msg)
+
+    def add_rpc_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> Any:
+        """Answer calls to `identifier` with `subscriber(communicator, msg)`. Raises DuplicateSubscriber."""
+        name = uuid.uuid4().hex if identifier is None else identifier
+        handler = rpc_handler(subscriber, self, self._thread, self._pool)
+        self._bridge.wait(self._transport.serve, str(name), handler)
+        return name
+
+    def remove_rpc_subscriber(self, identifier: Any) -> None:
+        """Stop answering. Raises ValueError if there is no such subscriber."""
+        self._answered.pop(str(identifier), None)
+        self._bridge.wait(self._transport.unserve, str(identifier))
+
+    # Broadcast
+
+    def broadcast_send(
+        self, body: Any, sender: Any = None, subject: str | None = None, correlation_id: Any = None
+    ) -> bool:
+        """Send to every subscriber whose filter matches.
+
+        It is on its way on return, not yet with the broker; `flush` waits for that.
+        """
+        self.broadcast_many([BroadcastMessage(pack(body), sender, subject, correlation_id)])
+        return True
+
+    def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
+        """Send several broadcasts; those of one thread arrive in order."""
+        self._outgoing.send(messages)
+
+    def flush(self) -> None:
+        """Wait until every broadcast sent so far has left this process."""
+        self._outgoing.flush()
+
+    def add_broadcast_subscriber(
+        self,
+        subscriber: Callable[..., Any],
+        identifier: Any = None,
+        *,
+        wanted: SubjectFilter | None = None,
+    ) -> Any:
+        """Have `subscriber(communicator, body, sender, subject, correlation_id)` called.
+
+        Args:
+            wanted: A filter for the broker. A `kiwipy.BroadcastFilter` as subscriber is turned into one
+                as far as it can be.
+        """
+        self._thread.check()
+        name = uuid.uuid4().hex if identifier is None else identifier
+        with self._lock:
+            if name in self._broadcasts:
+                raise DuplicateSubscriber(f"{name!r} is a broadcast subscriber already")
+            self._broadcasts[name] = ""
+        in_order = InOrder(self._pool, functools.partial(_call_broadcast, subscriber, self))
+        try:
+            self._broadcasts[name] = self._bridge.wait(
+                self._transport.subscribe, in_order.put, wanted or routable(subscriber)
+            )
+        except BaseException:
+            self._broadcasts.pop(name, None)
+            raise
+        return name
+
+    def remove_broadcast_subscriber(self, identifier: Any) -> None:
+        """Stop receiving. Raises ValueError if there is no such subscriber."""
+        self._thread.check()
+        try:
+            subscription = self._broadcasts.pop(identifier)
+        except KeyError:
+            raise ValueError(f"no broadcast subscriber {identifier!r}") from None
+        self._bridge.wait(self._transport.unsubscribe, subscription)
+
+    # Crossing to the hidden thread
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function that does not block in so many seconds."""
+        self._thread.post(lambda: asyncio.get_running_loop().call_later(seconds, function))
+
+    def on_pool(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on one of the subscribers' threads, soon; not at all once closed."""
+        with contextlib.suppress(CommunicatorClosed):
+            self._thread.post(self._pool.submit, function, *args)
+
+    async def _durable(self, body: Any, *, queue: str, priority: int) -> Awaitable[None]:
+        await self._transport.send_tasks([body], queue=queue, priority=priority)
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        stored.set_result(None)
+        return stored
+
+    def _note_answer(self, identifier: str, done: concurrent.futures.Future[Any]) -> None:
+        if done.cancelled() or isinstance(done.exception(), DeliveryFailed):
+            self._answered.pop(identifier, None)
+        elif identifier in self._answered:
+            self._answered[identifier] = time.monotonic()
+
+
+def _call_broadcast(subscriber: Callable[..., Any], owner: Communicator, message: BroadcastMessage) -> None:
+    subscriber(owner, message.body, message.sender, message.subject, message.correlation_id)

@@ -1,0 +1,130 @@
+"""What a transaction will write, gathered by table, and written in a few `executemany`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from persistence.live import COLUMNS, Live
+from persistence.membership import one_of
+from persistence.tables import awaits, checkpoints, events, inputs, once, processes, results
+
+_QUIET = (
+    "paused", "ready", "epoch", "intent", "intent_reason", "status", "step", "awaiting", "deaths",
+    "updated", "tree_paused", "pause_void",
+)  # fmt: skip
+_INDEXED = ("state", "owner", "due", "idle_since", "exit_status", "exit_message", "ended")
+_NAMES = tuple(column.name for column in COLUMNS)
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything that one transaction writes about processes.
+
+    Attributes:
+        born: Rows to insert, by pid.
+        rows: Rows to update, by pid.
+        results: Outputs and error, by pid.
+        checkpoints: New checkpoint by pid; None drops the stored one.
+        once: Results of once-blocks; those of a process go with its checkpoint.
+        awaits: What is awaited from now on, by pid of the one that waits.
+        awaits_cleared: Those that wait for nothing any more (before `awaits`).
+        awaits_over: Those that nobody waits for any more.
+    """
+
+    born: dict[int, Live] = field(default_factory=dict)
+    rows: dict[int, Live] = field(default_factory=dict)
+    inputs: Rows = field(default_factory=list)
+    checkpoints: dict[int, bytes | None] = field(default_factory=dict)
+    results: dict[int, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    once: Rows = field(default_factory=list)
+    awaits: dict[int, set[int]] = field(default_factory=dict)
+    awaits_cleared: set[int] = field(default_factory=set)
+    awaits_over: set[int] = field(default_factory=set)
+    events: Rows = field(default_factory=list)
+
+    def write(self, connection: Connection) -> None:
+        """Write it all: no order matters but that old awaits go before new ones come."""
+        born = [{name: getattr(row, name) for name in _NAMES} for row in self.born.values()]
+        _many(connection, processes.insert(), born)
+        _many(connection, inputs.insert(), self.inputs)
+        self._write_rows(connection)
+        _many(connection, _KEEP_FIRST[connection.dialect.name], self.once)
+        self._write_checkpoints(connection)
+        ends = [{"pid": pid, "outputs": out, "error": err} for pid, (out, err) in self.results.items()]
+        _many(connection, _upsert(connection, results), ends)
+        self._write_awaits(connection)
+        _many(connection, events.insert(), self.events)
+
+    def _write_rows(self, connection: Connection) -> None:
+        quiet: Rows = []
+        full: Rows = []
+        for row in self.rows.values():
+            values: dict[str, Any] = {name: getattr(row, name) for name in _QUIET}
+            values["at"] = row.pid
+            if row.index_changed or row.ended is not None:
+                values.update({name: getattr(row, name) for name in _INDEXED})
+                full.append(values)
+            else:
+                quiet.append(values)
+        _many(connection, _update_quiet, quiet)
+        _many(connection, _update_full, full)
+
+    def _write_checkpoints(self, connection: Connection) -> None:
+        kept = [{"pid": pid, "blob": blob} for pid, blob in self.checkpoints.items() if blob is not None]
+        dropped = [pid for pid, blob in self.checkpoints.items() if blob is None]
+        _many(connection, _upsert(connection, checkpoints), kept)
+        if dropped:
+            connection.execute(_drop_checkpoints, {"pids": dropped})
+            connection.execute(_drop_once, {"pids": dropped})
+
+    def _write_awaits(self, connection: Connection) -> None:
+        if self.awaits_cleared:
+            connection.execute(_clear_awaits, {"pids": sorted(self.awaits_cleared)})
+        if self.awaits_over:
+            connection.execute(_over_awaits, {"pids": sorted(self.awaits_over)})
+        rows = [{"pid": pid, "child": child} for pid, children in self.awaits.items() for child in children]
+        _many(connection, awaits.insert(), rows)
+
+
+_by_pid = processes.c.pid == bindparam("at")
+_update_quiet = update(processes).where(_by_pid).values({name: bindparam(name) for name in _QUIET})
+_update_full = update(processes).where(_by_pid).values({name: bindparam(name) for name in _QUIET + _INDEXED})
+_drop_checkpoints = delete(checkpoints).where(one_of(checkpoints.c.pid, "pids"))
+_drop_once = delete(once).where(one_of(once.c.pid, "pids"))
+_clear_awaits = delete(awaits).where(one_of(awaits.c.pid, "pids"))
+_over_awaits = delete(awaits).where(one_of(awaits.c.child, "pids"))
+
+
+def _many(connection: Connection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _make_upsert(dialect: Any, table: Any, columns: tuple[str, ...]) -> Any:
+    statement = dialect.insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=["pid"], set_={name: statement.excluded[name] for name in columns}
+    )
+
+
+_UPSERTS = {
+    (name, table): _make_upsert(dialect, table, columns)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+    for table, columns in ((checkpoints, ("blob",)), (results, ("outputs", "error")))
+}
+
+_KEEP_FIRST: dict[str, Any] = {
+    "sqlite": sqlite.insert(once).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(once).on_conflict_do_nothing(),
+}
+
+
+def _upsert(connection: Connection, table: Any) -> Any:
+    return _UPSERTS[connection.dialect.name, table]

@@ -1,0 +1,136 @@
+"""The types that msgpack does not have: for each a code, and plain values to write it with.
+
+A code is for ever: it stands in every store.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import zoneinfo
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any
+from uuid import UUID
+
+
+class Code(enum.IntEnum):
+    """Extension types of msgpack, as Quince uses them."""
+
+    TUPLE = 1
+    SET = 2
+    FROZENSET = 3
+    MAP = 4
+    BIG_INT = 5
+    COMPLEX = 6
+    DATETIME = 7
+    DATE = 8
+    TIME = 9
+    TIMEDELTA = 10
+    DECIMAL = 11
+    FRACTION = 12
+    UUID = 13
+    PATH = 14
+    BYTEARRAY = 15
+    ARRAY = 16
+    SCALAR = 17
+    REGISTERED = 18
+
+
+class UnsaveableZone(ValueError):
+    """A time zone that has no name that another machine could look up."""
+
+
+def _zone_to_plain(zone: dt.tzinfo | None) -> Any:
+    if zone is None:
+        return None
+    if isinstance(zone, zoneinfo.ZoneInfo) and zone.key is not None:
+        return zone.key
+    if type(zone) is dt.timezone:
+        return zone.utcoffset(None) // dt.timedelta(microseconds=1)
+    raise UnsaveableZone(f"its time zone ({type(zone).__name__}) has no name; use zoneinfo.ZoneInfo or UTC")
+
+
+def _zone_from_plain(plain: Any) -> dt.tzinfo | None:
+    if plain is None:
+        return None
+    if isinstance(plain, str):
+        return zoneinfo.ZoneInfo(plain)
+    return dt.UTC if plain == 0 else dt.timezone(dt.timedelta(microseconds=plain))
+
+
+def _datetime_to_plain(value: dt.datetime) -> Any:
+    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, _zone_to_plain(value.tzinfo)]
+
+
+def _datetime_from_plain(plain: Any) -> dt.datetime:
+    text, fold, zone = plain
+    return dt.datetime.fromisoformat(text).replace(fold=fold, tzinfo=_zone_from_plain(zone))
+
+
+def _time_to_plain(value: dt.time) -> Any:
+    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, _zone_to_plain(value.tzinfo)]
+
+
+def _time_from_plain(plain: Any) -> dt.time:
+    text, fold, zone = plain
+    return dt.time.fromisoformat(text).replace(fold=fold, tzinfo=_zone_from_plain(zone))
+
+
+_PATHS: dict[str, Callable[[str], Any]] = {
+    "posix": Path if isinstance(Path(), PosixPath) else PurePosixPath,
+    "windows": Path if isinstance(Path(), WindowsPath) else PureWindowsPath,
+    "pure posix": PurePosixPath,
+    "pure windows": PureWindowsPath,
+}
+_PATH_KINDS: dict[type[PurePath], str] = {
+    PosixPath: "posix",
+    WindowsPath: "windows",
+    PurePosixPath: "pure posix",
+    PureWindowsPath: "pure windows",
+}
+
+
+def _path_to_plain(value: Any) -> Any:
+    return [_PATH_KINDS[type(value)], str(value)]
+
+
+def _path_from_plain(plain: Any) -> Any:
+    kind, text = plain
+    return _PATHS[kind](text)
+
+
+WRITERS: dict[type, tuple[Code, Callable[[Any], Any]]] = {
+    complex: (Code.COMPLEX, lambda v: [v.real, v.imag]),
+    dt.datetime: (Code.DATETIME, _datetime_to_plain),
+    dt.date: (Code.DATE, dt.date.isoformat),
+    dt.time: (Code.TIME, _time_to_plain),
+    dt.timedelta: (Code.TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds]),
+    Decimal: (Code.DECIMAL, str),
+    Fraction: (Code.FRACTION, str),
+    UUID: (Code.UUID, lambda v: v.bytes),
+    bytearray: (Code.BYTEARRAY, bytes),
+    **dict.fromkeys(_PATH_KINDS, (Code.PATH, _path_to_plain)),
+}
+"""Leaves: how each is made plain."""
+
+READERS: dict[int, Callable[[Any], Any]] = {
+    Code.TUPLE: tuple,
+    Code.SET: set,
+    Code.FROZENSET: frozenset,
+    Code.MAP: lambda plain: dict(zip(plain[::2], plain[1::2], strict=True)),
+    Code.BIG_INT: lambda plain: int.from_bytes(plain, "big", signed=True),
+    Code.COMPLEX: lambda plain: complex(*plain),
+    Code.DATETIME: _datetime_from_plain,
+    Code.DATE: dt.date.fromisoformat,
+    Code.TIME: _time_from_plain,
+    Code.TIMEDELTA: lambda plain: dt.timedelta(*plain),
+    Code.DECIMAL: Decimal,
+    Code.FRACTION: Fraction,
+    Code.UUID: lambda plain: UUID(bytes=plain),
+    Code.PATH: _path_from_plain,
+    Code.BYTEARRAY: bytearray,
+}
+"""How each is made again from its plain value."""

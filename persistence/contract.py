@@ -1,0 +1,184 @@
+"""What the store promises: the contract of `persistence`.
+
+Writes are methods that return a `concurrent.futures.Future`: they are handed to the writer thread,
+grouped with whatever else is waiting, and the future resolves when the transaction has committed
+(it is durable then) or failed (nothing of that call was written). Reads are plain blocking calls,
+safe from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from persistence.records import (
+    Claim,
+    Control,
+    ControlOutcome,
+    EventRow,
+    NewEvent,
+    NewProcess,
+    ProcessRow,
+    Recorded,
+    Result,
+    Selection,
+    State,
+    Step,
+    StepOutcome,
+    Sweep,
+    Woken,
+    WorkerRow,
+)
+
+
+class StoreContract(Protocol):
+    """A store of processes on one SQLAlchemy URL (SQLite or PostgreSQL)."""
+
+    # Opening: no I/O in the constructor, `open()` checks the schema (creates it if the database is
+    # empty; refuses an older one with the command that upgrades it, and a newer one with advice).
+
+    def open(self) -> None: ...
+
+    def close(self) -> None:
+        """Commit what was handed in, stop the writer thread, close connections. May be called twice."""
+
+    def __enter__(self) -> StoreContract: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    @property
+    def on_batch(self) -> Callable[[Callable[[], None]], object] | None:
+        """If set, called once per commit, on the writer thread, with a function that resolves all
+        futures of that commit: an event loop sets it to `loop.call_soon_threadsafe`, so that a
+        commit costs one thread hop, not one for each waiter."""
+
+    # Writes
+
+    def allocate_pids(self, count: int) -> Sequence[int]:
+        """Fresh pids, ascending. Blocking only when the store's private block (of 100 or more) is
+        used up; pids of a block that is not used up are never used."""
+
+    def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
+        """Insert processes (state created, ready unless paused). Returns their pids in order; for a
+        process whose `key` is taken, the pid that has it (nothing is inserted for that one)."""
+
+    def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
+        """Compare-and-swap: those of `pids` that are ready, unowned and not paused become `owner`'s
+        with epoch + 1, in state running (everything else as it was). The others are left out."""
+
+    def commit(self, step: Step) -> Future[StepOutcome]:
+        """One step, one transaction; see `Step`. Fenced (nothing written) unless owner and epoch
+        match the row. When the state is terminal, every process that awaits this one is counted
+        down in the same transaction, and those that reach zero become ready (`woken`). When it is
+        waiting, what is awaited is counted in the same transaction against what has terminated
+        already, so no termination is ever missed, whoever commits first. A kill that was accepted
+        before holds: then a terminal step, of whatever state, ends the process as killed."""
+
+    def release(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
+        """Give a claim up without a step (eviction, graceful stop). An intent on the row (pause, kill)
+        is applied with it, as `control` would on an unowned process. Without an intent it is refused
+        (`kept`) if the process is in state waiting and nothing is left to wait for: then the owner
+        goes on with it. The outcome's state, paused and ready tell how the row stands."""
+
+    def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
+        """Record the result of a once-block in a transaction of its own; a second result for the same
+        key changes nothing. False (nothing written) unless owner and epoch match the row. Dropped
+        when the process terminates. Resolved on the writer thread, whatever `on_batch` is."""
+
+    def report(self, pid: int, events: Sequence[NewEvent]) -> Future[None]:
+        """Append to a process's history outside a step."""
+
+    def control(
+        self,
+        verb: Control,
+        selection: Selection,
+        *,
+        author: str,
+        reason: str | None = None,
+        force: bool = False,
+    ) -> Future[Sequence[ControlOutcome]]:
+        """Pause, play or kill every selected process, in one transaction, each with a history line.
+
+        Nobody owns it: it is done here. Somebody owns it: the intent is written, the owner is
+        told by the caller, and applies it with `commit`. The last intent wins: play clears a pause
+        that has not been applied. Kill takes all descendants along, whether selected or not, and
+        wins over pause. `force` (kill) ends an owned process here and fences its owner.
+        Terminated processes are refused when named by pid, passed over otherwise.
+        """
+
+    def wake(self, pid: int) -> Future[Sequence[Woken]]:
+        """A timer fired or a signal came: count it off; ready if nothing else is awaited."""
+
+    # Workers
+
+    def register_worker(self, worker: WorkerRow) -> Future[None]: ...
+
+    def heartbeat(self, worker_id: str, *, state: str | None = None) -> Future[None]:
+        """Now (database or local clock, one and the same for `sweep`)."""
+
+    def remove_worker(self, worker_id: str) -> Future[None]:
+        """A graceful end: the row goes; it must own nothing."""
+
+    def release_worker(self, worker_id: str, *, max_deaths: int = 5) -> Future[Sequence[Woken]]:
+        """A worker is dead: its row goes, its processes lose their owner (epoch kept), `deaths` + 1,
+        intents on them are applied, and those that are ready are returned for the queue. A process
+        with `max_deaths` deaths becomes excepted, with the story as its error (its parents wake).
+        """
+
+    def move_queue(self, old: str, new: str) -> Future[Sequence[Woken]]:
+        """The consumer of a queue is gone for good: its live processes belong to another queue from
+        now on. Those that are ready and unowned are returned for it."""
+
+    def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
+        """Timers due are fired; ready and unowned rows not touched for `stale` seconds, and workers
+        without a heartbeat for `expiry` seconds, are returned. Each is one indexed query."""
+
+    # Reads
+
+    def get(self, pid: int) -> ProcessRow | None: ...
+
+    def find_key(self, key: str) -> ProcessRow | None: ...
+
+    def select(self, selection: Selection) -> Sequence[ProcessRow]: ...
+
+    def tree(self, pid: int) -> Sequence[ProcessRow]:
+        """The process and all its descendants, parents before children, by pid."""
+
+    def results(self, pids: Sequence[int]) -> Sequence[Result]: ...
+
+    def inputs(self, pid: int) -> bytes | None: ...
+
+    def checkpoint(self, pid: int) -> bytes | None: ...
+
+    def recorded(self, pid: int, key: str) -> Recorded | None:
+        """What is recorded of a once-block; None if there is no such process."""
+
+    def awaited(self, pid: int) -> Sequence[ProcessRow]:
+        """What a waiting process waits for and has not terminated."""
+
+    def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]: ...
+
+    def live_checkpoints(self) -> Iterator[tuple[ProcessRow, bytes]]: ...
+
+    def live(self) -> Iterator[Claim]:
+        """Every process that has not terminated, with inputs and checkpoint. Claims nothing."""
+
+    def owners(self) -> dict[str, int]:
+        """How many processes each owner holds, whether or not there is such a worker."""
+
+    def idle(self, seconds: float) -> Sequence[Woken]:
+        """Ready and unowned for at least so many seconds."""
+
+    def clock(self) -> float:
+        """Now, by the clock that stamps rows and heartbeats."""
+
+    def damage(self) -> Sequence[str]:
+        """What the database finds damaged in its own file."""
+
+    def workers(self) -> Sequence[WorkerRow]: ...
+
+    def counts(self) -> dict[State, int]: ...
+
+    def backlog(self) -> dict[str, int]:
+        """Ready and unowned, by queue."""

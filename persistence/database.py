@@ -1,0 +1,92 @@
+"""One database behind a URL: connections, how a transaction begins, the one clock, what errors mean."""
+
+from __future__ import annotations
+
+import enum
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from persistence.errors import InvalidUrl, PersistenceError
+
+EXAMPLES = "sqlite:///quince.sqlite or postgresql://user:password@host/database"
+
+
+class Trouble(enum.Enum):
+    """What an error of the database means for a transaction."""
+
+    LOST = "the connection is gone, or the server does not take one now"
+    CONFLICT = "another transaction was in the way: the same again will work"
+    STATE = "the database cannot write now (full, locked, damaged): nobody's data is at fault"
+    DATA = "these values are not taken"
+
+
+class Database(Protocol):
+    """What the store needs of a kind of database."""
+
+    @property
+    def url(self) -> URL: ...
+
+    def engine(self) -> Engine:
+        """For reads: every statement sees what is committed when it starts."""
+
+    def writer(self) -> Connection:
+        """A new connection for writes."""
+
+    def exclusive(self) -> AbstractContextManager[Any]:
+        """Held around each read, where reads and writes share one connection."""
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """Held around each write transaction; keeps an order between the programs that write."""
+
+    def begin(self, connection: Connection) -> tuple[float, Any]:
+        """Begin to write. Returns the time by the store's clock, and a ticket for `committed`."""
+
+    def committed(self, connection: Connection, ticket: Any) -> bool | None:
+        """Whether a transaction whose commit got no answer was committed; None: not known yet."""
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Begin, and keep others from making the schema until the end of the transaction."""
+
+    def trouble(self, error: DBAPIError) -> Trouble: ...
+
+    def explain(self, error: DBAPIError) -> PersistenceError:
+        """The error in a sentence; never with the password."""
+
+    def dispose(self) -> None: ...
+
+
+def parse(url: str) -> URL:
+    """The URL, taken apart.
+
+    Raises:
+        InvalidUrl: it is not a URL, or names a database that Quince does not use.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidUrl(f"{_masked(url)} is not a database URL; write it like {EXAMPLES}") from error
+    kind, _, driver = parsed.drivername.partition("+")
+    if kind == "sqlite" and driver in {"", "pysqlite"}:
+        return parsed.set(drivername="sqlite")
+    if kind in {"postgresql", "postgres"} and driver in {"", "psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidUrl(
+        f"{parsed.render_as_string()}: Quince keeps processes in SQLite or in PostgreSQL (with psycopg 3), "
+        f"not with {parsed.drivername}; write the URL like {EXAMPLES}"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """What the driver said, without the statement and its parameters."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
+
+
+def _masked(url: str) -> str:
+    """A text that may be a URL, with whatever may be a password left out."""
+    head, at, tail = url.rpartition("@")
+    return repr(f"{head.partition('://')[0]}://***@{tail}" if at else url)

@@ -1,0 +1,167 @@
+"""What can go wrong in persistence.
+
+PersistenceError
+├── InvalidUrl             the URL names no database that Quince can use
+├── MissingDriver          the database's driver is not installed
+├── StoreUnavailable       nobody answers, or the connection was lost for too long
+│   ├── StoreBusy          another program holds the database's lock for too long
+│   └── StoreFull          there is no space left; nothing of the call was written
+├── StoreClosed            used before open() or after close()
+├── NotAStore              the database holds something else, or is damaged
+├── SchemaOutdated         written by an older Quince: upgrade it
+├── SchemaTooNew           written by a newer Quince: upgrade Quince
+├── RecordRefused          the database does not take these values; nothing was written
+│   ├── IllegalTransition  a process cannot go from that state to that one
+│   ├── UnknownProcess     a process that is mentioned does not exist
+│   ├── KeyTaken           a child's key belongs to another process
+│   └── UnknownWorker      the worker has no row (it was declared dead, or never registered)
+├── WorkerHolds            a worker that still owns processes cannot be removed
+├── Unsaveable             a value that the codec cannot write
+└── Unreadable             bytes that the codec cannot read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PersistenceError(Exception):
+    """Root of every error that this package raises."""
+
+
+class InvalidUrl(PersistenceError, ValueError):
+    """The URL names no database that Quince can use."""
+
+
+class MissingDriver(PersistenceError, ImportError):
+    """The database's driver is not installed."""
+
+
+class StoreUnavailable(PersistenceError, ConnectionError):
+    """Nobody answers, or the connection was lost for longer than the store's patience.
+
+    Attributes:
+        in_doubt: Whether the call may have been committed all the same (the connection broke in
+            the middle of the commit and the database did not come back to tell).
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        super().__init__(message)
+        self.in_doubt = in_doubt
+
+
+class StoreBusy(StoreUnavailable):
+    """Another program holds the database's lock for too long. Nothing was written."""
+
+
+class StoreFull(StoreUnavailable):
+    """There is no space left where the database is. Nothing was written."""
+
+
+class StoreClosed(PersistenceError):
+    """The store was used before `open()` or after `close()`."""
+
+
+class NotAStore(PersistenceError):
+    """The database holds something else, or is damaged."""
+
+
+class SchemaOutdated(PersistenceError):
+    """The store was written by an older Quince.
+
+    Attributes:
+        found, wanted: Versions of the schema.
+    """
+
+    def __init__(self, found: str, wanted: str) -> None:
+        super().__init__(
+            f"the store has schema {found}, this Quince needs {wanted}; "
+            "upgrade it with: quince init --upgrade"
+        )
+        self.found, self.wanted = found, wanted
+
+
+class SchemaTooNew(PersistenceError):
+    """The store was written by a newer Quince.
+
+    Attributes:
+        found, known: Versions of the schema.
+    """
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"the store has schema {found}, this Quince knows only up to {known}; upgrade quince to open it"
+        )
+        self.found, self.known = found, known
+
+
+class RecordRefused(PersistenceError, ValueError):
+    """The database does not take these values. Nothing of the call was written."""
+
+
+class IllegalTransition(RecordRefused):
+    """A process cannot go from that state to that one."""
+
+    def __init__(self, pid: int, before: str, after: str) -> None:
+        super().__init__(f"process {pid} is {before} and cannot become {after}")
+        self.pid, self.before, self.after = pid, before, after
+
+
+class UnknownProcess(RecordRefused):
+    """A process that is mentioned does not exist."""
+
+    def __init__(self, pid: int, mentioned: str) -> None:
+        super().__init__(f"there is no process {pid}, {mentioned}")
+        self.pid = pid
+
+
+class KeyTaken(RecordRefused):
+    """A child's key belongs to another process."""
+
+    def __init__(self, key: str, pid: int) -> None:
+        super().__init__(
+            f"the key {key!r} belongs to process {pid} already; wait for that one or choose another key"
+        )
+        self.key, self.pid = key, pid
+
+
+class UnknownWorker(RecordRefused):
+    """The worker has no row: it was declared dead, or never registered."""
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"worker {worker_id} is not registered (any more): it was declared dead, or has been removed;"
+            " go on under a new worker id"
+        )
+        self.worker_id = worker_id
+
+
+class WorkerHolds(PersistenceError):
+    """A worker that still owns processes cannot be removed."""
+
+    def __init__(self, worker_id: str, pids: Sequence[int]) -> None:
+        super().__init__(
+            f"worker {worker_id} still owns {len(pids)} processes ({_some(pids)}); release them first"
+        )
+        self.worker_id, self.pids = worker_id, pids
+
+
+class Unsaveable(PersistenceError, TypeError):
+    """A value that the codec cannot write.
+
+    Attributes:
+        key: Where it is, for example `ctx.model.weights[3]`.
+        type_name: What it is.
+    """
+
+    def __init__(self, key: str, type_name: str, advice: str) -> None:
+        super().__init__(f"{key or 'the value'} cannot be saved: it is of type {type_name}; {advice}")
+        self.key, self.type_name = key, type_name
+
+
+class Unreadable(PersistenceError, ValueError):
+    """Bytes that the codec cannot read."""
+
+
+def _some(pids: Sequence[int]) -> str:
+    return ", ".join(map(str, pids[:5])) + (", ..." if len(pids) > 5 else "")

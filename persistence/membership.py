@@ -1,0 +1,60 @@
+"""`column IN (one bound list)`: one statement and one parameter, however long the list is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Integer, Text, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
+
+
+class _Listed(TypeDecorator[Sequence[Any]]):
+    """A list as one parameter: JSON text on SQLite, an array on PostgreSQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, element: type[TypeEngine[Any]]) -> None:
+        super().__init__()
+        self.element = element
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(self.element) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return msgspec.json.encode(list(value)).decode()
+        return list(value)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        return self
+
+
+class _IsMember(FunctionElement[Any]):
+    # Not Boolean: that would be written `... = 1` on SQLite, which then reads the whole table.
+    type: TypeEngine[Any] = NullType()
+    inherit_cache = True
+
+
+def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """True where `column` is in the list bound to the parameter `name`."""
+    element = BigInteger if isinstance(column.type, Integer) else Text
+    return _IsMember(column, bindparam(name, type_=_Listed(element)))
+
+
+@compiles(_IsMember, "sqlite")
+def _on_sqlite(element: _IsMember, compiler: Any, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(_IsMember, "postgresql")
+def _on_postgresql(element: _IsMember, compiler: Any, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} = ANY({values})"

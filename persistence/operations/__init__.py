@@ -1,0 +1,1 @@
+"""The writes of the store, one module for each family."""

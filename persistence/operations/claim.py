@@ -1,0 +1,39 @@
+"""Claims: compare-and-swap of the owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from persistence.lifecycle import enter
+from persistence.operations.base import Operation
+from persistence.records import Claim, ProcessRow, State
+from persistence.unit import Needs, Unit
+
+
+class TakeClaims(Operation[Sequence[Claim]]):
+    """Those that are ready and unowned become the owner's, running, with epoch + 1."""
+
+    def __init__(self, pids: Sequence[int], owner: str) -> None:
+        super().__init__()
+        self._pids = tuple(dict.fromkeys(pids))
+        self._owner = owner
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.update(self._pids)
+
+    def apply(self, unit: Unit) -> list[ProcessRow]:
+        claimed = []
+        for pid in self._pids:
+            row = unit.rows.get(pid)
+            if row is None or row.owner is not None or not row.ready:
+                continue
+            row.owner = self._owner
+            row.epoch += 1
+            enter(unit, row, State.RUNNING)
+            unit.change(row)
+            claimed.append(row.frozen())
+        unit.wanted_blobs.update(row.pid for row in claimed)
+        return claimed
+
+    def answer(self, unit: Unit, outcome: list[ProcessRow]) -> list[Claim]:
+        return [Claim(row, *unit.blobs(row.pid)) for row in outcome]

@@ -1,0 +1,142 @@
+"""Workers: registering, heartbeats, leaving, and being declared dead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import bindparam, delete, select, update
+
+from persistence.codec import encode
+from persistence.errors import UnknownWorker, WorkerHolds
+from persistence.lifecycle import end, let_go, wake_up
+from persistence.live import Live
+from persistence.operations.base import Operation
+from persistence.records import State, Woken, WorkerRow
+from persistence.tables import processes, workers
+from persistence.unit import Needs, Unit
+
+_held = select(processes.c.pid).where(processes.c.owner == bindparam("owner"))
+
+
+SUSPECT = 2
+"""Deaths from which on a process is suspected of having caused them."""
+
+
+class Register(Operation[None]):
+    """A worker's row, with a heartbeat of now."""
+
+    def __init__(self, worker: WorkerRow) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def need(self, needs: Needs) -> None:
+        """No process."""
+
+    def apply(self, unit: Unit) -> None:
+        worker = self._worker
+        unit.connection.execute(delete(workers).where(workers.c.id == worker.id))
+        unit.connection.execute(
+            workers.insert(),
+            {
+                "id": worker.id,
+                "host": worker.host,
+                "ospid": worker.ospid,
+                "name": worker.name,
+                "queues": msgspec.json.encode(list(worker.queues)).decode(),
+                "slots": worker.slots,
+                "lock": worker.lock,
+                "state": worker.state,
+                "started": worker.started,
+                "heartbeat": unit.now,
+            },
+        )
+
+
+class Heartbeat(Operation[None]):
+    """I live."""
+
+    def __init__(self, worker_id: str, state: str | None) -> None:
+        super().__init__()
+        self._id, self._state = worker_id, state
+
+    def need(self, needs: Needs) -> None:
+        """No process."""
+
+    def apply(self, unit: Unit) -> None:
+        values: dict[str, object] = {"heartbeat": unit.now}
+        if self._state is not None:
+            values["state"] = self._state
+        done = unit.connection.execute(update(workers).where(workers.c.id == self._id).values(values))
+        if done.rowcount == 0:
+            raise UnknownWorker(self._id)
+
+
+class RemoveWorker(Operation[None]):
+    """A graceful end."""
+
+    alone = True
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__()
+        self._id = worker_id
+
+    def need(self, needs: Needs) -> None:
+        """No process."""
+
+    def apply(self, unit: Unit) -> None:
+        held = sorted(row[0] for row in unit.connection.execute(_held, {"owner": self._id}))
+        if held:
+            raise WorkerHolds(self._id, held)
+        unit.connection.execute(delete(workers).where(workers.c.id == self._id))
+
+
+class ReleaseWorker(Operation[Sequence[Woken]]):
+    """A dead worker loses its row and its processes."""
+
+    alone = True
+
+    def __init__(self, worker_id: str, max_deaths: int) -> None:
+        super().__init__()
+        self._id, self._max_deaths = worker_id, max_deaths
+        self._held: list[int] = []
+
+    def find(self, unit: Unit) -> None:
+        self._held = sorted(row[0] for row in unit.connection.execute(_held, {"owner": self._id}))
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.update(self._held)
+
+    def apply(self, unit: Unit) -> list[Woken]:
+        unit.connection.execute(delete(workers).where(workers.c.id == self._id))
+        woken: dict[int, Woken] = {}
+        released = [row for pid in self._held if (row := unit.rows[pid]).owner == self._id]
+        for row in _suspects(released):
+            row.deaths += 1
+        for row in released:
+            if row.deaths >= self._max_deaths and row.intent is None:
+                self._give_up(unit, row, woken)
+            else:
+                for outcome in let_go(unit, row):
+                    woken.update((parent.pid, parent) for parent in outcome.woken)
+        woken.update((row.pid, wake_up(row)) for row in released if row.ready and row.owner is None)
+        return [one for pid, one in woken.items() if unit.rows[pid].ready]
+
+    def _give_up(self, unit: Unit, row: Live, woken: dict[int, Woken]) -> None:
+        """Poison: whoever holds it dies."""
+        story = (
+            f"{row.deaths} workers died while they held this process, the last one ({self._id}) before or "
+            f"in step {row.step or 'the first'}; it is not tried again"
+        )
+        error = {"type": "WorkerDied", "text": story, "traceback": ""}
+        unit.changes.results[row.pid] = (None, encode(error))
+        row.exit_message = f"WorkerDied: {story}"
+        woken.update((parent.pid, parent) for parent in end(unit, row, State.EXCEPTED))
+
+
+def _suspects(released: Sequence[Live]) -> list[Live]:
+    """Those that may have killed their worker: they were running, and of these the ones that had the
+    most deaths behind them, once that is more than one. So neighbours of a poison are not blamed."""
+    running = [row for row in released if row.state != State.WAITING]
+    most = max((row.deaths for row in running), default=0)
+    return running if most < SUSPECT else [row for row in running if row.deaths == most]

@@ -1,0 +1,194 @@
+"""Reads: blocking, safe from any thread, each seeing what is committed when it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Executable, Select, and_, bindparam, func, select
+from sqlalchemy.exc import DBAPIError
+
+from persistence.database import Database, Trouble
+from persistence.live import Live, live_rows
+from persistence.membership import one_of
+from persistence.records import (
+    TERMINAL,
+    EventRow,
+    ProcessRow,
+    Recorded,
+    Result,
+    Selection,
+    State,
+    WorkerRow,
+)
+from persistence.selecting import chosen, family
+from persistence.tables import awaits, checkpoints, events, inputs, once, processes, results, workers
+from persistence.worker_rows import worker_row
+
+PAGE = 500
+READ_PATIENCE = 10.0
+"""Seconds that a read waits for a database that is away."""
+
+p = processes
+_ENDED = sorted(state.value for state in TERMINAL)
+_WIDTH = len(p.c)
+
+_get = live_rows().where(p.c.pid == bindparam("pid"))
+_by_key = live_rows().where(p.c.key == bindparam("key"))
+_tree = live_rows().where(p.c.pid.in_(select(family.c.pid))).order_by(p.c.pid)
+_results = (
+    live_rows()
+    .add_columns(results.c.outputs, results.c.error)
+    .select_from(p.outerjoin(results, results.c.pid == p.c.pid))
+    .where(one_of(p.c.pid, "pids"))
+)
+_inputs = select(inputs.c.blob).where(inputs.c.pid == bindparam("pid"))
+_checkpoint = select(checkpoints.c.blob).where(checkpoints.c.pid == bindparam("pid"))
+_recorded = (
+    select(p.c.owner, p.c.epoch, once.c.blob)
+    .select_from(p.outerjoin(once, and_(once.c.pid == p.c.pid, once.c.key == bindparam("key"))))
+    .where(p.c.pid == bindparam("pid"))
+)
+_awaited = (
+    live_rows()
+    .join(awaits, awaits.c.child == p.c.pid)
+    .where(awaits.c.pid == bindparam("pid"), p.c.state.not_in(_ENDED))
+    .order_by(p.c.pid)
+)
+_events = (
+    select(events)
+    .where(events.c.pid == bindparam("pid"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+)
+_checkpointed = (
+    live_rows()
+    .add_columns(checkpoints.c.blob)
+    .join(checkpoints, checkpoints.c.pid == p.c.pid)
+    .where(p.c.pid > bindparam("after"), p.c.state.not_in(_ENDED))
+    .order_by(p.c.pid)
+    .limit(PAGE)
+)
+_held = select(p.c.owner, func.count()).where(p.c.owner.is_not(None)).group_by(p.c.owner)
+_counts = select(p.c.state, func.count()).group_by(p.c.state)
+# `> 0` means `is not null` here; SQLite looks into the index only for a comparison.
+_backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.c.queue)
+
+
+class Reader:
+    """The reads of one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def drivername(self) -> str:
+        return self._database.url.drivername
+
+    def get(self, pid: int) -> ProcessRow | None:
+        return self._one(_get, pid=pid)
+
+    def find_key(self, key: str) -> ProcessRow | None:
+        return self._one(_by_key, key=key)
+
+    def select(self, selection: Selection) -> list[ProcessRow]:
+        statement, parameters = chosen(live_rows(), selection)
+        return [frozen(row) for row in self.all(statement, **parameters)]
+
+    def tree(self, pid: int) -> list[ProcessRow]:
+        return _parents_first([frozen(row) for row in self.all(_tree, tops=[pid])])
+
+    def results(self, pids: Sequence[int]) -> list[Result]:
+        found = {row[0]: row for row in self.all(_results, pids=list(pids))}
+        return [
+            Result(frozen(row), row[_WIDTH], row[_WIDTH + 1])
+            for pid in pids
+            if (row := found.get(pid)) is not None
+        ]
+
+    def inputs(self, pid: int) -> bytes | None:
+        return self._blob(_inputs, pid)
+
+    def checkpoint(self, pid: int) -> bytes | None:
+        return self._blob(_checkpoint, pid)
+
+    def recorded(self, pid: int, key: str) -> Recorded | None:
+        rows = self.all(_recorded, pid=pid, key=key)
+        return Recorded(*rows[0]) if rows else None
+
+    def awaited(self, pid: int) -> list[ProcessRow]:
+        return [frozen(row) for row in self.all(_awaited, pid=pid)]
+
+    def events(self, pid: int, after: int, limit: int | None) -> list[EventRow]:
+        statement = _events if limit is None else _events.limit(limit)
+        return [
+            EventRow(seq, of, at, kind, msgspec.json.decode(body), author)
+            for seq, of, at, kind, body, author in self.all(statement, pid=pid, after=after)
+        ]
+
+    def live_checkpoints(self) -> Iterator[tuple[ProcessRow, bytes]]:
+        last = -1
+        while page := self.all(_checkpointed, after=last):
+            for row in page:
+                yield frozen(row), row[_WIDTH]
+            last = page[-1][0]
+
+    def workers(self) -> list[WorkerRow]:
+        held = self.owners()
+        rows = self.all(select(workers).order_by(workers.c.started, workers.c.id))
+        return [worker_row(row, held.get(row[0], 0)) for row in rows]
+
+    def owners(self) -> dict[str, int]:
+        return dict(map(tuple, self.all(_held)))
+
+    def counts(self) -> dict[State, int]:
+        found = dict(map(tuple, self.all(_counts)))
+        return {state: found.get(state.value, 0) for state in State}
+
+    def backlog(self) -> dict[str, int]:
+        return dict(map(tuple, self.all(_backlog)))
+
+    def _one(self, statement: Select[Any], **parameters: Any) -> ProcessRow | None:
+        rows = self.all(statement, **parameters)
+        return frozen(rows[0]) if rows else None
+
+    def _blob(self, statement: Select[Any], pid: int) -> bytes | None:
+        rows = self.all(statement, pid=pid)
+        return rows[0][0] if rows else None
+
+    def all(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
+        """The rows. A connection that was lost is made again, for a while."""
+        until = time.monotonic() + READ_PATIENCE
+        pause = 0.0
+        while True:
+            try:
+                with self._database.exclusive(), self._database.engine().connect() as connection:
+                    return connection.execute(statement, parameters).all()
+            except DBAPIError as error:
+                if self._database.trouble(error) is not Trouble.LOST or time.monotonic() > until:
+                    raise self._database.explain(error) from error
+            time.sleep(pause)
+            pause = min(pause * 2 + 0.01, 1.0)
+
+
+def frozen(row: Any) -> ProcessRow:
+    """The process of a row that begins with the columns of `live_rows`."""
+    return Live(*row[:_WIDTH]).frozen()
+
+
+def _parents_first(rows: list[ProcessRow]) -> list[ProcessRow]:
+    """By pid, but none before its parent (a pid of an old block may be given to a late child)."""
+    seen: set[int] = set()
+    there = {row.pid for row in rows}
+    ordered: list[ProcessRow] = []
+    while rows:
+        later = []
+        for row in rows:
+            if row.parent in there and row.parent not in seen:
+                later.append(row)
+            else:
+                seen.add(row.pid)
+                ordered.append(row)
+        rows = later
+    return ordered

@@ -1,0 +1,269 @@
+"""The store: what is true about every process, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from persistence import schema
+from persistence.checkups import Checkups
+from persistence.errors import PersistenceError, StoreClosed
+from persistence.opening import database_of
+from persistence.operations.base import Operation
+from persistence.operations.claim import TakeClaims
+from persistence.operations.control import ControlAll
+from persistence.operations.insert import Insert
+from persistence.operations.once import RecordOnce
+from persistence.operations.pids import TakePids
+from persistence.operations.queues import MoveQueue
+from persistence.operations.steps import CommitStep, Release, Report
+from persistence.operations.sweep import SweepAll, Wake
+from persistence.operations.workers import Heartbeat, Register, ReleaseWorker, RemoveWorker
+from persistence.reads import Reader
+from persistence.records import (
+    Claim,
+    Control,
+    ControlOutcome,
+    EventRow,
+    NewEvent,
+    NewProcess,
+    ProcessRow,
+    Recorded,
+    Result,
+    Selection,
+    State,
+    Step,
+    StepOutcome,
+    Sweep,
+    Woken,
+    WorkerRow,
+)
+from persistence.transactor import PATIENCE_SECONDS
+from persistence.writer import Writer
+
+_T = TypeVar("_T")
+_LARGEST_BLOCK = 1_000
+
+
+class Store:
+    """See `persistence.contract.StoreContract`, which this implements.
+
+    Args:
+        url: `sqlite:///file`, `postgresql://user:password@host/database`, or `sqlite://` for one in
+            memory, which ends with the store.
+        patience: Seconds that a write waits for a database that is away (and, up to 30, for one that
+            another program has locked).
+
+    Raises:
+        InvalidUrl: not a URL of SQLite or PostgreSQL.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._database = database_of(url, patience=patience)
+        self._patience = patience
+        self._on_batch: Callable[[Callable[[], None]], object] | None = None
+        self._writer: Writer | None = None
+        self._reads = Reader(self._database)
+        self._checkups = Checkups(self._reads)
+        self._pid_lock = threading.Lock()
+        self._pids: list[int] = []
+        self._block = 0
+
+    @property
+    def url(self) -> str:
+        """The URL without its password."""
+        return self._database.url.render_as_string()
+
+    # Opening
+
+    def open(self) -> None:
+        """Check the schema, make it if the database is empty, start the writer thread. A store that
+        was closed can be opened again; opening one that is open does nothing.
+
+        Raises:
+            InvalidUrl, MissingDriver, StoreUnavailable, NotAStore: the database cannot be used.
+            SchemaOutdated, SchemaTooNew: it can, but not by this version.
+        """
+        if self._writer is not None:
+            return
+        try:
+            schema.ready(self._database)
+        except DBAPIError as error:
+            self._database.dispose()
+            raise self._database.explain(error) from error
+        except PersistenceError:
+            self._database.dispose()
+            raise
+        self._writer = Writer(self._database, patience=self._patience)
+        self._writer.on_batch = self._on_batch
+        self._writer.start()
+
+    def close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
+            self._database.dispose()
+            self._pids, self._block = [], 0
+
+    def __enter__(self) -> Store:
+        self.open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def on_batch(self) -> Callable[[Callable[[], None]], object] | None:
+        return self._on_batch
+
+    @on_batch.setter
+    def on_batch(self, call: Callable[[Callable[[], None]], object] | None) -> None:
+        self._on_batch = call
+        if self._writer is not None:
+            self._writer.on_batch = call
+
+    # Writes
+
+    def allocate_pids(self, count: int) -> Sequence[int]:
+        """The first blocks are as small as what is asked for, so that a program that submits one
+        process leaves no gap; they grow with what is used."""
+        with self._pid_lock:
+            if len(self._pids) < count:
+                lacking = count - len(self._pids)
+                taken = self._write(TakePids(max(lacking, self._block))).result()
+                self._pids.extend(taken)
+                self._block = min(_LARGEST_BLOCK, 4 * max(self._block, count))
+            given, self._pids = self._pids[:count], self._pids[count:]
+        return given
+
+    def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
+        return self._write(Insert(processes))
+
+    def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
+        return self._write(TakeClaims(pids, owner))
+
+    def commit(self, step: Step) -> Future[StepOutcome]:
+        return self._write(CommitStep(step))
+
+    def release(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
+        return self._write(Release(pid, owner, epoch))
+
+    def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
+        return self._write(RecordOnce(pid, owner, epoch, key, result))
+
+    def report(self, pid: int, events: Sequence[NewEvent]) -> Future[None]:
+        return self._write(Report(pid, events))
+
+    def control(
+        self,
+        verb: Control,
+        selection: Selection,
+        *,
+        author: str,
+        reason: str | None = None,
+        force: bool = False,
+    ) -> Future[Sequence[ControlOutcome]]:
+        return self._write(ControlAll(verb, selection, author, reason, force))
+
+    def wake(self, pid: int) -> Future[Sequence[Woken]]:
+        return self._write(Wake(pid))
+
+    # Workers
+
+    def register_worker(self, worker: WorkerRow) -> Future[None]:
+        return self._write(Register(worker))
+
+    def heartbeat(self, worker_id: str, *, state: str | None = None) -> Future[None]:
+        return self._write(Heartbeat(worker_id, state))
+
+    def remove_worker(self, worker_id: str) -> Future[None]:
+        return self._write(RemoveWorker(worker_id))
+
+    def release_worker(self, worker_id: str, *, max_deaths: int = 5) -> Future[Sequence[Woken]]:
+        return self._write(ReleaseWorker(worker_id, max_deaths))
+
+    def move_queue(self, old: str, new: str) -> Future[Sequence[Woken]]:
+        return self._write(MoveQueue(old, new))
+
+    def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
+        return self._write(SweepAll(expiry, stale))
+
+    # Reads
+
+    def get(self, pid: int) -> ProcessRow | None:
+        return self._reader().get(pid)
+
+    def find_key(self, key: str) -> ProcessRow | None:
+        return self._reader().find_key(key)
+
+    def select(self, selection: Selection) -> Sequence[ProcessRow]:
+        """Newest first."""
+        return self._reader().select(selection)
+
+    def tree(self, pid: int) -> Sequence[ProcessRow]:
+        return self._reader().tree(pid)
+
+    def results(self, pids: Sequence[int]) -> Sequence[Result]:
+        """In the order of the pids; those that do not exist are left out."""
+        return self._reader().results(pids)
+
+    def inputs(self, pid: int) -> bytes | None:
+        return self._reader().inputs(pid)
+
+    def checkpoint(self, pid: int) -> bytes | None:
+        return self._reader().checkpoint(pid)
+
+    def recorded(self, pid: int, key: str) -> Recorded | None:
+        return self._reader().recorded(pid, key)
+
+    def awaited(self, pid: int) -> Sequence[ProcessRow]:
+        return self._reader().awaited(pid)
+
+    def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]:
+        return self._reader().events(pid, after, limit)
+
+    def live_checkpoints(self) -> Iterator[tuple[ProcessRow, bytes]]:
+        return self._reader().live_checkpoints()
+
+    def live(self) -> Iterator[Claim]:
+        return self._checkup().live()
+
+    def owners(self) -> dict[str, int]:
+        return self._reader().owners()
+
+    def idle(self, seconds: float) -> Sequence[Woken]:
+        return self._checkup().idle(seconds)
+
+    def clock(self) -> float:
+        return self._checkup().clock()
+
+    def damage(self) -> Sequence[str]:
+        return self._checkup().damage()
+
+    def workers(self) -> Sequence[WorkerRow]:
+        return self._reader().workers()
+
+    def counts(self) -> dict[State, int]:
+        return self._reader().counts()
+
+    def backlog(self) -> dict[str, int]:
+        return self._reader().backlog()
+
+    def _reader(self) -> Reader:
+        if self._writer is None:
+            raise StoreClosed("the store is not open; use it inside `with store:`")
+        return self._reads
+
+    def _checkup(self) -> Checkups:
+        self._reader()
+        return self._checkups
+
+    def _write(self, operation: Operation[_T]) -> Future[_T]:
+        if self._writer is None:
+            raise StoreClosed("the store is not open; use it inside `with store:`")
+        self._writer.submit(operation)
+        return operation.future

@@ -1,0 +1,191 @@
+"""Group commit: one thread writes for everybody, as many calls per transaction as are waiting.
+
+Nobody is made to wait for company: a lone call is committed at once, and what arrives during that
+commit makes the next group.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from persistence.database import Database, Trouble
+from persistence.errors import PersistenceError, RecordRefused, StoreClosed
+from persistence.operations.base import Operation
+from persistence.transactor import Transactor
+from persistence.unit import Needs, Unit
+
+_log = logging.getLogger("quince.store")
+
+GROUP = 500
+"""How many calls share a transaction at most."""
+
+_CHANCES = 3
+"""How often one call is tried alone: another program may take a key after it was found free."""
+
+Settled = list[tuple[Operation[Any], Any]]
+"""Operations with their answers, or the errors to raise."""
+
+
+class Writer:
+    """The writer thread of one store.
+
+    Attributes:
+        on_batch: See `StoreContract.on_batch`.
+    """
+
+    def __init__(self, database: Database, *, patience: float) -> None:
+        self.on_batch: Callable[[Callable[[], None]], object] | None = None
+        self._database = database
+        self._transactor = Transactor(database, patience=patience)
+        self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
+        self._door = threading.Lock()
+        self._open = False
+        self._thread = threading.Thread(target=self._work, name="quince-store", daemon=True)
+
+    def start(self) -> None:
+        self._open = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what was handed in, then end. A database that is away is not waited for."""
+        with self._door:
+            was_open, self._open = self._open, False
+            if was_open:
+                self._waiting.put(None)
+        if was_open:
+            self._transactor.stop()
+            self._thread.join()
+
+    def submit(self, operation: Operation[Any]) -> None:
+        """Hand an operation in; its future tells the rest.
+
+        Raises:
+            StoreClosed: the store is not open.
+        """
+        with self._door:
+            if not self._open:
+                raise StoreClosed("the store is not open; use it inside `with store:`")
+            self._waiting.put(operation)
+
+    # The thread
+
+    def _work(self) -> None:
+        last = False
+        carried: Operation[Any] | None = None
+        while not last or carried is not None:
+            group, carried, last = self._take(carried, last)
+            group = [operation for operation in group if operation.future.set_running_or_notify_cancel()]
+            if group:
+                self._resolve(self._settle(group))
+        self._transactor.close()
+
+    def _take(
+        self, carried: Operation[Any] | None, last: bool
+    ) -> tuple[list[Operation[Any]], Operation[Any] | None, bool]:
+        """The next group: all that is waiting, up to one that wants a transaction of its own.
+
+        Returns:
+            The group; the one that ended it and comes next; whether nothing comes any more.
+        """
+        group: list[Operation[Any]] = []
+        operation: Operation[Any] | None
+        while len(group) < GROUP:
+            if carried is not None:
+                operation, carried = carried, None
+            elif last:
+                break
+            else:
+                try:
+                    operation = self._waiting.get(block=not group)
+                except queue.Empty:
+                    break
+            if operation is None:
+                last = True
+            elif not operation.alone:
+                group.append(operation)
+            elif group:
+                return group, operation, last
+            else:
+                return [operation], None, last
+        return group, None, last
+
+    def _settle(self, group: Sequence[Operation[Any]]) -> Settled:
+        """Commit a group. If its data is refused, halve it until the one at fault stands alone."""
+        for chance in range(_CHANCES):
+            try:
+                return self._transactor.run(lambda connection, now: _apply(group, connection, now))
+            except DBAPIError as error:
+                refused = self._database.explain(error)
+                if self._database.trouble(error) is not Trouble.DATA:
+                    return _all(group, refused, error)
+                if len(group) > 1:
+                    break
+                if not isinstance(error, IntegrityError) or chance == _CHANCES - 1:
+                    return _all(group, refused, error)
+            except PersistenceError as error:
+                return _all(group, error, error.__cause__)
+            except (SQLAlchemyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+                if len(group) > 1:
+                    break
+                return _all(group, RecordRefused(f"the database driver does not take this: {error}"), error)
+            except Exception as error:
+                _log.exception("the store failed in a way that it should not")
+                return _all(group, PersistenceError(f"the store failed: {error}"), error)
+        middle = len(group) // 2
+        return self._settle(group[:middle]) + self._settle(group[middle:])
+
+    def _resolve(self, settled: Settled) -> None:
+        later: Settled = []
+        for one in settled:
+            later.append(one) if self.on_batch is not None and not one[0].prompt else _tell(one)
+        if later and self.on_batch is not None:
+            try:
+                self.on_batch(lambda: _tell_all(later))
+            except RuntimeError as error:  # the event loop is closed
+                _log.debug("on_batch failed (%s); answering from the writer thread", error)
+                _tell_all(later)
+
+
+def _apply(group: Sequence[Operation[Any]], connection: Connection, now: float) -> Settled:
+    unit = Unit(connection, now)
+    needs = Needs()
+    for operation in group:
+        operation.find(unit)
+        operation.need(needs)
+    unit.load(needs)
+    outcomes: Settled = []
+    for operation in group:
+        try:
+            outcomes.append((operation, operation.apply(unit)))
+        except PersistenceError as refused:
+            outcomes.append((operation, refused))
+    unit.changes.write(connection)
+    return [
+        (operation, outcome if isinstance(outcome, Exception) else operation.answer(unit, outcome))
+        for operation, outcome in outcomes
+    ]
+
+
+def _all(group: Sequence[Operation[Any]], error: PersistenceError, cause: BaseException | None) -> Settled:
+    error.__cause__ = cause
+    return [(operation, error) for operation in group]
+
+
+def _tell_all(settled: Settled) -> None:
+    for one in settled:
+        _tell(one)
+
+
+def _tell(one: tuple[Operation[Any], Any]) -> None:
+    operation, answer = one
+    if isinstance(answer, Exception):
+        operation.future.set_exception(answer)
+    else:
+        operation.future.set_result(answer)

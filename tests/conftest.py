@@ -1,0 +1,77 @@
+"""Fixtures that every test may use: private servers, started only if a test asks for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from tests.rabbitmq4 import VARIABLE, RabbitMQ4
+from tests.services import Postgres, RabbitMQ, ServiceMissing
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rabbitmq4",
+        action="store_true",
+        default=os.environ.get(VARIABLE) == "1",
+        help="run on RabbitMQ 4.0, in a root that is made with debootstrap (needs root; see CONTRIBUTING.md)",
+    )
+
+
+def _required() -> bool:
+    """Whether a missing server is a failure (on CI) and not a reason to skip."""
+    return os.environ.get("CI") == "true" or os.environ.get("QUINCE_REQUIRE_SERVICES") == "1"
+
+
+def _missing(error: ServiceMissing) -> NoReturn:
+    if _required():
+        pytest.fail(f"required here: {error}", pytrace=False)
+    pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A private PostgreSQL for the whole session. A test that stops it starts it again."""
+    try:
+        server = Postgres()
+    except ServiceMissing as error:
+        _missing(error)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_kind(request: pytest.FixtureRequest) -> type[RabbitMQ]:
+    """The installed RabbitMQ, or that of `--rabbitmq4`."""
+    return RabbitMQ4 if request.config.getoption("rabbitmq4") else RabbitMQ
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(rabbitmq_kind: type[RabbitMQ]) -> Iterator[RabbitMQ]:
+    """A private RabbitMQ for the whole session. A test that stops it starts it again."""
+    try:
+        server = rabbitmq_kind()
+    except ServiceMissing as error:
+        _missing(error)
+    with server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """The URL of a fresh, empty database, dropped after the test."""
+    postgres_server.start()
+    url = postgres_server.new_url()
+    yield url
+    postgres_server.start()
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq_server: RabbitMQ) -> str:
+    """The URI of a fresh virtual host."""
+    rabbitmq_server.start()
+    return rabbitmq_server.new_uri()

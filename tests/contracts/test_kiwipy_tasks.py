@@ -1,0 +1,232 @@
+"""What every transport must do with tasks, seen through the blocking face: the manners of kiwiPy."""
+
+from __future__ import annotations
+
+import gc
+import queue
+import time
+from typing import Any
+
+import kiwipy
+import pytest
+
+import messaging
+from messaging import Communicator
+from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
+from tests.contracts.brokers import broker
+
+__all__ = ["blocking_pair", "broker"]
+
+
+# Task queue
+
+
+def test_task_send_gives_the_result(pair: Pair) -> None:
+    sender, worker = pair
+    worker.add_task_subscriber(lambda _comm, task: task.upper())
+    outcome = sender.task_send("shout")
+    assert outcome is not None
+    assert outcome.result(SOON) == "SHOUT"
+
+
+def test_task_send_without_reply_gives_nothing(pair: Pair) -> None:
+    sender, worker = pair
+    done: queue.Queue[Any] = queue.Queue()
+    worker.add_task_subscriber(lambda _comm, task: done.put(task))
+    assert sender.task_send("quiet", no_reply=True) is None
+    assert done.get(timeout=SOON) == "quiet"
+
+
+def test_a_task_that_fails_is_done_and_the_sender_told(pair: Pair) -> None:
+    sender, worker = pair
+
+    def fails(_comm: Any, _task: Any) -> None:
+        raise RuntimeError("broken")
+
+    worker.add_task_subscriber(fails)
+    outcome = sender.task_send("x")
+    assert outcome is not None
+    with pytest.raises(kiwipy.RemoteException, match="broken"):
+        outcome.result(SOON)
+    assert sender.queue_size() == 0
+
+
+def test_a_task_that_returns_a_future_is_done_when_that_is(broker: str) -> None:
+    promise: kiwipy.Future = kiwipy.Future()
+    with messaging.connect(broker) as sender:
+        with messaging.connect(broker) as worker:
+            worker.add_task_subscriber(lambda _comm, _task: promise)
+            outcome = sender.task_send("the meaning?")
+            assert outcome is not None
+            later = outcome.result(SOON)
+            assert isinstance(later, kiwipy.Future)
+        with messaging.connect(broker) as second:  # the first left before it was done
+            second.add_task_subscriber(lambda _comm, _task: 42)
+            assert later.result(SOON) == 42
+
+
+def test_a_rejected_task_is_passed_on(pair: Pair) -> None:
+    sender, worker = pair
+    tried: list[str] = []
+
+    def refuses(_comm: Any, _task: Any) -> None:
+        tried.append("refuses")
+        raise kiwipy.TaskRejected("not mine")
+
+    def takes(_comm: Any, _task: Any) -> str:
+        tried.append("takes")
+        return "done"
+
+    worker.add_task_subscriber(refuses)
+    worker.add_task_subscriber(takes)
+    outcome = sender.task_send("x")
+    assert outcome is not None
+    assert outcome.result(SOON) == "done"
+    assert tried == ["refuses", "takes"]
+
+
+def test_a_task_that_all_reject_goes_to_another_communicator(pair: Pair) -> None:
+    sender, worker = pair
+
+    def refuses(_comm: Any, _task: Any) -> None:
+        raise messaging.TaskRejected("not mine")
+
+    worker.add_task_subscriber(refuses)
+    outcome = sender.task_send("x")
+    assert outcome is not None
+    sender.add_task_subscriber(lambda _comm, _task: "mine")
+    assert outcome.result(SOON) == "mine"
+
+
+def test_task_subscribers_have_identifiers(pair: Pair) -> None:
+    _, worker = pair
+    assert worker.add_task_subscriber(lambda _comm, task: task, "me") == "me"
+    with pytest.raises(kiwipy.DuplicateSubscriberIdentifier):
+        worker.add_task_subscriber(lambda _comm, task: task, "me")
+    worker.remove_task_subscriber("me")
+    with pytest.raises(ValueError, match="me"):
+        worker.remove_task_subscriber("me")
+
+
+def test_after_the_last_subscriber_left_tasks_wait(pair: Pair) -> None:
+    sender, worker = pair
+    name = worker.add_task_subscriber(lambda _comm, task: task)
+    worker.remove_task_subscriber(name)
+    sender.task_send("stays", no_reply=True)
+    assert sender.queue_size() == 1
+
+
+# A queue of one's own, taken from by hand
+
+
+def test_next_task_processed(pair: Pair) -> None:
+    sender, worker = pair
+    outcome = sender.task_queue("hand").task_send("work")
+    assert _wait_for_size(worker, "hand", 1)
+    with worker.task_queue("hand").next_task() as task, task.processing() as result:
+        assert task.body == "work"
+        assert task.state == "processing"
+        result.set_result("done")
+    assert task.state == "finished"
+    assert outcome is not None
+    assert outcome.result(SOON) == "done"
+
+
+def test_the_sender_of_a_task_finds_it_on_the_queue_at_once(pair: Pair) -> None:
+    sender, _ = pair
+    hand = sender.task_queue("hand")
+    for number in range(20):
+        hand.task_send(number)
+        with hand.next_task() as task, task.processing() as outcome:
+            assert task.body == number
+            outcome.set_result(None)
+
+
+def test_durability_can_be_waited_for_later(pair: Pair) -> None:
+    sender, worker = pair
+    stored = [sender.task_send(n, no_reply=True, wait=False, queue="many") for n in range(300)]
+    for future in stored:
+        assert future is not None
+        assert future.result(SOON) is None
+    assert worker.queue_size(queue="many") == 300
+
+
+def test_next_task_not_processed_goes_back(pair: Pair) -> None:
+    sender, worker = pair
+    sender.task_queue("hand").task_send("work", no_reply=True)
+    with worker.task_queue("hand").next_task() as task:
+        assert task is not None
+    assert task.state == "requeued"
+    assert _wait_for_size(sender, "hand", 1)
+
+
+def test_next_task_of_an_empty_queue(pair: Pair) -> None:
+    hand = pair[0].task_queue("hand")
+    with pytest.raises(kiwipy.QueueEmpty), hand.next_task():
+        pytest.fail("there is no task")
+    with hand.next_task(fail=False) as task:
+        assert task is None
+
+
+def test_an_error_while_processing_is_the_outcome(pair: Pair) -> None:
+    sender, worker = pair
+    outcome = sender.task_queue("hand").task_send("work")
+    assert _wait_for_size(worker, "hand", 1)
+    with (
+        pytest.raises(RuntimeError, match="oh no"),
+        worker.task_queue("hand").next_task() as task,
+        task.processing(),
+    ):
+        raise RuntimeError("oh no")
+    assert outcome is not None
+    with pytest.raises(kiwipy.RemoteException, match="oh no"):
+        outcome.result(SOON)
+
+
+def test_a_task_processed_by_a_future_and_one_dropped(pair: Pair) -> None:
+    sender, worker = pair
+    hand = worker.task_queue("hand")
+    outcome = sender.task_queue("hand").task_send("work")
+    assert outcome is not None
+    assert _wait_for_size(worker, "hand", 1)
+    with hand.next_task() as task:
+        dropped = task.process()
+    del dropped
+    gc.collect()
+    assert _wait_for_size(sender, "hand", 1)
+    with hand.next_task() as task:
+        finished = task.process()
+    finished.set_result("by hand")
+    assert outcome.result(SOON) == "by hand"
+
+
+def test_iterating_takes_what_is_there(pair: Pair) -> None:
+    sender, worker = pair
+    sender.send_tasks([1, 2, 3], queue="hand")
+    seen = []
+    for task in worker.task_queue("hand"):
+        seen.append(task.body)
+        if task.body != 2:
+            with task.processing() as outcome:
+                outcome.set_result(None)
+    assert seen == [1, 2, 3]
+    assert _wait_for_size(sender, "hand", 1)
+
+
+def test_a_named_queue_has_subscribers_of_its_own(pair: Pair) -> None:
+    sender, worker = pair
+    named = worker.task_queue("special", prefetch_count=2)
+    name = named.add_task_subscriber(lambda _comm, task: f"special {task}")
+    outcome = sender.task_queue("special").task_send("one")
+    assert outcome is not None
+    assert outcome.result(SOON) == "special one"
+    named.remove_task_subscriber(name)
+
+
+def _wait_for_size(communicator: Communicator, name: str, size: int) -> bool:
+    deadline = time.monotonic() + SOON
+    while time.monotonic() < deadline:
+        if communicator.queue_size(queue=name) == size:
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,0 +1,164 @@
+"""Workers on every store: heartbeats, deaths, sweeps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from persistence.codec import decode
+from persistence.errors import UnknownWorker, WorkerHolds
+from persistence.records import Control, Selection, State, WorkerRow
+from persistence.store import Store
+from tests.contracts.store_backends import born, finish, held, step, store, store_url
+
+__all__ = ["store", "store_url"]
+
+LONG = 3600.0
+AT_ONCE = -3600.0  # every heartbeat, however fresh, is older than that
+
+
+def registered(store: Store, worker_id: str) -> WorkerRow:
+    worker = WorkerRow(
+        worker_id, "host", 7, "one", ("default", "fast"), 4, "/tmp/lock", "running", time.time(), 0.0
+    )
+    store.register_worker(worker).result()
+    return worker
+
+
+def test_a_worker_is_registered_with_a_heartbeat_of_now(store: Store) -> None:
+    worker = registered(store, "w")
+    held(store, "w", 2)
+    (found,) = store.workers()
+    assert found == replace(worker, heartbeat=found.heartbeat, held=2)
+    assert abs(found.heartbeat - time.time()) < 5
+    store.heartbeat("w", state="draining").result()
+    (later,) = store.workers()
+    assert later.state == "draining"
+    assert later.heartbeat > found.heartbeat
+
+
+def test_registering_again_replaces_the_row(store: Store) -> None:
+    registered(store, "w")
+    registered(store, "w")
+    assert len(store.workers()) == 1
+
+
+def test_one_that_was_declared_dead_learns_it_from_its_heartbeat(store: Store) -> None:
+    registered(store, "w")
+    store.release_worker("w").result()
+    with pytest.raises(UnknownWorker, match="declared dead"):
+        store.heartbeat("w").result()
+
+
+def test_a_worker_that_owns_something_is_not_removed(store: Store) -> None:
+    registered(store, "w")
+    (claim,) = held(store, "w")
+    with pytest.raises(WorkerHolds, match=str(claim.row.pid)):
+        store.remove_worker("w").result()
+    store.release(claim.row.pid, "w", 1).result()
+    store.remove_worker("w").result()
+    store.remove_worker("w").result()
+    assert store.workers() == []
+
+
+def test_a_dead_worker_loses_its_processes(store: Store) -> None:
+    registered(store, "w")
+    running, waiting, paused = held(store, "w", 3)
+    (child,) = held(store, "other")
+    step(store, running, State.RUNNING, checkpoint=b"ctx")
+    step(store, waiting, State.WAITING, awaits=[child.row.pid])
+    store.control(Control.PAUSE, Selection(pids=[paused.row.pid]), author="ann", reason="r").result()
+    woken = store.release_worker("w").result()
+    assert [(one.pid, one.owner) for one in woken] == [(running.row.pid, None)]
+    rows = {row.pid: row for row in store.select(Selection())}
+    assert (rows[running.row.pid].owner, rows[running.row.pid].epoch) == (None, 1)
+    assert (rows[running.row.pid].deaths, rows[running.row.pid].ready) == (1, True)
+    assert (rows[paused.row.pid].paused, rows[paused.row.pid].intent) == (True, None)
+    assert rows[child.row.pid].owner == "other"
+    assert finish(store, running).fenced
+    (again,) = store.claim([running.row.pid], "w2").result()
+    assert (again.row.epoch, again.checkpoint) == (2, b"ctx")
+    assert store.release_worker("w").result() == []
+
+
+def test_a_kill_intent_is_applied_when_its_owner_dies(store: Store) -> None:
+    (parent,) = held(store, "p")
+    (claim,) = held(store, "w")
+    pid = claim.row.pid
+    step(store, parent, State.WAITING, awaits=[pid], release=True)
+    store.control(Control.KILL, Selection(pids=[pid]), author="ann", reason="enough").result()
+    assert [one.pid for one in store.release_worker("w").result()] == [parent.row.pid]
+    row = store.get(pid)
+    assert row is not None
+    assert (row.state, row.status) == (State.KILLED, "enough")
+
+
+def test_what_kills_its_workers_is_not_tried_for_ever(store: Store) -> None:
+    (parent,) = held(store, "p")
+    (pid,) = born(store)
+    step(store, parent, State.WAITING, awaits=[pid], release=True)
+    for number in range(3):
+        (_,) = store.claim([pid], f"w{number}").result()
+        woken = store.release_worker(f"w{number}", max_deaths=3).result()
+    assert [one.pid for one in woken] == [parent.row.pid]
+    (result,) = store.results([pid])
+    assert result.row.state is State.EXCEPTED
+    assert result.row.deaths == 3
+    assert result.error is not None
+    assert "3 workers died" in decode(result.error)["text"]
+    assert "3 workers died" in (result.row.exit_message or "")
+
+
+# Sweeps
+
+
+def test_a_sweep_of_a_healthy_store_finds_nothing(store: Store) -> None:
+    registered(store, "w")
+    held(store, "w")
+    born(store)
+    found = store.sweep(expiry=LONG, stale=LONG).result()
+    assert (found.enqueue, found.due, found.dead) == ([], [], [])
+
+
+def test_ready_processes_whose_task_may_be_lost_are_found(store: Store) -> None:
+    (lost,) = born(store, queue="fast", priority=4)
+    born(store, paused=True)
+    (claim,) = held(store, "w")
+    (found,) = store.sweep(expiry=LONG, stale=AT_ONCE).result().enqueue
+    assert (found.pid, found.owner, found.queue, found.priority) == (lost, None, "fast", 4)
+    store.release(claim.row.pid, "w", 1).result()
+    swept = store.sweep(expiry=LONG, stale=AT_ONCE).result().enqueue
+    assert {one.pid for one in swept} == {lost, claim.row.pid}
+
+
+def test_silent_workers_are_found_and_left_to_the_caller(store: Store) -> None:
+    registered(store, "w")
+    (claim,) = held(store, "w")
+    (dead,) = store.sweep(expiry=AT_ONCE, stale=LONG).result().dead
+    assert dead.id == "w"
+    row = store.get(claim.row.pid)
+    assert row is not None
+    assert row.owner == "w"
+
+
+def test_owners_without_a_row_are_found(store: Store) -> None:
+    held(store, "host:123:abcd", 2)
+    assert store.sweep(expiry=LONG, stale=LONG).result().dead == []
+    (dead,) = store.sweep(expiry=AT_ONCE, stale=LONG).result().dead
+    assert (dead.id, dead.host, dead.ospid, dead.state) == ("host:123:abcd", "host", 123, "lost")
+    assert len(store.release_worker(dead.id).result()) == 2
+
+
+def test_the_processes_of_a_queue_without_consumer_move(store: Store) -> None:
+    (idle, ended, owned) = born(store, 3, queue="gone")
+    (other,) = born(store, queue="fast")
+    for claim in store.claim([ended], "w").result():
+        finish(store, claim)
+    store.claim([owned], "w").result()
+    woken = store.move_queue("gone", "default").result()
+    assert [(one.pid, one.owner, one.queue) for one in woken] == [(idle, None, "default")]
+    queues = {row.pid: row.queue for row in store.select(Selection())}
+    assert queues == {idle: "default", ended: "gone", owned: "default", other: "fast"}
+    assert store.move_queue("gone", "default").result() == []

@@ -1,0 +1,56 @@
+"""Process classes that are copied into the workspaces of the command line's tests."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from engine import Process, WorkChain, append_, process
+
+
+@process
+def add(x: int, y: int = 1) -> int:
+    return x + y
+
+
+class Part(Process):
+    """Waits until a file is there, if it is given one; fails on negative numbers."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("n", valid_type=int)
+        spec.input("gate", valid_type=str, default="")
+        spec.output("double", valid_type=int)
+
+    def run(self) -> None:
+        self.report(f"part {self.inputs.n} begins")
+        while self.inputs.gate and not Path(self.inputs.gate).exists():
+            time.sleep(0.01)
+        if self.inputs.n < 0:
+            raise ValueError(f"{self.inputs.n} is negative")
+        self.out("double", 2 * self.inputs.n)
+
+
+class Whole(WorkChain):
+    """A parent of `n` parts; `n` below 1 is its exit code 410."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("n", valid_type=int)
+        spec.input("gate", valid_type=str, default="")
+        spec.output("total", valid_type=int)
+        spec.exit_code(410, "TOO_SMALL", "{n} is too small")
+        spec.outline(cls.launch, cls.collect)
+
+    def launch(self) -> Any:
+        if self.inputs.n < 1:
+            return self.exit_codes.TOO_SMALL.format(n=self.inputs.n)
+        for n in range(self.inputs.n):
+            self.to_context(parts=append_(self.submit(Part, n=n, gate=self.inputs.gate)))
+        return None
+
+    def collect(self) -> None:
+        self.out("total", sum(part.outputs["double"] for part in self.ctx.parts))

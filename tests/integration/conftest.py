@@ -1,0 +1,43 @@
+"""Every integration test runs on the embedded default and on RabbitMQ + PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Workspace
+from engine.roundtrip import CHECK_VARIABLE
+from engine.workspace import Place
+from tests.crew import Crew
+
+BACKENDS = [
+    "embedded",
+    pytest.param("servers", marks=[pytest.mark.rabbitmq, pytest.mark.postgres]),
+]
+
+
+@pytest.fixture(params=BACKENDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A workspace that nobody has opened yet, on either backend: on the embedded one, workers go on from
+    the restored copy of each checkpoint; on the servers, as in production, from memory."""
+    monkeypatch.setenv(CHECK_VARIABLE, "1" if request.param == "embedded" else "0")
+    if request.param == "embedded":
+        return Place(
+            tmp_path, f"sqlite:///{tmp_path}/.quince/quince.db", f"local://{tmp_path}/.quince/messages"
+        )
+    return Place(tmp_path, request.getfixturevalue("postgres_url"), request.getfixturevalue("rabbitmq_url"))
+
+
+@pytest.fixture
+def home(place: Place) -> Iterator[Workspace]:
+    with Workspace(place) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def crew(place: Place) -> Iterator[Crew]:
+    workers = Crew(place)
+    yield workers
+    workers.close()

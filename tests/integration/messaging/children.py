@@ -1,0 +1,104 @@
+"""Programs that fault tests run as processes of their own, and kill.
+
+`python -m tests.integration.messaging.children ROLE URI`; each prints a line when it is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import messaging
+
+
+def hold_tasks(uri: str) -> None:
+    """Take every task and settle none."""
+    communicator = messaging.connect(uri, task_prefetch=100)
+    forever = threading.Event()
+    taken = threading.Semaphore(0)
+
+    def take(_comm: Any, _task: Any) -> None:
+        taken.release()
+        forever.wait()
+
+    communicator.add_task_subscriber(take)
+    print("ready", flush=True)
+    taken.acquire()
+    print("taken", flush=True)
+    forever.wait()
+
+
+def hang_in_call(uri: str) -> None:
+    """Serve `hangs`, which never answers."""
+    communicator = messaging.connect(uri)
+    forever = threading.Event()
+    communicator.add_rpc_subscriber(lambda _comm, _msg: forever.wait(), "hangs")
+    print("ready", flush=True)
+    forever.wait()
+
+
+def just_end(uri: str) -> None:
+    """Leave everything open and let the interpreter end, with a subscriber that is blocked."""
+    communicator = messaging.connect(uri)
+    communicator.add_rpc_subscriber(lambda _comm, _msg: threading.Event().wait(), "blocked")
+    communicator.rpc_send("blocked", None)
+    communicator.broadcast_send("good-bye", subject="last.words")
+    print("ready", flush=True)
+
+
+def fork_and_use(uri: str) -> None:
+    """Use a communicator in a child made by fork; print what comes of it there and here."""
+    communicator = messaging.connect(uri)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            communicator.task_send("from the child")
+        except messaging.CommunicatorForked as error:
+            print(f"refused: {error}", flush=True)
+        communicator.close()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    communicator.task_send("from the parent", no_reply=True)
+    print(f"parent: {communicator.queue_size()} task", flush=True)
+    communicator.close()
+
+
+ROLES = {
+    "hold_tasks": hold_tasks,
+    "hang_in_call": hang_in_call,
+    "just_end": just_end,
+    "fork_and_use": fork_and_use,
+}
+
+
+@contextmanager
+def child(role: str, uri: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a role; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, role, uri],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The next line that a child prints."""
+    return process.stdout.readline().strip() if process.stdout is not None else ""
+
+
+if __name__ == "__main__":
+    ROLES[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,257 @@
+"""The link to RabbitMQ is broken in every way there is, and everything comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import pytest
+
+import messaging
+from messaging import (
+    AwaitableCommunicator,
+    BroadcastMessage,
+    ConnectionFailed,
+    LinkState,
+    MessagingError,
+    SubjectFilter,
+    TaskHandle,
+)
+from tests.integration.messaging.proxy import Proxy
+from tests.integration.messaging.watching import stubbornly, until, until_state
+from tests.services import RabbitMQ
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(120)]
+
+
+class Service:
+    """A consumer, an RPC subscriber and a broadcast subscriber on one communicator."""
+
+    def __init__(self, communicator: AwaitableCommunicator) -> None:
+        self.communicator = communicator
+        self.tasks: list[object] = []
+        self.heard: list[object] = []
+
+    async def start(self) -> None:
+        await self.communicator.consume(self._done, prefetch=10)
+        await self.communicator.add_rpc_subscriber(lambda _comm, msg: ["pong", msg], "service")
+        await self.communicator.subscribe(self._hear, SubjectFilter(subjects=("news.*",)))
+
+    def _done(self, tasks: Sequence[TaskHandle]) -> None:
+        for task in tasks:
+            self.tasks.append(task.body)
+            task.ack()
+
+    def _hear(self, message: BroadcastMessage) -> None:
+        self.heard.append(message.body)
+
+    async def works(self, client: AwaitableCommunicator, token: str) -> None:
+        """Prove that all three come through from another communicator."""
+        await stubbornly(lambda: client.send_tasks([token]))
+        assert await stubbornly(lambda: client.rpc_send("service", token, timeout=2.0)) == ["pong", token]
+        await client.broadcast_send(token, subject="news.today")
+        await until(lambda: token in self.tasks, what="the task")
+        await until(lambda: token in self.heard, what="the broadcast")
+
+
+def stop_and_start_the_application(node: RabbitMQ, _proxy: Proxy) -> None:
+    node.ctl("stop_app")
+    node.ctl("start_app")
+
+
+def kill_and_start(node: RabbitMQ, _proxy: Proxy) -> None:
+    node.kill()
+    node.start()
+
+
+def close_all_connections(node: RabbitMQ, _proxy: Proxy) -> None:
+    node.ctl("close_all_connections", "test")
+
+
+FAULTS: dict[str, Callable[[RabbitMQ, Proxy], None]] = {
+    "cable cut": lambda _node, proxy: proxy.cut(),
+    "connections closed by the broker": close_all_connections,
+    "stop_app and start_app": stop_and_start_the_application,
+    "node restarted": lambda node, _proxy: node.restart(),
+    "node killed": kill_and_start,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_everything_comes_back(
+    fault: str, node: RabbitMQ, proxy: Proxy, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    states: list[LinkState] = []
+    async with (
+        messaging.connect_async(proxy.uri(uri)) as worker,
+        messaging.connect_async(proxy.uri(uri)) as client,
+    ):
+        service = Service(worker)
+        await service.start()
+        worker.on_link(states.append)
+        await service.works(client, "before")
+        await asyncio.to_thread(FAULTS[fault], node, proxy)
+        await until(lambda: LinkState.CONNECTED in states, what="the reconnect")
+        await until_state(client, LinkState.CONNECTED)
+        await service.works(client, "after")
+        assert states[:2] == [LinkState.RECONNECTING, LinkState.CONNECTED]
+    told = [record for record in caplog.records if "the link is lost" in record.message]
+    assert 1 <= len(told) <= 2 * len(states)
+
+
+async def test_confirmed_tasks_survive_a_killed_node(node: RabbitMQ, uri: str) -> None:
+    async with messaging.connect_async(uri) as client:
+        await client.send_tasks(list(range(200)), queue="kept")
+        await asyncio.to_thread(node.kill)
+        await asyncio.to_thread(node.start)
+        await until_state(client, LinkState.CONNECTED, within=60)
+        seen: set[int] = set()
+
+        def take(tasks: Sequence[TaskHandle]) -> None:
+            for task in tasks:
+                seen.add(task.body)
+                task.ack()
+
+        await client.consume(take, queue="kept", prefetch=50)
+        await until(lambda: len(seen) == 200, what="every task")
+
+
+async def test_a_half_open_connection_is_noticed_by_its_silence(proxy: Proxy, uri: str) -> None:
+    async with (
+        messaging.connect_async(uri) as client,
+        messaging.connect_async(proxy.uri(uri)) as worker,
+    ):
+        service = Service(worker)
+        await service.start()
+        await service.works(client, "before")
+        proxy.freeze()
+        noticed = await until_state(worker, LinkState.RECONNECTING, within=15)
+        assert noticed < 8.0
+        with pytest.raises(MessagingError):
+            await worker.send_tasks(["into the void"], queue="elsewhere")
+        proxy.cut()
+        proxy.thaw()
+        await until_state(worker, LinkState.CONNECTED)
+        await service.works(client, "after")
+
+
+async def test_calls_under_way_fail_when_the_link_goes(proxy: Proxy, uri: str) -> None:
+    async with (
+        messaging.connect_async(uri) as server,
+        messaging.connect_async(proxy.uri(uri)) as caller,
+    ):
+        called, never = asyncio.Event(), asyncio.Event()
+
+        async def hangs(_comm: object, _msg: object) -> None:
+            called.set()
+            await never.wait()
+
+        await server.add_rpc_subscriber(hangs, "hangs")
+        call = asyncio.create_task(caller.rpc_send("hangs", 1))
+        await asyncio.wait_for(called.wait(), 10)
+        proxy.cut()
+        with pytest.raises(MessagingError, match="link"):
+            await asyncio.wait_for(call, 10)
+        never.set()
+
+
+async def test_a_reply_to_a_task_arrives_though_the_sender_reconnected(proxy: Proxy, uri: str) -> None:
+    async with (
+        messaging.connect_async(uri) as worker,
+        messaging.connect_async(proxy.uri(uri)) as sender,
+    ):
+        held: list[TaskHandle] = []
+        await worker.consume(held.extend)
+        outcome = await sender.task_send("slow")
+        assert outcome is not None
+        await until(lambda: bool(held), what="the task")
+        states: list[LinkState] = []
+        sender.on_link(states.append)
+        proxy.cut()
+        await until(lambda: LinkState.CONNECTED in states, what="the reconnect")
+        held[0].ack("worth the wait")
+        assert await asyncio.wait_for(outcome, 10) == "worth the wait"
+
+
+async def test_a_consumer_survives_the_deletion_of_its_queue(node: RabbitMQ, uri: str) -> None:
+    async with messaging.connect_async(uri) as worker, messaging.connect_async(uri) as client:
+        service = Service(worker)
+        await service.start()
+        await service.works(client, "before")
+        prefix = uri.split("prefix=")[1].split("&")[0]
+        await asyncio.to_thread(node.ctl, "delete_queue", f"{prefix}.tasks.p9.default")
+        await service.works(client, "after")
+        assert worker.state is LinkState.CONNECTED
+
+
+ALARMS = {
+    "memory": (("set_vm_memory_high_watermark", "0.00000001"), ("set_vm_memory_high_watermark", "0.4")),
+    "disk": (("set_disk_free_limit", "1000000000000000"), ("set_disk_free_limit", "50000000")),
+}
+"""What raises each alarm of the broker, and what ends it."""
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+async def test_a_blocked_broker_is_told_and_waited_for(alarm: str, node: RabbitMQ, uri: str) -> None:
+    raised, ended = ALARMS[alarm]
+    async with messaging.connect_async(uri) as client:
+        await client.send_tasks(["before"])
+        await asyncio.to_thread(node.ctl, *raised)
+        try:
+            sending = asyncio.create_task(client.send_tasks(["meanwhile"]))
+            await until_state(client, LinkState.BLOCKED)
+            assert not sending.done()
+        finally:
+            await asyncio.to_thread(node.ctl, *ended)
+        await until_state(client, LinkState.CONNECTED)
+        await asyncio.wait_for(sending, 30)
+        assert await client.queue_size() == 2
+
+
+async def test_who_only_consumes_works_on_during_an_alarm(node: RabbitMQ, uri: str) -> None:
+    raised, ended = ALARMS["memory"]
+    async with messaging.connect_async(uri) as client, messaging.connect_async(uri) as worker:
+        await client.send_tasks(["one", "two"])
+        held: list[TaskHandle] = []
+        await worker.consume(held.extend, prefetch=1)
+        await until(lambda: len(held) == 1, what="the first task")
+        await asyncio.to_thread(node.ctl, *raised)
+        try:
+            sending = asyncio.create_task(client.send_tasks(["meanwhile"]))
+            await until_state(client, LinkState.BLOCKED)
+            held[0].ack()
+            await until(lambda: len(held) == 2, what="the task that comes when the first is acknowledged")
+        finally:
+            await asyncio.to_thread(node.ctl, *ended)
+        await asyncio.wait_for(sending, 30)
+
+
+async def test_a_slow_network_changes_nothing_but_the_time(proxy: Proxy, uri: str) -> None:
+    async with (
+        messaging.connect_async(proxy.uri(uri)) as worker,
+        messaging.connect_async(proxy.uri(uri)) as client,
+    ):
+        service = Service(worker)
+        await service.start()
+        proxy.delay(0.1)
+        await service.works(client, "slowly")
+
+
+@pytest.mark.parametrize(
+    ("broken", "advice"),
+    [
+        ("amqp://guest:secret@127.0.0.1:1/", "broker runs there"),
+        ("amqp://guest:secret@127.0.0.1:{port}/", "user name and the password"),
+        ("amqp://guest:guest@127.0.0.1:{port}/no-such-vhost", "virtual host"),
+        ("amqp://guest:secret@no-such-host.invalid/", "host and port"),
+        ("amqps://guest:secret@127.0.0.1:{port}/", "TLS"),
+    ],
+)
+async def test_nobody_there_is_one_clear_sentence(node: RabbitMQ, broken: str, advice: str) -> None:
+    uri = broken.format(port=node.port)
+    with pytest.raises(ConnectionFailed, match=advice) as caught:
+        await messaging.connect_async(uri).open()
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""The local transport between real processes, killed, frozen and starved for real."""

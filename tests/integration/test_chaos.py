@@ -1,0 +1,53 @@
+"""A short run of the chaos script on each backend, with a seed of its own each time.
+
+`QUINCE_CHAOS_MINUTES` makes it longer; `python -m tests.integration.chaos --help` is the script.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from engine.workspace import Place
+from tests.integration.chaos import Chaos, Servers, Story, tell_end
+from tests.integration.chaos_audit import Audit
+from tests.services import Postgres, RabbitMQ
+
+MINUTES = float(os.environ.get("QUINCE_CHAOS_MINUTES", "0.15"))
+
+
+def run(place: Place, servers: Servers, backend: str) -> Audit:
+    seed = random.randrange(1_000_000)
+    story = Story()
+    story.tell(f"chaos on {backend}, seed {seed}")
+    found = Chaos(place, servers, seed, story).run(MINUTES * 60)
+    tell_end(story, found, seed, backend)
+    return found
+
+
+@pytest.mark.timeout(MINUTES * 60 + 300)
+def test_chaos_on_the_embedded_default(tmp_path: Path) -> None:
+    state = tmp_path / ".quince"
+    place = Place(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+    found = run(place, Servers(), "embedded")
+    assert found.wrong == []
+    assert found.processes > 500
+
+
+@pytest.mark.timeout(MINUTES * 60 + 300)
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_chaos_on_servers(
+    tmp_path: Path,
+    postgres_server: Postgres,
+    rabbitmq_server: RabbitMQ,
+    postgres_url: str,
+    rabbitmq_url: str,
+) -> None:
+    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    found = run(place, Servers(rabbitmq_server, postgres_server), "servers")
+    assert found.wrong == []
+    assert found.processes > 300

@@ -1,0 +1,141 @@
+"""Workflows crashed at every commit and every message: they end as if nothing had been.
+
+And the tool itself: workflows that do things wrong are found out.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Process, WorkChain
+from engine.testing import CrashReport, CrashTestFailed, Verdict, crash_everywhere
+from engine.testing.plugin import CrashEverywhere
+from tests import flows
+from tests.flows import note
+
+BRIEF = {"lingers": (0.0,)}
+
+
+class Leaky(Process):
+    """Puts out how often it was begun, which no engine can keep from changing."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("ledger", valid_type=str)
+        spec.output("times", valid_type=int)
+
+    def run(self) -> None:
+        note(self.inputs.ledger, "begun")
+        self.out("times", len(Path(self.inputs.ledger).read_text().splitlines()))
+
+
+class Submits(WorkChain):
+    """Submits a job to a cluster, once, and says which."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("cluster", valid_type=str)
+        spec.output("job", valid_type=str)
+        spec.outline(cls.submit_job, cls.tell)
+
+    def submit_job(self) -> None:
+        self.ctx.job = self.once("submit the job", _submitted, self.inputs.cluster, self.token("job"))
+
+    def tell(self) -> None:
+        self.out("job", self.ctx.job)
+
+
+def _submitted(cluster: str, token: str) -> str:
+    note(cluster, token)
+    return token
+
+
+class Restless(WorkChain):
+    """Never ends."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.wait)
+
+    def wait(self) -> None:
+        self.sleep(3600)
+
+
+def every_point(report: CrashReport, *named: str) -> None:
+    """Most points were met, the named ones among them."""
+    met = {outcome.point.what for outcome in report.outcomes if outcome.verdict is Verdict.SAME}
+    assert set(named) <= met, report.story()
+    missed = [outcome for outcome in report.outcomes if outcome.verdict is Verdict.MISSED]
+    assert len(missed) <= len(report.outcomes) // 4, report.story()
+
+
+@pytest.mark.timeout(180)
+def test_a_family_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
+    report = crash_everywhere(flows.Family, children=2, settings=BRIEF)
+    every_point(
+        report,
+        "claim of processes",
+        "acknowledgement of a task",
+        "allocation of pids",
+        "commit of Family.launch",
+        "commit of Double.run",
+        "commit of Family.collect",
+        "sending of tasks",
+        "sending of broadcasts",
+        "release of a claim",
+        "removal of the worker",
+    )
+
+
+@pytest.mark.timeout(180)
+def test_a_timer_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
+    report = crash_everywhere(flows.Timed, seconds=0.05, settings={"ignore": ["waited"], "lingers": (1.0,)})
+    every_point(report, "commit of Timed.begin", "commit of Timed.end")
+
+
+@pytest.mark.timeout(180)
+def test_a_once_block_runs_once_wherever_its_worker_dies(
+    crash_everywhere: CrashEverywhere, tmp_path: Path
+) -> None:
+    """Except where the worker dies between what the block does and the record: before the record."""
+    cluster = tmp_path / "cluster"
+    report = crash_everywhere(Submits, cluster=str(cluster), settings=BRIEF)
+    every_point(report, "record of the once-block 'submit the job'", "commit of Submits.submit_job")
+    runs = 1 + len(report.outcomes)
+    jobs = cluster.read_text().splitlines()
+    assert len(set(jobs)) == 1
+    assert runs <= len(jobs) <= runs + 2
+
+
+@pytest.mark.timeout(180)
+def test_a_failure_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
+    report = crash_everywhere(flows.Fails, settings=BRIEF)
+    every_point(report, "commit of Fails.run")
+
+
+def test_what_depends_on_how_often_it_ran_is_found_out(tmp_path: Path) -> None:
+    report = crash_everywhere(
+        Leaky,
+        {"ledger": str(tmp_path / "ledger")},
+        folder=tmp_path / "runs",
+        lingers=(0.0,),
+        most=4,
+        workers=1,
+    )
+    assert not report.passed
+    assert "outputs" in report.story()
+    assert (Path(report.failures[0].folder) / "log").read_text()
+
+
+def test_what_does_not_end_is_refused(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(CrashTestFailed, match="still waiting"):
+        crash_everywhere(Restless, folder=tmp_path / "runs", lingers=(0.0,), patience=2.0)
+    assert time.monotonic() - began < 60

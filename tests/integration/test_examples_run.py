@@ -1,0 +1,140 @@
+"""The examples, run as a person runs them: from the command line, with workers of their own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine import ProcessState, Workspace
+from engine.workspace import Place
+from persistence.records import Selection
+from tests.crew import ROOT, Crew, environment, eventually
+
+EXAMPLE = ROOT / "examples" / "equation_of_state"
+TARGET = "equation_of_state/workflow.py:EquationOfState"
+KNOWN = {"volume": 36.1709, "energy": -0.088883, "bulk_modulus": 3.1495}
+POINTS = 9
+
+
+@pytest.fixture
+def folder(place: Place) -> Path:
+    """The workspace's folder, with a copy of the example in it."""
+    shutil.copytree(EXAMPLE, place.folder / EXAMPLE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return place.folder
+
+
+def quince(place: Place, *words: str) -> Any:
+    """What a command prints with --json."""
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.cli.main", *words, "--json"],
+        env=environment(place),
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check_result(document: dict[str, Any]) -> None:
+    assert (document["state"], document["exit_status"]) == ("finished", 0)
+    outputs = document["outputs"]
+    assert {name: outputs[name] for name in KNOWN} == pytest.approx(KNOWN, rel=1e-5)
+    assert base64.b64decode(outputs["plot"]).startswith(b"\x89PNG")
+
+
+def has_ended(place: Place, pid: int) -> bool:
+    return bool(quince(place, "show", str(pid))["ended"])
+
+
+def test_equation_of_state_on_two_workers(place: Place, folder: Path, crew: Crew) -> None:
+    crew.start(2)
+    check_result(quince(place, "submit", TARGET, "--wait", "--timeout", "50"))
+
+
+def test_equation_of_state_with_a_worker_killed_in_the_middle(
+    place: Place, home: Workspace, folder: Path, crew: Crew
+) -> None:
+    first, _ = crew.start(2, slots=3)
+    pid = quince(place, "submit", TARGET, "delay=1")["pid"]
+
+    def is_busy_after_a_step() -> bool:
+        rows = home.store.select(Selection(parent=pid))
+        return any(row.step == "add_up" and f":{first.process.pid}:" in (row.owner or "") for row in rows)
+
+    eventually(is_busy_after_a_step, what="a child in its second step on the first worker")
+    first.kill()
+    quince(place, "wait", str(pid), "--timeout", "50")
+
+    check_result(quince(place, "result", str(pid)))
+    children = home.store.select(Selection(parent=pid))
+    assert [child.state for child in children] == [ProcessState.FINISHED] * POINTS
+    assert max(child.epoch for child in children) >= 2, "none was taken over by the other worker"
+    for child in children:  # a committed step that ran again would have reported again
+        assert [event.kind for event in home.store.events(child.pid)].count("report") == 1
+
+
+def test_equation_of_state_tells_what_is_wrong_with_its_input(place: Place, folder: Path, crew: Crew) -> None:
+    crew.start()
+    for words, status in ((["points=4"], 420), (["strain=0.01"], 420)):
+        pid = quince(place, "submit", TARGET, *words)["pid"]
+        eventually(partial(has_ended, place, pid), what="the end")
+        document = quince(place, "show", str(pid))
+        assert document["exit_status"] == status
+        assert "points are too few" in document["exit_message"] or "no minimum" in document["exit_message"]
+
+
+def test_hello_here_and_now(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "hello.py"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("QUINCE_")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("Hello, world!\n", "")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("interrupt", [None, signal.SIGINT, signal.SIGTERM])
+def test_the_demo_leaves_nothing_running(tmp_path: Path, interrupt: signal.Signals | None) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, ROOT / "examples" / "demo.py"],
+        env=dict(os.environ) | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert demo.stdout is not None
+    told = ""
+    for line in demo.stdout:
+        told += line
+        if interrupt and line.startswith("$ kill -9"):
+            demo.send_signal(interrupt)
+    demo.stdout.close()
+    assert demo.wait(60) == (1 if interrupt else 0), told
+    if not interrupt:
+        assert "36.1709" in told
+        assert "3.1495" in told
+    assert not [process for process in psutil.process_iter() if str(tmp_path) in _command_line(process)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

@@ -1,0 +1,56 @@
+"""Steps that do what nobody expects: their process ends with the story told, everything else goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import ProcessExcepted, ProcessState, Workspace, run, submit, submit_many
+from tests import flows
+from tests.crew import Crew, eventually
+
+ODDITIES = {
+    "base_exception": r"BaseException\(the root of all\)",
+    "generator_exit": r"GeneratorExit\(\)",
+    "system_exit": r"SystemExit\(3\)",
+    "speechless": r"Speechless.__str__ failed with RuntimeError",
+    "surrogates": r"\\udc80\\x00",
+    "surrogate_in_context": r"ctx\.odd\.deep\[0\]",
+    "circle": r"ctx\.odd",
+    "big_status": r"exit status 1180591620717411303424 is not between 0 and",
+    "endless_sleep": r"sleep\(\) takes a number of seconds from 0 on, not nan",
+}
+
+
+def test_every_oddity_ends_its_process_with_its_story(home: Workspace, crew: Crew) -> None:
+    crew.start(1, slots=4)
+    handles = {how: submit(flows.Does, how=how, workspace=home) for how in ODDITIES}
+    for how, story in ODDITIES.items():
+        with pytest.raises(ProcessExcepted, match=story):
+            handles[how].result(30)
+    assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
+
+
+def test_run_tells_them_too(home: Workspace) -> None:
+    with pytest.raises(ProcessExcepted, match="the root of all"):
+        run(flows.Does, how="base_exception", workspace=home)
+
+
+def test_a_poison_ends_alone(home: Workspace, crew: Crew) -> None:
+    """A process that kills each worker that runs it is stopped; its neighbours are not blamed."""
+    neighbours = submit_many(flows.Blocker, [{"gate": f"{home.place.folder}/gate"}] * 3, workspace=home)
+    poison = submit(flows.Does, how="kill_worker", workspace=home)
+
+    def staffed() -> bool:
+        alive = [worker for worker in crew.workers if worker.process.poll() is None]
+        if len(alive) < 2:
+            crew.start(2 - len(alive), slots=8)
+        return poison.terminated
+
+    eventually(staffed, 60, "the end of the poison")
+    with pytest.raises(ProcessExcepted, match="5 workers died while they held this process"):
+        poison.result(1)
+    assert [handle.state for handle in neighbours] == [ProcessState.RUNNING] * 3
+    (home.place.folder / "gate").touch()
+    staffed()
+    for handle in neighbours:
+        assert handle.result(60) == {}

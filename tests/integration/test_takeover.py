@@ -1,0 +1,64 @@
+"""How soon the work of a worker that was killed goes on elsewhere."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Workspace, submit
+from engine.workspace import Place
+from tests import flows
+from tests.crew import Crew, eventually
+
+
+def ospid(owner: str | None) -> int:
+    return int((owner or "::0:").split(":")[-2])
+
+
+def takeover(home: Workspace, victims: Crew, others: Crew, gate: Path) -> float:
+    """Seconds from the death of the only worker of `victims` until one of `others` holds its process."""
+    (victim,) = victims.start(1)
+    handle = submit(flows.Blocker, gate=str(gate), workspace=home)
+    eventually(lambda: ospid(handle.row.owner) == victim.process.pid)
+    others.start(1)
+    victim.kill()
+    died = time.monotonic()
+    eventually(lambda: ospid(handle.row.owner) not in (0, victim.process.pid), 30, "the take-over")
+    taken = time.monotonic() - died
+    gate.touch()
+    assert handle.result(30) == {}
+    for worker in others.workers:
+        worker.stop()
+    return taken
+
+
+def test_on_the_same_host_within_a_second(home: Workspace, place: Place, tmp_path: Path) -> None:
+    with closing(Crew(place)) as victims, closing(Crew(place)) as others:
+        taken = [takeover(home, victims, others, tmp_path / f"gate-{n}") for n in range(3)]
+    assert statistics.median(taken) < 1.0, taken
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_across_hosts_within_twelve_seconds(
+    postgres_url: str, rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hosts, played by two names: the lock of the one says nothing on the other."""
+    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    with Workspace(place) as home, closing(Crew(place)) as victims, closing(Crew(place)) as others:
+        monkeypatch.setenv("QUINCE_HOST", "elsewhere")
+        (victim,) = victims.start(1)
+        handle = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
+        eventually(lambda: ospid(handle.row.owner) == victim.process.pid)
+        monkeypatch.setenv("QUINCE_HOST", "here")
+        others.start(1)
+        victim.kill()
+        died = time.monotonic()
+        eventually(lambda: ospid(handle.row.owner) not in (0, victim.process.pid), 30, "the take-over")
+        assert 4.0 < time.monotonic() - died < 12.0
+        (tmp_path / "gate").touch()
+        assert handle.result(30) == {}

@@ -1,0 +1,45 @@
+"""The table of commands, and what each costs to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from engine.cli.main import COMMANDS, app
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_in_the_module_that_the_table_names(name: str) -> None:
+    group = get_command(app)
+    command = group.get_command(None, name)  # type: ignore[attr-defined]
+    assert command.name == name
+    assert command.help
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        ("ps", {"aio_pika", "numpy", "alembic", "engine.worker"}),
+        ("show 1", {"numpy", "alembic"}),
+        ("status", {"numpy", "alembic"}),
+    ],
+)
+def test_a_command_does_not_load_what_it_does_not_need(
+    words: str, unwanted: set[str], tmp_path: Path
+) -> None:
+    program = (
+        "import sys\n"
+        "from engine.cli.main import main\n"
+        f"try: main({words.split()!r})\n"
+        "except SystemExit: pass\n"
+        "print(*sys.modules, sep='\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "engine.cli.main" in done.stdout.split()
+    assert unwanted.isdisjoint(done.stdout.split())

@@ -1,0 +1,133 @@
+"""Tables, trees, histories and logs as they are printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from engine.cli.following import last_lines
+from engine.cli.forest import family, forest
+from engine.cli.history import history_lines
+from engine.cli.table import process_table
+from engine.cli.workers import worker_table
+from persistence.records import EventRow, State, WorkerRow
+from tests.unit.cli.rows import row
+
+NOW = 1_700_000_060.0
+
+
+def drawn(content: RenderableType, width: int) -> list[str]:
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(content)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_piped_every_column_is_there_and_no_cell_is_empty() -> None:
+    message = "a.b.TooLong: " + "a very long message " * 20
+    rows = [
+        row(),
+        row(pid=123_456_789_012, state=State.EXCEPTED, status=message, exit_message=message, ended=NOW),
+    ]
+    head, first, second = drawn(process_table(rows, {}, NOW, width=None), 100_000)
+    assert head.split() == ["PID", "PARENT", "CLASS", "STATE", "STEP", "EXIT", "WORKER", "TOOK", "AGE"]
+    assert first.split() == ["7", "-", "Family", "○", "created", "-", "-", "-", "-", "60", "s"]
+    assert second.split()[0] == "123456789012"
+    assert "!TooLong: a very long message" in second
+    assert second.count("message") < 5
+
+
+def test_a_narrow_terminal_never_cuts_a_pid_or_a_state() -> None:
+    rows = [
+        row(
+            pid=123_456_789_012, parent=4, class_path="m:AVeryLongNameOfAProcessClassIndeed",
+            owner="host:1:abc", state=State.WAITING, awaiting=3, step="a_step_with_a_very_long_name_indeed",
+        )
+    ]  # fmt: skip
+    lines = drawn(process_table(rows, {}, NOW, width=50), 50)
+    assert len(lines) == 2
+    assert all(len(line) <= 50 for line in lines)
+    assert "123456789012" in lines[1]
+    assert "waiting" in lines[1]
+    assert "…" in lines[1]
+
+
+def test_a_terminal_leaves_empty_columns_out_and_knows_workers_by_name() -> None:
+    (head, line) = drawn(
+        process_table([row(owner="host:1:abc")], {"host:1:abc": "worker-1"}, NOW, width=120), 120
+    )
+    assert head.split() == ["PID", "CLASS", "STATE", "WORKER", "AGE"]
+    assert "worker-1" in line
+    assert "host:1:abc" not in line
+
+
+def test_a_tree_hangs_children_under_their_parents_whatever_the_order_of_pids() -> None:
+    members = [
+        row(pid=30, state=State.WAITING, awaiting=1, step="collect"),
+        row(pid=12, parent=11, state=State.EXCEPTED, exit_message="ValueError: x", ended=NOW),
+        row(pid=11, parent=30, state=State.FINISHED, exit_status=0, ended=NOW),
+        row(pid=31, parent=30, state=State.CREATED),
+    ]
+    branch = family(30, members)
+    lines = drawn(forest([branch], NOW), 200)
+    assert [line.strip("│├└─ ").split()[0] for line in lines] == ["30", "11", "12", "31"]
+    assert "1/2 done" in lines[0]
+    assert "60 s" in lines[0]
+    assert "ValueError: x" in lines[2]
+    document = branch.document()
+    assert [child["pid"] for child in document["children"]] == [11, 31]
+    assert document["children"][0]["children"][0]["pid"] == 12
+
+
+def test_a_history_goes_by_the_time_of_what_happened() -> None:
+    events = [
+        EventRow(1, 7, 10.0, "state", {"from": "created", "to": "running"}, None),
+        EventRow(2, 7, 12.0, "control", {"verb": "pause", "reason": "lunch"}, "ann"),
+        EventRow(3, 7, 13.0, "report", {"text": "half way", "at": 11.0}, None),
+    ]
+    lines = [line.plain.split("  ", 1)[1] for line in history_lines(events)]
+    assert lines == ["created → running", "half way", "pause by ann: lunch"]
+    assert len(history_lines(events, states=False)) == 2
+
+
+def test_a_worker_without_a_heartbeat_is_lost() -> None:
+    def worker(name: str, beat: float) -> WorkerRow:
+        return WorkerRow(name, "host", 1, name, ("default",), 8, None, "running", NOW - 90, beat, held=3)
+
+    _, alive, lost = drawn(
+        worker_table([worker("worker-1", NOW - 1), worker("worker-2", NOW - 60)], NOW), 200
+    )
+    assert alive.split() == [
+        "worker-1",
+        "host",
+        "1",
+        "running",
+        "3",
+        "8",
+        "default",
+        "1.0",
+        "s",
+        "ago",
+        "90",
+        "s",
+    ]
+    assert lost.split()[3] == "lost"
+
+
+def test_the_last_lines_of_a_log_and_what_comes_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "worker-1.log"
+    log.write_text("one\ntwo\nthree\nunfin")
+    (tail,) = last_lines([log], 2)
+    assert capsys.readouterr().out == "two\nthree\n"
+    assert tail.fresh() == ""
+    with log.open("a") as stream:
+        stream.write("ished\nfour\n")
+    assert tail.fresh() == "unfinished\nfour\n"
+    log.write_text("anew\n")
+    assert tail.fresh() == "anew\n"
+    log.unlink()
+    assert tail.fresh() == ""

@@ -1,0 +1,34 @@
+"""The package's names, each loaded when it is first asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import engine
+
+
+@pytest.mark.parametrize("name", engine.__all__)
+def test_every_export_is_there_in_a_fresh_interpreter(name: str) -> None:
+    assert getattr(engine, name) is not None
+    assert name in dir(engine)
+
+
+def test_all_names_every_export() -> None:
+    assert sorted(engine.__all__) == sorted(engine._HOME_OF)
+
+
+def test_other_names_are_missing() -> None:
+    with pytest.raises(AttributeError, match="nothing_like_that"):
+        _ = engine.nothing_like_that
+
+
+@pytest.mark.parametrize(
+    "first", ["import engine.process", "from engine.process import Process", "from engine import Process", ""]
+)
+def test_process_is_the_decorator_whatever_was_imported_before(first: str) -> None:
+    program = [first, "from engine import process", "from engine.functions import process as decorator"]
+    program += ["assert process is decorator"]
+    subprocess.run([sys.executable, "-c", "\n".join(program)], check=True)

@@ -1,0 +1,63 @@
+"""One process claimed on a store in memory, stepped by hand: no worker, no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine import checkpoint
+from engine.process import Process, new_process
+from engine.registry import Registry
+from persistence.records import Claim, State, Step
+from persistence.store import Store
+
+
+class Solo:
+    """A worker's place in the life of one process.
+
+    Attributes:
+        id, store: What a running process asks of its host.
+    """
+
+    def __init__(self, store: Store, worker_id: str = "w1") -> None:
+        self.id = worker_id
+        self.store = store
+        self._registry = Registry(Path.cwd())
+
+    def new_pid(self) -> int:
+        return self.store.allocate_pids(1)[0]
+
+    def name_of(self, cls: Any) -> str:
+        return self._registry.name_of(cls)
+
+    def submitted(self, cls: type[Process], **inputs: Any) -> int:
+        new = new_process(cls, inputs, pid=self.new_pid(), class_path=self.name_of(cls))
+        return self.store.insert([new]).result()[0]
+
+    def claimed(self, pid: int) -> Claim:
+        (claim,) = self.store.claim([pid], self.id).result()
+        return claim
+
+    def process(self, cls: type[Process], **inputs: Any) -> Any:
+        """A process that stands before its first step."""
+        process, _ = checkpoint.restore(cls, self.claimed(self.submitted(cls, **inputs)), self)
+        return process
+
+    def committed(self, process: Any) -> None:
+        """Its state of now, in the store, as after a step."""
+        row = process._row
+        step = Step(row.pid, self.id, row.epoch, State.RUNNING, checkpoint=checkpoint.save(process))
+        assert not self.store.commit(step).result().fenced
+
+    def again(self, process: Any, cls: type[Process] | None = None) -> Any:
+        """The process as the next worker makes it, after this one has died."""
+        self.store.release_worker(self.id).result()
+        return checkpoint.restore(cls or type(process), self.claimed(process.pid), self)[0]
+
+
+@contextmanager
+def solo() -> Iterator[Solo]:
+    with Store("sqlite://") as store:
+        yield Solo(store)

@@ -1,0 +1,127 @@
+"""Names of classes, and the way back."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Process, UnknownTarget
+from engine.errors import UnloadableClass
+from engine.registry import Registry, load_target
+from tests import flows
+
+SCRIPT = """
+    from engine import Process
+    class Job(Process):
+        def run(self):
+            return None
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def write(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(textwrap.dedent(text))
+    return file
+
+
+def test_an_importable_class_is_named_by_its_module(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    path = registry.name_of(flows.Double)
+    assert path == "tests.flows:Double"
+    assert Registry(tmp_path).load(path) is flows.Double
+
+
+def test_a_script_in_the_workspace_is_named_by_its_file(folder: Path) -> None:
+    write(folder / "jobs" / "quince_job_script.py", SCRIPT)
+    cls = load_target(f"{folder}/jobs/quince_job_script.py:Job", Registry(folder))
+    assert Registry(folder).name_of(cls) == "jobs/quince_job_script.py:Job"
+    del sys.modules[cls.__module__]
+    loaded = Registry(folder).load("jobs/quince_job_script.py:Job")
+    assert loaded is not cls
+    assert loaded.__qualname__ == "Job"
+
+
+def test_a_module_in_the_workspace_folder_is_importable(folder: Path) -> None:
+    write(folder / "quince_job_module.py", SCRIPT)
+    assert Registry(folder).load("quince_job_module:Job").__name__ == "Job"
+
+
+def test_the_only_class_need_not_be_named(folder: Path) -> None:
+    file = write(folder / "quince_only_class.py", SCRIPT)
+    assert load_target(str(file), Registry(folder)).__name__ == "Job"
+
+
+def test_a_local_class_cannot_be_named(tmp_path: Path) -> None:
+    class Local(Process):
+        def run(self) -> Any: ...
+
+    with pytest.raises(UnknownTarget, match="inside a function"):
+        Registry(tmp_path).name_of(Local)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("no_such_module_at_all:X", "no module 'no_such_module_at_all'"),
+        ("tests.flows:Nope", "has no 'Nope'; it has"),
+        ("missing.py:X", "there is no file"),
+        ("os.system('x'):X", "no class path"),
+        ("tests.flows", "no class path"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_in_a_sentence(tmp_path: Path, path: str, words: str) -> None:
+    with pytest.raises(UnloadableClass, match=words.replace("(", r"\(")):
+        Registry(tmp_path).load(path)
+
+
+def test_a_module_that_fails_to_import_is_told_with_its_error(folder: Path) -> None:
+    write(folder / "quince_broken_module.py", "raise RuntimeError('no licence')")
+    with pytest.raises(UnloadableClass, match="RuntimeError: no licence"):
+        Registry(folder).load("quince_broken_module:X")
+
+
+def test_only_allowed_modules_are_loaded(tmp_path: Path) -> None:
+    registry = Registry(tmp_path, allowed=["mine.*"])
+    with pytest.raises(UnloadableClass, match="not among the modules"):
+        registry.load("tests.flows:Double")
+    assert Registry(tmp_path, allowed=["tests.*"]).load("tests.flows:Double") is flows.Double
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("Job = 7", "is not a process class"),
+        (
+            "from engine import Process\nclass Job(Process):\n    @classmethod\n    def define(cls, spec):\n"
+            "        {}['absent']\n",
+            "cannot be used: KeyError: 'absent'",
+        ),
+    ],
+)
+def test_a_class_that_cannot_work_is_told_and_nothing_else_fails(folder: Path, body: str, words: str) -> None:
+    write(folder / "quince_unusable_module.py", body)
+    with pytest.raises(UnloadableClass, match=words):
+        Registry(folder).load_class("quince_unusable_module:Job")
+
+
+def test_the_class_of_a_function_is_loaded(tmp_path: Path) -> None:
+    assert Registry(tmp_path).load_class("tests.flows:add") is flows.add.process_class
+
+
+def test_a_target_that_is_no_process_class_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UnknownTarget, match="os:path is no process class but a module"):
+        load_target("os:path", Registry(tmp_path))

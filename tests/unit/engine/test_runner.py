@@ -1,0 +1,41 @@
+"""What a runner does while the store does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.child import ChildProcess
+from engine.process import Process
+from engine.runner import Runner
+from persistence.errors import StoreUnavailable
+from tests.unit.engine.solo import solo
+
+
+class Plain(Process):
+    def run(self) -> None: ...
+
+
+async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that did not learn how its children ended must not be lost in the worker's memory."""
+    monkeypatch.setattr("engine.runner.RETRY_SECONDS", 0.0)
+    asked: list[Sequence[ChildProcess]] = []
+
+    async def load_children(children: Sequence[ChildProcess]) -> None:
+        asked.append(children)
+        if len(asked) < 3:
+            raise StoreUnavailable("away")
+
+    crew: Any = SimpleNamespace(load_children=load_children)
+    children = [ChildProcess(7)]
+    with solo() as host:
+        runner = Runner(crew, host.claimed(host.submitted(Plain)))
+        await runner._look_at([])
+        assert asked == []
+        await runner._look_at(children)
+    assert asked == [children] * 3

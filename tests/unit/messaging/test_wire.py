@@ -1,0 +1,124 @@
+"""Envelopes and URIs: what is read is what was written, and anything else is refused with the reason."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import messaging
+from messaging.communicator import BroadcastMessage
+from messaging.envelope import (
+    Address,
+    Call,
+    Calls,
+    Envelope,
+    Replies,
+    Reply,
+    Status,
+    Task,
+    decode,
+    encode,
+    pack,
+    pack_broadcasts,
+    unpack_broadcast,
+)
+from messaging.errors import InvalidUri, UnreadableMessage
+from messaging.uri import parse_uri
+
+bodies = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(min_value=-(2**63), max_value=2**63 - 1),
+        st.floats(allow_nan=False),
+        st.text(max_size=20),
+        st.binary(max_size=20),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(body=bodies)
+def test_envelopes_come_back_as_they_went(body: object) -> None:
+    address = Address("inbox", 3)
+    for envelope in (
+        Task(body),
+        Task(body, address),
+        Call("id", body, address),
+        Calls([Call("id", body)]),
+        Replies([Reply(1, Status.RESULT, body), Reply(2, Status.PENDING)]),
+    ):
+        assert decode(encode(envelope)) == envelope
+
+
+@given(body=bodies)
+def test_a_body_packed_ahead_makes_no_difference(body: object) -> None:
+    assert encode(Task(pack(body))) == encode(Task(body))
+
+
+@given(body=bodies)
+def test_broadcasts_come_back_as_they_went(body: object) -> None:
+    message = BroadcastMessage(body, 7, "subject", None)
+    packed = pack_broadcasts([message])
+    read = decode(encode(packed))
+    assert type(read) is type(packed)
+    assert unpack_broadcast(msgspec.convert(read, type(packed)).messages[0]) == message
+
+
+@given(data=st.binary(max_size=100))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    for candidate in (data, b"\x01" + data):
+        try:
+            read: Envelope = decode(candidate)
+        except UnreadableMessage:
+            continue  # the one refusal there is
+        assert decode(encode(read)) == read
+
+
+def test_another_version_is_named() -> None:
+    with pytest.raises(UnreadableMessage, match="version 9"):
+        decode(b"\x09" + encode(Task(1))[1:])
+
+
+def test_nothing_too_large_is_sent_or_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(Task("x" * 100))
+    monkeypatch.setattr("messaging.envelope.MAX_BYTES", 50)
+    with pytest.raises(UnreadableMessage, match="limit of 50"):
+        encode(Task("x" * 100))
+    with pytest.raises(UnreadableMessage, match="limit of 50"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("", "no broker URI"),
+        ("http://host/", "amqp://"),
+        ("amqp:host", "no broker URI"),
+        ("amqp:///vhost", "no host"),
+        ("amqp://guest:secret@host:port/", "no broker URI"),
+        ("local://", "no folder"),
+        ("memory://", "no name"),
+        ("amqp://guest:secret@host/?renew_after=soon", "renew_after"),
+    ],
+)
+def test_a_wrong_uri_is_refused_with_the_reason_and_without_the_password(uri: str, said: str) -> None:
+    with pytest.raises(InvalidUri, match=said) as caught:
+        messaging.connect_async(uri)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_uri_says() -> None:
+    parsed = parse_uri("amqps://me:secret@host:5671/v%2Fhost?prefix=mine&cafile=/ca.pem")
+    assert parsed.prefix == "mine"
+    assert parsed.options == {"cafile": "/ca.pem"}
+    assert parsed.target == "amqps://me:secret@host:5671/v%2Fhost?cafile=%2Fca.pem"
+    assert "secret" not in parsed.shown
+    assert parse_uri("local:///a/b?prefix=p").target == "/a/b"
+    assert parse_uri("local://rel").target.endswith("/rel")
+    assert parse_uri("memory://x").target == "x"

@@ -1,0 +1,1 @@
+"""The parts of the local transport, and several communicators in one process."""

@@ -1,0 +1,165 @@
+"""What the statements of the task file do, one connection at a time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from messaging.local.taskfile import Claim, Claimed, Hungry, TaskFile
+
+_turns = itertools.count(1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[TaskFile]:
+    file = TaskFile(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate")
+    file.open()
+    yield file
+    file.close()
+
+
+def claim(file: TaskFile, consumer: int, most: int, prefetch: int, settled: Sequence[int] = ()) -> Claimed:
+    """One claim of a consumer that holds nothing yet (or only what it settles now)."""
+    turn = next(_turns)
+    return file.claim(Claim(consumer, "q", settled, most, prefetch, prefetch, turn, turn - 1))
+
+
+def bodies(file: TaskFile, consumer: int, most: int) -> list[bytes]:
+    return [task.body for task in claim(file, consumer, most, 99).tasks]
+
+
+def test_the_urgent_come_first_and_the_old_before_the_new(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file.insert([("q", 0, b"old"), ("q", 0, b"new")])
+    file.insert([("q", 9, b"urgent")])
+    file.insert([("other", 9, b"elsewhere")])
+    assert bodies(file, me, 10) == [b"urgent", b"old", b"new"]
+
+
+def test_a_claimed_task_is_nobody_elses(file: TaskFile) -> None:
+    me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
+    file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
+    assert bodies(file, me, 2) == [b"1", b"2"]
+    assert bodies(file, you, 2) == [b"3"]
+    assert file.size("q") == 0
+
+
+def test_it_is_hungry_exactly_while_it_has_room_for_more(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    assert file.hungry("q") == []
+    claim(file, me, 2, 2)
+    assert file.hungry("q") == [Hungry(me, "me")]
+    file.insert([("q", 0, b"1"), ("q", 0, b"2")])
+    claim(file, me, 2, 2)
+    assert file.hungry("q") == []
+
+
+def test_what_it_has_no_room_for_is_passed_on(file: TaskFile) -> None:
+    me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
+    claim(file, you, 5, 5)
+    file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
+    assert claim(file, me, 2, 2).pass_on == [Hungry(you, "you")]
+    assert claim(file, you, 5, 5).pass_on == ()
+
+
+def test_only_its_holder_settles_a_task(file: TaskFile) -> None:
+    me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
+    file.insert([("q", 0, b"1")])
+    (task,) = claim(file, me, 1, 1).tasks
+    file.delete(you, [task.id])
+    file.requeue(you, [task.id])
+    file.bury_task(you, task.id, "not mine")
+    assert file.size("q") == 0
+    assert file.dead_letters(9) == []
+    file.requeue(me, [task.id])
+    assert file.size("q") == 1
+
+
+def test_a_requeued_task_keeps_its_place_and_is_marked(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file.insert([("q", 0, b"1"), ("q", 0, b"2")])
+    (first,) = claim(file, me, 1, 1).tasks
+    assert not first.redelivered
+    file.requeue(me, [first.id])
+    (again,) = claim(file, me, 1, 1).tasks
+    assert (again.body, again.redelivered) == (b"1", True)
+
+
+def test_all_of_a_dead_peer_is_handed_back_and_forgotten(file: TaskFile) -> None:
+    me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
+    file.insert([("q", 0, b"1"), ("q", 0, b"2")])
+    claim(file, me, 1, 5)
+    claim(file, you, 1, 5)
+    file.add_identifier("i", "me")
+    assert file.remove_peer("me") == ["q"]
+    assert file.size("q") == 1
+    assert file.who_serves("i") is None
+    assert file.hungry("q") == [Hungry(you, "you")]
+
+
+def test_the_number_of_a_consumer_is_never_used_again(file: TaskFile) -> None:
+    first = file.add_consumer("me", "q")
+    file.remove_consumer(first)
+    assert file.add_consumer("me", "q") != first
+
+
+def test_an_identifier_belongs_to_the_first(file: TaskFile) -> None:
+    assert file.add_identifier("i", "me") == "me"
+    assert file.add_identifier("i", "you") == "me"
+    file.remove_identifier("i", "you")
+    assert file.who_serves("i") == "me"
+    file.remove_identifier("i", "me")
+    assert file.who_serves("i") is None
+
+
+def test_dead_letters_are_listed_and_can_go_back(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file.insert([("q", 3, b"bad"), ("q", 3, b"good")])
+    bad, good = claim(file, me, 2, 2).tasks
+    file.bury_task(me, bad.id, "because")
+    file.delete(me, [good.id])
+    (letter,) = file.dead_letters(9)
+    assert (letter.queue, letter.raw, letter.reason) == ("q", b"bad", "because")
+    assert file.dead_letters(0) == []
+    assert file.revive("other") == {}
+    assert file.revive(None) == {"q": 1}
+    assert file.dead_letters(9) == []
+    assert bodies(file, me, 5) == [b"bad"]
+
+
+def test_purging_leaves_what_is_held(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
+    (held,) = claim(file, me, 1, 1).tasks
+    assert file.purge("q") == 2
+    file.requeue(me, [held.id])
+    assert file.size("q") == 1
+
+
+def test_what_a_consumer_was_not_told_of_it_is_told_the_next_time(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file.insert([("q", 0, b"1")])
+    file.claim(Claim(me, "q", (), 1, 9, 9, turn=1, since=0))  # the answer gets lost
+    file.insert([("q", 0, b"2")])
+    told = file.claim(Claim(me, "q", (), 1, 9, 9, turn=2, since=0))
+    assert [task.body for task in told.tasks] == [b"1", b"2"]
+
+
+def test_a_claim_settles_in_the_same_breath(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file.insert([("q", 0, b"1"), ("q", 0, b"2")])
+    (first,) = claim(file, me, 1, 1).tasks
+    (second,) = claim(file, me, 1, 1, settled=[first.id]).tasks
+    file.remove_consumer(me)
+    assert file.size("q") == 1
+    assert second.body == b"2"
+
+
+def test_thousands_of_tasks_are_stored_in_order(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    numbers = [str(number).encode() for number in range(2345)]
+    file.insert([("q", 0, number) for number in numbers])
+    assert bodies(file, me, 5000) == numbers

@@ -1,0 +1,117 @@
+"""Turns between programs that write to one SQLite file (two turnstiles stand for two programs)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from persistence import turnstile
+from persistence.turnstile import Turnstile
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Turnstile, Turnstile]]:
+    one, two = Turnstile(tmp_path / "db"), Turnstile(tmp_path / "db")
+    yield one, two
+    one.close()
+    two.close()
+
+
+def _waits_inside(path: Path) -> bool:
+    """Whether somebody stands in the gate."""
+    probe = Turnstile(path)
+    probe._open()
+    try:
+        return not turnstile._lock(probe._gate, 0.0)
+    finally:
+        probe.close()
+
+
+def test_one_turn_at_a_time(pair: tuple[Turnstile, Turnstile]) -> None:
+    inside: list[int] = []
+    worst: list[int] = []
+
+    def write(mine: Turnstile) -> None:
+        for _ in range(100):
+            with mine.turn():
+                inside.append(1)
+                worst.append(len(inside))
+                time.sleep(0)
+                inside.pop()
+
+    threads = [threading.Thread(target=write, args=(one,)) for one in pair]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(worst) == 1
+    assert len(worst) == 200
+
+
+def test_who_has_just_written_stands_behind_who_waits(
+    pair: tuple[Turnstile, Turnstile], tmp_path: Path
+) -> None:
+    busy, patient = pair
+    order: list[str] = []
+
+    def wait() -> None:
+        with patient.turn():
+            order.append("patient")
+
+    with busy.turn():
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        while not _waits_inside(tmp_path / "db"):
+            time.sleep(0.0001)
+    with busy.turn():
+        order.append("busy")
+    waiter.join()
+    assert order == ["patient", "busy"]
+
+
+def test_a_holder_that_never_ends_is_not_waited_for(
+    pair: tuple[Turnstile, Turnstile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, other = pair
+    monkeypatch.setattr(turnstile, "IMPATIENCE", 0.05)
+    with frozen.turn():
+        begun = time.monotonic()
+        with other.turn():
+            assert time.monotonic() - begun >= 0.05
+        again = time.monotonic()
+        with other.turn():  # and not again and again
+            assert time.monotonic() - again < 0.05
+
+
+def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, os, pathlib\n"
+        "from persistence.turnstile import Turnstile\n"
+        "with Turnstile(pathlib.Path(sys.argv[1])).turn():\n"
+        "    print('inside', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "db")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert program.stdout is not None
+    assert program.stdin is not None
+    assert program.stdout.readline() == b"inside\n"
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    program.stdin.close()
+    mine = Turnstile(tmp_path / "db")
+    assert mine._take()
+    mine.close()
+
+
+def test_a_folder_that_takes_no_files_is_no_obstacle(tmp_path: Path) -> None:
+    with Turnstile(tmp_path / "missing" / "db").turn():
+        pass

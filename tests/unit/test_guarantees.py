@@ -1,0 +1,23 @@
+"""The page of guarantees, and the table of races, name tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent.parent
+NAMED = re.compile(r"(test_\w+\.py)::(test_\w+)")
+
+
+@pytest.mark.parametrize(
+    "page", [TESTS.parent / "docs" / "guarantees.md", TESTS / "integration" / "test_races.py"]
+)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    named = NAMED.findall(page.read_text())
+    assert len(named) > 5
+    files = [(file.name, file.read_text()) for file in TESTS.rglob("test_*.py")]
+    defined = {(name, test) for name, text in files for test in re.findall(r"def (test_\w+)\(", text)}
+    missing = [f"{file}::{test}" for file, test in named if (file, test) not in defined]
+    assert missing == []

@@ -101,6 +101,7 @@ class Chaos:
         self.ledger.touch()
         with self._home, contextlib.closing(self.crew):
             self.crew.start(WORKERS, slots=SLOTS)
+            _ = self._home.communicator  # connected before the first fault: nothing is submitted without a broker
             deadline = time.monotonic() + seconds
             with self._feeding():
                 while time.monotonic() < deadline:

@@ -253,7 +253,7 @@ def test_why_says_what_to_do_when_a_class_is_not_there(busy: Quince) -> None:
         "    return 1\n"
     )
     pid = busy.submit("gone.py:work")
-    busy.until(pid, "created", paused=True)
+    busy.until(pid, "running", paused=True)
     sentence, advice = busy.good("why", str(pid)).out.splitlines()
     assert sentence.startswith(f"{pid}: it is held: it cannot be loaded: ")
     assert "not on workers" in sentence

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from engine.aside import aside
 from engine.errors import EngineError, ProcessNotFound
 from engine.landing import landed
 from engine.outbox import Outbox, change_of
@@ -98,7 +99,7 @@ class Desk:
         return await self._apply(Control(verb), pid, outcomes)
 
     async def _status(self, pid: int) -> dict[str, Any]:
-        row = await asyncio.get_running_loop().run_in_executor(None, self._worker.store.get, pid)
+        row = await aside(self._worker.store.get, pid)
         if row is None:
             raise ProcessNotFound(f"there is no process {pid}")
         return status_of(row) | {"by": self._worker.name}
@@ -141,7 +142,7 @@ class Desk:
         self._spawn(self._control_all(Control(str(message.subject)), message.body))
 
     async def _control_all(self, verb: Control, body: Any) -> None:
-        workers = await asyncio.get_running_loop().run_in_executor(None, self._worker.store.workers)
+        workers = await aside(self._worker.store.workers)
         if min((worker.id for worker in workers), default=self._worker.id) != self._worker.id:
             return
         reason = body.get("message") if isinstance(body, dict) else None

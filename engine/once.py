@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from engine.aside import aside
 from engine.errors import ClaimLost, MisusedOnce
 from persistence.codec import decode, encode
 from persistence.errors import StoreUnavailable
@@ -132,13 +133,11 @@ async def _awaitable(
     arguments: Sequence[Any],
     options: Mapping[str, Any],
 ) -> Any:
-    store, loop = process._host.store, asyncio.get_running_loop()
+    store = process._host.store
     while (busy := process._turns.enter(key)) is not None:
         await asyncio.shield(asyncio.wrap_future(busy))  # its cancellation is not the other one's
     try:
-        found = await _patiently_async(
-            process, lambda: loop.run_in_executor(None, store.recorded, process.pid, key)
-        )
+        found = await _patiently_async(process, lambda: aside(store.recorded, process.pid, key))
         known = _known(process, key, found)
         if known is None:
             with _marked(key):

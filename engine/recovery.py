@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from engine.aside import aside
 from engine.landing import landed
 from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.outbox import Outbox, run_queue
@@ -62,8 +63,7 @@ class Sweeper:
 
     async def _bury_neighbours(self) -> None:
         """Workers of this host whose lock is free are dead for certain."""
-        loop = asyncio.get_running_loop()
-        for worker in await loop.run_in_executor(None, self._dead_here):
+        for worker in await aside(self._dead_here):
             await self._bury(worker, "its lock is free")
 
     def _dead_here(self) -> list[WorkerRow]:

@@ -110,7 +110,13 @@ class Runner:
                 self._process._stop.clear()
         if self.phase is Phase.LINGERING:
             self._rouse()
-        elif verb is Control.KILL and self._task is not None and self._in_coroutine:
+        elif verb is Control.KILL and self._process is not None:
+            self._kill(self._process)
+
+    def _kill(self, process: Process) -> None:
+        """Cut a coroutine off, once: it may need time to end its programs. Others end by themselves."""
+        process._record.doomed = True
+        if self._task is not None and self._in_coroutine and not self._task.cancelling():
             self._task.cancel("killed")
 
     def drain(self) -> None:
@@ -171,7 +177,7 @@ class Runner:
             cls = await self._crew.load_class(self._claim.row.class_path)
             opened = checkpoint.Opened(cls, self._claim)
             if opened.foreign:
-                await asyncio.get_running_loop().run_in_executor(None, opened.migrate)
+                await self._crew.stepper.aside(opened.migrate)
             self._process = opened.process(self._crew)
             await self._look_at(opened.children)
         except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
@@ -203,6 +209,8 @@ class Runner:
         assert self._process is not None
         process = self._process
         while True:
+            if self._intent is not None and await self._give_up():
+                return
             end = await self._take_step(process)
             if end is None:  # killed in the middle
                 await self._give_up()

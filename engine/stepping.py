@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.outline import Call, Return
 from engine.process import Process, StepRecord
 from engine.spec import SUCCESS, ExitCode
 from engine.text import words_of
+
+T = TypeVar("T")
 
 
 class StepExited(RuntimeError):
@@ -55,6 +58,10 @@ class Stepper:
         except Exception as error:
             return StepEnd(error=error)
 
+    async def aside(self, function: Callable[..., T], *args: Any) -> T:
+        """Call other code of users (an import, a migration) where blocking steps run."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
     async def _call(self, process: Process) -> tuple[Call | Return | None, Any]:
         call: Call | Return | None = process._direct()
         if isinstance(call, Call) and inspect.iscoroutinefunction(call.function):
@@ -82,6 +89,9 @@ def _blocking(process: Process) -> tuple[Call | Return | None, Any]:
 
 async def _guarded(process: Process, answer: Any) -> Any:
     process._record.cancellable = True
+    task = asyncio.current_task()
+    if process._record.doomed and task is not None:
+        task.cancel("killed")
     try:
         return await answer
     except (Exception, asyncio.CancelledError):

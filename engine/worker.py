@@ -15,6 +15,7 @@ from typing import Any
 
 import messaging
 from engine import roundtrip
+from engine.aside import aside
 from engine.child import ChildProcess
 from engine.desk import Desk
 from engine.inbox import Inbox
@@ -36,6 +37,9 @@ _log = logging.getLogger("quince.worker")
 DEFAULT_SLOTS = 64
 LINGER_SECONDS = 2.0
 GRACE_SECONDS = 30.0
+MOST_THREADS = 10_000
+"""Started as they are needed. The slots limit how many are at work; a step that was fenced by force
+keeps its thread until it ends, and must not take it from others."""
 SUSPECT = 2
 """Deaths of workers from which on a process keeps, for a while, from others of that kind."""
 SUSPECT_SECONDS = 1.0
@@ -139,18 +143,18 @@ class Worker:
     async def _open(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
         self._registry.make_importable()
-        self.store = await loop.run_in_executor(None, open_store, self.place)
+        self.store = await aside(open_store, self.place)
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
         communicator = await stack.enter_async_context(messaging.connect_async(self.place.broker))
-        threads = ThreadPoolExecutor(self.slots.total, thread_name_prefix="quince-step")
+        threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="quince-step")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         self.stepper = Stepper(threads)
         self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
         self.inbox = Inbox(self.slots, self._claim)
         lock = self.place.state / "locks" / self.id
         lease = Lease(self.store, self.id, lock, lambda: self.call(lambda: self._lost(lock)))
-        await loop.run_in_executor(None, lease.__enter__)
+        await aside(lease.__enter__)
         stack.push(lease.__exit__)
         await landed(self.store.register_worker(self._row(lock)))
         stack.push_async_callback(self._unregister)
@@ -329,7 +333,7 @@ class Worker:
         """The class, imported on a thread if it is not there yet (an import may take seconds)."""
         found = self._registry.known(path)
         if found is None:
-            found = await asyncio.get_running_loop().run_in_executor(None, self._import, path)
+            found = await self.stepper.aside(self._import, path)
         cls: type[Process] = getattr(found, "process_class", found)
         return cls
 
@@ -346,9 +350,8 @@ class Worker:
 
     async def load_children(self, children: Sequence[ChildProcess]) -> None:
         """Take in how they ended, with one read."""
-        loop = asyncio.get_running_loop()
         pids = list({child.pid for child in children})
-        results = {r.row.pid: r for r in await loop.run_in_executor(None, self.store.results, pids)}
+        results = {r.row.pid: r for r in await aside(self.store.results, pids)}
         for child in children:
             if child.pid in results:
                 child.load(results[child.pid])

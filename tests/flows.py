@@ -72,6 +72,23 @@ class Blocker(Process):
             time.sleep(0.01)
 
 
+class Crowd(Process):
+    """Fills asyncio's own threads until a file appears."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("gate", valid_type=str)
+
+    async def run(self) -> None:
+        note(f"{self.inputs.gate}.crowded", "here")
+        await asyncio.gather(*(asyncio.to_thread(self.wait) for _ in range(64)))
+
+    def wait(self) -> None:
+        while not Path(self.inputs.gate).exists():
+            time.sleep(0.05)
+
+
 class ThreeSteps(WorkChain):
     """The smallest chain: three coroutine steps and one output."""
 

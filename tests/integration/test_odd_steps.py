@@ -54,3 +54,13 @@ def test_a_poison_ends_alone(home: Workspace, crew: Crew) -> None:
     staffed()
     for handle in neighbours:
         assert handle.result(60) == {}
+
+
+def test_steps_that_fill_asyncios_threads_leave_the_engine_its_own(home: Workspace, crew: Crew) -> None:
+    crew.start(1, slots=4)
+    gate = home.place.folder / "gate"
+    crowd = submit(flows.Crowd, gate=str(gate), workspace=home)
+    eventually(gate.with_name("gate.crowded").exists, what="the crowd")
+    assert submit(flows.Family, children=3, workspace=home).result(60) == {"total": 6}
+    gate.touch()
+    assert crowd.result(60) == {}

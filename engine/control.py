@@ -8,20 +8,15 @@ the very transaction that accepts; one that a worker holds is told by RPC.
 from __future__ import annotations
 
 import getpass
-import logging
-from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import ControlRefused, ProcessNotFound, WaitTimeout
-from engine.outbox import RUN_QUEUE, change_of, run_message, task_for
+from engine.telling import tell
 from engine.text import storable
 from engine.workspace import Workspace
-from messaging.errors import MessagingError
-from persistence.records import Control, ControlOutcome, ProcessRow, Selection, State, Woken
-
-_log = logging.getLogger("quince")
+from persistence.records import Control, ControlOutcome, ProcessRow, Selection, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +109,7 @@ def control(
     who = storable(author or _login())
     future = workspace.store.control(verb, selection, author=who, reason=why, force=force)
     outcomes: Sequence[ControlOutcome] = future.result()
-    _tell(workspace, verb, outcomes)
+    tell(workspace, verb, outcomes)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
 
@@ -124,13 +119,7 @@ def control_all(
     """The same for every process that has not terminated: one statement and one broadcast."""
     future = workspace.store.control(verb, Selection(live=True), author=author or _login(), reason=reason)
     outcomes: Sequence[ControlOutcome] = future.result()
-    try:
-        workspace.communicator.broadcast_send(
-            {"verb": verb.value}, sender=None, subject=f"control.{verb.value}"
-        )
-    except MessagingError as error:
-        _log.debug("no broadcast (%s)", error)
-    _tell(workspace, verb, outcomes, owners=False)
+    tell(workspace, verb, outcomes, everybody=True)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
 
@@ -156,52 +145,6 @@ def control_one(
     if not answer.accepted:
         raise ControlRefused(pid, answer.message)
     return answer
-
-
-def ring(workspace: Workspace, woken: Sequence[Woken | ProcessRow]) -> None:
-    """Put the tasks of ready processes on their queues; the sweeps do it if the broker is away."""
-    batches: dict[tuple[str, int], list[dict[str, int]]] = defaultdict(list)
-    for process in woken:
-        if process.owner is None:
-            batches[(process.queue, process.priority)].append(task_for(process.pid))
-    for (queue, priority), bodies in batches.items():
-        try:
-            if queue.startswith(RUN_QUEUE):
-                workspace.communicator.rpc_cast(queue.removeprefix(RUN_QUEUE), run_message(bodies))
-            else:
-                workspace.communicator.send_tasks(bodies, queue=queue, priority=priority)
-        except MessagingError as error:
-            _log.warning(
-                "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them", error
-            )
-
-
-def _tell(
-    workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], *, owners: bool = True
-) -> None:
-    """After the commit: tasks for what became ready, RPC to owners, broadcasts for what ended."""
-    ring(workspace, [woken for outcome in outcomes for woken in outcome.woken])
-    held: dict[str, list[int]] = defaultdict(list)
-    ended: list[ControlOutcome] = []
-    for outcome in outcomes:
-        if outcome.owner is not None and not outcome.applied:
-            held[outcome.owner].append(outcome.pid)
-        if (
-            outcome.applied
-            and outcome.refused is None
-            and outcome.before is not None
-            and outcome.after is not None
-        ):
-            ended.append(outcome)
-    try:
-        if owners:
-            for owner, pids in held.items():
-                workspace.communicator.rpc_cast(owner, {"verb": verb.value, "pids": pids})
-        messages = [change_of(o.pid, o.before.state, o.after.state) for o in ended if o.before and o.after]
-        if messages:
-            workspace.communicator.broadcast_many(messages)
-    except MessagingError as error:
-        _log.debug("nobody to tell (%s); the store knows", error)
 
 
 def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Answer:

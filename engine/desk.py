@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from engine.aside import aside
 from engine.errors import EngineError, ProcessNotFound
 from engine.landing import landed
-from engine.outbox import Outbox, change_of
+from engine.outbox import Outbox, changes_of
 from engine.runner import Runner
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
@@ -112,6 +112,9 @@ class Desk:
         answer = {"pid": pid, "verb": verb.value, "by": self._worker.name}
         if own.refused is not None:
             return answer | {"accepted": False, "applied": False, "message": own.refused}
+        for outcome in outcomes:
+            if outcome.owner is not None and outcome.applied:
+                self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
         held = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
         still = await asyncio.gather(*(self._tell_owner(verb, owner, one) for owner, one in held))
         applied = own.applied or not any(
@@ -133,9 +136,8 @@ class Desk:
     def _tell_of(self, outcomes: Sequence[ControlOutcome]) -> None:
         outbox = self._worker.outbox
         outbox.enqueue(woken for outcome in outcomes for woken in outcome.woken if woken.owner is None)
-        for outcome in outcomes:
-            if outcome.applied and outcome.refused is None and outcome.before and outcome.after:
-                outbox.announce(change_of(outcome.pid, outcome.before.state, outcome.after.state))
+        for message in changes_of(outcomes):
+            outbox.announce(message)
 
     def _on_broadcast(self, message: BroadcastMessage) -> None:
         """plumpy's pause_all, play_all, kill_all: one worker writes it down, for all processes."""
@@ -151,7 +153,7 @@ class Desk:
         )
         self._tell_of(outcomes)
         for outcome in outcomes:
-            if outcome.owner is not None and not outcome.applied:
+            if outcome.owner is not None:
                 self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
 
 

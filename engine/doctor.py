@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from engine.control import ring
 from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.outbox import RUN_QUEUE, run_queue
 from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
 from engine.rehearsal import rehearse
+from engine.telling import ring
 from engine.workspace import Workspace
 from messaging.communicator import DEFAULT_QUEUE
 from messaging.errors import MessagingError

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.control import ring
 from engine.errors import ProcessHeld, UnknownTarget
 from engine.handle import ProcessHandle, WorkspaceLike
 from engine.outbox import run_queue
 from engine.process import new_process
 from engine.runner import HELD
+from engine.telling import ring
 from engine.worker import Worker
 from engine.workspace import Workspace, resolve
 from persistence.records import NewProcess, ProcessRow, Woken

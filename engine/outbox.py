@@ -14,7 +14,7 @@ from typing import Any
 
 from messaging.communicator import AsyncCommunicator, BroadcastMessage
 from messaging.errors import MessagingError, UnroutableError
-from persistence.records import NewProcess, ProcessRow, State, Woken
+from persistence.records import ControlOutcome, NewProcess, ProcessRow, State, Woken
 
 _log = logging.getLogger("quince.worker")
 
@@ -49,9 +49,45 @@ def change_of(pid: int, before: State, after: State) -> BroadcastMessage:
     return BroadcastMessage(
         body={"pid": pid, "state": after.value},
         sender=str(pid),
-        subject=f"state_changed.{before.value}.{after.value}",
+        subject=subject_of(before, after),
         correlation_id=None,
     )
+
+
+def subject_of(before: State, after: State) -> str:
+    """Under which such a change is broadcast."""
+    return f"state_changed.{before.value}.{after.value}"
+
+
+GROUPED = 50
+"""From so many like changes on, one broadcast tells of `AT_ONCE` of them."""
+AT_ONCE = 5_000
+
+
+def changes_of(outcomes: Sequence[ControlOutcome]) -> list[BroadcastMessage]:
+    """The broadcasts of what a control has applied. Of many like changes one message tells, whose body
+    has `pids` and whose sender is nobody."""
+    alike: dict[tuple[State, State], list[int]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.applied and outcome.refused is None and outcome.before and outcome.after:
+            alike[outcome.before.state, outcome.after.state].append(outcome.pid)
+    messages: list[BroadcastMessage] = []
+    for (before, after), pids in alike.items():
+        if len(pids) < GROUPED:
+            messages += [change_of(pid, before, after) for pid in pids]
+        else:
+            messages += [
+                BroadcastMessage({"pids": part, "state": after.value}, None, subject_of(before, after), None)
+                for part in (pids[start : start + AT_ONCE] for start in range(0, len(pids), AT_ONCE))
+            ]
+    return messages
+
+
+def pids_of(body: Any, sender: Any) -> Sequence[int]:
+    """Whose change a broadcast tells."""
+    if isinstance(body, dict) and isinstance(body.get("pids"), list):
+        return [pid for pid in body["pids"] if isinstance(pid, int)]
+    return [int(sender)] if str(sender).isdigit() else []
 
 
 class Outbox:

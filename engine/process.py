@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 from plumpy.utils import AttributesFrozendict
 
 from engine.child import ChildProcess
-from engine.commands import Completed, run_command
+from engine.commands import Completed, Programs
 from engine.errors import InvalidDefinition, UnexpectedReturn, UnreadableCheckpoint
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
@@ -38,7 +38,7 @@ class Host(Protocol):
 class StepRecord:
     """What the running step has gathered; committed with it, or forgotten with it."""
 
-    __slots__ = ("awaits", "cancellable", "children", "due", "reports")
+    __slots__ = ("awaits", "cancellable", "children", "doomed", "due", "reports")
 
     def __init__(self) -> None:
         self.children: list[NewProcess] = []
@@ -46,6 +46,7 @@ class StepRecord:
         self.reports: list[NewEvent] = []
         self.due: float | None = None
         self.cancellable = False  # the user's coroutine is running: it may be cancelled
+        self.doomed = False  # it is to be killed: its coroutine need not begin
 
 
 class Process:
@@ -131,6 +132,7 @@ class Process:
         self._record = StepRecord()
         self._stop = threading.Event()
         self._turns = Turns()
+        self._programs = Programs()
         self.status: str | None = None
 
     def _next(self) -> Call | Return | None:
@@ -307,6 +309,7 @@ class Process:
         environment: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         check: bool = True,
+        suspendable: bool = False,
     ) -> Completed:
         """Run an external program from an `async` step and wait for its end.
 
@@ -318,6 +321,8 @@ class Process:
             environment: Added to the worker's.
             stdin: What it reads.
             check: Raise if its exit status is not 0.
+            suspendable: A pause stops its group with SIGSTOP, at once, and a play continues it; the
+                process keeps its worker and its slot meanwhile. Else a pause waits for the step's end.
 
         Returns:
             Exit status, standard output and standard error (as bytes).
@@ -326,7 +331,14 @@ class Process:
             CommandFailed: with `check`, its status is not 0; the message has its last word.
             OSError: it cannot be started.
         """
-        return await run_command(arguments, folder=folder, environment=environment, stdin=stdin, check=check)
+        return await self._programs.run(
+            arguments,
+            folder=folder,
+            environment=environment,
+            stdin=stdin,
+            check=check,
+            suspendable=suspendable,
+        )
 
     def run(self) -> Any:
         """Do the work. May be `def` (it may block, it has a thread) or `async def`."""

@@ -15,10 +15,11 @@ from engine.aside import aside
 from engine.landing import landed
 from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.outbox import Outbox, run_queue
+from engine.runner import Runner
 from messaging.communicator import DEFAULT_QUEUE, AsyncCommunicator
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
-from persistence.records import WorkerRow
+from persistence.records import Control, WorkerRow
 
 _log = logging.getLogger("quince.worker")
 
@@ -37,6 +38,7 @@ class Sweeping(Protocol):
     queues: tuple[str, ...]
     store: Any
     outbox: Outbox
+    held: dict[int, Runner]
 
 
 class Sweeper:
@@ -54,6 +56,8 @@ class Sweeper:
         while True:
             try:
                 await self._bury_neighbours()
+                if turn % rounds == 0:
+                    await self._heed()
                 if turn % rounds == 0 or self._suspects:
                     await self._sweep()
             except (PersistenceError, MessagingError) as error:
@@ -68,6 +72,18 @@ class Sweeper:
 
     def _dead_here(self) -> list[WorkerRow]:
         return [w for w in self._worker.store.workers() if w.id != self._worker.id and is_dead(w)]
+
+    async def _heed(self) -> None:
+        """Controls whose message did not come: the broker is away, or was when they were accepted."""
+        held = self._worker.held
+        suspended = [runner for runner in held.values() if runner.suspended]
+        asked = {row.pid: row for row in await aside(self._worker.store.asked, self._worker.id)}
+        for row in asked.values():
+            if row.intent is not None and row.pid in held:
+                held[row.pid].nudge(row.intent)
+        for runner in suspended:
+            if runner.pid not in asked:
+                runner.nudge(Control.PLAY)
 
     async def _sweep(self) -> None:
         found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))

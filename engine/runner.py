@@ -97,6 +97,8 @@ class Runner:
         self._intent: Control | None = None
         self._task: asyncio.Task[Any] | None = None
         self._has_slot = True
+        self.suspended = False
+        self._suspending: asyncio.Task[None] | None = None
 
     # What others may ask
 
@@ -110,8 +112,29 @@ class Runner:
                 self._process._stop.clear()
         if self.phase is Phase.LINGERING:
             self._rouse()
-        elif verb is Control.KILL and self._process is not None:
-            self._kill(self._process)
+        elif self._process is not None:
+            self._interrupt(self._process, verb)
+
+    def _interrupt(self, process: Process, verb: Control) -> None:
+        """What a control does to a step that runs now."""
+        if verb is Control.KILL:
+            self._kill(process)
+        elif verb is Control.PLAY:
+            self.suspended = False
+            process._programs.resume()
+        elif self._in_coroutine and not self.suspended and process._programs.suspend():
+            self.suspended = True
+            self._suspending = asyncio.get_running_loop().create_task(self._suspend(process))
+
+    async def _suspend(self, process: Process) -> None:
+        """Its program is stopped: that is a pause, unless it was taken back meanwhile."""
+        write = self._crew.store.suspend
+        outcome = await self._durably(lambda: write(self.pid, self._crew.id, self._epoch))
+        if outcome.paused:
+            self._crew.outbox.announce(change_of(self.pid, self._state, self._state))
+        else:
+            self.suspended = False
+            process._programs.resume()
 
     def _kill(self, process: Process) -> None:
         """Cut a coroutine off, once: it may need time to end its programs. Others end by themselves."""
@@ -123,6 +146,8 @@ class Runner:
         """The worker stops: give the process up after the step that runs now."""
         if self._process is not None:
             self._process._stop.set()
+        if self.suspended and self._task is not None:
+            self._task.cancel()  # its program does not end by itself
         if self.phase is Phase.LINGERING:
             self._rouse()
 
@@ -166,6 +191,8 @@ class Runner:
                 await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
         finally:
             self.phase = Phase.DONE
+            if self._suspending is not None:
+                await asyncio.gather(self._suspending, return_exceptions=True)
             self.settled.set()
             self._crew.unwatch(self, self._watching)
             if self._has_slot:
@@ -218,7 +245,7 @@ class Runner:
             outcome = await self._commit_step(process, end)
             if self._state in TERMINAL:
                 return
-            if (outcome.intent is not None or self._crew.draining) and await self._give_up():
+            if (outcome.intent or outcome.paused or self._crew.draining) and await self._give_up():
                 return
             if outcome.awaiting:
                 if not await self._linger(process):

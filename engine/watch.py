@@ -13,6 +13,7 @@ from typing import Any
 
 import kiwipy
 
+from engine.outbox import pids_of
 from messaging.errors import MessagingError
 from persistence.records import EventRow, ProcessRow, Selection
 
@@ -145,13 +146,12 @@ class Watcher:
             _log.debug("no broadcasts (%s); looking at the store instead", error)
 
     def _on_change(
-        self, _communicator: Any, _body: Any, sender: Any, _subject: Any, _correlation: Any
+        self, _communicator: Any, body: Any, sender: Any, _subject: Any, _correlation: Any
     ) -> None:
-        if str(sender).isdigit():
-            with self._lock:
-                bells = list(self._bells.get(int(sender), ()))
-            for bell in bells:
-                bell()
+        with self._lock:
+            bells = {bell for pid in pids_of(body, sender) for bell in self._bells.get(pid, ())}
+        for bell in bells:
+            bell()
 
 
 class _Patience:

@@ -21,7 +21,7 @@ from engine.desk import Desk
 from engine.inbox import Inbox
 from engine.landing import landed
 from engine.lease import Lease, host_name, new_worker_id
-from engine.outbox import Outbox, change_of, pid_of, run_queue
+from engine.outbox import Outbox, change_of, pid_of, pids_of, run_queue
 from engine.process import Process
 from engine.recovery import Sweeper
 from engine.registry import Registry
@@ -390,11 +390,9 @@ class Worker:
     # Messages
 
     def _on_termination(self, message: BroadcastMessage) -> None:
-        if not (message.sender or "").isdigit():
-            return
-        pid = int(message.sender or 0)
-        for runner in list(self._watched.get(pid, ())):
-            runner.child_ended(pid)
+        for pid in pids_of(message.body, message.sender):
+            for runner in list(self._watched.get(pid, ())):
+                runner.child_ended(pid)
 
     def _on_control(self, message: BroadcastMessage) -> None:
         verb = _verb((message.subject or "").partition(".")[2])

@@ -18,6 +18,7 @@ from typing import Any
 import messaging
 from engine.errors import WorkspaceError
 from engine.registry import Registry
+from engine.teller import Teller
 from engine.watch import Watcher
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
@@ -133,12 +134,15 @@ class Workspace:
 
     Attributes:
         place: Where it is.
+        teller: Sends what follows from controls.
     """
 
     place: Place
     _store: Store | None = None
     _communicator: Any = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _dialling: threading.RLock = field(default_factory=threading.RLock)
+    teller: Teller = field(default_factory=Teller, init=False)
     registry: Registry = field(init=False)
     watcher: Watcher = field(init=False)
 
@@ -166,7 +170,7 @@ class Workspace:
         Raises:
             MessagingError: nobody answers: one sentence with the way out.
         """
-        with self._lock:
+        with self._dialling:
             if self._communicator is None:
                 prepare(self.place)
                 self._communicator = messaging.connect(self.place.broker)
@@ -174,7 +178,8 @@ class Workspace:
 
     def close(self) -> None:
         """Close what was opened. May be called twice."""
-        with self._lock:
+        self.teller.flush()
+        with self._dialling, self._lock:
             communicator, self._communicator = self._communicator, None
             store, self._store = self._store, None
         try:

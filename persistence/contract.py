@@ -81,6 +81,11 @@ class StoreContract(Protocol):
         (`kept`) if the process is in state waiting and nothing is left to wait for: then the owner
         goes on with it. The outcome's state, paused and ready tell how the row stands."""
 
+    def suspend(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
+        """Apply a pause in the middle of a step: paused, but still the owner's. Nothing is changed if the
+        pause was taken back (`paused` of the outcome tells). A step that is committed later, and a
+        release, leave it paused."""
+
     def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
         """Record the result of a once-block in a transaction of its own; a second result for the same
         key changes nothing. False (nothing written) unless owner and epoch match the row. Dropped
@@ -156,6 +161,9 @@ class StoreContract(Protocol):
 
     def awaited(self, pid: int) -> Sequence[ProcessRow]:
         """What a waiting process waits for and has not terminated."""
+
+    def asked(self, owner: str) -> Sequence[ProcessRow]:
+        """Those that the owner holds and that have an intent, or are paused."""
 
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]: ...
 

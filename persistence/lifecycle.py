@@ -98,11 +98,12 @@ def _kill(
     row.status = reason or row.status
     row.exit_message = reason
     woken = [parent for parent in end(unit, row, State.KILLED, author) if parent.pid not in dying]
-    return ControlOutcome(row.pid, True, before, row.frozen(), applied=True, woken=tuple(woken))
+    after = row.frozen()
+    return ControlOutcome(row.pid, True, before, after, applied=True, owner=before.owner, woken=tuple(woken))
 
 
 def pause(row: Live, reason: str | None) -> None:
-    """Set the flag. The caller has unowned it, or is about to."""
+    """Set the flag. The caller has unowned it, or is about to, or its owner has suspended its program."""
     row.paused = True
     row.pause_void = False
     if row.intent == Control.PAUSE:

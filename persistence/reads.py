@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Executable, Select, and_, bindparam, func, select
+from sqlalchemy import Executable, Select, and_, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from persistence.database import Database, Trouble
@@ -57,6 +57,9 @@ _awaited = (
     .where(awaits.c.pid == bindparam("pid"), p.c.state.not_in(_ENDED))
     .order_by(p.c.pid)
 )
+_asked = live_rows().where(
+    p.c.owner == bindparam("owner"), or_(p.c.intent.is_not(None), p.c.paused.is_(True))
+)
 _events = (
     select(events)
     .where(events.c.pid == bindparam("pid"), events.c.seq > bindparam("after"))
@@ -71,6 +74,7 @@ _checkpointed = (
     .limit(PAGE)
 )
 _held = select(p.c.owner, func.count()).where(p.c.owner.is_not(None)).group_by(p.c.owner)
+_workers = select(workers).order_by(workers.c.started, workers.c.id)
 _counts = select(p.c.state, func.count()).group_by(p.c.state)
 # `> 0` means `is not null` here; SQLite looks into the index only for a comparison.
 _backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.c.queue)
@@ -120,6 +124,9 @@ class Reader:
     def awaited(self, pid: int) -> list[ProcessRow]:
         return [frozen(row) for row in self.all(_awaited, pid=pid)]
 
+    def asked(self, owner: str) -> list[ProcessRow]:
+        return [frozen(row) for row in self.all(_asked, owner=owner)]
+
     def events(self, pid: int, after: int, limit: int | None) -> list[EventRow]:
         statement = _events if limit is None else _events.limit(limit)
         return [
@@ -136,7 +143,7 @@ class Reader:
 
     def workers(self) -> list[WorkerRow]:
         held = self.owners()
-        rows = self.all(select(workers).order_by(workers.c.started, workers.c.id))
+        rows = self.all(_workers)
         return [worker_row(row, held.get(row[0], 0)) for row in rows]
 
     def owners(self) -> dict[str, int]:

@@ -249,7 +249,7 @@ class ControlOutcome:
         applied: It holds already (nobody owned it, or there was nothing to do).
         refused: Why it cannot be done (terminated, ...), or None.
         woken: Processes that became ready (parents of one that was killed; itself when played).
-        owner: The worker that must apply the intent, if not applied.
+        owner: The worker to be told: it must apply the intent, or has not heard of what is applied.
     """
 
     pid: int

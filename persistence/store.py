@@ -20,7 +20,7 @@ from persistence.operations.insert import Insert
 from persistence.operations.once import RecordOnce
 from persistence.operations.pids import TakePids
 from persistence.operations.queues import MoveQueue
-from persistence.operations.steps import CommitStep, Release, Report
+from persistence.operations.steps import CommitStep, Release, Report, Suspend
 from persistence.operations.sweep import SweepAll, Wake
 from persistence.operations.workers import Heartbeat, Register, ReleaseWorker, RemoveWorker
 from persistence.reads import Reader
@@ -152,6 +152,9 @@ class Store:
     def release(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
         return self._write(Release(pid, owner, epoch))
 
+    def suspend(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
+        return self._write(Suspend(pid, owner, epoch))
+
     def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
         return self._write(RecordOnce(pid, owner, epoch, key, result))
 
@@ -222,6 +225,9 @@ class Store:
 
     def awaited(self, pid: int) -> Sequence[ProcessRow]:
         return self._reader().awaited(pid)
+
+    def asked(self, owner: str) -> Sequence[ProcessRow]:
+        return self._reader().asked(owner)
 
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]:
         return self._reader().events(pid, after, limit)

@@ -1,4 +1,4 @@
-"""What the owner of a process writes: steps, releases; and what is added to its history."""
+"""What the owner of a process writes: steps, releases, suspensions; and what is added to its history."""
 
 from __future__ import annotations
 
@@ -153,10 +153,30 @@ class Release(Operation[StepOutcome]):
         row = owned(unit, self._pid, self._owner, self._epoch)
         if row is None:
             return _FENCED
-        if row.state == State.WAITING and row.awaiting == 0 and row.intent is None:
+        if row.state == State.WAITING and row.awaiting == 0 and row.intent is None and not row.paused:
             return StepOutcome(kept=True, state=State.WAITING, ready=row.ready)
         cascade = let_go(unit, row)
         return _outcome(row, _all_woken([], cascade), cascade)
+
+
+class Suspend(Operation[StepOutcome]):
+    """A pause is applied in the middle of a step, whose program was stopped: the owner keeps it."""
+
+    def __init__(self, pid: int, owner: str, epoch: int) -> None:
+        super().__init__()
+        self._pid, self._owner, self._epoch = pid, owner, epoch
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.add(self._pid)
+
+    def apply(self, unit: Unit) -> StepOutcome:
+        row = owned(unit, self._pid, self._owner, self._epoch)
+        if row is None:
+            return _FENCED
+        if row.intent == Control.PAUSE:
+            pause(row, row.intent_reason)
+            unit.change(row)
+        return _outcome(row, [], [])
 
 
 class Report(Operation[None]):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine import ProcessHandle, ProcessState, Workspace, submit
-from engine.control import ring
+from engine.telling import ring
 from engine.workspace import Place
 from tests.crew import Crew, environment, eventually
 

@@ -53,9 +53,10 @@ def run(
     target: Target, words: Words = None, key: Key = None, priority: Priority = 0, as_json: AsJson = False
 ) -> int:
     """Run a process and its children here and now, without a daemon, and print its outputs."""
-    inputs = parse_inputs(words or [])
+    parse_inputs(words or [])
     with session.workspace() as home:
         cls = load_target(target, home.registry)
+        inputs = parse_inputs(words or [], cls.spec().inputs)
         _report_to_stderr()
         holder = _holder(home, key)
         if holder is not None:
@@ -90,9 +91,10 @@ def submit(
     as_json: AsJson = False,
 ) -> int:
     """Submit a process to the daemon, which runs it now, or when it comes. Prints its pid."""
-    inputs = parse_inputs(words or [])
+    parse_inputs(words or [])
     with session.workspace() as home:
         cls = load_target(target, home.registry)
+        inputs = parse_inputs(words or [], cls.spec().inputs)
         holder = _holder(home, key)
         (handle,) = submit_many(cls, [inputs], keys=[key], queue=queue, priority=priority, workspace=home)
         with told_if_interrupted([handle.pid]):

@@ -10,6 +10,7 @@ import pytest
 
 from engine.cli.trouble import WrongUsage
 from engine.cli.values import parse_inputs, parse_value
+from engine.spec import ProcessSpec
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,19 @@ def test_a_value_is_json_or_a_plain_string(text: str, value: Any) -> None:
 def test_names_with_dots_go_into_namespaces() -> None:
     words = ["a.b=1", "a.c.d=x", "e=[1]", "a.b=2"]
     assert parse_inputs(words) == {"a": {"b": 2, "c": {"d": "x"}}, "e": [1]}
+
+
+def test_a_port_of_strings_takes_the_text() -> None:
+    spec = ProcessSpec()
+    spec.input("label", valid_type=str)
+    spec.input("either", valid_type=(str, int))
+    spec.input("inner.label", valid_type=(str, type(None)))
+    spec.input("n", valid_type=int)
+    words = ["label=007", "either=3", "inner.label=null", "inner.other=1", "n=x", "unknown=4"]
+    assert parse_inputs(words, spec.inputs) == {
+        "label": "007", "either": 3, "inner": {"label": None, "other": 1}, "n": "x", "unknown": 4,
+    }  # fmt: skip
+    assert parse_inputs(['label="007"', "label=true"], spec.inputs) == {"label": "true"}
 
 
 def test_a_file_gives_a_whole_mapping_and_later_words_win(tmp_path: Path) -> None:

@@ -18,23 +18,23 @@ help:
 	@echo "make bench   benchmarks on this machine"
 	@echo "make clean   remove .venv and what the tools left"
 
-demo: .venv/.installed
+demo: environment
 	@$(BIN)/python examples/demo.py
 
-test: environment-for-tests
+test: environment
 	@.ci/servers
 	@$(BIN)/python -m pytest -n 2 --dist loadfile || { \
 	    echo "quince: what failed beside other tests is run once more, alone:" >&2; \
 	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
-check: .venv/.installed
+check: environment
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
-bench: environment-for-tests
+bench: environment
 	@.ci/servers
 	@$(BIN)/python -m tests.benchmarks.bench_chains
 	@$(BIN)/python -m tests.benchmarks.bench_messaging
@@ -42,9 +42,6 @@ bench: environment-for-tests
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
-.venv/.installed: pyproject.toml
-	@.ci/environment
-
-.PHONY: environment-for-tests
-environment-for-tests:
-	@[ .venv/.installed -nt pyproject.toml ] || .ci/environment --apt
+.PHONY: environment
+environment:
+	@[ .venv/.installed -nt pyproject.toml ] || .ci/environment

@@ -16,6 +16,7 @@ from engine.errors import (
     ProcessNotFound,
     WaitTimeout,
 )
+from engine.tree import Branch, tree
 from engine.why import Why, why
 from engine.workspace import Workspace, resolve
 from persistence.codec import decode
@@ -159,10 +160,16 @@ class ProcessHandle:
         """One sentence that says why it does not move, or that it does, and the evidence."""
         return why(self.workspace, self.pid)
 
-    def tree(self) -> Sequence[ProcessRow]:
-        """The process and all its descendants, parents before children."""
-        rows: Sequence[ProcessRow] = self.workspace.store.tree(self.pid)
-        return rows
+    def tree(self) -> Branch:
+        """The process with its descendants: states, steps, what they wait for, and for how long.
+
+        Raises:
+            ProcessNotFound: there is no such process.
+        """
+        found = tree(self.workspace.store, self.pid)
+        if found is None:
+            raise self._not_found()
+        return found
 
     def history(self, after: int = 0) -> Sequence[EventRow]:
         """Its history so far: changes of state, controls with author and reason, reports."""

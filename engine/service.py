@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from engine.worker import DEFAULT_SLOTS, Worker
+from engine.worker import DEFAULT_SLOTS, LINGER_SECONDS, Worker
 from engine.workspace import Place
 
 _log = logging.getLogger("quince.worker")
@@ -28,7 +28,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(
-    place: Place, *, slots: int = DEFAULT_SLOTS, queues: Sequence[str] = ("default",), name: str = "worker"
+    place: Place,
+    *,
+    slots: int = DEFAULT_SLOTS,
+    queues: Sequence[str] = ("default",),
+    name: str = "worker",
+    linger: float = LINGER_SECONDS,
 ) -> int:
     """Work until a signal: SIGTERM or SIGINT drains, a second one leaves at once.
 
@@ -40,7 +45,7 @@ def serve(
     """
     configure_logging()
     _end_with_supervisor()
-    worker = Worker(place, slots=slots, queues=queues, name=name)
+    worker = Worker(place, slots=slots, queues=queues, name=name, linger=linger)
     with _signals(worker), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%s has stopped", name)

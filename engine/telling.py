@@ -81,8 +81,8 @@ def _bury(workspace: Workspace, owners: set[str]) -> None:
     worker left that would do it."""
     for worker in workspace.store.workers():
         if worker.id in owners and is_dead(worker):
-            woken = workspace.store.release_worker(worker.id).result()
             orphans = workspace.store.move_queue(run_queue(worker.id), DEFAULT_QUEUE).result()
+            woken = workspace.store.release_worker(worker.id).result()
             _log.warning("worker %s (%s) is dead; what it held was released", worker.name, worker.id)
             moved = {orphan.pid for orphan in orphans}
             ring(workspace, [*orphans, *(one for one in woken if one.pid not in moved)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -14,10 +13,7 @@ from typing import Any
 import kiwipy
 
 from engine.outbox import pids_of
-from messaging.errors import MessagingError
 from persistence.records import EventRow, ProcessRow, Selection
-
-_log = logging.getLogger("quince")
 
 FIRST_LOOK = 0.05
 LAST_LOOK = 1.0
@@ -123,7 +119,9 @@ class Watcher:
         with self._lock:
             for pid in pids:
                 self._bells.setdefault(pid, set()).add(bell)
-            self._subscribe()
+            subscribed = self._subscribed
+        if not subscribed:
+            self._workspace.teller.post(self._subscribe)  # a broker that is away is not waited for
         try:
             yield
         finally:
@@ -136,14 +134,10 @@ class Watcher:
                             del self._bells[pid]
 
     def _subscribe(self) -> None:
-        if self._subscribed:
-            return
-        try:
+        if not self._subscribed:
             changes = kiwipy.BroadcastFilter(self._on_change, subject="state_changed.*")
             self._workspace.communicator.add_broadcast_subscriber(changes)
             self._subscribed = True
-        except MessagingError as error:
-            _log.debug("no broadcasts (%s); looking at the store instead", error)
 
     def _on_change(
         self, _communicator: Any, body: Any, sender: Any, _subject: Any, _correlation: Any

@@ -61,7 +61,20 @@ class _Facts:
 
     def last_control(self, verb: Control) -> EventRow | None:
         """The last time that somebody asked for it."""
-        controls = [event for event in self.store.events(self.row.pid) if event.kind == "control"]
+        return self._last(self.row.pid, verb)
+
+    def pause_above(self) -> EventRow | None:
+        """The pause of an ancestor, the nearest one that was ever asked to pause."""
+        parent = self.row.parent
+        while parent is not None:
+            if (found := self._last(parent, Control.PAUSE)) is not None:
+                return found
+            row = self.store.get(parent)
+            parent = None if row is None else row.parent
+        return None
+
+    def _last(self, pid: int, verb: Control) -> EventRow | None:
+        controls = [event for event in self.store.events(pid) if event.kind == "control"]
         return next((event for event in reversed(controls) if event.body.get("verb") == verb), None)
 
     def owner(self) -> WorkerRow | None:
@@ -106,13 +119,18 @@ def _paused(facts: _Facts) -> tuple[str, list[str]]:
             [f"put the module back as it was, then `quince play {row.pid}`"],
         )
     asked = facts.last_control(Control.PAUSE)
+    play = f"`quince play {row.pid}` lets it go on"
+    if asked is None and (above := facts.pause_above()) is not None:
+        reason = f": {above.body['reason']}" if above.body.get("reason") else ""
+        sentence = f"its tree was paused by {above.author or 'somebody'} {facts.ago(above.at)}{reason}"
+        return sentence, [f"it was born into the tree of {above.pid}, which was paused {_at(above.at)}", play]
     if asked is None:
-        return f"it is paused: {row.status or 'nobody said why'}", [f"`quince play {row.pid}` lets it go on"]
+        return f"it is paused: {row.status or 'nobody said why'}", [play]
     reason = f": {asked.body['reason']}" if asked.body.get("reason") else ""
-    return (
-        f"{asked.author or 'somebody'} paused it {facts.ago(asked.at)}{reason}",
-        [f"paused {_at(asked.at)}", f"`quince play {row.pid}` lets it go on"],
-    )
+    evidence = [f"paused {_at(asked.at)}", play]
+    if row.owner is not None:
+        evidence.append(f"its program is suspended (SIGSTOP) by {row.owner}, which keeps it")
+    return f"{asked.author or 'somebody'} paused it {facts.ago(asked.at)}{reason}", evidence
 
 
 def _owned(facts: _Facts) -> tuple[str, list[str]]:
@@ -132,14 +150,14 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
         asked = facts.last_control(row.intent)
         who = (asked.author if asked is not None else None) or "somebody"
         return (
-            f"{who} asked to {row.intent.value} it; {owner.name} does so when step {row.step or 'run'} ends",
+            f"{who} asked to {row.intent.value} it; {owner.name} does so when {_step(row)} ends",
             [*evidence, f"the step runs for {_span(facts.now - row.updated)}"],
         )
     if row.state is State.WAITING and row.awaiting:
         sentence, awaited = _waiting(facts)
         return sentence, [*evidence, *awaited]
     return (
-        f"it runs: {owner.name} is in step {row.step or 'run'} for {_span(facts.now - row.updated)}",
+        f"it runs: {owner.name} is in {_step(row)} for {_span(facts.now - row.updated)}",
         evidence,
     )
 
@@ -180,6 +198,10 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
 
 def _living(facts: _Facts) -> list[WorkerRow]:
     return [w for w in facts.store.workers() if not is_dead(w) and facts.now - w.heartbeat <= EXPIRY_SECONDS]
+
+
+def _step(row: ProcessRow) -> str:
+    return f"step {row.step}" if row.step else "its first step"
 
 
 def _at(then: float | None) -> str:

@@ -75,11 +75,12 @@ class StoreContract(Protocol):
         already, so no termination is ever missed, whoever commits first. A kill that was accepted
         before holds: then a terminal step, of whatever state, ends the process as killed."""
 
-    def release(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
+    def release(self, pid: int, owner: str, epoch: int, *, always: bool = False) -> Future[StepOutcome]:
         """Give a claim up without a step (eviction, graceful stop). An intent on the row (pause, kill)
         is applied with it, as `control` would on an unowned process. Without an intent it is refused
         (`kept`) if the process is in state waiting and nothing is left to wait for: then the owner
-        goes on with it. The outcome's state, paused and ready tell how the row stands."""
+        goes on with it (with `always` it is released all the same, for an owner that cannot). The
+        outcome's state, paused and ready tell how the row stands."""
 
     def suspend(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
         """Apply a pause in the middle of a step: paused, but still the owner's. Nothing is changed if the
@@ -161,6 +162,12 @@ class StoreContract(Protocol):
 
     def awaited(self, pid: int) -> Sequence[ProcessRow]:
         """What a waiting process waits for and has not terminated."""
+
+    def claims(self, owner: str) -> dict[int, int]:
+        """What the owner holds: pids and epochs."""
+
+    def awaited_in_tree(self, pid: int) -> dict[int, list[int]]:
+        """Who of a process and its descendants waits for the ends of which pids."""
 
     def asked(self, owner: str) -> Sequence[ProcessRow]:
         """Those that the owner holds and that have an intent, or are paused."""

@@ -57,6 +57,12 @@ _awaited = (
     .where(awaits.c.pid == bindparam("pid"), p.c.state.not_in(_ENDED))
     .order_by(p.c.pid)
 )
+_claims = select(p.c.pid, p.c.epoch).where(p.c.owner == bindparam("owner"))
+_awaited_in_tree = (
+    select(awaits.c.pid, awaits.c.child)
+    .where(awaits.c.pid.in_(select(family.c.pid)))
+    .order_by(awaits.c.pid, awaits.c.child)
+)
 _asked = live_rows().where(
     p.c.owner == bindparam("owner"), or_(p.c.intent.is_not(None), p.c.paused.is_(True))
 )
@@ -123,6 +129,15 @@ class Reader:
 
     def awaited(self, pid: int) -> list[ProcessRow]:
         return [frozen(row) for row in self.all(_awaited, pid=pid)]
+
+    def claims(self, owner: str) -> dict[int, int]:
+        return dict(map(tuple, self.all(_claims, owner=owner)))
+
+    def awaited_in_tree(self, pid: int) -> dict[int, list[int]]:
+        awaited: dict[int, list[int]] = {}
+        for waiting, child in self.all(_awaited_in_tree, tops=[pid]):
+            awaited.setdefault(waiting, []).append(child)
+        return awaited
 
     def asked(self, owner: str) -> list[ProcessRow]:
         return [frozen(row) for row in self.all(_asked, owner=owner)]

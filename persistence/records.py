@@ -271,6 +271,7 @@ class Selection:
         trees: These processes and all their descendants.
         classes: Class paths, or the bare class names after the colon or the last dot.
         since: Created at or after this time.
+        until: Created at or before this time.
         live: Only those that have not terminated.
         before: For paging: pid below this.
         limit: At most so many, newest first.
@@ -285,6 +286,7 @@ class Selection:
     key: str | None = None
     paused: bool | None = None
     since: float | None = None
+    until: float | None = None
     live: bool = False
     before: int | None = None
     limit: int | None = None

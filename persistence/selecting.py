@@ -58,6 +58,8 @@ def _conditions(selection: Selection) -> tuple[list[ColumnElement[bool]], dict[s
             conditions.append(column == wanted)
     if selection.since is not None:
         conditions.append(p.c.created >= selection.since)
+    if selection.until is not None:
+        conditions.append(p.c.created <= selection.until)
     if selection.before is not None:
         conditions.append(p.c.pid < selection.before)
     return conditions, parameters

@@ -149,8 +149,8 @@ class Store:
     def commit(self, step: Step) -> Future[StepOutcome]:
         return self._write(CommitStep(step))
 
-    def release(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
-        return self._write(Release(pid, owner, epoch))
+    def release(self, pid: int, owner: str, epoch: int, *, always: bool = False) -> Future[StepOutcome]:
+        return self._write(Release(pid, owner, epoch, always=always))
 
     def suspend(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
         return self._write(Suspend(pid, owner, epoch))
@@ -225,6 +225,12 @@ class Store:
 
     def awaited(self, pid: int) -> Sequence[ProcessRow]:
         return self._reader().awaited(pid)
+
+    def claims(self, owner: str) -> dict[int, int]:
+        return self._reader().claims(owner)
+
+    def awaited_in_tree(self, pid: int) -> dict[int, list[int]]:
+        return self._reader().awaited_in_tree(pid)
 
     def asked(self, owner: str) -> Sequence[ProcessRow]:
         return self._reader().asked(owner)

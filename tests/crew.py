@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.service import READY_VARIABLE
+from engine.worker import LINGER_SECONDS
 from engine.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
 
 T = TypeVar("T")
@@ -22,13 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 class WorkerProcess:
     """One `quince worker`, ready for work when the constructor returns."""
 
-    def __init__(self, place: Place, name: str, slots: int, queues: tuple[str, ...]) -> None:
+    def __init__(
+        self, place: Place, name: str, slots: int, queues: tuple[str, ...], linger: float = LINGER_SECONDS
+    ) -> None:
         self.log = place.state / "logs" / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         out, into = os.pipe()
         command = [
             sys.executable, "-m", "engine.cli.main", "worker", "--name", name, "--slots", str(slots),
-            "--folder", str(place.folder),
+            "--folder", str(place.folder), "--linger", str(linger),
         ]  # fmt: skip
         for queue in queues:
             command += ["--queue", queue]
@@ -76,11 +79,17 @@ class Crew:
         self.workers: list[WorkerProcess] = []
 
     def start(
-        self, count: int = 1, *, slots: int = 8, queues: tuple[str, ...] = ("default",)
+        self,
+        count: int = 1,
+        *,
+        slots: int = 8,
+        queues: tuple[str, ...] = ("default",),
+        linger: float = LINGER_SECONDS,
     ) -> list[WorkerProcess]:
         first = len(self.workers) + 1
         fresh = [
-            WorkerProcess(self.place, f"test-worker-{n}", slots, queues) for n in range(first, first + count)
+            WorkerProcess(self.place, f"test-worker-{n}", slots, queues, linger)
+            for n in range(first, first + count)
         ]
         self.workers += fresh
         return fresh

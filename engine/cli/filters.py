@@ -52,6 +52,17 @@ class Filter:
             help="Created since: 90s, 30m, 2h, 3d, or a date as 2030-01-31 or 2030-01-31T12:00 (local time).",
         ),
     ]  # fmt: skip
+    older: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="WHEN", rich_help_panel=_PANEL,
+            help="Created before: as --since.",
+        ),
+    ]  # fmt: skip
+    queue: Annotated[
+        str | None,
+        typer.Option("--queue", metavar="QUEUE", rich_help_panel=_PANEL, help="Only those of this queue."),
+    ]
     everything: Annotated[bool, typer.Option("--all", rich_help_panel=_PANEL, help="Every process.")]
 
     @property
@@ -62,7 +73,7 @@ class Filter:
     @property
     def narrowed(self) -> bool:
         """Something other than pids narrows the choice."""
-        return bool(self.states or self.classes or self.parent or self.since)
+        return bool(self.states or self.classes or self.parent or self.since or self.older or self.queue)
 
     @property
     def single(self) -> bool:
@@ -96,7 +107,9 @@ class Filter:
             paused=paused,
             classes=tuple(name for word in self.classes or () for name in word.split(",") if name),
             parent=None if self.parent is None else _pid(self.parent),
-            since=None if self.since is None else moment(self.since, time.time()),
+            queue=self.queue,
+            since=None if self.since is None else moment(self.since, time.time(), "--since"),
+            until=None if self.older is None else moment(self.older, time.time(), "--older-than"),
             live=live or live_wanted,
             limit=limit,
         )
@@ -126,7 +139,7 @@ def filtered(command: Callable[..., int]) -> Callable[..., int]:
     return wrapped
 
 
-def moment(text: str, now: float) -> float:
+def moment(text: str, now: float, option: str = "--since") -> float:
     """Seconds since the epoch of `30m` (ago) or of a date in local time.
 
     Raises:
@@ -140,7 +153,7 @@ def moment(text: str, now: float) -> float:
         return (then if then.tzinfo else then.astimezone()).astimezone(UTC).timestamp()
     except (ValueError, OverflowError) as error:
         raise WrongUsage(
-            f"--since {text!r} is no time: write 90s, 30m, 2h, 3d, or 2030-01-31T12:00"
+            f"{option} {text!r} is no time: write 90s, 30m, 2h, 3d, or 2030-01-31T12:00"
         ) from error
 
 

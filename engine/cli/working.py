@@ -9,7 +9,7 @@ import typer
 
 from engine.cli.session import session
 from engine.service import serve
-from engine.worker import DEFAULT_SLOTS
+from engine.worker import DEFAULT_SLOTS, LINGER_SECONDS
 
 app = typer.Typer()
 
@@ -21,10 +21,13 @@ def worker(
     queues: Annotated[
         list[str] | None, typer.Option("--queue", help="A queue to work for; may be given several times.")
     ] = None,
+    linger: Annotated[
+        float, typer.Option(min=0, help="Seconds that a waiting process stays in memory.")
+    ] = LINGER_SECONDS,
     folder: Annotated[Path | None, typer.Option(help="The workspace's folder.")] = None,
 ) -> int:
     """Run one worker in the foreground; Ctrl-C drains it, twice ends it at once."""
     session.folder = folder or session.folder
     place = session.place()
     place.require_shared()
-    return serve(place, slots=slots, queues=tuple(queues or ["default"]), name=name)
+    return serve(place, slots=slots, queues=tuple(queues or ["default"]), name=name, linger=linger)

@@ -71,12 +71,13 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         before = row.frozen()
         row.tree_paused = row.tree_paused or bool(self._selection.trees)
         row.pause_void = False
-        if row.owner is None:
+        there = row.owner is None or row.paused  # held and paused: its program is suspended
+        if there:
             pause(row, self._reason)
         elif row.intent != Control.KILL:
             row.intent, row.intent_reason = Control.PAUSE.value, self._reason
         unit.change(row)
-        return ControlOutcome(row.pid, True, before, row.frozen(), applied=row.owner is None, owner=row.owner)
+        return ControlOutcome(row.pid, True, before, row.frozen(), applied=there, owner=row.owner)
 
     def _play(self, unit: Unit, row: Live) -> ControlOutcome:
         before = row.frozen()

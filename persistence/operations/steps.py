@@ -142,9 +142,9 @@ class CommitStep(Operation[StepOutcome]):
 class Release(Operation[StepOutcome]):
     """Give a claim up without a step."""
 
-    def __init__(self, pid: int, owner: str, epoch: int) -> None:
+    def __init__(self, pid: int, owner: str, epoch: int, *, always: bool = False) -> None:
         super().__init__()
-        self._pid, self._owner, self._epoch = pid, owner, epoch
+        self._pid, self._owner, self._epoch, self._always = pid, owner, epoch, always
 
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)
@@ -153,7 +153,8 @@ class Release(Operation[StepOutcome]):
         row = owned(unit, self._pid, self._owner, self._epoch)
         if row is None:
             return _FENCED
-        if row.state == State.WAITING and row.awaiting == 0 and row.intent is None and not row.paused:
+        waits_for_nothing = row.state == State.WAITING and row.awaiting == 0
+        if waits_for_nothing and row.intent is None and not row.paused and not self._always:
             return StepOutcome(kept=True, state=State.WAITING, ready=row.ready)
         cascade = let_go(unit, row)
         return _outcome(row, _all_woken([], cascade), cascade)

@@ -28,6 +28,7 @@ HOT: dict[str, tuple[Select[Any], dict[str, Any]]] = {
     "who awaits": (unit._awaiting, {"children": [1, 2, 3]}),
     "a family": (unit._family_pids, {"pids": [1]}),
     "what is awaited": (reads._awaited, {"pid": 1}),
+    "claims of an owner": (reads._claims, {"owner": "w"}),
     "asked of an owner": (reads._asked, {"owner": "w"}),
     "history": (reads._events, {"pid": 1, "after": 0}),
     "by key": (reads._by_key, {"key": "x"}),

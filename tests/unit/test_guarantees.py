@@ -1,4 +1,4 @@
-"""The page of guarantees, and the table of races, name tests that exist."""
+"""The pages of guarantees and of control, and the table of races, name tests that exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ NAMED = re.compile(r"(test_\w+\.py)::(test_\w+)")
 
 
 @pytest.mark.parametrize(
-    "page", [TESTS.parent / "docs" / "guarantees.md", TESTS / "integration" / "test_races.py"]
+    "page",
+    [
+        TESTS.parent / "docs" / "guarantees.md",
+        TESTS.parent / "docs" / "control.md",
+        TESTS / "integration" / "test_races.py",
+    ],
 )
 def test_every_test_that_is_named_exists(page: Path) -> None:
     named = NAMED.findall(page.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from persistence.records import TERMINAL, Selection, State
 
 def chosen(**words: Any) -> Filter:
     nothing = {"pids": None, "states": None, "classes": None, "parent": None, "since": None}
+    nothing |= {"older": None, "queue": None}
     return Filter(**{**nothing, "tree": False, "everything": False, **words})
 
 
@@ -44,6 +46,15 @@ def test_a_tree_is_chosen_by_its_roots() -> None:
         chosen(tree=True).selection()
 
 
+def test_a_queue_and_an_age_are_chosen() -> None:
+    before = time.time() - 3600
+    selection = chosen(queue="far", older="1h").selection()
+    assert selection == Selection(queue="far", until=selection.until)
+    assert before <= (selection.until or 0) <= time.time() - 3600
+    assert not chosen(queue="far").empty
+    assert chosen(older="1h").narrowed
+
+
 def test_words_beside_the_states() -> None:
     assert chosen(states=["paused"]).selection() == Selection(paused=True)
     assert chosen(states=["live"]).selection() == Selection(live=True)
@@ -59,6 +70,7 @@ def test_words_beside_the_states() -> None:
         ({"parent": "1.5"}, "is no pid"),
         ({"states": ["sleeping"]}, "'sleeping' is no state: created, running"),
         ({"since": "yesterday"}, "is no time"),
+        ({"older": "old"}, "--older-than 'old' is no time"),
         ({"pids": ["1"], "everything": True}, "contradict"),
     ],
 )
@@ -83,6 +95,17 @@ def test_a_filtered_command_takes_the_filter_set_and_its_own_options() -> None:
 
     wrapped = filtered(command)
     names = list(inspect.signature(wrapped).parameters)
-    assert names == ["pids", "states", "classes", "parent", "tree", "since", "everything", "limit"]
+    assert names == [
+        "pids",
+        "states",
+        "classes",
+        "parent",
+        "tree",
+        "since",
+        "older",
+        "queue",
+        "everything",
+        "limit",
+    ]
     words: dict[str, Any] = dict.fromkeys(names)
     assert wrapped(**{**words, "pids": ["1", "2"], "limit": 40}) == 42

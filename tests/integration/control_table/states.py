@@ -1,0 +1,149 @@
+"""How a process comes into the state of each row, in a place where workers run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine import ProcessHandle, ProcessState
+from persistence.records import Control, ProcessRow, Selection
+from tests import flows
+from tests.crew import eventually
+from tests.integration.control_table.flows import Awaits, Blocks, Parent, Runs
+from tests.integration.control_table.stage import Stage, Subject
+
+SLOW_MODULE = """
+import time
+from pathlib import Path
+while not Path({gate!r}).exists():
+    time.sleep(0.01)
+from tests.flows import Timed
+class Slow(Timed):
+    pass
+"""
+
+
+def until(handle: ProcessHandle, so: Callable[[ProcessRow], bool]) -> None:
+    eventually(lambda: so(handle.row), what=f"the state of {handle}")
+
+
+def paused(handle: ProcessHandle) -> Subject:
+    handle.pause("a look", author="tester")
+    until(handle, lambda row: row.paused)
+    return Subject(handle)
+
+
+def created(stage: Stage) -> Subject:
+    return Subject(stage.insert("tests.flows:Sleeper", "nobody", rung=False))
+
+
+def queued(stage: Stage) -> Subject:
+    return Subject(stage.submit(flows.Sleeper, "nobody"))
+
+
+def claimed(stage: Stage) -> Subject:
+    gate = stage.gate()
+    module = stage.place.folder / f"slow_{gate.name.replace('-', '_')}.py"
+    module.write_text(SLOW_MODULE.format(gate=str(gate)))
+    handle = stage.insert(f"{module.stem}:Slow", "default", rung=True)
+    until(handle, lambda row: row.owner is not None)
+    return Subject(handle, release=gate.touch, gate=gate)
+
+
+def blocking(stage: Stage) -> Subject:
+    return stage.held(stage.home, Blocks)
+
+
+def coroutine(stage: Stage) -> Subject:
+    return stage.held(stage.home, Awaits)
+
+
+def program(stage: Stage) -> Subject:
+    return stage.held(stage.home, Runs)
+
+
+def between(stage: Stage) -> Subject:
+    handle = stage.submit(flows.Stepwise, steps=1_000_000, seconds=0.005)
+    until(handle, lambda row: row.step is not None)
+    return Subject(handle)
+
+
+def for_children(stage: Stage, queue: str) -> Subject:
+    subject = stage.held(stage.home, Parent, queue)
+    subject.release()
+    until(subject.handle, lambda row: row.state is ProcessState.WAITING)
+    return Subject(subject.handle)
+
+
+def children_lingering(stage: Stage) -> Subject:
+    return for_children(stage, "default")
+
+
+def children_evicted(stage: Stage) -> Subject:
+    return evicted(for_children(stage, "brief"))
+
+
+def timer_lingering(stage: Stage) -> Subject:
+    handle = stage.submit(flows.Timed, seconds=300)
+    until(handle, lambda row: row.state is ProcessState.WAITING)
+    return Subject(handle)
+
+
+def timer_evicted(stage: Stage) -> Subject:
+    return evicted(Subject(stage.submit(flows.Timed, "brief", seconds=300)))
+
+
+def evicted(subject: Subject) -> Subject:
+    until(subject.handle, lambda row: row.state is ProcessState.WAITING and row.owner is None)
+    return subject
+
+
+def paused_queued(stage: Stage) -> Subject:
+    return paused(stage.submit(flows.Sleeper, "nobody"))
+
+
+def paused_running(stage: Stage) -> Subject:
+    return paused(between(stage).handle)
+
+
+def paused_waiting(stage: Stage) -> Subject:
+    return paused(timer_lingering(stage).handle)
+
+
+def paused_tree(stage: Stage) -> Subject:
+    parent = stage.held(stage.home, Parent)
+    stage.home.store.control(Control.PAUSE, Selection(trees=[parent.handle.pid]), author="tester").result()
+    parent.release()
+    (child,) = eventually(lambda: stage.home.store.select(Selection(parent=parent.handle.pid)))
+    assert child.paused
+    return Subject(ProcessHandle(child.pid, stage.home))
+
+
+def paused_program(stage: Stage) -> Subject:
+    subject = program(stage)
+    paused(subject.handle)
+    return subject
+
+
+def finished(stage: Stage) -> Subject:
+    return ended(stage.submit(flows.add, x=1))
+
+
+def excepted(stage: Stage) -> Subject:
+    return ended(stage.submit(flows.Fails))
+
+
+def killed(stage: Stage) -> Subject:
+    handle = stage.submit(flows.Sleeper, "nobody")
+    handle.kill("enough", author="tester")
+    return ended(handle)
+
+
+def ended(handle: ProcessHandle) -> Subject:
+    handle.wait(60)
+    return Subject(handle)
+
+
+def unloadable(stage: Stage) -> Subject:
+    handle = stage.insert("no_such_module:Gone", "default", rung=True)
+    until(handle, lambda row: row.paused)
+    return Subject(handle)

@@ -29,6 +29,7 @@ async def test_a_frozen_consumer_does_not_keep_tasks_from_the_others(join: Join)
     client, frozen, lively = await join(), await join(), await join()
     for consumer in (frozen, lively):
         await consumer.tell("consume", queue="q", prefetch=10, settle=True)
+        await consumer.tell("size", queue="q")  # its first claim is over: it is idle, and holds no lock
     frozen.signal(signal.SIGSTOP)
     for number in range(4):  # in turns: every other one rings the frozen consumer
         await client.tell("send", bodies=[number], queue="q")

@@ -19,6 +19,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get(VARIABLE) == "1",
         help="run on RabbitMQ 4.0, in a root that is made with debootstrap (needs root; see CONTRIBUTING.md)",
     )
+    parser.addoption(
+        "--all-points",
+        action="store_true",
+        help="crash workers at every point where the default is a sample: minutes (test_crash_on_servers.py)",
+    )
+    parser.addoption(
+        "--simulation-seeds",
+        type=int,
+        default=int(os.environ.get("QUINCE_SIMULATION_SEEDS", "1000")),
+        help="how many seeds the simulation runs (about 50 ms each)",
+    )
 
 
 def _required() -> bool:

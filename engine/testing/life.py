@@ -35,7 +35,9 @@ class Plan(msgspec.Struct, frozen=True):
     """How a life goes.
 
     Attributes:
-        folder: Of the workspace.
+        folder: Of the workspace, and of what is kept of the life.
+        store: Its store.
+        broker: Its broker.
         linger: Seconds that a waiting process stays in memory.
         patience: Seconds in which all must have come to rest.
         ignore: Outputs that are left out of the portrait.
@@ -44,6 +46,8 @@ class Plan(msgspec.Struct, frozen=True):
     """
 
     folder: str
+    store: str
+    broker: str
     linger: float
     patience: float
     ignore: Sequence[str] = ()
@@ -58,12 +62,6 @@ class Course(msgspec.Struct, frozen=True):
     portrait: Portrait
 
 
-def place_of(folder: Path) -> Place:
-    """The embedded workspace in a folder, whatever the environment says."""
-    state = folder / ".quince"
-    return Place(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
-
-
 def journal_of(folder: Path) -> Path:
     return folder / "steps"
 
@@ -75,7 +73,7 @@ def live(plan: Plan) -> Course:
     if plan.recovers:
         for name, seconds in QUICK.items():
             setattr(recovery, name, seconds)
-    place, points = place_of(folder), Points(plan.fatal)
+    place, points = Place(folder, plan.store, plan.broker), Points(plan.fatal)
     connect = messaging.connect_async
     opened = install(points, Journal(journal_of(folder)))
     worker = Worker(place, slots=SLOTS, name="crash-test", linger=plan.linger, registry=Registry(Path.cwd()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Outcome(msgspec.Struct, frozen=True):
         linger: Seconds that waiting processes stayed in memory.
         differences: What differed, one sentence each.
         folder: Where the workspace and the log of a run that differed are kept.
+        second: Where the worker died that recovered from the first death.
     """
 
     point: Point
@@ -42,6 +44,11 @@ class Outcome(msgspec.Struct, frozen=True):
     verdict: Verdict
     differences: Sequence[str] = ()
     folder: str = ""
+    second: Point | None = None
+
+    def __str__(self) -> str:
+        """Where workers died."""
+        return f"{self.point}" if self.second is None else f"{self.point}, then {self.second}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class CrashReport:
             + (f", {verdicts[Verdict.MISSED]} points were not met again" if verdicts[Verdict.MISSED] else "")
         ]
         for outcome in self.failures[:MOST_TOLD]:
-            lines.append(f"  crashed {outcome.point} (linger {outcome.linger:g} s):")
+            lines.append(f"  crashed {outcome} (linger {outcome.linger:g} s):")
             lines += [f"    {difference}" for difference in outcome.differences[:MOST_TOLD]]
             lines.append(f"    kept in {outcome.folder}")
         if len(self.failures) > MOST_TOLD:
@@ -90,33 +97,43 @@ class CrashReport:
         return "\n".join(lines)
 
 
-def compare(expected: Portrait, found: Portrait) -> list[str]:
-    """What differs between a run that was not disturbed and one that was, one sentence each."""
+def compare(expected: Portrait, found: Portrait, deaths: int = 1) -> list[str]:
+    """What differs between a run that was not disturbed and one that was, one sentence each.
+
+    Args:
+        deaths: How many workers died.
+    """
     differences = ["it was not at rest when the time was over"] if found.late else []
     for place in sorted(expected.processes.keys() - found.processes.keys()):
         differences.append(f"{place} is missing")
     for place in sorted(found.processes.keys() - expected.processes.keys()):
         differences.append(f"{place} is there though it should not be: a child exists twice, or was lost")
     for place in sorted(expected.processes.keys() & found.processes.keys()):
-        differences += _endings(place, expected.processes[place], found.processes[place])
+        differences += _endings(place, expected.processes[place], found.processes[place], deaths)
     return differences + found.left_behind
 
 
-def _endings(place: str, expected: Ending, found: Ending) -> Iterator[str]:
+def _endings(place: str, expected: Ending, found: Ending, deaths: int) -> Iterator[str]:
     for name in ("state", "exit_status", "exit_message", "outputs"):
         wanted, got = getattr(expected, name), getattr(found, name)
         if wanted != got:
             yield f"{place}: {name.replace('_', ' ')} is {got!r}, without the crash it is {wanted!r}"
     if found.committed != expected.committed:
         yield f"{place}: committed the steps {found.committed}, without the crash {expected.committed}"
-    elif not may_begin(found.committed, found.begun):
+    elif not may_begin(found.committed, found.begun, deaths):
         yield f"{place}: began the steps {found.begun} to commit {found.committed}: one ran after its commit"
 
 
-def may_begin(committed: Sequence[str], begun: Sequence[str]) -> bool:
-    """Whether these beginnings are right for these commits: each step once, except that the one in
-    which the worker died may be there once more."""
-    if list(begun) == list(committed):
-        return True
-    again = ([*committed[: place + 1], *committed[place:]] for place in range(len(committed)))
-    return list(begun) in again
+def may_begin(committed: Sequence[str], begun: Sequence[str], deaths: int = 1) -> bool:
+    """Whether these beginnings are right for these commits: each step once, except that one in which a
+    worker died may be there once more for each death."""
+    wanted, found = _runs(committed), _runs(begun)
+    if [step for step, _ in wanted] != [step for step, _ in found]:
+        return False
+    extra = [number - least for (_, least), (_, number) in zip(wanted, found, strict=True)]
+    return min(extra, default=0) >= 0 and sum(extra) <= deaths
+
+
+def _runs(steps: Sequence[str]) -> list[tuple[str, int]]:
+    """The steps, each with how often in a row it is there."""
+    return [(step, len(list(run))) for step, run in itertools.groupby(steps)]

@@ -63,6 +63,16 @@ def test_only_one_step_may_begin_twice() -> None:
     assert not may_begin(committed, ["first", "work", "work", "last", "work"])
 
 
+def test_each_death_may_begin_one_step_again() -> None:
+    committed = ["first", "work", "last"]
+    twice = ["first", "first", "work", "last", "last"]
+    assert may_begin(committed, twice, deaths=2)
+    assert may_begin(committed, ["first", "first", "first", "work", "last"], deaths=2)
+    assert not may_begin(committed, twice, deaths=1)
+    assert not may_begin(committed, [*twice, "last"], deaths=2)
+    assert not may_begin(committed, ["first", "work", "first", "work", "last"], deaths=2)
+
+
 def test_points_are_counted_by_what_and_when() -> None:
     points = Points()
     with points.around("commit"):
@@ -116,3 +126,6 @@ def test_the_story_names_the_point_and_what_differed() -> None:
     assert "crashed after sending of tasks (time 2)" in report.story()
     assert "Chain/1 Part is missing" in report.story()
     assert dataclasses.replace(report, outcomes=[good]).passed
+    again = msgspec.structs.replace(bad, second=Point("claim of processes", When.BEFORE))
+    story = dataclasses.replace(report, outcomes=[again]).story()
+    assert "crashed after sending of tasks (time 2), then before claim of processes" in story

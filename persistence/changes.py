@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy import Connection, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 from persistence.live import COLUMNS, Live
 from persistence.membership import one_of
-from persistence.tables import awaits, checkpoints, events, inputs, once, processes, results
+from persistence.tables import awaits, checkpoints, inputs, once, processes, results
+from persistence.wholesale import insert_events, update_rows
 
 _QUIET = (
     "paused", "ready", "epoch", "intent", "intent_reason", "status", "step", "awaiting", "deaths",
@@ -60,21 +61,15 @@ class Changes:
         ends = [{"pid": pid, "outputs": out, "error": err} for pid, (out, err) in self.results.items()]
         _many(connection, _upsert(connection, results), ends)
         self._write_awaits(connection)
-        _many(connection, events.insert(), self.events)
+        insert_events(connection, self.events)
 
     def _write_rows(self, connection: Connection) -> None:
-        quiet: Rows = []
-        full: Rows = []
+        quiet: list[Live] = []
+        full: list[Live] = []
         for row in self.rows.values():
-            values: dict[str, Any] = {name: getattr(row, name) for name in _QUIET}
-            values["at"] = row.pid
-            if row.index_changed or row.ended is not None:
-                values.update({name: getattr(row, name) for name in _INDEXED})
-                full.append(values)
-            else:
-                quiet.append(values)
-        _many(connection, _update_quiet, quiet)
-        _many(connection, _update_full, full)
+            (full if row.index_changed or row.ended is not None else quiet).append(row)
+        update_rows(connection, quiet, _QUIET)
+        update_rows(connection, full, _QUIET + _INDEXED)
 
     def _write_checkpoints(self, connection: Connection) -> None:
         kept = [{"pid": pid, "blob": blob} for pid, blob in self.checkpoints.items() if blob is not None]
@@ -93,9 +88,6 @@ class Changes:
         _many(connection, awaits.insert(), rows)
 
 
-_by_pid = processes.c.pid == bindparam("at")
-_update_quiet = update(processes).where(_by_pid).values({name: bindparam(name) for name in _QUIET})
-_update_full = update(processes).where(_by_pid).values({name: bindparam(name) for name in _QUIET + _INDEXED})
 _drop_checkpoints = delete(checkpoints).where(one_of(checkpoints.c.pid, "pids"))
 _drop_once = delete(once).where(one_of(once.c.pid, "pids"))
 _clear_awaits = delete(awaits).where(one_of(awaits.c.pid, "pids"))

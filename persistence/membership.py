@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Integer, Text, bindparam
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Integer, TableValuedAlias, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
@@ -58,3 +58,25 @@ def _on_sqlite(element: _IsMember, compiler: Any, **kw: Any) -> str:
 def _on_postgresql(element: _IsMember, compiler: Any, **kw: Any) -> str:
     column, values = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"{column} = ANY({values})"
+
+
+class _Elements(FunctionElement[Any]):
+    name = "elements"
+    inherit_cache = True
+
+
+def each_of(name: str) -> TableValuedAlias:
+    """The integers of the list bound to the parameter `name`, as a table with one column `value`."""
+    return _Elements(bindparam(name, type_=_Listed(BigInteger))).table_valued("value")
+
+
+@compiles(_Elements, "sqlite")
+def _elements_on_sqlite(element: _Elements, compiler: Any, **kw: Any) -> str:
+    (values,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"json_each({values})"
+
+
+@compiles(_Elements, "postgresql")
+def _elements_on_postgresql(element: _Elements, compiler: Any, **kw: Any) -> str:
+    (values,) = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(SELECT unnest({values}) AS value)"

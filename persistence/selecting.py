@@ -29,7 +29,7 @@ def chosen(what: Select[Any], selection: Selection) -> tuple[Select[Any], dict[s
 def matching_pids(connection: Connection, selection: Selection) -> list[int]:
     """The pids of a selection, newest first, without locks."""
     statement, parameters = chosen(select(p.c.pid), selection)
-    return [row[0] for row in connection.execute(statement, parameters)]
+    return [row[0] for row in connection.execute(statement, parameters).all()]
 
 
 def _conditions(selection: Selection) -> tuple[list[ColumnElement[bool]], dict[str, Any]]:

@@ -70,6 +70,7 @@ class Unit:
         self.wanted_blobs: set[int] = set()
         self._shared = connection.dialect.name != "sqlite"  # SQLite has one writer at a time
         self._waiting_for: dict[int, set[int]] = {}
+        self._whole: set[int] = set()  # every descendant of these is locked, and no more can come
         self._blobs: dict[int, tuple[bytes, bytes | None]] | None = None
         self._added: dict[int, set[int]] = defaultdict(set)
 
@@ -81,7 +82,7 @@ class Unit:
         if needs.ending:
             self._read_awaiting(needs.ending)
             pids.update(*(self._waiting_for[pid] for pid in needs.ending))
-        if needs.families:
+        if not self._whole.issuperset(needs.families):
             pids.update(self._family_pids(needs.families))
         self.lock(pids)
         if needs.ending and self._shared:
@@ -95,7 +96,7 @@ class Unit:
         missing = [pid for pid in pids if pid not in self.rows]
         if missing:
             missing.sort()
-            for row in self.connection.execute(_lock_rows, {"pids": missing}):
+            for row in self.connection.execute(_lock_rows, {"pids": missing}).all():
                 self.rows[row[0]] = Live(*row)
 
     def family(self, pids: Sequence[int]) -> list[Live]:
@@ -104,16 +105,25 @@ class Unit:
         Asked again after each lock: a child that was committed in between is then seen, and no more
         can come, since a new child needs the lock of its parent.
         """
-        while True:
-            found = self._family_pids(pids)
-            if found.issubset(self.rows):
-                break
-            self.lock(found)
-        found.update(pid for pid in pids if pid in self.rows)
-        born = [row for row in self.changes.born.values() if row.parent is not None]
-        while grown := {row.pid for row in born if row.parent in found and row.pid not in found}:
-            found |= grown
-        return [self.rows[pid] for pid in sorted(found)]
+        if not self._whole.issuperset(pids):
+            while not (found := self._family_pids(pids)).issubset(self.rows):
+                self.lock(found)
+            self._whole |= found
+        return [self.rows[pid] for pid in sorted(self._below(pids))]
+
+    def _below(self, pids: Sequence[int]) -> set[int]:
+        """Those of these that there are, and all their descendants, as far as they were read or born."""
+        children: dict[int, list[int]] = defaultdict(list)
+        for row in self.rows.values():
+            if row.parent is not None:
+                children[row.parent].append(row.pid)
+        family = {pid for pid in pids if pid in self.rows}
+        todo = list(family)
+        for pid in todo:
+            fresh = [child for child in children.get(pid, ()) if child not in family]
+            family.update(fresh)
+            todo += fresh
+        return family
 
     def waiting_for(self, pid: int) -> list[Live]:
         """The processes that await this one, locked."""
@@ -149,7 +159,7 @@ class Unit:
             self.lock(parents)
 
     def _family_pids(self, pids: Iterable[int]) -> set[int]:
-        return {row[0] for row in self.connection.execute(_family_pids, {"pids": sorted(pids)})}
+        return {row[0] for row in self.connection.execute(_family_pids, {"pids": sorted(pids)}).all()}
 
     def blobs(self, pid: int) -> tuple[bytes, bytes | None]:
         """Inputs and checkpoint, after all changes were written."""

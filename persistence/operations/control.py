@@ -29,10 +29,9 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
 
     def find(self, unit: Unit) -> None:
         pids = _only_pids(self._selection)
-        self._chosen = matching_pids(unit.connection, self._selection) if pids is None else pids
-        if self._selection.trees:  # what was born between the look and the lock belongs to the tree
+        if self._selection.trees:  # locked before the look: what is born in between belongs to the tree
             unit.family(self._selection.trees)
-            self._chosen = matching_pids(unit.connection, self._selection)
+        self._chosen = matching_pids(unit.connection, self._selection) if pids is None else pids
 
     def need(self, needs: Needs) -> None:
         needs.pids.update(self._selection.pids)

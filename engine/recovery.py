@@ -48,6 +48,7 @@ class Sweeper:
         self._worker = worker
         self._communicator = communicator
         self._suspects: dict[str, tuple[float, float]] = {}
+        self._strays: set[tuple[int, int]] = set()
 
     async def run(self) -> None:
         """Sweep for ever. A store or broker that is away is tried again with the next round."""
@@ -58,6 +59,7 @@ class Sweeper:
                 await self._bury_neighbours()
                 if turn % rounds == 0:
                     await self._heed()
+                    await self._return_strays()
                 if turn % rounds == 0 or self._suspects:
                     await self._sweep()
             except (PersistenceError, MessagingError) as error:
@@ -84,6 +86,23 @@ class Sweeper:
         for runner in suspended:
             if runner.pid not in asked:
                 runner.nudge(Control.PLAY)
+
+    async def _return_strays(self) -> None:
+        """What the store counts as this worker's and nobody here drives: the answer to a claim was lost.
+
+        A claim whose answer is on its way is no stray: it would have to be so in two sweeps in a row.
+        """
+        store, outbox = self._worker.store, self._worker.outbox
+        claims: dict[int, int] = await aside(store.claims, self._worker.id)
+        driven = {(runner.pid, runner.epoch) for runner in self._worker.held.values()}
+        strays = set(claims.items()) - driven
+        for pid, epoch in sorted(strays & self._strays):
+            _log.warning("process %d is held here and nobody drives it; given back", pid)
+            outcome = await landed(store.release(pid, self._worker.id, epoch, always=True))
+            row = await aside(store.get, pid)
+            if outcome.ready and row is not None:
+                outbox.enqueue([row])
+        self._strays = strays
 
     async def _sweep(self) -> None:
         found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
@@ -115,7 +134,11 @@ class Sweeper:
         return [worker for worker in silent if worker.id != self._worker.id]
 
     async def _bury(self, worker: WorkerRow, proof: str) -> None:
-        """Release what a dead worker held; what a dead `run()` had not finished goes to the daemon."""
+        """Release what a dead worker held; what a dead `run()` had not finished goes to the daemon.
+
+        Its row goes last: if the store fails in between, the next sweep finds it dead again.
+        """
+        orphans = await landed(self._worker.store.move_queue(run_queue(worker.id), DEFAULT_QUEUE))
         woken = await landed(self._worker.store.release_worker(worker.id))
         _log.warning(
             "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
@@ -124,7 +147,6 @@ class Sweeper:
             proof,
             len(woken),
         )
-        orphans = await landed(self._worker.store.move_queue(run_queue(worker.id), DEFAULT_QUEUE))
         moved = {orphan.pid for orphan in orphans}
         self._worker.outbox.enqueue(orphans)
         self._worker.outbox.enqueue(w for w in woken if w.owner is None and w.pid not in moved)

@@ -11,9 +11,9 @@ import contextlib
 import enum
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from engine import checkpoint, roundtrip
 from engine.child import ChildProcess
@@ -30,6 +30,7 @@ from persistence.errors import PersistenceError, StoreUnavailable, Unsaveable
 from persistence.records import TERMINAL, Claim, Control, NewEvent, Selection, State, Step, StepOutcome
 
 _log = logging.getLogger("quince.worker")
+T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
 HELD = "held: "
@@ -77,6 +78,10 @@ class Fenced(Exception):
     """The claim was lost; whatever this runner knows no longer counts."""
 
 
+class InDoubt(Exception):
+    """Whether the last step was committed is not known."""
+
+
 class Runner:
     """Drives one process under one claim. Owns one slot while it is not lingering."""
 
@@ -86,7 +91,7 @@ class Runner:
         self.settled = asyncio.Event()
         self._crew = crew
         self._claim = claim
-        self._epoch = claim.row.epoch
+        self.epoch = claim.row.epoch
         self._state = claim.row.state
         self._process: Process | None = None
         self._copy: tuple[Process, list[ChildProcess]] | None = None
@@ -129,7 +134,7 @@ class Runner:
     async def _suspend(self, process: Process) -> None:
         """Its program is stopped: that is a pause, unless it was taken back meanwhile."""
         write = self._crew.store.suspend
-        outcome = await self._durably(lambda: write(self.pid, self._crew.id, self._epoch))
+        outcome = await self._durably(lambda: write(self.pid, self._crew.id, self.epoch))
         if outcome.paused:
             self._crew.outbox.announce(change_of(self.pid, self._state, self._state))
         else:
@@ -185,6 +190,10 @@ class Runner:
                 await self._steps()
         except Fenced:
             _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
+        except InDoubt:
+            _log.warning("process %s: its last step may be committed or not; begun anew", self.pid)
+            with contextlib.suppress(Fenced):
+                await self._give_up(always=True)
         except Exception as error:  # ours, not the user's: nobody may wait for ever because of it
             _log.exception("process %s: the engine failed; it is paused", self.pid)
             with contextlib.suppress(Fenced, PersistenceError):
@@ -219,7 +228,9 @@ class Runner:
         """Pause the process as it was after its last commit; `play` tries again."""
         chosen = Selection(pids=[self.pid])
         reason = storable(reason)
-        await landed(self._crew.store.control(Control.PAUSE, chosen, author="quince", reason=reason))
+        await self._durably(
+            lambda: self._crew.store.control(Control.PAUSE, chosen, author="quince", reason=reason)
+        )
         await self._give_up()
 
     async def _look_at(self, children: Sequence[ChildProcess]) -> None:
@@ -236,7 +247,7 @@ class Runner:
         assert self._process is not None
         process = self._process
         while True:
-            if self._intent is not None and await self._give_up():
+            if (self._intent is not None or self._crew.draining) and await self._give_up():
                 return
             end = await self._take_step(process)
             if end is None:  # killed in the middle
@@ -359,18 +370,23 @@ class Runner:
         status = self._process.status if self._process is not None else self._claim.row.status
         status = None if status is None else storable(str(status))
         events: Sequence[NewEvent] = fields.pop("events", ())
-        return Step(self.pid, self._crew.id, self._epoch, state, status=status, events=events, **fields)
+        return Step(self.pid, self._crew.id, self.epoch, state, status=status, events=events, **fields)
 
     async def _commit(self, step: Step) -> StepOutcome:
-        return self._met(await self._durably(lambda: self._crew.store.commit(step)))
+        return self._met(await self._durably(lambda: self._crew.store.commit(step), once=True))
 
-    async def _durably(self, write: Any) -> StepOutcome:
-        """The outcome of a write, however long the store is away."""
+    async def _durably(self, write: Callable[[], Future[T]], *, once: bool = False) -> T:
+        """The outcome of a write, however long the store is away.
+
+        Raises:
+            InDoubt: it must not be written twice (`once`), and may have been written.
+        """
         while True:
             try:
-                future: Future[StepOutcome] = write()
-                return await landed(future)
+                return await landed(write())
             except StoreUnavailable as error:
+                if once and error.in_doubt:
+                    raise InDoubt from error
                 await self._pause_for(error)
 
     async def _pause_for(self, error: StoreUnavailable) -> None:
@@ -390,9 +406,13 @@ class Runner:
         with contextlib.suppress(Fenced):
             await self._give_up()
 
-    async def _give_up(self) -> bool:
-        """Release the claim; intents are applied with it. False: the store says to go on."""
-        outcome = await self._durably(lambda: self._crew.store.release(self.pid, self._crew.id, self._epoch))
+    async def _give_up(self, *, always: bool = False) -> bool:
+        """Release the claim; intents are applied with it. False (not with `always`): the store says to
+        go on."""
+        release = self._crew.store.release
+        outcome: StepOutcome = await self._durably(
+            lambda: release(self.pid, self._crew.id, self.epoch, always=always)
+        )
         self._met(outcome)
         if outcome.kept:
             return False
@@ -421,7 +441,7 @@ class Runner:
             self._crew.unwatch(self, pids)
             self.phase = Phase.COMMITTING
         if due is not None and due <= time.time():
-            await landed(self._crew.store.wake(self.pid))
+            await self._durably(lambda: self._crew.store.wake(self.pid))
         if (not self._may_go_on or self._intent is not None or self._crew.draining) and await self._give_up():
             return False
         if awaited:

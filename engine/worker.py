@@ -96,8 +96,9 @@ class Worker:
         self._life = 0
         self._alone: Runner | None = None
         self._deferred: dict[int, int] = {}
-        self._watched: dict[int, set[Runner]] = {}
+        self._watched: dict[int, dict[Runner, None]] = {}
         self._runners: set[asyncio.Task[None]] = set()
+        self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
         self._stopping: asyncio.Event | None = None
         self._left: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -225,15 +226,22 @@ class Worker:
         await self.inbox.close()
         for runner in list(self.held.values()):
             runner.drain()
-        if self._runners:
+        if self._runners or self._claiming:
             _log.info("%s drains: %d processes are between steps or in one", self.name, len(self._runners))
-            everything = asyncio.gather(*self._runners, return_exceptions=True)
+            everything = asyncio.ensure_future(self._all_ended())
             leaving = asyncio.ensure_future(self._left.wait())
             waits: list[asyncio.Future[Any]] = [everything, leaving]
             await asyncio.wait(waits, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            everything.cancel()
             leaving.cancel()
         await self._abandon()
         await self.outbox.drain()
+
+    async def _all_ended(self) -> None:
+        """No runner is left, and no claim is under way that would start one."""
+        while self._runners or self._claiming:
+            waits: list[asyncio.Future[Any]] = [*self._runners, *self._claiming]
+            await asyncio.wait(waits)
 
     async def _abandon(self) -> None:
         """Runners that did not end in time: cancelled, their claims given up for others to take."""
@@ -269,11 +277,13 @@ class Worker:
     def _claim(self, batch: Sequence[tuple[int, TaskHandle | None]]) -> None:
         """Claim what the inbox gives (a slot is taken for each); then acknowledge its tasks."""
         landing, life = landed(self.store.claim([pid for pid, _ in batch], self.id)), self._life
+        self._claiming.add(landing)
         landing.add_done_callback(lambda done: self._claimed(batch, done, life))
 
     def _claimed(
         self, batch: Sequence[tuple[int, TaskHandle | None]], done: asyncio.Future[Sequence[Claim]], life: int
     ) -> None:
+        self._claiming.discard(done)
         if done.cancelled() or done.exception() is not None:
             _log.warning("tasks could not be claimed, and go back to the queue: %s", done.exception())
             self.slots.give(len(batch))
@@ -358,13 +368,13 @@ class Worker:
 
     def watch(self, runner: Runner, pids: Sequence[int]) -> None:
         for pid in pids:
-            self._watched.setdefault(pid, set()).add(runner)
+            self._watched.setdefault(pid, {})[runner] = None
 
     def unwatch(self, runner: Runner, pids: Sequence[int]) -> None:
         for pid in pids:
             watchers = self._watched.get(pid)
             if watchers is not None:
-                watchers.discard(runner)
+                watchers.pop(runner, None)
                 if not watchers:
                     del self._watched[pid]
 

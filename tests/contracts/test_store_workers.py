@@ -52,6 +52,16 @@ def test_one_that_was_declared_dead_learns_it_from_its_heartbeat(store: Store) -
         store.heartbeat("w").result()
 
 
+def test_an_owner_that_cannot_go_on_gives_back_what_waits_for_nothing(store: Store) -> None:
+    lost, other = held(store, "w", 2)
+    assert store.claims("w") == {lost.row.pid: 1, other.row.pid: 1}
+    step(store, lost, State.WAITING)
+    assert store.release(lost.row.pid, "w", 1).result().kept
+    assert store.release(lost.row.pid, "w", 1, always=True).result().ready
+    assert store.release(lost.row.pid, "w", 1, always=True).result().fenced
+    assert store.claims("w") == {other.row.pid: 1}
+
+
 def test_a_worker_that_owns_something_is_not_removed(store: Store) -> None:
     registered(store, "w")
     (claim,) = held(store, "w")

@@ -69,12 +69,16 @@ class Lease:
             self.lock.unlink(missing_ok=True)
             self._file.close()
 
+    def beat(self) -> None:
+        """Hand one heartbeat in."""
+        try:
+            self._store.heartbeat(self._id).add_done_callback(self._beaten)
+        except PersistenceError as error:
+            _log.warning("the heartbeat could not be written: %s", error)
+
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            try:
-                self._store.heartbeat(self._id).add_done_callback(self._beaten)
-            except PersistenceError as error:
-                _log.warning("the heartbeat could not be written: %s", error)
+            self.beat()
 
     def _beaten(self, future: Future[None]) -> None:
         error = future.exception()

@@ -41,7 +41,7 @@ class MemoryConsumer:
         self._queue = queue
         self._deliver = deliver
         self._room = prefetch
-        self._held: set[MemoryTask] = set()
+        self._held: dict[MemoryTask, None] = {}  # in the order of their arrival
         self._arrived: deque[Entry] = deque()
         self._closed = False
 
@@ -68,12 +68,12 @@ class MemoryConsumer:
             for task in tasks:
                 task.requeue()
             return
-        self._held.update(tasks)
+        self._held.update(dict.fromkeys(tasks))
         if tasks:
             self._deliver(tasks)
 
     def _settled(self, task: MemoryTask) -> None:
-        self._held.discard(task)
+        self._held.pop(task, None)
         self._room += 1
         self._hub.pump(self._queue)
 

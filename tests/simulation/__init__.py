@@ -1,0 +1,1 @@
+"""Deterministic simulation: real workers on one thread, in a time and a world that a seed decides."""

@@ -1,0 +1,105 @@
+"""Who submits processes in the simulated world, and controls them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from engine.control import control
+from engine.desk import CONTROL_QUEUE
+from engine.launch import submit
+from engine.teller import Teller
+from engine.workspace import Workspace
+from messaging.errors import MessagingError
+from persistence.records import Control, Selection
+from tests.simulation.fleet import PLACE, REGISTRY, Surroundings
+from tests.simulation.flows import KINDS
+from tests.simulation.lane import SLOW_THREAD, THREAD, Lane
+from tests.simulation.network import BlockingCommunicator, FaultyTransport, Link
+from tests.simulation.stores import Cable, SteppedStore
+from tests.simulation.world import Actor, World
+
+Plan = dict[str, Any]
+
+
+class SteppedTeller(Teller):
+    """A teller whose thread is an event of the world."""
+
+    def __init__(self, world: World, actor: Actor) -> None:
+        super().__init__()
+        self._world, self._actor = world, actor
+
+    def post(self, job: Callable[[], object]) -> None:
+        def tell() -> None:
+            with contextlib.suppress(MessagingError):
+                job()
+
+        self._world.after(self._world.delay(THREAD, SLOW_THREAD), self._actor, "teller", tell)
+
+
+class Client:
+    """A program beside the workers, with the real `submit` and `control`.
+
+    Attributes:
+        roots: What was submitted: the plan of each tree by its pid.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self.roots: dict[int, Plan] = {}
+        world, actor = around.world, Actor("client")
+        self._lane = Lane(world, actor, "loop")
+        transport = FaultyTransport(around.hub, actor, self._lane, Link(world, around.weather))
+        self.communicator = BlockingCommunicator(transport, self._lane)
+        self.store = SteppedStore(around.archive, world, actor, Cable(), around.witness, blocking=True)
+        self.store.open()
+        self._home = Workspace(PLACE, self.store, self.communicator)
+        self._home.registry = REGISTRY
+        self._home.teller = SteppedTeller(world, actor)
+
+    def submit(self, plan: Plan) -> None:
+        handle = submit(KINDS[plan["kind"]], workspace=self._home, **plan["inputs"])
+        self.roots[handle.pid] = plan
+
+    def control(self, verb: Control, pids: Sequence[int], *, tree: bool, force: bool = False) -> None:
+        chosen = Selection(trees=pids) if tree else Selection(pids=pids)
+        control(self._home, verb, chosen, author="client", reason="simulated", force=force)
+
+    def ask(self, verb: Control, pid: int) -> None:
+        """The same over the broker alone: whichever worker gets it does it."""
+        body = {"pid": pid, "message": {"intent": verb.value}, "author": "client"}
+        self.communicator.send_tasks([body], queue=CONTROL_QUEUE)
+
+    def play_all(self) -> None:
+        control(self._home, Control.PLAY, Selection(live=True), author="client")
+
+    def close(self) -> None:
+        self.communicator.close()
+        self.store.close()
+        self._lane.bury()
+
+
+def tree(random: Random, depth: int = 2, number: int = 0) -> Plan:
+    """The plan of a small tree. Each process has a number among the children of its parent."""
+    seconds = random.choice((0.0, 0.0, 0.01, 0.3, 2.0))
+    kind = random.choice(("leaf", "leaf", "block", "plain", "failing", "tree", "tree"))
+    inputs: dict[str, Any]
+    if depth == 2 or (kind == "tree" and depth > 0):
+        first = [tree(random, depth - 1, place) for place in range(random.randint(1, 3))]
+        second = [tree(random, 0, len(first))] if random.random() < 0.3 else []
+        inputs = {"number": number, "seconds": seconds, "first": first, "second": second}
+        return {"kind": "tree", "inputs": inputs}
+    kind = "plain" if kind == "tree" else kind
+    inputs = {"number": number, "seconds": seconds}
+    if kind == "leaf":
+        inputs["pause"] = random.choice((0.0, 0.2, 2.5))
+    elif kind == "block":
+        inputs["steps"] = random.randint(1, 3)
+    return {"kind": kind, "inputs": inputs}
+
+
+def size(plan: Plan) -> int:
+    """How many processes a plan becomes, if nothing of it is killed."""
+    inputs = plan["inputs"]
+    return 1 + sum(size(child) for child in [*inputs.get("first", ()), *inputs.get("second", ())])

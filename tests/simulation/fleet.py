@@ -1,0 +1,213 @@
+"""The workers of the simulated world: real ones, on lanes, with a store and a broker of that world."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from unittest.mock import patch
+
+import messaging
+from engine import recovery
+from engine import worker as worker_module
+from engine.lease import HEARTBEAT_SECONDS, Lease
+from engine.registry import Registry
+from engine.worker import Worker
+from engine.workspace import Place
+from messaging.errors import MessagingError
+from persistence.errors import PersistenceError
+from persistence.records import WorkerRow
+from tests.simulation.flows import KINDS
+from tests.simulation.lane import Lane
+from tests.simulation.network import FaultyTransport, LaneCommunicator, Link, Weather, at_once
+from tests.simulation.stores import Archive, Cable, SteppedStore, Witness
+from tests.simulation.world import Actor, World
+
+PLACE = Place(Path.cwd(), "sqlite:///simulated", "local:///simulated")
+REGISTRY = Registry(Path.cwd())
+for _kind in KINDS.values():
+    REGISTRY.name_of(_kind)  # or the first simulation would import it, and the next ones not
+DEATH_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all actors of one simulation share."""
+
+    world: World
+    archive: Archive
+    weather: Weather
+    witness: Witness
+
+    hub: str = "simulation"
+
+
+class Machine:
+    """One operating-system process with one worker in it."""
+
+    def __init__(self, around: Surroundings, name: str, host: str) -> None:
+        self.around = around
+        self.actor = Actor(name, host)
+        self.cable = Cable()
+        self.actor.waits = self.cable.mend
+        self.link = Link(around.world, around.weather)
+        self.store = SteppedStore(around.archive, around.world, self.actor, self.cable, around.witness)
+        self.loop = Lane(around.world, self.actor, "loop")
+        self.hidden = Lane(around.world, self.actor, "messages")
+        self.transport = FaultyTransport(around.hub, self.actor, self.hidden, self.link)
+        random = around.world.random
+        with around.world.acting(self.actor):
+            self.worker = Worker(
+                PLACE,
+                name=name,
+                slots=random.choice((1, 2, 4)),
+                linger=random.choice((0.0, 0.5, 2.0)),
+                registry=REGISTRY,
+                checked=random.random() < 0.3,
+            )
+        self.work: asyncio.Task[None] | None = None
+
+    def start(self, ended: Callable[[asyncio.Task[Any]], None]) -> None:
+        self.work = self.loop.create_task(self.worker.run())
+        self.work.add_done_callback(ended)
+
+    def open_store(self) -> SteppedStore:
+        self.store.open()
+        return self.store
+
+    def connect(self) -> LaneCommunicator:
+        return LaneCommunicator(self.transport, self.hidden)
+
+
+class SteppedLease(Lease):
+    """A lease whose lock is the life of the actor, and whose thread is an event of the world."""
+
+    def __init__(self, machine: Machine, *args: Any) -> None:
+        super().__init__(*args)
+        self._machine = machine
+
+    def __enter__(self) -> Lease:
+        self._next()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+
+    def _next(self) -> None:
+        self._machine.around.world.after(HEARTBEAT_SECONDS, self._machine.actor, "heartbeat", self._tick)
+
+    def _tick(self) -> None:
+        if not self._stop.is_set():
+            self.beat()
+            self._next()
+
+
+class Fleet:
+    """All workers that were ever started.
+
+    Attributes:
+        machines: The newest last; those that have died stay.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self.machines: list[Machine] = []
+        self.closing = False
+        self._numbers = itertools.count(1)
+
+    @property
+    def alive(self) -> list[Machine]:
+        return [machine for machine in self.machines if not machine.actor.dead]
+
+    def start(self) -> Machine:
+        """Start a worker, on one of two hosts."""
+        number = next(self._numbers)
+        host = self.around.world.random.choice(("h1", "h2"))
+        machine = Machine(self.around, f"w{number}", host)
+        self.machines.append(machine)
+        machine.start(lambda done: self._ended(machine, done))
+        return machine
+
+    def kill(self, machine: Machine) -> None:
+        """Signal 9: nothing of it is run any more. The broker finds out; another worker comes."""
+        machine.actor.dead = machine.actor.broken = True
+        self._replace(machine)
+
+    def stop(self, machine: Machine) -> None:
+        """SIGTERM."""
+        with self.around.world.acting(machine.actor):
+            machine.worker.stop()
+
+    def leave(self, machine: Machine) -> None:
+        """A second signal."""
+        machine.actor.broken = True
+        with self.around.world.acting(machine.actor):
+            machine.worker.leave()
+
+    def is_dead(self, row: WorkerRow) -> bool:
+        """In the place of `engine.lease.is_dead`: what the lock of a worker of the same host tells."""
+        asking = self.around.world.current
+        owner = next((m for m in self.machines if m.worker.id == row.id), None)
+        return asking is not None and row.host == asking.host and (owner is None or owner.actor.dead)
+
+    def bury(self) -> None:
+        """The end of the world."""
+        for machine in self.machines:
+            machine.cable.gone = True
+            for lane in (machine.loop, machine.hidden):
+                lane.bury()
+            at_once(machine.transport.close())
+
+    def _ended(self, machine: Machine, done: asyncio.Task[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        machine.actor.dead = True
+        if error is not None:
+            machine.actor.broken = True
+            self.around.world.note(f"{machine.actor.name} failed: {error!r}")
+            if not isinstance(error, (PersistenceError, MessagingError)):
+                self.around.world.complaints.append(f"{machine.actor.name} failed: {error!r}")
+        self._replace(machine)
+
+    def _replace(self, machine: Machine) -> None:
+        world = self.around.world
+        world.after(world.delay(0.02), None, "broker", lambda: at_once(machine.transport.close()))
+        if not self.closing:
+            world.after(0.1 + world.delay(0.5), None, "supervisor", self._start_unless_closing)
+
+    def _start_unless_closing(self) -> None:
+        if not self.closing:
+            self.start()
+
+    def _machine(self) -> Machine:
+        actor = self.around.world.current
+        return next(machine for machine in self.machines if machine.actor is actor)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Inside the block workers find the simulated world around them."""
+        world = self.around.world
+        ids = (f"h0:{number}:sim" for number in itertools.count(1))
+        places: list[tuple[Any, str, Any]] = [
+            (worker_module, "open_store", lambda place: self._machine().open_store()),
+            (worker_module, "new_worker_id", lambda: _in_host(world, next(ids))),
+            (worker_module, "host_name", lambda: world.current.host if world.current else "h0"),
+            (worker_module, "Lease", lambda *args: SteppedLease(self._machine(), *args)),
+            (messaging, "connect_async", lambda uri: self._machine().connect()),
+            (recovery, "is_dead", self.is_dead),
+            (recovery, "DEATH_SECONDS", DEATH_SECONDS),
+        ]
+        with ExitStack() as stack:
+            for module, name, thing in places:
+                stack.enter_context(patch.object(module, name, thing))
+            yield
+
+
+def _in_host(world: World, worker_id: str) -> str:
+    return worker_id.replace("h0", world.current.host) if world.current else worker_id

@@ -1,0 +1,77 @@
+"""What the simulation has found, each as a test of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from engine.outbox import run_queue
+from persistence.errors import StoreUnavailable
+from persistence.operations.base import Operation
+from persistence.operations.claim import TakeClaims
+from persistence.operations.steps import CommitStep, Release
+from persistence.operations.sweep import Wake
+from persistence.records import Selection, State
+from tests.simulation.client import Plan
+from tests.simulation.fleet import Machine
+from tests.simulation.simulation import Course, scene
+
+LEAF: Plan = {"kind": "leaf", "inputs": {"seconds": 0.1, "pause": 0.2}}
+TREE: Plan = {"kind": "tree", "inputs": {"first": [LEAF], "second": [], "seconds": 0.0}}
+
+
+def at_work(course: Course) -> Machine:
+    """One worker, which has begun to work."""
+    machine = course.fleet.start()
+    course.world.run(lambda: False, 3.0)
+    assert course.client.store.workers()
+    return machine
+
+
+@pytest.mark.parametrize("operation", [TakeClaims, CommitStep, Release, Wake])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_write_whose_fate_is_unknown_is_neither_lost_nor_done_twice(
+    operation: type[Operation[Any]], seed: int
+) -> None:
+    with scene(seed) as course:
+        machine = at_work(course)
+        machine.worker.linger = 2.0 if operation is Wake else 0.0
+        machine.actor.broken = True
+        machine.cable.lose_answer_to(operation)
+        course.client.submit(TREE)
+        assert course.finish() == []
+        assert machine.cable.swallows is None
+        assert {row.state for row in course.client.store.select(Selection())} == {State.FINISHED}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_claim_that_lands_while_its_worker_drains_starts_no_step(seed: int) -> None:
+    with scene(seed) as course:
+        machine = at_work(course)
+        course.client.submit(LEAF)
+        slots = machine.worker.slots
+        assert course.world.run(lambda: slots.free < slots.total, 5.0)  # the claim is handed in
+        course.fleet.stop(machine)
+        assert course.world.run(lambda: machine.actor.dead, 10.0)
+        assert not course.ledger.runs
+        assert course.finish() == []
+
+
+def test_a_burial_that_fails_in_the_middle_is_done_again() -> None:
+    with scene(1) as course:
+        machine, other = at_work(course), at_work(course)
+        course.fleet.closing = True
+        course.fleet.kill(machine)
+        move, moved = other.store.move_queue, []
+
+        def fails_once(old: str, new: str) -> Any:
+            moved.append(old)
+            if len(moved) == 1:
+                raise StoreUnavailable("the store is away just now")
+            return move(old, new)
+
+        with patch.object(other.store, "move_queue", fails_once):
+            assert course.finish() == []
+        assert moved == [run_queue(machine.worker.id)] * 2

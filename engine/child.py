@@ -42,6 +42,11 @@ class ChildProcess:
         return State.CREATED if self._result is None else self._result.row.state
 
     @property
+    def known(self) -> bool:
+        """It was in the store when the chain last woke."""
+        return self._result is not None
+
+    @property
     def terminated(self) -> bool:
         return self.state in TERMINAL
 

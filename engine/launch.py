@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import ProcessHeld, UnknownTarget
@@ -15,6 +15,7 @@ from engine.runner import HELD
 from engine.telling import ring
 from engine.worker import Worker
 from engine.workspace import Workspace, resolve
+from persistence.errors import PidTaken
 from persistence.records import NewProcess, ProcessRow, Woken
 
 
@@ -72,9 +73,9 @@ def submit_many(
     home = resolve(workspace)
     home.place.require_shared()
     path = _path_for_workers(process_class, home)
-    processes = _prepare(home, process_class, path, list(inputs), keys, queue, priority)
+    given = list(inputs)
     _ = home.communicator  # a broker that cannot be reached is told before anything is written
-    pids = home.store.insert(processes).result()
+    processes, pids = _insert(home, lambda: _prepare(home, process_class, path, given, keys, queue, priority))
     ring(home, [_ready(new) for new, pid in zip(processes, pids, strict=True) if new.pid == pid])
     return [ProcessHandle(pid, home) for pid in pids]
 
@@ -106,8 +107,8 @@ def run(
     cls = getattr(process_class, "process_class", process_class)
     with _WorkerThread(home) as worker:
         path = home.registry.name_of(cls)
-        new = _prepare(home, cls, path, [inputs], [key], run_queue(worker.id), priority)
-        (pid,) = home.store.insert(new).result()
+        queue = run_queue(worker.id)
+        _, (pid,) = _insert(home, lambda: _prepare(home, cls, path, [inputs], [key], queue, priority))
         worker.feed_from_outside([pid])
         handle = ProcessHandle(pid, home)
         try:
@@ -118,6 +119,19 @@ def run(
         except KeyboardInterrupt:
             handle.kill("run() was interrupted")
             raise RunInterrupted(pid) from None
+
+
+def _insert(
+    home: Workspace, prepare: Callable[[], list[NewProcess]]
+) -> tuple[list[NewProcess], Sequence[int]]:
+    """Insert what `prepare` makes, with other pids if the store was put back to a backup meanwhile."""
+    try:
+        processes = prepare()
+        return processes, home.store.insert(processes).result()
+    except PidTaken:
+        home.store.forget_pids()
+        processes = prepare()
+        return processes, home.store.insert(processes).result()
 
 
 def _is_held(row: ProcessRow) -> bool:

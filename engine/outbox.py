@@ -24,10 +24,13 @@ def task_for(pid: int) -> dict[str, int]:
     return {"pid": pid}
 
 
+LARGEST_PID = 2**63 - 1
+
+
 def pid_of(body: Any) -> int | None:
     """The pid in a task's body; None if the body is not one of ours."""
     pid = body.get("pid") if isinstance(body, dict) else None
-    return pid if isinstance(pid, int) and not isinstance(pid, bool) else None
+    return pid if isinstance(pid, int) and not isinstance(pid, bool) and 0 < pid <= LARGEST_PID else None
 
 
 RUN_QUEUE = "run:"

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from engine import checkpoint, roundtrip
+from engine.aside import aside
 from engine.child import ChildProcess
 from engine.errors import ClaimLost, InvalidDefinition, UnknownTarget, UnreadableCheckpoint, Unrestorable
 from engine.landing import landed
@@ -26,7 +27,7 @@ from engine.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from engine.stepping import StepEnd, Stepper
 from engine.text import storable, words_of
 from persistence.codec import Unreadable
-from persistence.errors import PersistenceError, StoreUnavailable, Unsaveable
+from persistence.errors import PersistenceError, PidTaken, StoreUnavailable, Unsaveable
 from persistence.records import TERMINAL, Claim, Control, NewEvent, Selection, State, Step, StepOutcome
 
 _log = logging.getLogger("quince.worker")
@@ -78,6 +79,10 @@ class Fenced(Exception):
     """The claim was lost; whatever this runner knows no longer counts."""
 
 
+class PutBack(Exception):
+    """The store was put back to a backup under this worker; what this runner knows is of another history."""
+
+
 class InDoubt(Exception):
     """Whether the last step was committed is not known."""
 
@@ -93,6 +98,7 @@ class Runner:
         self._claim = claim
         self.epoch = claim.row.epoch
         self._state = claim.row.state
+        self._saved = hash(claim.checkpoint)
         self._process: Process | None = None
         self._copy: tuple[Process, list[ChildProcess]] | None = None
         self._outstanding: set[int] = set()
@@ -190,6 +196,10 @@ class Runner:
                 await self._steps()
         except Fenced:
             _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
+        except PutBack:
+            _log.warning("process %s: the store was put back; begun anew from what it knows", self.pid)
+            with contextlib.suppress(Fenced):
+                await self._give_up(always=True)
         except InDoubt:
             _log.warning("process %s: its last step may be committed or not; begun anew", self.pid)
             with contextlib.suppress(Fenced):
@@ -233,6 +243,14 @@ class Runner:
         )
         await self._give_up()
 
+    async def _patiently(self, read: Callable[[], T]) -> T:
+        """The answer of the store, however long it is away."""
+        while True:
+            try:
+                return await aside(read)
+            except StoreUnavailable as error:
+                await self._pause_for(error)
+
     async def _look_at(self, children: Sequence[ChildProcess]) -> None:
         """Learn how they stand, however long the store is away."""
         while children:
@@ -261,8 +279,8 @@ class Runner:
             if outcome.awaiting:
                 if not await self._linger(process):
                     return
-            elif process._record.awaits:
-                await self._look_at(process._record.awaits)
+            elif process._record.awaits and not await self._met_ends(process._record.awaits):
+                return
             process = await self._successor(process)
 
     async def _successor(self, process: Process) -> Process:
@@ -271,6 +289,8 @@ class Runner:
             return process
         (self._process, children), self._copy = self._copy, None
         await self._look_at(children)
+        if not all(child.known for child in children):
+            raise PutBack
         return self._process
 
     async def _take_step(self, process: Process) -> StepEnd | None:
@@ -297,9 +317,12 @@ class Runner:
         try:
             outcome = await self._commit(step)
         except PersistenceError as error:  # this step cannot be written, ever; the error can
+            await self._check_history(error)
             step = self._excepted(process, error, outputs=False)
             outcome = await self._commit(step)
         self._state = outcome.state or step.state  # killed, if that was accepted first
+        if step.checkpoint is not None:
+            self._saved = hash(step.checkpoint)
         if self._state is not before or step.events:
             self._crew.outbox.announce(change_of(self.pid, before, self._state))
         if self._state is step.state:
@@ -307,6 +330,18 @@ class Runner:
         if not outcome.awaiting:
             self._crew.unwatch(self, step.awaits)
         return outcome
+
+    async def _check_history(self, refused: PersistenceError) -> None:
+        """A step is refused: is it because the store does not know the steps before it any more?
+
+        Raises:
+            PutBack: so it is, or its children have pids that were given to others.
+        """
+        if isinstance(refused, PidTaken):
+            self._crew.store.forget_pids()
+            raise PutBack from refused
+        if hash(await self._patiently(lambda: self._crew.store.checkpoint(self.pid))) != self._saved:
+            raise PutBack from refused
 
     def _describe(self, process: Process, end: StepEnd) -> Step:
         """The step as the store takes it; what cannot be saved makes the process excepted."""
@@ -444,10 +479,27 @@ class Runner:
             await self._durably(lambda: self._crew.store.wake(self.pid))
         if (not self._may_go_on or self._intent is not None or self._crew.draining) and await self._give_up():
             return False
-        if awaited:
-            await self._look_at(awaited)
+        if not await self._met_ends(awaited):
+            return False
         await self._crew.slots.retake()
         self._has_slot = True
+        return True
+
+    async def _met_ends(self, awaited: Sequence[ChildProcess]) -> bool:
+        """Read how the children ended. False: not all have (a broadcast was not true), and the process
+        is given up to wait on.
+
+        Raises:
+            PutBack: there is nothing to wait for, and not all have ended.
+        """
+        await self._look_at(awaited)
+        if all(child.terminated for child in awaited):
+            return True
+        if await self._give_up():
+            return False
+        await self._look_at(awaited)
+        if not all(child.terminated for child in awaited):
+            raise PutBack
         return True
 
     def _patience(self, due: float | None) -> float:

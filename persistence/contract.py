@@ -59,6 +59,9 @@ class StoreContract(Protocol):
         """Fresh pids, ascending. Blocking only when the store's private block (of 100 or more) is
         used up; pids of a block that is not used up are never used."""
 
+    def forget_pids(self) -> None:
+        """Drop the private block: the next pids come from the database (after `PidTaken`)."""
+
     def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
         """Insert processes (state created, ready unless paused). Returns their pids in order; for a
         process whose `key` is taken, the pid that has it (nothing is inserted for that one)."""

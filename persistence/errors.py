@@ -115,6 +115,14 @@ class UnknownProcess(RecordRefused):
         self.pid = pid
 
 
+class PidTaken(RecordRefused):
+    """A new process has the pid of one that is there: the store was put back to before the pid was
+    allocated, and gave it again. Call `forget_pids`, and allocate another."""
+
+    def __init__(self) -> None:
+        super().__init__("a process with this pid is there already; take pids from allocate_pids")
+
+
 class KeyTaken(RecordRefused):
     """A child's key belongs to another process."""
 

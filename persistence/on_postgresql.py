@@ -20,6 +20,7 @@ from persistence.errors import (
     InvalidUrl,
     MissingDriver,
     PersistenceError,
+    PidTaken,
     RecordRefused,
     StoreFull,
     StoreUnavailable,
@@ -103,6 +104,8 @@ class PostgreSQL:
             return StoreFull(f"the disk of {where} is full; make room, nothing was written")
         if code in _BAD_LOGIN or "authentication failed" in said or "does not exist" in said:
             return InvalidUrl(f"{where} does not let us in: {said}")
+        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) == "processes_pkey":
+            return PidTaken()
         if self.trouble(error) is Trouble.DATA:
             return RecordRefused(f"the database does not take this: {said}")
         return StoreUnavailable(f"{where} does not answer: {said}")

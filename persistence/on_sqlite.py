@@ -23,6 +23,7 @@ from persistence.errors import (
     InvalidUrl,
     NotAStore,
     PersistenceError,
+    PidTaken,
     RecordRefused,
     StoreBusy,
     StoreFull,
@@ -98,6 +99,8 @@ class SQLite:
             return NotAStore(f"{where} is not a database of Quince, or is damaged: {said}")
         if code == sqlite3.SQLITE_CANTOPEN:
             return StoreUnavailable(f"{where} cannot be opened: {said}")
+        if said == "UNIQUE constraint failed: processes.pid":
+            return PidTaken()
         if self.trouble(error) is Trouble.DATA:
             return RecordRefused(f"the database does not take this: {said}")
         return StoreUnavailable(f"{where} cannot be used: {said}")

@@ -140,6 +140,10 @@ class Store:
             given, self._pids = self._pids[:count], self._pids[count:]
         return given
 
+    def forget_pids(self) -> None:
+        with self._pid_lock:
+            self._pids = []
+
     def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
         return self._write(Insert(processes))
 

@@ -50,7 +50,7 @@ class Postgres(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self._binaries = _postgres_binaries()
+        self._binaries = postgres_binaries()
         self._user = _unprivileged_user()
 
     def url(self, database: str = "postgres") -> str:
@@ -263,10 +263,10 @@ def _unprivileged_user() -> str | None:
     return next((name for name in ("postgres", "nobody") if name in users), None)
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
     if found := shutil.which("postgres"):
-        folders.insert(0, Path(found).parent)
+        folders.insert(0, Path(found).resolve().parent)
     for folder in folders:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder

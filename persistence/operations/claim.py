@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from persistence.lifecycle import enter
 from persistence.operations.base import Operation
 from persistence.records import Claim, ProcessRow, State
 from persistence.unit import Needs, Unit
+
+_log = logging.getLogger("quince.store")
 
 
 class TakeClaims(Operation[Sequence[Claim]]):
@@ -23,6 +26,9 @@ class TakeClaims(Operation[Sequence[Claim]]):
 
     def apply(self, unit: Unit) -> list[ProcessRow]:
         claimed = []
+        unknown = [pid for pid in self._pids if pid not in unit.rows]
+        if unknown:
+            _log.warning("there are no processes %s here; tasks for them are dropped", unknown)
         for pid in self._pids:
             row = unit.rows.get(pid)
             if row is None or row.owner is not None or not row.ready:

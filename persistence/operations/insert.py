@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from persistence.errors import RecordRefused, UnknownProcess
+from persistence.errors import PidTaken, UnknownProcess
 from persistence.live import Live
 from persistence.operations.base import Operation
 from persistence.records import NewProcess, State
@@ -46,12 +46,12 @@ def check_births(unit: Unit, processes: Sequence[NewProcess]) -> None:
 
     Raises:
         UnknownProcess: a parent does not exist, and is not among them.
-        RecordRefused: a pid is there already.
+        PidTaken: a pid is there already.
     """
     coming: set[int] = set()
     for new in processes:
         if new.pid in coming or new.pid in unit.rows:
-            raise RecordRefused(f"process {new.pid} is there already; take pids from allocate_pids")
+            raise PidTaken
         if new.parent is not None and new.parent not in coming and new.parent not in unit.rows:
             raise UnknownProcess(new.parent, f"so it cannot be the parent of process {new.pid}")
         coming.add(new.pid)

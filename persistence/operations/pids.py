@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from persistence.operations.base import Operation
-from persistence.tables import counters
+from persistence.tables import counters, processes
 from persistence.unit import Needs, Unit
 
+# Greater than every pid in the table too: programs that outlived the restoring of a backup may have
+# used pids that the counter of the backup does not know of.
+_highest = select(func.coalesce(func.max(processes.c.pid), 0)).scalar_subquery()
+_last = case((counters.c.value < _highest, _highest), else_=counters.c.value)
 _take = (
     update(counters)
     .where(counters.c.name == "pid")
-    .values(value=counters.c.value + bindparam("count"))
+    .values(value=_last + bindparam("count"))
     .returning(counters.c.value)
 )
 

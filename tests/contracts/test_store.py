@@ -8,7 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from persistence.errors import IllegalTransition, KeyTaken, RecordRefused, StoreClosed, UnknownProcess
+from persistence.errors import (
+    IllegalTransition,
+    KeyTaken,
+    PidTaken,
+    RecordRefused,
+    StoreClosed,
+    UnknownProcess,
+)
 from persistence.records import NewEvent, Selection, State, Step
 from persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
@@ -38,6 +45,29 @@ def test_pids_ascend_without_gaps_at_first_and_are_never_given_twice(stores: tup
     given = [pid for _ in range(50) for one in stores for pid in one.allocate_pids(7)]
     assert len(set(given)) == 700
     assert min(given) > 2
+
+
+def test_a_pid_of_another_history_is_not_given_again(stores: tuple[Store, Store]) -> None:
+    """One program's block of pids is older than the backup that the database was put back to."""
+    first, second = stores
+    (late,) = new(first)
+    late = replace(late, pid=late.pid + 500)
+    first.insert([late]).result()
+    mine = second.allocate_pids(1)[0]
+    assert mine == late.pid + 1
+    with pytest.raises(PidTaken):
+        second.insert([replace(late, key="other")]).result()
+    rest = second.allocate_pids(3)
+    second.forget_pids()
+    assert second.allocate_pids(1)[0] > rest[-1]
+
+
+def test_claims_of_what_is_not_there_are_dropped_with_a_word(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (pid,) = born(store)
+    assert [claim.row.pid for claim in store.claim([pid, pid + 7], "w").result()] == [pid]
+    assert f"there are no processes [{pid + 7}] here" in caplog.text
 
 
 def test_a_paused_process_is_born_not_ready(store: Store) -> None:

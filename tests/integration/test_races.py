@@ -164,6 +164,19 @@ def test_the_task_delivered_twice(home: Workspace, crew: Crew, tmp_path: Path) -
     assert len(steps(ledger)) == 12 * 4 * 2
 
 
+def test_a_broadcast_that_is_not_true(home: Workspace, crew: Crew, tmp_path: Path) -> None:
+    """Somebody says that a child has ended; its parent, which lingers, believes the store."""
+    crew.start()
+    parent = submit(race_flows.Twins, gate=str(tmp_path / "gate"), queues=["default"], workspace=home)
+    (child,) = eventually(lambda: _running_children(home, parent, 1))
+    assert parent.row.owner is not None
+    home.communicator.broadcast_send({}, sender=str(child.pid), subject="state_changed.running.finished")
+    eventually(lambda: parent.row.owner is None)
+    assert parent.state is ProcessState.WAITING
+    (tmp_path / "gate").touch()
+    assert parent.result(30) == {"total": 1}
+
+
 @pytest.fixture
 def served(tmp_path: Path, postgres_url: str, rabbitmq_url: str) -> Place:
     return Place(tmp_path, postgres_url, rabbitmq_url)

@@ -1,0 +1,57 @@
+"""Workers are replaced one by one under load, and nothing is run again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import ProcessHandle, ProcessState, Workspace, daemon, submit_many
+from engine.workspace import Place
+from persistence.records import Selection
+from tests import flows
+from tests.crew import ROOT, eventually
+
+
+@pytest.fixture
+def daemon_of_two(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    daemon.start(place, daemon.Settings(workers=2, slots=8))
+    yield place
+    daemon.stop(place, 5)
+
+
+def load(home: Workspace, ledger: Path) -> list[ProcessHandle]:
+    """Chains of coroutine steps, and families whose children block."""
+    own = {"ledger": str(ledger)}
+    chains = submit_many(flows.Stepwise, [{"steps": 4, "seconds": 0.1, **own}] * 8, workspace=home)
+    families = submit_many(flows.Family, [{"children": 3, "seconds": 0.2, **own}] * 4, workspace=home)
+    return [*chains, *families]
+
+
+def test_a_rolling_restart_under_load_runs_nothing_again(
+    home: Workspace, daemon_of_two: Place, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    before = {worker.id for worker in home.store.workers()}
+    handles = load(home, ledger)
+    eventually(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 20)
+    daemon.restart(daemon_of_two)
+
+    def replaced() -> bool:
+        """Both are, and were kept busy until then."""
+        now = {worker.id for worker in home.store.workers()}
+        if before & now and len(home.store.select(Selection(live=True))) < 60:
+            handles.extend(load(home, ledger))
+        return len(now) == 2 and not before & now
+
+    eventually(replaced, 100, "the new crew")
+    rows = home.watcher.wait([handle.pid for handle in handles], lambda row: row.terminated, 60)
+    assert Counter(row.state for row in rows) == {ProcessState.FINISHED: len(handles)}
+    lines = Counter(ledger.read_text().splitlines())
+    assert {line: times for line, times in lines.items() if times > 1} == {}
+    steps = len(handles) // 12 * (8 * 4 * 2 + 4 * (3 + 2))
+    assert len(lines) == steps
+    assert not any("is dead" in log.read_text() for log in (daemon_of_two.state / "logs").glob("worker-*"))

@@ -27,6 +27,7 @@ from messaging.communicator import (
     Transport,
 )
 from messaging.crossing import CrossingConsumer, CrossingTask
+from messaging.errors import CommunicatorClosed
 from messaging.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
@@ -234,17 +235,23 @@ class AwaitableCommunicator:
                 if inspect.iscoroutine(result):
                     result = await result
                 if asyncio.isfuture(result):
-                    self._thread.post(self._follow, arrival, result)
+                    self._answer(self._follow, arrival, result)
                     return
             except BaseException as error:
-                self._thread.post(_arrive, arrival, None, error)
+                self._answer(_arrive, arrival, None, error)
                 if not isinstance(error, Exception):
                     raise
             else:
-                self._thread.post(_arrive, arrival, result, None)
+                self._answer(_arrive, arrival, result, None)
 
         self._cross(lambda: self._spawn_here(call()))
         return await arrival
+
+    def _answer(self, function: Callable[..., object], *args: Any) -> None:
+        try:
+            self._thread.post(function, *args)
+        except CommunicatorClosed:
+            log.debug("the communicator was closed before a subscriber had answered")
 
     def _follow(self, arrival: asyncio.Future[Any], future: asyncio.Future[Any]) -> None:
         """On the hidden thread: let a future of the user's loop arrive as one of this loop."""

@@ -50,7 +50,9 @@ class Chaos:
             self._draw(strike or self._anywhere(random.choice(on_all)))
 
     def end(self) -> None:
-        """Wait until everything that was broken works again."""
+        """No more faults: messages arrive; wait until everything that was broken works again."""
+        weather = self.fleet.around.weather
+        weather.lost = weather.doubled = weather.slow = 0.0
         self.world.run(self._mended, 60.0)
 
     def _draw(self, strike: Strike) -> None:

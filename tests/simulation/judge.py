@@ -60,12 +60,13 @@ def held_back(store: Store, ledger: Ledger) -> Iterator[str]:
 
 
 def _told_to_pause(row: ProcessRow, rows: Mapping[int, ProcessRow], ledger: Ledger) -> bool:
-    while True:
-        if row.pid in ledger.paused:
-            return ledger.paused[row.pid]
-        if row.parent is None:
-            return False
+    if row.pid in ledger.paused:
+        return ledger.paused[row.pid]
+    while row.parent is not None:
         row = rows[row.parent]
+        if row.pid in ledger.trees_paused:
+            return True
+    return False
 
 
 class Verdict:

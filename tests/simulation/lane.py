@@ -135,8 +135,8 @@ class Lane(_Loop):  # type: ignore[misc]
                 settle, value = asyncio.Future.set_result, func(*args)
             except BaseException as error:
                 settle, value = asyncio.Future.set_exception, error  # type: ignore[assignment]
-            if inspect.iscoroutine(value):
-                self._coroutines.append(value)
+            parts = value if isinstance(value, tuple) else (value,)
+            self._coroutines += [part for part in parts if inspect.iscoroutine(part)]
             answer = lambda: None if outcome.done() else settle(outcome, value)  # noqa: E731
             world.after(world.delay(THREAD), actor, "thread ends", lambda: self._answered(answer))
 

@@ -44,6 +44,7 @@ class Ledger:
     Attributes:
         runs, acts: Executions of steps (by pid and number), of once-blocks (by pid).
         killed, paused: Processes for which such a control was accepted; pause: the last word.
+        trees_paused: Those whose children were born paused for a while.
         declared_dead: Workers that were released by others.
         after_commit: What is to be called after the n-th commit of a claim, a step or a once-block.
         wrong: What must not be, one sentence each.
@@ -54,6 +55,7 @@ class Ledger:
         self.acts: dict[int, list[Run]] = defaultdict(list)
         self.killed: set[int] = set()
         self.paused: dict[int, bool] = {}
+        self.trees_paused: set[int] = set()
         self.declared_dead: set[str] = set()
         self.wrong: list[str] = []
         self.after_commit: dict[int, Callable[[Actor], None]] = {}
@@ -110,7 +112,7 @@ class Ledger:
             self._written(operation._pid, (operation._owner, operation._epoch), over=False)
             self._recorded(operation)
         elif isinstance(operation, ControlAll):
-            self._controlled(operation._verb, outcome)
+            self._controlled(operation, outcome)
         elif isinstance(operation, ReleaseWorker):
             self.declared_dead.add(operation._id)
             self._claims = {pid: claim for pid, claim in self._claims.items() if claim[0] != operation._id}
@@ -145,7 +147,8 @@ class Ledger:
             for act in acts:
                 act.kept = act.claim == claim
 
-    def _controlled(self, verb: Control, outcomes: list[ControlOutcome]) -> None:
+    def _controlled(self, operation: ControlAll, outcomes: list[ControlOutcome]) -> None:
+        verb = operation._verb
         for outcome in outcomes:
             if not outcome.found or outcome.refused is not None:
                 continue
@@ -155,6 +158,8 @@ class Ledger:
                     self._claims.pop(outcome.pid, None)
             else:
                 self.paused[outcome.pid] = verb is Control.PAUSE
+                if verb is Control.PAUSE and operation._selection.trees:
+                    self.trees_paused.add(outcome.pid)
 
     def _cascaded(self, cascade: list[ControlOutcome]) -> None:
         self.killed.update(outcome.pid for outcome in cascade)

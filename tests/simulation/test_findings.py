@@ -75,3 +75,13 @@ def test_a_burial_that_fails_in_the_middle_is_done_again() -> None:
         with patch.object(other.store, "move_queue", fails_once):
             assert course.finish() == []
         assert moved == [run_queue(machine.worker.id)] * 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_call_that_comes_while_its_worker_leaves_is_no_error(seed: int) -> None:
+    with scene(seed) as course:
+        machine = at_work(course)
+        delay = course.world.random.random() * 0.002
+        course.client.communicator.rpc_cast(machine.worker.id, {"verb": "pause", "pids": [1]})
+        course.world.after(delay, None, "leave", lambda: course.fleet.leave(machine))
+        assert course.finish() == []

@@ -65,7 +65,6 @@ MUTATIONS: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
     "writes are not fenced": [(steps, "owned", unfenced), (once, "owned", unfenced)],
     "once-blocks are not remembered": [(Store, "recorded", forgets_records)],
     "lost doorbells are not rung again": [(Sweeper, "_sweep", never_sweeps)],
-    "strays are not returned": [(Sweeper, "_return_strays", never_sweeps)],
 }
 
 

@@ -52,7 +52,8 @@ def end(unit: Unit, row: Live, state: State, author: str | None = None) -> list[
     row.paused = row.tree_paused = row.pause_void = False
     row.awaiting = 0
     row.ended = unit.now
-    unit.changes.checkpoints[row.pid] = None
+    if row.epoch:  # else nobody has ever claimed it, and there is none
+        unit.changes.checkpoints[row.pid] = None
     if waited:
         unit.await_nothing(row)
     unit.change(row)

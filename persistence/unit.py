@@ -199,7 +199,8 @@ class Unit:
 
     def ended(self, pid: int) -> None:
         """Nobody awaits the process any more: it has ended and they were counted down."""
-        self.changes.awaits_over.add(pid)
+        if self._waiting_for.get(pid, True):
+            self.changes.awaits_over.add(pid)
         self._waiting_for[pid] = set()
         for parent in self._added.pop(pid, ()):
             self.changes.awaits[parent].discard(pid)

@@ -1,9 +1,10 @@
 """How fast pause, play and kill answer: `accepted` (durable) and `applied` (it has really happened).
 
-Beside the processes that are controlled, two workers are kept busy with chains, and some thousands of
-other processes wait. Times are of the blocking face, from the call until the answer, in milliseconds.
+By the state of what is controlled, with and without thousands of others alive and two busy workers; then
+whole trees; and the same on plumpy + kiwiPy, which answer once. Times are of the blocking face, from the
+call until the answer, in milliseconds.
 
-    python -m tests.benchmarks.bench_control [--rounds 100] [--others 10000] [--backend both]
+    python -m tests.benchmarks.bench_control [--rounds 100] [--others 0,10000] [--tree 10,1000,100000]
 """
 
 from __future__ import annotations
@@ -11,52 +12,90 @@ from __future__ import annotations
 import argparse
 import functools
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine import Answer, ProcessHandle, ProcessState, Workspace, submit, submit_many
 from engine.control import control
 from engine.workspace import Place
-from persistence.records import Control, Selection
+from persistence.codec import encode
+from persistence.records import Control, NewProcess, ProcessRow, Selection
+from tests.benchmarks import control_peers
 from tests.benchmarks.bench_chains import places
-from tests.crew import Crew, eventually
-from tests.flows import Family, Stepwise, ThreeSteps, Timed
+from tests.crew import Crew, WorkerProcess, eventually
+from tests.flows import Sleeper, Stepwise, ThreeSteps, Timed
+from tests.integration.control_table.flows import Parent
+from tests.services import rabbitmq
+
+VERBS = (Control.PAUSE, Control.PLAY, Control.KILL)
+LINGER = 3600.0
 
 Times = list[tuple[float, float]]
 """Seconds until accepted, and until applied, of one control each."""
 
 
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",") if word]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--others", type=int, default=10_000)
-    parser.add_argument("--busy", action="store_true", help="keep the workers busy with chains meanwhile")
+    parser.add_argument("--others", type=numbers, default=[0, 10_000], help="with so many others alive")
+    parser.add_argument("--tree", type=numbers, default=[10, 1_000, 100_000])
     parser.add_argument("--backend", choices=["embedded", "servers", "both"], default="both")
+    parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
-    print(f"{'':44}{'accepted p50 / p99':>22}{'applied p50 / p99':>22}   milliseconds")
+    print(f"{'':58}{'accepted p50 / p99':>20}{'applied p50 / p99':>20}   milliseconds")
     for backend in ["embedded", "servers"] if options.backend == "both" else [options.backend]:
-        with places(backend) as place:
-            measure(backend, place, options.rounds, options.others, options.busy)
+        for others in options.others:
+            with places(backend) as place:
+                measure(backend, place, options.rounds, others)
+        with places(backend) as place, Workspace(place) as home:
+            for size in options.tree:
+                report_tree(backend, home, size)
+    if not options.no_peers:
+        with rabbitmq() as broker:
+            for flow in (control_peers.Waits, control_peers.Awaits):
+                control_peers.measure(broker.new_uri(), min(options.rounds, 20), report, flow)
 
 
-def measure(backend: str, place: Place, rounds: int, others: int, busy: bool) -> None:
+def measure(backend: str, place: Place, rounds: int, others: int) -> None:
+    """Each state; with others alive, two workers are kept busy with short steps meanwhile."""
     crew = Crew(place)
     with Workspace(place) as home:
         try:
-            submit_many(Timed, [{"seconds": 3600.0}] * others, queue="nobody", workspace=home)
-            crew.start(2, slots=64)
-            if busy:
-                submit_many(Stepwise, [{"steps": 100_000, "seconds": 0.02}] * 40, workspace=home)
+            crew.start(slots=128, linger=LINGER)
+            crew.start(slots=128, queues=("default", "brief"), linger=0)
+            if others:
+                submit_many(Timed, [{"seconds": 3600.0}] * others, queue="nobody", workspace=home)
+                submit_many(Stepwise, [{"steps": 10**6, "seconds": 0.05}] * 20, workspace=home)
+            load = f"{others} others" + (", workers busy" if others else "")
             for state, make in MAKERS.items():
-                pool = [make(home) for _ in range(rounds if state != "in steps of 2 ms" else rounds // 10)]
-                settle(state, pool)
-                load = f"{others} others" + (", workers busy" if busy else "")
-                for verb in (Control.PAUSE, Control.PLAY, Control.KILL):
+                pool: list[ProcessHandle] = []
+                for verb in VERBS:
+                    if state == "running async" and verb is not Control.KILL:
+                        continue  # a pause waits for the end of the step
+                    if not pool or (state == "idle in a worker" and verb is Control.KILL):
+                        pool = [make(home) for _ in range(rounds)]
+                        if state == "daemon down":
+                            let_go(home, crew.workers, pool)
+                        for handle in pool:
+                            eventually(functools.partial(is_settled, state, handle), 120, state)
                     report(f"{backend} {verb} {state}, {load}", [timed(verb, handle) for handle in pool])
-            for size in (10, 1000):
-                report_tree(backend, home, size)
         finally:
             crew.close()
+
+
+def let_go(home: Workspace, workers: Sequence[WorkerProcess], pool: Sequence[ProcessHandle]) -> None:
+    """Everything that runs is killed but for these; then the workers are stopped."""
+    for handle in pool:
+        eventually(functools.partial(is_settled, "evicted", handle), 120)
+    busy = Selection(classes=["Stepwise", "Sleeper"], live=True)
+    control(home, Control.KILL, busy, force=True)
+    for worker in workers:
+        worker.stop()
 
 
 def timed(verb: Control, handle: ProcessHandle) -> tuple[float, float]:
@@ -77,54 +116,72 @@ def report(name: str, times: Times) -> None:
     for which in (0, 1):
         values = sorted(1e3 * pair[which] for pair in times)
         high = values[min(len(values) - 1, int(0.99 * len(values)))]
-        columns.append(f"{statistics.median(values):10.1f} / {high:7.1f}")
-    print(f"{name:44}{columns[0]:>22}{columns[1]:>22}", flush=True)
+        columns.append(f"{statistics.median(values):8.1f} / {high:6.1f}")
+    print(f"{name:58}{columns[0]:>20}{columns[1]:>20}", flush=True)
 
 
 def report_tree(backend: str, home: Workspace, size: int) -> None:
-    """Pause, play and kill a whole tree of a parent with many children."""
-    parent = submit(Family, children=size - 1, seconds=3600, queue="default", priority=0, workspace=home)
-    eventually(lambda: len(home.store.tree(parent.pid)) == size, 60)
-    times = []
-    for verb in (Control.PAUSE, Control.PLAY, Control.KILL):
+    """Pause, play and kill a parent with so many children that nobody holds."""
+    (top, *pids) = home.store.allocate_pids(size)
+    inputs, path = encode({}), "tests.flows:Sleeper"
+    home.store.insert([NewProcess(top, path, inputs, queue="nobody")]).result()
+    for first in range(0, len(pids), 5000):
+        part = pids[first : first + 5000]
+        born = [NewProcess(pid, path, inputs, parent=top, queue="nobody") for pid in part]
+        home.store.insert(born).result()
+    for verb in VERBS:
         began = time.perf_counter()
-        answers = control(home, verb, Selection(trees=[parent.pid]), force=verb is Control.KILL)
-        times.append((verb, len(answers), time.perf_counter() - began))
-    for verb, met, seconds in times:
-        print(f"{backend} {verb} a tree of {size}: {met} answered in {1e3 * seconds:.1f} ms", flush=True)
+        answers = control(home, verb, Selection(trees=[top]))
+        took = time.perf_counter() - began
+        home.teller.flush()
+        told = time.perf_counter() - began
+        print(
+            f"{backend} {verb} a tree of {len(answers)}: accepted in {1e3 * took:.0f} ms, "
+            f"everybody told in {1e3 * told:.0f} ms",
+            flush=True,
+        )
 
 
 def queued(home: Workspace) -> ProcessHandle:
     return submit(ThreeSteps, queue="nobody", workspace=home)
 
 
+def waiting(home: Workspace) -> ProcessHandle:
+    """For a child, in nobody's memory."""
+    return submit(Parent, gate=tempfile.gettempdir(), queue="brief", workspace=home)
+
+
 def evicted(home: Workspace) -> ProcessHandle:
-    return submit(Timed, seconds=3600.0, workspace=home)
+    return submit(Timed, seconds=LINGER, queue="brief", workspace=home)
 
 
-def stepping(home: Workspace) -> ProcessHandle:
-    """Between steps and in short ones (2 ms): the idle process of a worker."""
-    return submit(Stepwise, steps=1_000_000, seconds=0.002, workspace=home)
+def lingering(home: Workspace) -> ProcessHandle:
+    return submit(Timed, seconds=LINGER - 60, workspace=home)
+
+
+def running(home: Workspace) -> ProcessHandle:
+    return submit(Sleeper, seconds=LINGER, workspace=home)
 
 
 MAKERS: dict[str, Callable[[Workspace], ProcessHandle]] = {
     "queued": queued,
+    "waiting": waiting,
     "evicted": evicted,
-    "in steps of 2 ms": stepping,
+    "idle in a worker": lingering,
+    "running async": running,
+    "daemon down": evicted,
 }
 
 
-def settle(state: str, pool: list[ProcessHandle]) -> None:
-    """Wait until every process is where it shall be controlled."""
-    if state == "evicted":
-        for handle in pool:
-            eventually(functools.partial(is_evicted, handle))
-    elif state != "queued":
-        time.sleep(1)
-
-
-def is_evicted(handle: ProcessHandle) -> bool:
-    row = handle.row
+def is_settled(state: str, handle: ProcessHandle) -> bool:
+    """It is where it shall be controlled."""
+    row: ProcessRow = handle.row
+    if state == "queued":
+        return True
+    if state == "running async":
+        return row.owner is not None
+    if state == "idle in a worker":
+        return row.state is ProcessState.WAITING
     return row.state is ProcessState.WAITING and row.owner is None
 
 

@@ -15,6 +15,7 @@ from engine.aside import aside
 from engine.landing import landed
 from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.outbox import Outbox, run_queue
+from engine.presence import SILENCE_SECONDS, Presence
 from engine.runner import Runner
 from messaging.communicator import DEFAULT_QUEUE, AsyncCommunicator
 from messaging.errors import MessagingError
@@ -48,6 +49,7 @@ class Sweeper:
         self._worker = worker
         self._communicator = communicator
         self._suspects: dict[str, tuple[float, float]] = {}
+        self._presence = Presence(worker.id, communicator)
         self._strays: set[tuple[int, int]] = set()
 
     async def run(self) -> None:
@@ -68,12 +70,18 @@ class Sweeper:
             await asyncio.sleep(DEATH_SECONDS)
 
     async def _bury_neighbours(self) -> None:
-        """Workers of this host whose lock is free are dead for certain."""
-        for worker in await aside(self._dead_here):
+        """Workers of this host whose lock is free are dead for certain. So are those of another one that
+        neither the broker nor the store has heard of for a while."""
+        began = time.monotonic()
+        workers: Sequence[WorkerRow] = await aside(self._worker.store.workers)
+        self._presence.saw(workers, began)
+        for worker in await aside(self._dead_here, workers):
             await self._bury(worker, "its lock is free")
+        for worker in await self._presence.vanished(workers):
+            await self._bury(worker, f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s")
 
-    def _dead_here(self) -> list[WorkerRow]:
-        return [w for w in self._worker.store.workers() if w.id != self._worker.id and is_dead(w)]
+    def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
+        return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
 
     async def _heed(self) -> None:
         """Controls whose message did not come: the broker is away, or was when they were accepted."""

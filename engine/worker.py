@@ -22,6 +22,7 @@ from engine.inbox import Inbox
 from engine.landing import landed
 from engine.lease import Lease, host_name, new_worker_id
 from engine.outbox import Outbox, change_of, pid_of, pids_of, run_queue
+from engine.presence import ARE_YOU_THERE
 from engine.process import Process
 from engine.recovery import Sweeper
 from engine.registry import Registry
@@ -414,6 +415,8 @@ class Worker:
         """`{"verb": "pause", "pids": [...], "wait": seconds}`: which of them no longer run here."""
         if isinstance(body, dict) and body.get("verb") == "run":
             self.feed(list(body.get("pids", ())))
+            return {"worker": self.id}
+        if body == ARE_YOU_THERE:
             return {"worker": self.id}
         verb = _verb(body.get("verb")) if isinstance(body, dict) else None
         if verb is None:

@@ -13,6 +13,8 @@ from engine import Workspace, submit
 from engine.workspace import Place
 from tests import flows
 from tests.crew import Crew, eventually
+from tests.integration.messaging.proxy import Proxy
+from tests.services import RabbitMQ
 
 
 def ospid(owner: str | None) -> int:
@@ -47,7 +49,8 @@ def test_on_the_same_host_within_a_second(home: Workspace, place: Place, tmp_pat
 def test_across_hosts_within_twelve_seconds(
     postgres_url: str, rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two hosts, played by two names: the lock of the one says nothing on the other."""
+    """Two hosts, played by two names: the lock of the one says nothing on the other. The broker drops the
+    queue of the dead one at once, and so the other looks closely."""
     place = Place(tmp_path, postgres_url, rabbitmq_url)
     with Workspace(place) as home, closing(Crew(place)) as victims, closing(Crew(place)) as others:
         monkeypatch.setenv("QUINCE_HOST", "elsewhere")
@@ -59,6 +62,45 @@ def test_across_hosts_within_twelve_seconds(
         victim.kill()
         died = time.monotonic()
         eventually(lambda: ospid(handle.row.owner) not in (0, victim.process.pid), 30, "the take-over")
-        assert 4.0 < time.monotonic() - died < 12.0
+        assert time.monotonic() - died < 12.0
+        assert "no queue in the broker; its heartbeat is watched" in others.workers[0].log.read_text()
         (tmp_path / "gate").touch()
         assert handle.result(30) == {}
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_across_hosts_who_only_loses_the_broker_is_not_taken_for_dead(
+    postgres_url: str,
+    rabbitmq_url: str,
+    rabbitmq_server: RabbitMQ,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its queue is gone, so it is watched; and it is heard."""
+    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    with Workspace(place) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
+        behind = Place(tmp_path, postgres_url, proxy.uri(rabbitmq_url))
+        with closing(Crew(behind)) as cut_off, closing(Crew(place)) as others:
+            monkeypatch.setenv("QUINCE_HOST", "elsewhere")
+            (victim,) = cut_off.start(1)
+            handle = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
+            owner = str(eventually(lambda: handle.row.owner))
+            monkeypatch.setenv("QUINCE_HOST", "here")
+            (watcher,) = others.start(1)
+            proxy.refuse()
+            eventually(lambda: "its heartbeat is watched" in watcher.log.read_text())
+            for _ in range(4):  # longer than a silence that would be taken for death
+                beat = beat_of(home, owner)
+                eventually(lambda before=beat: beat_of(home, owner) != before)  # type: ignore[misc]
+            assert "is dead" not in watcher.log.read_text()
+            (tmp_path / "gate").touch()
+            assert handle.result(30) == {}
+            assert handle.row.epoch == 1
+            assert victim.process.poll() is None
+
+
+def beat_of(home: Workspace, worker_id: str) -> float:
+    """When a worker was last heard."""
+    (heartbeat,) = (worker.heartbeat for worker in home.store.workers() if worker.id == worker_id)
+    return heartbeat

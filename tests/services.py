@@ -171,6 +171,23 @@ class RabbitMQ(Server):
             raise ServiceFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def wipe(self, uri: str) -> None:
+        """Everything that is in the virtual host of a URI made by `new_uri` is lost."""
+        name = uri.rpartition("/")[2]
+        self.ctl("delete_vhost", name)
+        self._make_vhosts([name])
+
+    def delete_queues(self, uri: str) -> None:
+        """The durable queues of a virtual host are lost, whoever consumes them."""
+        name = uri.rpartition("/")[2]
+        deleted = self.ctl(
+            "eval",
+            'length([rabbit_amqqueue:delete(Q, false, false, <<"tests">>) '
+            f'|| Q <- rabbit_amqqueue:list(<<"{name}">>), element(3, Q)]).',
+        )
+        if int(deleted) == 0:
+            raise ServiceFailed(f"there are no durable queues in {name}")
+
     def _find_binaries(self) -> None:
         self._binaries = _rabbitmq_binaries()
         self._epmd = _epmd()

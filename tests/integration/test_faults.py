@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,14 +77,38 @@ def test_the_database_is_restarted_under_load(
     assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
 
 
-@pytest.mark.rabbitmq
-@pytest.mark.postgres
-def test_the_broker_is_wiped_and_the_queue_is_rebuilt(served: tuple[Workspace, Crew], tmp_path: Path) -> None:
-    home, crew = served
+def test_the_queue_is_purged_and_rebuilt(home: Workspace, crew: Crew) -> None:
     handles = submit_many(flows.add, [{"x": x} for x in range(20)], workspace=home)
     assert home.communicator.purge() == 20
     crew.start(1)
     assert [handle.result(40)["result"] for handle in handles] == [x + 1 for x in range(20)]
+
+
+def test_the_broker_is_wiped_and_the_queue_is_rebuilt(
+    home: Workspace, crew: Crew, place: Place, request: pytest.FixtureRequest
+) -> None:
+    """The folder of the messages is removed; the virtual host is deleted and made anew."""
+    handles = submit_many(flows.add, [{"x": x} for x in range(20)], workspace=home)
+    home.close()
+    if place.embedded:
+        shutil.rmtree(place.broker.removeprefix("local://"))
+    else:
+        request.getfixturevalue("rabbitmq_server").wipe(place.broker)
+    crew.start(1)
+    assert [handle.result(40)["result"] for handle in handles] == [x + 1 for x in range(20)]
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_the_queues_are_deleted_under_load(
+    served: tuple[Workspace, Crew], rabbitmq_server: RabbitMQ, tmp_path: Path
+) -> None:
+    home, crew = served
+    crew.start(2)
+    ledger = tmp_path / "ledger"
+    pids = load(home, ledger)
+    rabbitmq_server.delete_queues(home.place.broker)
+    check(home, pids, ledger)
 
 
 def test_a_frozen_worker_is_fenced_when_it_thaws(home: Workspace, crew: Crew, tmp_path: Path) -> None:

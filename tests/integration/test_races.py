@@ -347,6 +347,24 @@ def test_clock_stepped_over_a_timer(
             handle.result(5)
 
 
+def test_clock_set_back_over_timers(
+    home: Workspace, crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timers that were set before are late by as much, on the embedded default; none is lost, those that
+    are set afterwards are on time, and nobody is taken for dead."""
+    clock, ledger = stepped_clock(tmp_path, monkeypatch), tmp_path / "ledger"
+    crew.start(2)
+    steady = submit(flows.Stepwise, steps=30, seconds=0.1, ledger=str(ledger), workspace=home)
+    before = submit_many(flows.Timed, [{"seconds": seconds} for seconds in (1.5, 4)], workspace=home)
+    eventually(lambda: all(handle.state is ProcessState.WAITING for handle in before) and steps(ledger))
+    step_clock(clock, -5)
+    after = submit(flows.Timed, seconds=0.5, workspace=home)
+    for handle in (steady, *before, after):
+        assert handle.wait(60).state is ProcessState.FINISHED
+    assert set(steps(ledger).values()) == {1}
+    assert not any("is dead" in worker.log.read_text() for worker in crew.workers)
+
+
 def test_claimed_between_the_declaration_of_death_and_the_news_of_it(home: Workspace, crew: Crew) -> None:
     """A worker that was frozen thaws, and claims a process before it hears that it was declared dead:
     it must not keep what it drops then. (Found by chaos: embedded, seed 6.)"""

@@ -354,10 +354,10 @@ def test_clock_set_back_over_timers(
     are set afterwards are on time, and nobody is taken for dead."""
     clock, ledger = stepped_clock(tmp_path, monkeypatch), tmp_path / "ledger"
     crew.start(2)
-    steady = submit(flows.Stepwise, steps=30, seconds=0.1, ledger=str(ledger), workspace=home)
-    before = submit_many(flows.Timed, [{"seconds": seconds} for seconds in (1.5, 4)], workspace=home)
+    steady = submit(flows.Stepwise, steps=20, seconds=0.1, ledger=str(ledger), workspace=home)
+    before = submit_many(flows.Timed, [{"seconds": seconds} for seconds in (1.0, 2.5)], workspace=home)
     eventually(lambda: all(handle.state is ProcessState.WAITING for handle in before) and steps(ledger))
-    step_clock(clock, -5)
+    step_clock(clock, -3)
     after = submit(flows.Timed, seconds=0.5, workspace=home)
     for handle in (steady, *before, after):
         assert handle.wait(60).state is ProcessState.FINISHED

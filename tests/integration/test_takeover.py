@@ -90,7 +90,7 @@ def test_across_hosts_who_only_loses_the_broker_is_not_taken_for_dead(
             (watcher,) = others.start(1)
             proxy.refuse()
             eventually(lambda: "its heartbeat is watched" in watcher.log.read_text())
-            for _ in range(4):  # longer than a silence that would be taken for death
+            for _ in range(3):  # longer than a silence that would be taken for death
                 beat = beat_of(home, owner)
                 eventually(lambda before=beat: beat_of(home, owner) != before)  # type: ignore[misc]
             assert "is dead" not in watcher.log.read_text()

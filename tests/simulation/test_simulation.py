@@ -18,11 +18,12 @@ from persistence.store import Store
 from tests.crew import ROOT
 from tests.simulation.simulation import simulate
 
+pytestmark = pytest.mark.timeout(600)
+
 PARTS = 10
 """The seeds are run in so many tests, for the sake of their time limits."""
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_nothing_is_lost_and_nothing_done_twice(part: int, simulation_seeds: int) -> None:
     wrong = [outcome for seed in range(part, simulation_seeds, PARTS) if (outcome := simulate(seed)).wrong]

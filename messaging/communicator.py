@@ -204,9 +204,13 @@ class Transport(ABC):
         """Call and await the answer. Raises UnroutableError at once if nobody is there."""
 
     @abstractmethod
-    async def ask(self, identifier: str, body: Any) -> Awaitable[Any]:
+    async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         """Call in two stages: the outer await ends when the call is on its way to somebody who is there
-        (or raises UnroutableError), the returned awaitable when the answer has come."""
+        (or raises UnroutableError), the returned awaitable when the answer has come.
+
+        Args:
+            routed: False lets the returned awaitable tell that nobody is there, which may be quicker.
+        """
 
     @abstractmethod
     async def cast(self, identifier: str, body: Any) -> None:

@@ -227,7 +227,8 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         identifier = str(recipient_id)
         known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
-        outcome = self._bridge.two_stages(self._transport.ask, identifier, pack(msg), wait=not known)
+        ask = self._transport.ask
+        outcome = self._bridge.two_stages(ask, identifier, pack(msg), wait=not known, routed=not known)
         if len(self._answered) > MOST_KNOWN:
             self._answered.clear()
         self._answered[identifier] = time.monotonic()

@@ -37,14 +37,17 @@ class Broadcasting:
         self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
         self._bound: Counter[str] = Counter()
         self._lane: Lane | None = None
+        self._out: Lane | None = None
         self._queue = ""
         self._opening = asyncio.Lock()
         self._outbox: list[Broadcast] = []
 
     async def restore(self, link: Link) -> None:
-        """Open the lane on a new link, and the queue if anybody subscribes."""
+        """Open the lanes on a new link, and the queue if anybody subscribes."""
+        self._out = out = await link.sending.lane()
         lane = await link.lane()
-        lane.on_closed = lambda error: self._closed(link, error)
+        for opened in (lane, out):
+            opened.on_closed = lambda error: self._closed(link, error)
         lane.on_cancelled = lambda _tag: self._session.broken(link, "the broadcast queue was deleted")
         self._queue = ""
         if self._subscriptions:
@@ -56,7 +59,7 @@ class Broadcasting:
         """Send, with the others of this turn of the loop."""
         packed = pack_broadcasts(messages).messages
         link = self._session.live_link or await self._session.ready()
-        await link.writable()
+        await link.sending.writable()
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outbox += packed
@@ -100,7 +103,7 @@ class Broadcasting:
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
-        lane = self._lane
+        lane = self._out
         if lane is None or not lane.usable:
             log.warning("%d broadcasts are lost: the broker is away", len(outbox))
             return

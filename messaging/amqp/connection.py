@@ -47,7 +47,13 @@ class _SplitConnection(aio_pika.Connection):
 
 
 class Link:
-    """A live connection and its lanes."""
+    """A live connection and its lanes.
+
+    Attributes:
+        sending: The connection for what is published. A broker in need (memory, disk) stops reading from
+            connections that publish; so acknowledgements and declarations go over one that does not.
+            The two live and die together.
+    """
 
     def __init__(self, connection: _SplitConnection) -> None:
         underlay = connection.transport.connection if connection.transport is not None else None
@@ -61,6 +67,8 @@ class Link:
         self._watch = asyncio.get_running_loop().create_task(self._watch_silence())
         self.frame_max: int = self._underlay.connection_tune.frame_max or 131072
         self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
+        self.sending: Link = self
+        self._leaving = False
         self.write = splitter.write
         self.flush = splitter.flush
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -86,9 +94,24 @@ class Link:
             connection.hang_up()
             raise
 
+    def join(self, sending: Link) -> None:
+        """Publish over another connection from now on."""
+        self.sending = sending
+        sending.lost.add_done_callback(self._other_lost)
+        self.lost.add_done_callback(self._lost)
+
+    def _other_lost(self, done: asyncio.Future[Exception | None]) -> None:
+        if not self._leaving:
+            self._end(done.result())
+
+    def _lost(self, _done: asyncio.Future[Exception | None]) -> None:
+        if not self._leaving:
+            self.sending.abort()
+
     @property
     def alive(self) -> bool:
-        return not self.lost.done()
+        """Whether both connections are."""
+        return not self.lost.done() and not self.sending.lost.done()
 
     def on_blocked(self, listener: Callable[[str | None], None]) -> None:
         """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""
@@ -116,14 +139,21 @@ class Link:
 
     async def close(self) -> None:
         """Say good-bye, briefly, and disconnect."""
+        self._leaving = True
+        both = {self, self.sending}
+        try:
+            await asyncio.gather(*(link._say_good_bye() for link in both))
+        finally:
+            for link in both:
+                link.abort()
+
+    async def _say_good_bye(self) -> None:
         self.flush()
         try:
-            if self.alive:
+            if not self.lost.done():
                 await ask_driver(self._connection.close(), CLOSE_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, OSError) as error:
             log.debug("the connection did not close in order: %r", error)
-        finally:
-            self.abort()
 
     def abort(self) -> None:
         """Drop the connection at once."""

@@ -42,7 +42,8 @@ class DeadLetters:
     async def look(self, limit: int) -> Sequence[DeadLetter]:
         """The oldest ones; they stay where they are."""
         found: list[DeadLetter] = []
-        async with self._lane() as lane:
+        link = await self._session.ready()
+        async with self._lane(await link.lane()) as lane:
             while len(found) < limit and (message := await lane.get(self._names.dead)) is not None:
                 found.append(self._letter(message))
         return found
@@ -50,7 +51,8 @@ class DeadLetters:
     async def revive(self, queue: str | None) -> int:
         """Put them back on the queues they came from; returns how many."""
         count = 0
-        async with self._lane(confirms=True) as lane:
+        link = await self._session.ready()
+        async with self._lane(await link.sending.lane(confirms=True)) as lane:
             waiting = await topology.declare_dead_queue(lane, self._names)
             for _ in range(waiting):
                 message = await lane.get(self._names.dead)
@@ -71,9 +73,7 @@ class DeadLetters:
         await receipt.future
 
     @asynccontextmanager
-    async def _lane(self, *, confirms: bool = False) -> AsyncIterator[Lane]:
-        link = await self._session.ready()
-        lane = await link.lane(confirms=confirms)
+    async def _lane(self, lane: Lane) -> AsyncIterator[Lane]:
         try:
             yield lane
         finally:

@@ -52,9 +52,9 @@ class Receipt:
 class Lane:
     """A channel of a link.
 
-    Published messages are confirmed in groups (`Receipt`), deliveries are handed to their consumer
-    as they are read. When the channel dies, by itself or with its link, open receipts are refused and
-    `on_closed` is called once.
+    Published messages are confirmed in groups (`Receipt`), or, on a lane without confirms, only told of
+    by `on_returned` if nobody listens; deliveries are handed to their consumer as they are read. When the
+    channel dies, by itself or with its link, open receipts are refused and `on_closed` is called once.
     """
 
     def __init__(self, link: Link, channel: Channel, *, confirms: bool) -> None:
@@ -62,6 +62,7 @@ class Lane:
         self.channel = channel
         self.on_closed: Callable[[BaseException | None], None] = lambda _error: None
         self.on_cancelled: Callable[[str], None] = lambda _consumer: None
+        self.on_returned: Callable[[bytes], None] = lambda _body: None
         self._link = link
         self._confirms = confirms
         self._sequence = 0
@@ -238,6 +239,8 @@ class Lane:
                 on_delivery(about, self._header, body)
             except Exception:
                 log.exception("a message could not be handled")
+        elif isinstance(about, Returned) and not self._confirms:
+            self.on_returned(body)
         elif isinstance(about, Returned):
             number = frames.read_message_id(self._header)
             if number.isdigit():

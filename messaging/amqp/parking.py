@@ -22,7 +22,7 @@ from messaging.amqp import frames
 from messaging.amqp.connection import Link
 from messaging.amqp.frames import Delivery
 from messaging.amqp.holding import DeliveredTask, Holder, Ways
-from messaging.amqp.lane import Receipt
+from messaging.amqp.lane import Lane, Receipt
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,14 @@ class Parking:
     def __init__(self, queue: str, ways: Ways) -> None:
         self.name = f"{queue}.held.{uuid.uuid4().hex}"
         self.holder: Holder | None = None
+        self._out: Lane | None = None
         self._queue = queue
         self._ways = ways
         self._arriving: dict[str, asyncio.Future[int]] = {}
 
     async def open(self, link: Link) -> None:
         """Declare the queue and consume it."""
-        lane = await link.lane(confirms=True)
+        lane = await link.lane()
         await lane.rpc(
             commands.Queue.Declare(
                 queue=self.name,
@@ -72,18 +73,19 @@ class Parking:
                 waiting.set_result(about.tag)
 
         await lane.consume(self.name, _TAG, arrived, no_ack=False, exclusive=True)
+        self._out = await link.sending.lane(confirms=True)
         self.holder = holder
 
     async def park(self, task: DeliveredTask) -> None:
         """Hold the task by a fresh delivery. Raises MessagingError or TimeoutError: it is held as before."""
-        if self.holder is None:
+        if self.holder is None or self._out is None:
             raise RuntimeError("the parking queue is not open")
         token = uuid.uuid4().hex
         arrival: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._arriving[token] = arrival
         receipt = Receipt(1)
         try:
-            self.holder.lane.publish(
+            self._out.publish(
                 "",
                 self.name,
                 [task.data],
@@ -106,6 +108,8 @@ class Parking:
         for task in list(holder.tasks.values()):
             task.requeue()
         holder.settlements.flush()
+        if self._out is not None:
+            await self._out.close()
         if holder.lane.usable:
             await holder.lane.rpc(commands.Queue.Delete(queue=self.name, if_empty=False, if_unused=False))
             await holder.lane.close()

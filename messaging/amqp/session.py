@@ -57,7 +57,7 @@ class Session:
 
     async def open(self) -> None:
         """Dial once; raises ConnectionFailed. From then on the link is kept up."""
-        link = await Link.dial(self.uri, self._name)
+        link = await self._dial()
         try:
             await self._adopt(link)
         except LINK_ERRORS as error:
@@ -148,7 +148,7 @@ class Session:
         pause = SHORTEST_PAUSE
         while True:
             try:
-                link = await Link.dial(self.uri, self._name)
+                link = await self._dial()
                 try:
                     await self._adopt(link)
                 except BaseException:
@@ -163,10 +163,19 @@ class Session:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 1.6, LONGEST_PAUSE)
 
+    async def _dial(self) -> Link:
+        link = await Link.dial(self.uri, self._name)
+        try:
+            link.join(await Link.dial(self.uri, f"{self._name}, sending"))
+        except BaseException:
+            link.abort()
+            raise
+        return link
+
     async def _adopt(self, link: Link) -> None:
         await self._restore(link)
         self._link = link
-        link.on_blocked(self._blocked)
+        link.sending.on_blocked(self._blocked)
         self._ready.set()
         self._enter(LinkState.CONNECTED)
 

@@ -18,7 +18,7 @@ from messaging.amqp.lane import Lane, Receipt
 from messaging.amqp.rpc import Rpc
 from messaging.amqp.session import Session
 from messaging.amqp.topology import Names
-from messaging.communicator import TaskBatchCallback
+from messaging.communicator import LinkState, TaskBatchCallback
 from messaging.envelope import Address, Task, encode
 from messaging.errors import DeliveryFailed, ReconnectingError, UnroutableError
 
@@ -56,7 +56,7 @@ class TaskQueues:
         self._control = control = await link.lane()
         await topology.declare_exchanges(control, self._names)
         await topology.declare_dead_queue(control, self._names)
-        self._out = await link.lane(confirms=True)
+        self._out = await link.sending.lane(confirms=True)
         for lane in (self._control, self._out):
             lane.on_closed = lambda error: self._session.broken(
                 link, f"a channel of the task queues was closed ({error!r})"
@@ -137,7 +137,7 @@ class TaskQueues:
     async def _publish(self, name: str, chunk: list[bytes], priority: int) -> Receipt:
         link = await self._session.ready()
         await self._declare(name)
-        await link.writable()
+        await link.sending.writable()
         lane = self._need(self._out)
         receipt = Receipt(len(chunk))
         lane.publish("", name, chunk, receipt=receipt, mandatory=True, persistent=True, priority=priority)
@@ -146,8 +146,7 @@ class TaskQueues:
     async def _confirmed(self, receipt: Receipt, link: Link | None = None) -> None:
         link = link or self._session.live_link
         try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT):
-                await receipt.future
+            await self._patiently(receipt)
         except UnroutableError as error:
             self._declared.clear()
             raise DeliveryFailed("the task queue was deleted meanwhile; send again") from error
@@ -155,6 +154,17 @@ class TaskQueues:
             if link is not None:
                 self._session.broken(link, f"no confirmation within {CONFIRM_TIMEOUT:g} s")
             raise DeliveryFailed(f"the broker did not confirm within {CONFIRM_TIMEOUT:g} s") from error
+
+    async def _patiently(self, receipt: Receipt) -> None:
+        """Wait for a confirmation: as long as a broker in need takes no messages, without limit."""
+        while True:
+            was_blocked = self._session.state is LinkState.BLOCKED
+            try:
+                async with asyncio.timeout(CONFIRM_TIMEOUT):
+                    return await asyncio.shield(receipt.future)
+            except TimeoutError:
+                if not was_blocked and self._session.state is not LinkState.BLOCKED:
+                    raise
 
     # Consuming
 

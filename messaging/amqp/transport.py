@@ -106,8 +106,8 @@ class AmqpTransport(Transport):
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
         return await self._rpc.call(identifier, body, timeout)
 
-    async def ask(self, identifier: str, body: Any) -> Awaitable[Any]:
-        return await self._rpc.ask(identifier, body)
+    async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
+        return await self._rpc.ask(identifier, body, routed=routed)
 
     async def cast(self, identifier: str, body: Any) -> None:
         await self._rpc.cast(identifier, body)

@@ -190,8 +190,8 @@ class LocalTransport(Transport):
         self._check()
         return await self._rpc.call(identifier, body, timeout)
 
-    async def ask(self, identifier: str, body: Any) -> Awaitable[Any]:
-        """See `Transport.ask`."""
+    async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
+        """See `Transport.ask`. Routing it is quick here, so it is always waited for."""
         self._check()
         return await self._rpc.ask(identifier, body)
 

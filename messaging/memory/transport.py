@@ -134,7 +134,7 @@ class MemoryTransport(Transport):
         finally:
             future.cancel()
 
-    async def ask(self, identifier: str, body: Any) -> Awaitable[Any]:
+    async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         number, future = self._calls.ask()
         try:
             self._connected.call(identifier, encode(Call(identifier, body, Address(self._inbox, number))))

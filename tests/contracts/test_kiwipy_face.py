@@ -56,6 +56,19 @@ def test_rpc_send_to_nobody_raises_on_the_spot(pair: Pair) -> None:
         pair[0].rpc_send("nobody", "hello")
 
 
+def test_who_has_gone_since_a_recent_answer_is_nobody_too(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.threaded.TRUST", 60.0)
+    caller, server = pair
+    server.add_rpc_subscriber(lambda _comm, msg: msg, "leaving")
+    assert caller.rpc_send("leaving", 1).result(SOON) == 1
+    server.remove_rpc_subscriber("leaving")
+    outcome = caller.rpc_send("leaving", 2)
+    with pytest.raises(kiwipy.UnroutableError, match="leaving"):
+        outcome.result(SOON)
+
+
 def test_rpc_identifiers_may_be_numbers(pair: Pair) -> None:
     caller, server = pair
     assert server.add_rpc_subscriber(lambda _comm, msg: msg, 1234) == 1234

@@ -210,12 +210,12 @@ async def test_a_blocked_broker_is_told_and_waited_for(alarm: str, node: RabbitM
         assert await client.queue_size() == 2
 
 
-async def test_who_only_consumes_works_on_during_an_alarm(node: RabbitMQ, uri: str) -> None:
+async def test_a_sender_consumes_and_acknowledges_on_during_an_alarm(node: RabbitMQ, uri: str) -> None:
     raised, ended = ALARMS["memory"]
-    async with messaging.connect_async(uri) as client, messaging.connect_async(uri) as worker:
+    async with messaging.connect_async(uri) as client:
         await client.send_tasks(["one", "two"])
         held: list[TaskHandle] = []
-        await worker.consume(held.extend, prefetch=1)
+        await client.consume(held.extend, prefetch=1)
         await until(lambda: len(held) == 1, what="the first task")
         await asyncio.to_thread(node.ctl, *raised)
         try:
@@ -223,9 +223,35 @@ async def test_who_only_consumes_works_on_during_an_alarm(node: RabbitMQ, uri: s
             await until_state(client, LinkState.BLOCKED)
             held[0].ack()
             await until(lambda: len(held) == 2, what="the task that comes when the first is acknowledged")
+            assert await client.queue_size() == 0
+            await client.subscribe(lambda _message: None)
         finally:
             await asyncio.to_thread(node.ctl, *ended)
         await asyncio.wait_for(sending, 30)
+
+
+async def test_an_alarm_is_outwaited_however_long_it_lasts(
+    node: RabbitMQ, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised, ended = ALARMS["memory"]
+    states: list[LinkState] = []
+    async with messaging.connect_async(uri) as client:
+        await client.send_tasks(["before"])
+        client.on_link(states.append)
+        await asyncio.to_thread(node.ctl, *raised)
+        try:
+            sending = [asyncio.create_task(client.send_tasks(["tells of the alarm"]))]
+            await until_state(client, LinkState.BLOCKED)
+            with monkeypatch.context() as patched:
+                patched.setattr("messaging.amqp.tasks.CONFIRM_TIMEOUT", 0.2)
+                sending.append(asyncio.create_task(client.send_tasks(["waits longer than that"])))
+                done, _ = await asyncio.wait(sending, timeout=1.0)
+                assert not done
+        finally:
+            await asyncio.to_thread(node.ctl, *ended)
+        await asyncio.wait_for(asyncio.gather(*sending), 30)
+        assert await client.queue_size() == 3
+        assert states == [LinkState.BLOCKED, LinkState.CONNECTED]
 
 
 async def test_a_slow_network_changes_nothing_but_the_time(proxy: Proxy, uri: str) -> None:

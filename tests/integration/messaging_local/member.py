@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Any
 
 from messaging.communicator import BroadcastMessage, SubjectFilter, TaskConsumer, TaskHandle
 from messaging.errors import MessagingError
-from messaging.local import LocalTransport
+from messaging.local import LocalTransport, gate
+from messaging.local.taskfile import TaskFile
 
 
 class Member:
@@ -105,6 +107,19 @@ class Member:
     async def usage(self) -> dict[str, float]:
         used = resource.getrusage(resource.RUSAGE_SELF)
         return {"cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}
+
+    async def hurry(self, patience: float) -> None:
+        """Wait only so many seconds for those who hold the task file."""
+        gate.PATIENCE = patience
+
+    async def freeze_in_a_write(self) -> None:
+        """Stop (SIGSTOP) in the middle of a transaction."""
+
+        def stop(_: TaskFile) -> None:
+            # To this very thread: of a signal to the process it might hear too late, after its commit.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+        self.transport._committer.run_unwatched(stop, heavy=True)
 
     async def become(self, user: int) -> None:
         os.setuid(user)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import signal
 
+import psutil
+import pytest
+
 from messaging.local.link import MOST_BUFFERED
-from tests.integration.messaging_local.conftest import Join
+from tests.integration.messaging.watching import until
+from tests.integration.messaging_local.conftest import Join, Refused
 
 
 async def test_a_frozen_subscriber_neither_blocks_the_others_nor_fills_memory(join: Join) -> None:
@@ -35,6 +39,23 @@ async def test_a_frozen_consumer_does_not_keep_tasks_from_the_others(join: Join)
         await client.tell("send", bodies=[number], queue="q")
     tasks = await lively.until_met("task", 4)
     assert sorted(task["body"] for task in tasks) == [0, 1, 2, 3]
+
+
+async def test_one_frozen_in_the_middle_of_a_write_is_said_and_then_forgotten(join: Join) -> None:
+    client, frozen, server = await join(), await join(), await join()
+    await server.tell("serve", identifier="s")
+    await client.tell("call", identifier="s", body=0)
+    await client.tell("hurry", patience=0.5)
+    await frozen.order("freeze_in_a_write")
+    process = psutil.Process(frozen.process.pid)
+    await until(lambda: process.status() == psutil.STATUS_STOPPED, what="its stop")
+    with pytest.raises(Refused, match=r"DeliveryFailed.*locked the task file.*continue it or kill it"):
+        await client.tell("send", bodies=["refused"], queue="q")
+    assert (await client.tell("call", identifier="s", body=1))["answer"]["body"] == 1
+
+    await frozen.kill()
+    await client.tell("send", bodies=["taken"], queue="q")
+    assert await client.tell("size", queue="q") == 1
 
 
 async def test_one_can_join_and_subscribe_beside_a_frozen_one(join: Join) -> None:

@@ -20,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run on RabbitMQ 4.0, in a root that is made with debootstrap (needs root; see CONTRIBUTING.md)",
     )
     parser.addoption(
+        "--ten-minutes",
+        action="store_true",
+        help="keep programs busy for ten real minutes where the default is seconds (test_heartbeats.py)",
+    )
+    parser.addoption(
         "--all-points",
         action="store_true",
         help="crash workers at every point where the default is a sample: minutes (test_crash_on_servers.py)",

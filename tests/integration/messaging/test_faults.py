@@ -103,6 +103,9 @@ async def test_everything_comes_back(
 
 async def test_confirmed_tasks_survive_a_killed_node(node: RabbitMQ, uri: str) -> None:
     async with messaging.connect_async(uri) as client:
+        assert await client.queue_size(queue="kept") == 0
+        # RabbitMQ can forget a queue, with all that is on it, that was declared a moment before `kill -9`
+        await asyncio.to_thread(node.ctl, "eval", "mnesia:dump_log().")
         await client.send_tasks(list(range(200)), queue="kept")
         await asyncio.to_thread(node.kill)
         await asyncio.to_thread(node.start)

@@ -101,7 +101,8 @@ class Chaos:
         self.ledger.touch()
         with self._home, contextlib.closing(self.crew):
             self.crew.start(WORKERS, slots=SLOTS)
-            _ = self._home.communicator  # connected before the first fault: nothing is submitted without a broker
+            # Connected before the first fault: nothing is submitted without a broker.
+            _ = self._home.communicator
             deadline = time.monotonic() + seconds
             with self._feeding():
                 while time.monotonic() < deadline:

@@ -90,9 +90,12 @@ def _blocking(process: Process) -> tuple[Call | Return | None, Any]:
 async def _guarded(process: Process, answer: Any) -> Any:
     process._record.cancellable = True
     task = asyncio.current_task()
-    if process._record.doomed and task is not None:
-        task.cancel("killed")
     try:
+        if process._record.doomed and task is not None:
+            if inspect.iscoroutine(answer):
+                answer.close()
+            task.cancel("killed")
+            await asyncio.sleep(0)  # here, and not where the runner awaits something next
         return await answer
     except (Exception, asyncio.CancelledError):
         raise

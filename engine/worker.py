@@ -330,10 +330,12 @@ class Worker:
         self._runners.discard(task)
         if self._alone is runner:
             self._alone = None
-        if task.cancelled():
-            return
+        if task.cancelled() and self.draining:
+            return  # it is let go with the others
         if self.held.get(runner.pid) is runner:
             del self.held[runner.pid]
+        if task.cancelled():
+            return
         error = task.exception()
         if error is not None:
             _log.error("process %s: the engine failed", runner.pid, exc_info=error)

@@ -8,12 +8,13 @@ from unittest.mock import patch
 import pytest
 
 from engine.outbox import run_queue
+from engine.runner import Phase
 from persistence.errors import StoreUnavailable
 from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims
 from persistence.operations.steps import CommitStep, Release
 from persistence.operations.sweep import Wake
-from persistence.records import Selection, State
+from persistence.records import Control, Selection, State
 from tests.simulation.client import Plan
 from tests.simulation.fleet import Machine
 from tests.simulation.simulation import Course, scene
@@ -75,6 +76,27 @@ def test_a_burial_that_fails_in_the_middle_is_done_again() -> None:
         with patch.object(other.store, "move_queue", fails_once):
             assert course.finish() == []
         assert moved == [run_queue(machine.worker.id)] * 2
+
+
+def test_a_kill_that_comes_before_a_coroutine_has_begun_leaves_nothing_held() -> None:
+    with scene(0) as course:
+        machine = at_work(course)
+        course.client.submit(TREE)
+        (pid,) = course.client.roots
+
+        def collects() -> bool:
+            runner = machine.worker.held.get(pid)
+            return runner is not None and runner.phase is Phase.STEPPING and (pid, 0) in course.ledger.runs
+
+        assert course.world.run(collects, 5.0)
+        assert course.world.run(lambda: not collects(), 5.0)
+        assert course.world.run(collects, 5.0)  # a thread finds the step, and makes its coroutine
+        course.client.control(Control.KILL, [pid], tree=False)
+        machine.worker.held[pid].nudge(Control.KILL)
+        assert course.finish() == []
+        row = course.client.store.get(pid)
+        assert row is not None
+        assert row.state is State.KILLED
 
 
 @pytest.mark.parametrize("seed", range(10))

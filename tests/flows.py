@@ -60,7 +60,7 @@ class Sleeper(Process):
 
 
 class Blocker(Process):
-    """Blocks a thread until a file appears."""
+    """Blocks a thread until a file appears; makes another (`.blocked`) when it begins."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -68,6 +68,7 @@ class Blocker(Process):
         spec.input("gate", valid_type=str)
 
     def run(self) -> None:
+        note(f"{self.inputs.gate}.blocked", "here")
         while not Path(self.inputs.gate).exists():
             time.sleep(0.01)
 

@@ -186,7 +186,7 @@ def test_a_second_signal_leaves_at_once(home: Workspace, crew: Crew, tmp_path: P
     (worker,) = crew.start()
     gate = tmp_path / "gate"
     handle = submit(flows.Blocker, gate=str(gate), workspace=home)
-    eventually(lambda: handle.row.owner)
+    eventually(gate.with_name("gate.blocked").exists, what="the step")
     worker.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     assert worker.process.poll() is None, "the running step was not given its time"

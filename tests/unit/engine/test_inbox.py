@@ -46,7 +46,7 @@ async def test_tasks_without_a_slot_go_back_for_others(monkeypatch: pytest.Monke
         held: list[Entry] = []
         inbox = Inbox(slots, held.extend)
         inbox.add_consumer(await busy.consume(lambda tasks: inbox.put(entries(tasks)), prefetch=8))
-        await busy.send_tasks([task_for(pid) for pid in range(4)])
+        await busy.send_tasks([task_for(pid) for pid in range(1, 5)])
         await until(lambda: len(held) == 1)
         got: list[int] = []
         done = asyncio.Event()
@@ -61,8 +61,8 @@ async def test_tasks_without_a_slot_go_back_for_others(monkeypatch: pytest.Monke
 
         consumer = await idle.consume(take, prefetch=8)
         await asyncio.wait_for(done.wait(), 10)
-        assert sorted(got) == [1, 2, 3]
-        assert [pid for pid, _ in held] == [0]
+        assert sorted(got) == [2, 3, 4]
+        assert [pid for pid, _ in held] == [1]
 
         await consumer.close()
         slots.give()  # the slot is free again: the inbox asks for tasks again

@@ -15,9 +15,9 @@ from tests.integration.race_flows import LaunchesLate, Twins
 
 def test_a_pause_of_a_tree_pauses_what_is_born_into_it(home: Workspace, crew: Crew, tmp_path: Path) -> None:
     crew.start()
-    gate = tmp_path / "gate"
-    parent = submit(LaunchesLate, gate=str(gate), workspace=home)
-    eventually(lambda: parent.row.owner)
+    gate, ledger = tmp_path / "gate", tmp_path / "ledger"
+    parent = submit(LaunchesLate, gate=str(gate), ledger=str(ledger), workspace=home)
+    eventually(ledger.exists, what="the first step")
     (answer,) = control(home, Control.PAUSE, Selection(trees=[parent.pid]), reason="all of it", author="ada")
     gate.touch()
     assert answer.wait(30).applied

@@ -32,8 +32,9 @@ class Teller:
         with self._lock:
             self._jobs.put(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="quince-teller", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="quince-teller", daemon=True)
+                thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
+                self._thread = thread
 
     def flush(self) -> None:
         """Wait until what was posted has been called, or dropped; not for ever."""

@@ -52,8 +52,8 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="quince-store", daemon=True)
 
     def start(self) -> None:
-        self._open = True
         self._thread.start()
+        self._open = True  # only now: a start that Ctrl-C cut off is not waited for
 
     def stop(self) -> None:
         """Commit what was handed in, then end. A database that is away is not waited for."""

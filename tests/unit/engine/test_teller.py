@@ -1,0 +1,35 @@
+"""The teller's thread: calls in order, and Ctrl-C while it starts."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from engine.teller import Teller
+
+
+def test_what_was_posted_is_called_in_order_before_a_flush_returns() -> None:
+    called: list[int] = []
+    teller = Teller()
+    for number in range(3):
+        teller.post(lambda number=number: called.append(number))  # type: ignore[misc]
+    teller.flush()
+    assert called == [0, 1, 2]
+
+
+def test_a_start_that_ctrl_c_cuts_off_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    teller = Teller()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            teller.post(lambda: None)
+    teller.flush()
+
+    called = threading.Event()
+    teller.post(called.set)  # and it can be used again
+    teller.flush()
+    assert called.is_set()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         InvalidDefinition,
         InvalidInput,
         InvalidOutput,
+        InvalidWait,
         MisusedOnce,
         ProcessExcepted,
         ProcessFailed,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from engine.launch import run, submit, submit_many
     from engine.process import Process
     from engine.spec import ExitCode
-    from engine.workchain import ToContext, WorkChain, append_, if_, return_, while_
+    from engine.workchain import ToContext, WorkChain, append_, if_, return_, signal_, while_
     from engine.workspace import Workspace, locate
     from persistence.errors import Unsaveable
     from persistence.records import State as ProcessState
@@ -45,7 +46,7 @@ _HOMES = {
     "engine.control": ("Answer",),
     "engine.errors": (
         "ClaimLost", "ControlRefused", "EngineError", "InvalidDefinition", "InvalidInput", "InvalidOutput",
-        "MisusedOnce", "ProcessExcepted", "ProcessFailed", "ProcessKilled", "ProcessNotFound",
+        "InvalidWait", "MisusedOnce", "ProcessExcepted", "ProcessFailed", "ProcessKilled", "ProcessNotFound",
         "UnknownTarget", "UnreadableCheckpoint", "WaitTimeout", "WorkspaceError",
     ),
     "engine.functions": ("process",),
@@ -53,7 +54,7 @@ _HOMES = {
     "engine.launch": ("run", "submit", "submit_many"),
     "engine.process": ("Process",),
     "engine.spec": ("ExitCode",),
-    "engine.workchain": ("ToContext", "WorkChain", "append_", "if_", "return_", "while_"),
+    "engine.workchain": ("ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"),
     "engine.workspace": ("Workspace", "locate"),
     "persistence.errors": ("Unsaveable",),
     "persistence.records": ("ProcessState",),
@@ -101,6 +102,7 @@ __all__ = [
     "InvalidDefinition",
     "InvalidInput",
     "InvalidOutput",
+    "InvalidWait",
     "MisusedOnce",
     "Process",
     "ProcessExcepted",
@@ -124,6 +126,7 @@ __all__ = [
     "process",
     "return_",
     "run",
+    "signal_",
     "submit",
     "submit_many",
     "while_",

@@ -92,6 +92,16 @@ class ChildProcess:
         return hash(self.pid)
 
 
+def pid_of(process: Any) -> int | None:
+    """The pid of a child, a handle, or a pid itself; None if it is nothing of the kind."""
+    pid = (
+        process
+        if isinstance(process, int) and not isinstance(process, bool)
+        else getattr(process, "pid", None)
+    )
+    return pid if isinstance(pid, int) else None
+
+
 _collector = threading.local()
 
 

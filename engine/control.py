@@ -106,7 +106,7 @@ def control(
         One answer for each process met, by pid.
     """
     why = None if reason is None else storable(reason)
-    who = storable(author or _login())
+    who = storable(author or login())
     future = workspace.store.control(verb, selection, author=who, reason=why, force=force)
     outcomes: Sequence[ControlOutcome] = future.result()
     tell(workspace, verb, outcomes)
@@ -117,7 +117,7 @@ def control_all(
     workspace: Workspace, verb: Control, *, reason: str | None = None, author: str | None = None
 ) -> list[Answer]:
     """The same for every process that has not terminated: one statement and one broadcast."""
-    future = workspace.store.control(verb, Selection(live=True), author=author or _login(), reason=reason)
+    future = workspace.store.control(verb, Selection(live=True), author=author or login(), reason=reason)
     outcomes: Sequence[ControlOutcome] = future.result()
     tell(workspace, verb, outcomes, everybody=True)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
@@ -166,7 +166,8 @@ def _done(verb: Control, row: ProcessRow) -> str:
     return "paused" if row.paused else "playing"
 
 
-def _login() -> str:
+def login() -> str:
+    """Who asks: the user's login name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 from engine.aside import aside
 from engine.errors import EngineError, ProcessNotFound
 from engine.landing import landed
-from engine.outbox import Outbox, changes_of
+from engine.outbox import Outbox, change_of, changes_of
 from engine.runner import Runner
+from engine.signals import new_signal
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
-from persistence.records import Control, ControlOutcome, ProcessRow, Selection
+from persistence.records import Control, ControlOutcome, ProcessRow, Selection, Woken
 
 _log = logging.getLogger("quince.worker")
 
@@ -40,9 +41,12 @@ class Answering(Protocol):
     outbox: Outbox
     held: dict[int, Runner]
 
+    def wake_signalled(self, woken: Sequence[Woken]) -> None:
+        """Have those go on that signals have made ready."""
+
 
 class Desk:
-    """Answers status, pause, play and kill for any process."""
+    """Answers status, signal, pause, play and kill for any process."""
 
     def __init__(self, worker: Answering, communicator: AsyncCommunicator) -> None:
         self._worker = worker
@@ -79,14 +83,17 @@ class Desk:
         """`{"pid": 7, "message": <plumpy's message>, "author": "ada"}`.
 
         Returns:
-            For a control: accepted, applied, by (the worker that answers), message. For status: the row.
+            For a control or a signal: accepted, applied, by (the worker that answers), message. For
+            status: the row.
         """
         pid, message = _parts(body)
         verb = message.get("intent")
         if verb == "status":
             return await self._status(pid)
+        if verb == "signal":
+            return await self._signal(pid, message, str(body.get("author") or "remote"))
         if verb not in {"pause", "play", "kill"}:
-            raise ValueError(f"a process takes status, pause, play and kill, not {verb!r}")
+            raise ValueError(f"a process takes status, signal, pause, play and kill, not {verb!r}")
         outcomes = await landed(
             self._worker.store.control(
                 Control(verb),
@@ -103,6 +110,18 @@ class Desk:
         if row is None:
             raise ProcessNotFound(f"there is no process {pid}")
         return status_of(row) | {"by": self._worker.name}
+
+    async def _signal(self, pid: int, message: dict[str, Any], author: str) -> dict[str, Any]:
+        signal = new_signal(pid, message.get("name", ""), message.get("value"))
+        (outcome,) = await landed(self._worker.store.send([signal], author=author))
+        if not outcome.found:
+            raise ProcessNotFound(f"there is no process {pid}")
+        accepted = outcome.refused is None
+        if outcome.after is not None and accepted:
+            self._worker.wake_signalled(outcome.woken)
+            self._worker.outbox.announce(change_of(pid, outcome.after.state, outcome.after.state))
+        answer = {"pid": pid, "verb": "signal", "by": self._worker.name}
+        return answer | {"accepted": accepted, "applied": accepted, "message": outcome.refused or "sent"}
 
     async def _apply(self, verb: Control, pid: int, outcomes: Sequence[ControlOutcome]) -> dict[str, Any]:
         self._tell_of(outcomes)
@@ -168,6 +187,7 @@ def status_of(row: ProcessRow) -> dict[str, Any]:
         "step": row.step,
         "worker": row.owner,
         "awaiting": row.awaiting,
+        "signals": list(row.signals),
         "exit_status": row.exit_status,
         "exit_message": row.exit_message,
         "created": row.created,

@@ -10,9 +10,10 @@ EngineError
 ├── Unrestorable            a checkpoint written just now that nobody could continue from
 ├── ClaimLost               the process belongs to another worker now
 ├── MisusedOnce             a once-block that could not keep its promise
+├── InvalidWait             a step that waits for what cannot be waited for together
 ├── UnexpectedReturn        a step returned something that is not an answer
 ├── ProcessNotFound         no process has that pid (or key)
-├── ControlRefused          pause, play or kill makes no sense there (for example: terminated)
+├── ControlRefused          pause, play, kill or a signal makes no sense there (for example: terminated)
 ├── ResultUnavailable       a result is asked of a process that has none
 │   ├── ProcessExcepted     it ended with an exception
 │   ├── ProcessKilled       it was killed
@@ -92,6 +93,10 @@ class UnexpectedReturn(EngineError, TypeError):
 
 class ProcessNotFound(EngineError, LookupError):
     """No process has that pid or key."""
+
+
+class InvalidWait(EngineError, ValueError):
+    """A step waits for what cannot be waited for together."""
 
 
 class ControlRefused(EngineError):

@@ -16,6 +16,7 @@ from engine.errors import (
     ProcessNotFound,
     WaitTimeout,
 )
+from engine.signals import send_one
 from engine.tree import Branch, tree
 from engine.why import Why, why
 from engine.workspace import Workspace, resolve
@@ -155,6 +156,20 @@ class ProcessHandle:
             ControlRefused: it has terminated.
         """
         return control_one(self.workspace, Control.KILL, self.pid, reason=reason, author=author, force=force)
+
+    def signal(self, name: str, value: Any = True, *, author: str | None = None) -> None:
+        """Send it a value, for which it waits or will wait with `signal_(name)`. Durable on return.
+
+        It is kept until a step has used it. Sent twice, it is there twice.
+
+        Args:
+            value: Anything that can be saved.
+
+        Raises:
+            ControlRefused: it has terminated.
+            Unsaveable: the value cannot be stored; names where it is.
+        """
+        send_one(self.workspace, self.pid, name, value, author)
 
     def why(self) -> Why:
         """One sentence that says why it does not move, or that it does, and the evidence."""

@@ -47,6 +47,11 @@ def run_message(bodies: Sequence[dict[str, int]]) -> dict[str, Any]:
     return {"verb": "run", "pids": [body["pid"] for body in bodies]}
 
 
+def look_message(pid: int) -> dict[str, Any]:
+    """The RPC that tells a worker to ask the store whether a process that lingers there may go on."""
+    return {"verb": "look", "pids": [pid]}
+
+
 def change_of(pid: int, before: State, after: State) -> BroadcastMessage:
     """The broadcast of a change of a process: `state_changed.<from>.<to>`, the sender is its pid."""
     return BroadcastMessage(

@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from plumpy.utils import AttributesFrozendict
 
-from engine.child import ChildProcess
+from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
 from engine.errors import InvalidDefinition, UnexpectedReturn, UnreadableCheckpoint
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
+from engine.signals import Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import storable
 from persistence.codec import check, encode
-from persistence.records import NewEvent, NewProcess
+from persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
 
 
 class Host(Protocol):
@@ -38,13 +39,15 @@ class Host(Protocol):
 class StepRecord:
     """What the running step has gathered; committed with it, or forgotten with it."""
 
-    __slots__ = ("awaits", "cancellable", "children", "doomed", "due", "reports")
+    __slots__ = ("awaits", "cancellable", "children", "deadline", "doomed", "due", "reports", "sends")
 
     def __init__(self) -> None:
         self.children: list[NewProcess] = []
         self.awaits: list[ChildProcess] = []
         self.reports: list[NewEvent] = []
+        self.sends: list[NewSignal] = []
         self.due: float | None = None
+        self.deadline = False  # `due` is that of signals, and no timer of its own
         self.cancellable = False  # the user's coroutine is running: it may be cancelled
         self.doomed = False  # it is to be killed: its coroutine need not begin
 
@@ -133,6 +136,8 @@ class Process:
         self._stop = threading.Event()
         self._turns = Turns()
         self._programs = Programs()
+        self._expected: list[Expected] = []
+        self._used: list[SignalRow] = []
         self.status: str | None = None
 
     def _next(self) -> Call | Return | None:
@@ -179,6 +184,9 @@ class Process:
 
     def _recall(self, memory: Mapping[str, Any]) -> None:
         """Take in what `_memory` gave."""
+
+    def _receive(self, rows: Sequence[SignalRow]) -> None:
+        """Take in the signals that it has waited for."""
 
     # For the user
 
@@ -269,6 +277,25 @@ class Process:
         )
         self._record.children.append(child)
         return ChildProcess(child.pid, child.class_path)
+
+    def signal(self, process: Any, name: str, value: Any = True) -> None:
+        """Send a value to another process. It is sent when this step commits, once; not before.
+
+        A process that has terminated by then does not get it.
+
+        Args:
+            process: What `self.submit` returned, a handle, or a pid.
+            name: What the other one waits for, with `signal_(name)`.
+
+        Raises:
+            Unsaveable: the value cannot be stored; names where it is.
+            ValueError: no name.
+        """
+        forbid_inside("signal", name)
+        pid = pid_of(process)
+        if pid is None:
+            raise TypeError(f"signal() takes what submit() returned, a handle or a pid, not {process!r}")
+        self._record.sends.append(new_signal(pid, name, value))
 
     def once(self, key: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run a function whose effect must not happen twice, or return what it returned before.

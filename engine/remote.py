@@ -94,7 +94,7 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
 
 
 class RemoteControl:
-    """Pause, play, kill and status of any process, over the broker alone.
+    """Pause, play, kill, signal and status of any process, over the broker alone.
 
     Args:
         uri: The broker's URI.
@@ -138,6 +138,16 @@ class RemoteControl:
     ) -> dict[str, Any]:
         """Kill it and its descendants; answers and raises as `pause`."""
         return self._ask(pid, MessageBuilder.kill(reason, force_kill=force), timeout)
+
+    def signal(
+        self, pid: int, name: str, value: Any = True, timeout: float = ANSWER_SECONDS
+    ) -> dict[str, Any]:
+        """Send it a value, for which it waits with `signal_(name)`; answers and raises as `pause`.
+
+        Args:
+            value: What a message can carry: plain values.
+        """
+        return self._ask(pid, {"intent": "signal", "name": name, "value": value}, timeout)
 
     def _ask(self, pid: int, message: Any, timeout: float) -> dict[str, Any]:
         answer: dict[str, Any] = self._processes.ask(pid, message).result(timeout)

@@ -104,6 +104,7 @@ class Runner:
         self._outstanding: set[int] = set()
         self._watching: Sequence[int] = ()
         self._counted_down = False
+        self._told = False
         self._wake: asyncio.Future[None] | None = None
         self._intent: Control | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -165,8 +166,13 @@ class Runner:
     def child_ended(self, pid: int) -> None:
         """A process that this one may wait for has ended (a broadcast said so)."""
         self._outstanding.discard(pid)
-        if self._may_go_on:
-            self._rouse()
+        if self._may_go_on or (self._process is not None and self._process._expected):
+            self._rouse()  # signals may have come meanwhile: the store knows
+
+    def look(self) -> None:
+        """Somebody says that nothing is left to wait for: ask the store."""
+        self._told = True
+        self._rouse()
 
     def ready(self) -> None:
         """The store has counted down the last thing it waited for."""
@@ -176,8 +182,9 @@ class Runner:
     @property
     def _may_go_on(self) -> bool:
         """Nothing is left to wait for, as far as is known here."""
-        timer = self._process is not None and self._process._record.due is not None
-        return self._counted_down or not (self._outstanding or timer)
+        process = self._process
+        more = process is not None and bool(process._record.due is not None or process._expected)
+        return self._counted_down or not (self._outstanding or more)
 
     @property
     def _in_coroutine(self) -> bool:
@@ -267,6 +274,8 @@ class Runner:
         while True:
             if (self._intent is not None or self._crew.draining) and await self._give_up():
                 return
+            if not await self._receive(process):
+                return
             end = await self._take_step(process)
             if end is None:  # killed in the middle
                 await self._give_up()
@@ -293,6 +302,17 @@ class Runner:
             raise PutBack
         return self._process
 
+    async def _receive(self, process: Process) -> bool:
+        """Take in the signals that it has waited for. False: they cannot be read, and it is paused."""
+        if process._expected:
+            rows = await self._patiently(lambda: self._crew.store.signals(self.pid))
+            try:
+                process._receive(rows)
+            except Unreadable as error:
+                await self._hold(f"{HELD}a signal cannot be read: {error}")
+                return False
+        return True
+
     async def _take_step(self, process: Process) -> StepEnd | None:
         self.phase = Phase.STEPPING
         try:
@@ -311,7 +331,7 @@ class Runner:
     async def _commit_step(self, process: Process, end: StepEnd) -> StepOutcome:
         step = self._describe(process, end)
         before = self._state
-        self._counted_down = False
+        self._counted_down = self._told = False
         self._outstanding, self._watching = set(step.awaits), step.awaits
         self._crew.watch(self, step.awaits)  # before the commit: an end that comes right after it is heard
         try:
@@ -358,8 +378,9 @@ class Runner:
 
     def _goes_on(self, process: Process) -> Step:
         record = process._record
-        waits = bool(record.awaits) or record.due is not None
+        waits = bool(record.awaits or process._expected) or record.due is not None
         blob = checkpoint.save(process)
+        used, process._used = process._used, []
         if self._crew.checked and blob is not None:
             self._copy = roundtrip.restored(process, blob, self._claim, self._crew)
         return self._step(
@@ -369,6 +390,10 @@ class Runner:
             children=record.children,
             awaits=[child.pid for child in record.awaits],
             due=record.due,
+            signals=[one.name for one in process._expected],
+            deadline=record.deadline,
+            used=used,
+            sends=record.sends,
             events=record.reports,
         )
 
@@ -384,6 +409,7 @@ class Runner:
             exit_status=code.status,
             exit_message=None if code.message is None else storable(code.message),
             children=record.children,
+            sends=record.sends,
             events=record.reports,
         )
 
@@ -464,19 +490,19 @@ class Runner:
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
         due = process._record.due
-        timer = loop.call_later(self._patience(due), self._rouse)
+        timer = loop.call_later(self._patience(due, deadline=process._record.deadline), self._rouse)
         self.phase = Phase.LINGERING
         self._crew.slots.give()
         self._has_slot = False
         try:
-            if self._intent is None and not self._crew.draining and not self._may_go_on:
+            if not (self._intent or self._crew.draining or self._may_go_on or self._told):
                 await self._wake
         finally:
             timer.cancel()
             self._crew.unwatch(self, pids)
             self.phase = Phase.COMMITTING
         if due is not None and due <= time.time():
-            await self._durably(lambda: self._crew.store.wake(self.pid))
+            await self._durably(lambda: self._crew.store.wake(self.pid, self._crew.id, self.epoch))
         if (not self._may_go_on or self._intent is not None or self._crew.draining) and await self._give_up():
             return False
         if not await self._met_ends(awaited):
@@ -502,11 +528,13 @@ class Runner:
             raise PutBack
         return True
 
-    def _patience(self, due: float | None) -> float:
+    def _patience(self, due: float | None, *, deadline: bool) -> float:
         """Seconds to stay in memory: none for a timer that fires later than the linger."""
         if due is None:
             return self._crew.linger
         until = max(0.0, due - time.time())
+        if deadline:
+            return min(until, self._crew.linger)
         return until if until <= self._crew.linger else 0.0
 
     def _rouse(self) -> None:

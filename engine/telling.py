@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from engine.lease import is_dead
-from engine.outbox import RUN_QUEUE, changes_of, run_message, run_queue, task_for
+from engine.outbox import RUN_QUEUE, change_of, changes_of, look_message, run_message, run_queue, task_for
 from engine.workspace import Workspace
 from messaging.communicator import DEFAULT_QUEUE
 from messaging.errors import MessagingError, UnroutableError
@@ -43,6 +44,23 @@ def tell(
         everybody: One broadcast reaches all owners.
     """
     workspace.teller.post(lambda: _tell(workspace, verb, outcomes, everybody))
+
+
+def tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    """In the background, after signals: who is ready goes on, or is rung for; watchers hear of it."""
+    workspace.teller.post(lambda: _tell_signalled(workspace, outcomes))
+
+
+def _tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    woken = [one for outcome in outcomes for one in outcome.woken]
+    ring(workspace, woken)
+    for one in woken:
+        if one.owner is not None:
+            with contextlib.suppress(UnroutableError):
+                workspace.communicator.rpc_cast(one.owner, look_message(one.pid))
+    rows = [outcome.after for outcome in outcomes if outcome.applied and outcome.after is not None]
+    if rows:
+        workspace.communicator.broadcast_many([change_of(row.pid, row.state, row.state) for row in rows])
 
 
 def _tell(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], everybody: bool) -> None:

@@ -169,7 +169,12 @@ def _waiting(facts: _Facts) -> tuple[str, list[str]]:
     if awaited:
         pids = ", ".join(str(one.pid) for one in awaited[:NAMED]) + (", ..." if len(awaited) > NAMED else "")
         parts.append(f"{len(awaited)} process{'es' if len(awaited) > 1 else ''} to end ({pids})")
-    if row.due is not None:
+    if row.signals:
+        names = ", ".join(row.signals[:NAMED]) + (", ..." if len(row.signals) > NAMED else "")
+        parts.append(f"{len(row.signals)} signals ({names})" if len(row.signals) > 1 else f"signal {names}")
+    if row.due is not None and row.awaiting == len(awaited) + len(row.signals):
+        parts.append(f"at most {_span(row.due - facts.now)}")
+    elif row.due is not None:
         parts.append(
             f"its timer, due in {_span(row.due - facts.now)}" if row.due > facts.now else "its timer, due now"
         )
@@ -177,6 +182,7 @@ def _waiting(facts: _Facts) -> tuple[str, list[str]]:
         f"{one.pid} {one.class_path.rpartition(':')[2]} is {'paused' if one.paused else one.state.value}"
         for one in awaited[:NAMED]
     ]
+    evidence += [f"`quince signal {row.pid} {name}` sends it" for name in row.signals[:1]]
     return f"it waits for {' and '.join(parts) or 'something that it has forgotten'}", evidence
 
 

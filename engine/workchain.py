@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from plumpy.workchains import ToContext, if_, return_, while_
 
-from engine.child import ChildProcess
+from engine.child import ChildProcess, pid_of
 from engine.context import Context
-from engine.errors import InvalidDefinition, UnreadableCheckpoint
+from engine.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
 from engine.once import forbid_inside
 from engine.outline import START, Call, Outline, Position, Return, check_steps
 from engine.process import Process
+from engine.signals import AwaitedSignal, Expected, matched, signal_
 from engine.spec import ExitCode, WorkChainSpec
+from persistence.codec import decode
+from persistence.records import SignalRow
 
-__all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "while_"]
+__all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"]
 
 
 class Append:
@@ -85,16 +88,20 @@ class WorkChain(Process):
         return " or ToContext"
 
     def _memory(self) -> dict[str, Any] | None:
-        return {"position": list(self._position), "step": self._label(), "ctx": vars(self.ctx)}
+        memory = {"position": list(self._position), "step": self._label(), "ctx": vars(self.ctx)}
+        if self._expected:
+            memory["signals"] = [one.plain() for one in self._expected]
+        return memory
 
     def _recall(self, memory: Mapping[str, Any]) -> None:
         try:
             position = tuple(int(index) for index in memory["position"])
             context = dict(memory["ctx"])
+            expected = [Expected(*one) for one in memory.get("signals", ())]
         except (KeyError, TypeError, ValueError) as error:
             raise UnreadableCheckpoint(f"its checkpoint has no position or context: {error!r}") from error
         self._check_place(position, memory.get("step"))
-        self._position = position
+        self._position, self._expected = position, expected
         self.ctx = Context(**context)
 
     def _check_place(self, position: Position, recorded: str | None) -> None:
@@ -113,23 +120,45 @@ class WorkChain(Process):
             "`version` and a `migrate` hook"
         )
 
+    def _receive(self, rows: Sequence[SignalRow]) -> None:
+        for expected, row in matched(self._expected, rows):
+            value = None if row is None else decode(row.value)
+            if row is not None:
+                self._used.append(row)
+            if expected.append:
+                self.ctx.setdefault(expected.key, []).append(value)
+            else:
+                self.ctx[expected.key] = value
+        self._expected = []
+
     # For the user
 
-    def to_context(self, **children: Any) -> None:
-        """Wait for processes after this step, and find them in `ctx` in the next one.
+    def to_context(self, **awaited: Any) -> None:
+        """Wait for processes and signals after this step, and find them in `ctx` in the next one.
 
         Args:
-            children: `name=child` sets `ctx.name`; `name=append_(child)` appends to the list
-                `ctx.name`. A child is what `self.submit` returned, a handle, or a pid.
+            awaited: `name=child` sets `ctx.name`; `name=append_(child)` appends to the list
+                `ctx.name`. A child is what `self.submit` returned, a handle, or a pid; or it is
+                `signal_("name")`, for the value of a signal.
         """
-        for name, value in children.items():
+        for name, value in awaited.items():
             forbid_inside("to_context", name)
-            child = _as_child(value.child if isinstance(value, Append) else value, name)
-            if isinstance(value, Append):
+            append = isinstance(value, Append)
+            one = value.child if append else value
+            if isinstance(one, AwaitedSignal):
+                self._expect(one, name, append=append)
+                continue
+            child = _as_child(one, name)
+            if append:
                 self.ctx.setdefault(name, []).append(child)
             else:
                 self.ctx[name] = child
             self._record.awaits.append(child)
+
+    def _expect(self, signal: AwaitedSignal, key: str, *, append: bool) -> None:
+        if signal.timeout is not None:
+            self._set_timer(signal.timeout, deadline=True)
+        self._expected.append(Expected(signal.name, key, append))
 
     def sleep(self, seconds: float) -> None:
         """Wait at least so many seconds after this step; the wait holds no slot and no memory.
@@ -139,7 +168,17 @@ class WorkChain(Process):
         """
         if not (0 <= seconds < math.inf):
             raise ValueError(f"sleep() takes a number of seconds from 0 on, not {seconds!r}")
-        self._record.due = time.time() + seconds
+        self._set_timer(seconds, deadline=False)
+
+    def _set_timer(self, seconds: float, *, deadline: bool) -> None:
+        record, due = self._record, time.time() + seconds
+        if record.due is not None and record.deadline is not deadline:
+            raise InvalidWait(
+                f"{type(self).__name__}: a step waits for a time (`sleep`) or for signals with a timeout, "
+                "not for both; put one of them into a step of its own"
+            )
+        record.due = min(due, record.due) if deadline and record.due is not None else due
+        record.deadline = deadline
 
 
 def _place(label: str | None) -> str:
@@ -149,7 +188,9 @@ def _place(label: str | None) -> str:
 def _as_child(value: Any, name: str) -> ChildProcess:
     if isinstance(value, ChildProcess):
         return value
-    pid = value if isinstance(value, int) and not isinstance(value, bool) else getattr(value, "pid", None)
-    if isinstance(pid, int):
+    pid = pid_of(value)
+    if pid is not None:
         return ChildProcess(pid)
-    raise TypeError(f"to_context({name}=...) takes what submit() returned, a handle or a pid, not {value!r}")
+    raise TypeError(
+        f"to_context({name}=...) takes what submit() returned, a handle, a pid or signal_(), not {value!r}"
+    )

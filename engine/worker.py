@@ -21,7 +21,7 @@ from engine.desk import Desk
 from engine.inbox import Inbox
 from engine.landing import landed
 from engine.lease import Lease, host_name, new_worker_id
-from engine.outbox import Outbox, change_of, pid_of, pids_of, run_queue
+from engine.outbox import Outbox, change_of, look_message, pid_of, pids_of, run_queue
 from engine.presence import ARE_YOU_THERE
 from engine.process import Process
 from engine.recovery import Sweeper
@@ -392,6 +392,7 @@ class Worker:
                 self.held[woken.pid].ready()
         if unowned:
             self.outbox.enqueue(unowned)
+        self.wake_signalled(outcome.signalled)
         for killed in outcome.cascade:
             if killed.applied and killed.before is not None:
                 self.outbox.announce(change_of(killed.pid, killed.before.state, State.KILLED))
@@ -399,6 +400,16 @@ class Worker:
                 self.held[killed.pid].nudge(Control.KILL)
             elif killed.owner is not None:
                 self.outbox.tell(killed.owner, {"verb": Control.KILL.value, "pids": [killed.pid]})
+
+    def wake_signalled(self, woken: Sequence[Woken]) -> None:
+        """Those that signals have made ready go on, get a task, or their worker is told."""
+        for one in woken:
+            if one.owner is None:
+                self.outbox.enqueue([one])
+            elif one.owner == self.id and one.pid in self.held:
+                self.held[one.pid].look()
+            else:
+                self.outbox.tell(one.owner, look_message(one.pid))
 
     # Messages
 
@@ -417,6 +428,11 @@ class Worker:
         """`{"verb": "pause", "pids": [...], "wait": seconds}`: which of them no longer run here."""
         if isinstance(body, dict) and body.get("verb") == "run":
             self.feed(list(body.get("pids", ())))
+            return {"worker": self.id}
+        if isinstance(body, dict) and body.get("verb") == "look":
+            for pid in body.get("pids", ()):
+                if pid in self.held:
+                    self.held[pid].look()
             return {"worker": self.id}
         if body == ARE_YOU_THERE:
             return {"worker": self.id}

@@ -11,12 +11,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from persistence.live import COLUMNS, Live
 from persistence.membership import one_of
-from persistence.tables import awaits, checkpoints, inputs, once, processes, results
+from persistence.tables import awaits, checkpoints, inputs, once, processes, results, signals
 from persistence.wholesale import insert_events, update_rows
 
 _QUIET = (
     "paused", "ready", "epoch", "intent", "intent_reason", "status", "step", "awaiting", "deaths",
-    "updated", "tree_paused", "pause_void",
+    "updated", "tree_paused", "pause_void", "signals",
 )  # fmt: skip
 _INDEXED = ("state", "owner", "due", "idle_since", "exit_status", "exit_message", "ended")
 _NAMES = tuple(column.name for column in COLUMNS)
@@ -34,6 +34,9 @@ class Changes:
         results: Outputs and error, by pid.
         checkpoints: New checkpoint by pid; None drops the stored one.
         once: Results of once-blocks; those of a process go with its checkpoint.
+        signals: Signals to lay down.
+        signals_used: Those that steps have used up, by `seq`.
+        signals_dropped: Processes that ended with signals that were not used.
         awaits: What is awaited from now on, by pid of the one that waits.
         awaits_cleared: Those that wait for nothing any more (before `awaits`).
         awaits_over: Those that nobody waits for any more.
@@ -45,13 +48,17 @@ class Changes:
     checkpoints: dict[int, bytes | None] = field(default_factory=dict)
     results: dict[int, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
     once: Rows = field(default_factory=list)
+    signals: Rows = field(default_factory=list)
+    signals_used: list[int] = field(default_factory=list)
+    signals_dropped: list[int] = field(default_factory=list)
     awaits: dict[int, set[int]] = field(default_factory=dict)
     awaits_cleared: set[int] = field(default_factory=set)
     awaits_over: set[int] = field(default_factory=set)
     events: Rows = field(default_factory=list)
 
     def write(self, connection: Connection) -> None:
-        """Write it all: no order matters but that old awaits go before new ones come."""
+        """Write it all: no order matters but that old awaits go before new ones come, and signals come
+        before those of processes that have ended go."""
         born = [{name: getattr(row, name) for name in _NAMES} for row in self.born.values()]
         _many(connection, processes.insert(), born)
         _many(connection, inputs.insert(), self.inputs)
@@ -61,6 +68,7 @@ class Changes:
         ends = [{"pid": pid, "outputs": out, "error": err} for pid, (out, err) in self.results.items()]
         _many(connection, _upsert(connection, results), ends)
         self._write_awaits(connection)
+        self._write_signals(connection)
         insert_events(connection, self.events)
 
     def _write_rows(self, connection: Connection) -> None:
@@ -87,9 +95,18 @@ class Changes:
         rows = [{"pid": pid, "child": child} for pid, children in self.awaits.items() for child in children]
         _many(connection, awaits.insert(), rows)
 
+    def _write_signals(self, connection: Connection) -> None:
+        _many(connection, signals.insert(), self.signals)
+        if self.signals_used:
+            connection.execute(_drop_used, {"seqs": self.signals_used})
+        if self.signals_dropped:
+            connection.execute(_drop_signals, {"pids": self.signals_dropped})
+
 
 _drop_checkpoints = delete(checkpoints).where(one_of(checkpoints.c.pid, "pids"))
 _drop_once = delete(once).where(one_of(once.c.pid, "pids"))
+_drop_used = delete(signals).where(one_of(signals.c.seq, "seqs"))
+_drop_signals = delete(signals).where(one_of(signals.c.pid, "pids"))
 _clear_awaits = delete(awaits).where(one_of(awaits.c.pid, "pids"))
 _over_awaits = delete(awaits).where(one_of(awaits.c.child, "pids"))
 

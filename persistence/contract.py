@@ -19,10 +19,12 @@ from persistence.records import (
     EventRow,
     NewEvent,
     NewProcess,
+    NewSignal,
     ProcessRow,
     Recorded,
     Result,
     Selection,
+    SignalRow,
     State,
     Step,
     StepOutcome,
@@ -116,8 +118,15 @@ class StoreContract(Protocol):
         Terminated processes are refused when named by pid, passed over otherwise.
         """
 
-    def wake(self, pid: int) -> Future[Sequence[Woken]]:
-        """A timer fired or a signal came: count it off; ready if nothing else is awaited."""
+    def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
+        """Lay signals down for their processes, in one transaction, each with a history line. They
+        stay until a step has used them (`Step.used`) or the process terminates. One that the process
+        waits for is counted off. Refused for processes that have terminated or are not there; one
+        outcome for each signal, in order."""
+
+    def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
+        """The owner says that a timer fired: count it off, or the signals whose deadline it was; ready if
+        nothing else is awaited. Nothing happens unless owner and epoch match the row."""
 
     # Workers
 
@@ -162,6 +171,9 @@ class StoreContract(Protocol):
 
     def recorded(self, pid: int, key: str) -> Recorded | None:
         """What is recorded of a once-block; None if there is no such process."""
+
+    def signals(self, pid: int) -> Sequence[SignalRow]:
+        """Signals that the process has not used yet, in the order in which they came."""
 
     def awaited(self, pid: int) -> Sequence[ProcessRow]:
         """What a waiting process waits for and has not terminated."""

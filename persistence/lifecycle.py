@@ -52,6 +52,9 @@ def end(unit: Unit, row: Live, state: State, author: str | None = None) -> list[
     row.paused = row.tree_paused = row.pause_void = False
     row.awaiting = 0
     row.ended = unit.now
+    if row.signals is not None:
+        row.signals = None
+        unit.changes.signals_dropped.append(row.pid)
     if row.epoch:  # else nobody has ever claimed it, and there is none
         unit.changes.checkpoints[row.pid] = None
     if waited:
@@ -62,9 +65,9 @@ def end(unit: Unit, row: Live, state: State, author: str | None = None) -> list[
     return [wake_up(parent) for parent in woken]
 
 
-def count_down(unit: Unit, row: Live) -> bool:
-    """One thing less to wait for. True if it was the last one and the process is ready."""
-    row.awaiting -= 1
+def count_down(unit: Unit, row: Live, over: int = 1) -> bool:
+    """So many things less to wait for. True if they were the last ones and the process is ready."""
+    row.awaiting -= over
     unit.change(row)
     return row.awaiting == 0 and row.ready
 

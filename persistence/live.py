@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from persistence.mailbox import Mailbox
 from persistence.records import Control, ProcessRow, State
 from persistence.tables import processes as p
 
@@ -50,6 +51,7 @@ class Live:
     idle_since: float | None
     tree_paused: bool
     pause_void: bool
+    signals: str | None
 
     def __init__(self, *row: Any, fresh: bool = False) -> None:
         (
@@ -81,6 +83,7 @@ class Live:
             self.idle_since,
             self.tree_paused,
             self.pause_void,
+            self.signals,
         ) = row
         self.fresh = fresh
         self.indexed = (self.state, self.owner, self.due, self.idle_since)
@@ -132,7 +135,12 @@ class Live:
             self.created,
             self.updated,
             self.ended,
+            _missing(self.signals),
         )
+
+
+def _missing(signals: str | None) -> tuple[str, ...]:
+    return () if signals is None else tuple(Mailbox.read(signals).missing)
 
 
 def live_rows() -> Select[Any]:

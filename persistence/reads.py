@@ -20,11 +20,22 @@ from persistence.records import (
     Recorded,
     Result,
     Selection,
+    SignalRow,
     State,
     WorkerRow,
 )
 from persistence.selecting import chosen, family
-from persistence.tables import awaits, checkpoints, events, inputs, once, processes, results, workers
+from persistence.tables import (
+    awaits,
+    checkpoints,
+    events,
+    inputs,
+    once,
+    processes,
+    results,
+    signals,
+    workers,
+)
 from persistence.worker_rows import worker_row
 
 PAGE = 500
@@ -50,6 +61,11 @@ _recorded = (
     select(p.c.owner, p.c.epoch, once.c.blob)
     .select_from(p.outerjoin(once, and_(once.c.pid == p.c.pid, once.c.key == bindparam("key"))))
     .where(p.c.pid == bindparam("pid"))
+)
+_signals = (
+    select(*(signals.c[field] for field in ("seq", "pid", "name", "blob", "author", "at")))
+    .where(signals.c.pid == bindparam("pid"))
+    .order_by(signals.c.seq)
 )
 _awaited = (
     live_rows()
@@ -126,6 +142,9 @@ class Reader:
     def recorded(self, pid: int, key: str) -> Recorded | None:
         rows = self.all(_recorded, pid=pid, key=key)
         return Recorded(*rows[0]) if rows else None
+
+    def signals(self, pid: int) -> list[SignalRow]:
+        return [SignalRow(*row) for row in self.all(_signals, pid=pid)]
 
     def awaited(self, pid: int) -> list[ProcessRow]:
         return [frozen(row) for row in self.all(_awaited, pid=pid)]

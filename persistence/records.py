@@ -66,11 +66,13 @@ class ProcessRow(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         ready: It could run now if somebody claimed it: created, running, or waiting with nothing
             left to wait for; never when paused or terminated. (Whether somebody holds it is `owner`.)
-        awaiting: How many awaited children have not terminated, plus one for a timer not yet due.
+        awaiting: How many awaited children have not terminated and signals have not come, plus one for
+            a timer not yet due.
         step: Name of the step that runs next (or runs now, if owned).
         intent: A control that its owner has not applied yet.
         deaths: How many workers died while they held it.
-        due: When its timer fires, or None.
+        due: When its timer fires (or the deadline of the signals that it waits for is over), or None.
+        signals: Names of the signals that it waits for and that have not come.
     """
 
     pid: int
@@ -98,6 +100,7 @@ class ProcessRow(msgspec.Struct, frozen=True, gc=False):
     created: float
     updated: float
     ended: float | None
+    signals: tuple[str, ...] = ()
 
     @property
     def terminated(self) -> bool:
@@ -122,13 +125,38 @@ class NewEvent:
     """One line of a process's history, written with the step that made it.
 
     Attributes:
-        kind: `state`, `control` or `report`.
+        kind: `state`, `control`, `signal` or `report`.
         body: Small mapping of plain values (stored as JSON).
     """
 
     kind: str
     body: Mapping[str, Any]
     author: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """A value for a process, kept until one of its steps has used it.
+
+    Attributes:
+        value: Blob.
+    """
+
+    pid: int
+    name: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """A signal that a process has not used yet. `seq` grows in the order in which they came."""
+
+    seq: int
+    pid: int
+    name: str
+    value: bytes
+    author: str | None
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +188,10 @@ class Step:
         awaits: pids whose termination this process now waits for (state `waiting`). They may be
             children of this very step, older processes, or terminated ones.
         due: Time at which a timer wakes it (state `waiting`), or None.
+        signals: Names of the signals that it waits for (state `waiting`); one for each.
+        deadline: `due` ends the wait for signals that have not come, and is nothing to wait for itself.
+        used: Signals that this step has used up; they are dropped.
+        sends: Signals to other processes; those to processes that have terminated are dropped.
         release: Give the claim up with this commit.
         paused: Enter the paused flag with this commit (implies release; clears a pause intent).
         reason: With `paused` or `killed`: why, for the history and the row's status.
@@ -179,6 +211,10 @@ class Step:
     children: Sequence[NewProcess] = ()
     awaits: Sequence[int] = ()
     due: float | None = None
+    signals: Sequence[str] = ()
+    deadline: bool = False
+    used: Sequence[SignalRow] = ()
+    sends: Sequence[NewSignal] = ()
     events: Sequence[NewEvent] = ()
     release: bool = False
     paused: bool = False
@@ -219,6 +255,7 @@ class StepOutcome:
         awaiting: What is still outstanding after the commit (0: go on at once).
         intent: A control that waits to be applied by the owner, or None.
         woken: Processes that waited for this one and are now ready.
+        signalled: Those that became ready through the signals that it sent.
         kept: (of `release`) Not released: it was waiting and nothing is left to wait for, and no
             intent is on it; the owner goes on.
         state, paused, ready: What the row says after it.
@@ -232,6 +269,7 @@ class StepOutcome:
     intent: Control | None = None
     intent_reason: str | None = None
     woken: Sequence[Woken] = ()
+    signalled: Sequence[Woken] = ()
     kept: bool = False
     state: State | None = None
     paused: bool = False

@@ -20,6 +20,7 @@ from persistence.operations.insert import Insert
 from persistence.operations.once import RecordOnce
 from persistence.operations.pids import TakePids
 from persistence.operations.queues import MoveQueue
+from persistence.operations.signals import Send
 from persistence.operations.steps import CommitStep, Release, Report, Suspend
 from persistence.operations.sweep import SweepAll, Wake
 from persistence.operations.workers import Heartbeat, Register, ReleaseWorker, RemoveWorker
@@ -31,10 +32,12 @@ from persistence.records import (
     EventRow,
     NewEvent,
     NewProcess,
+    NewSignal,
     ProcessRow,
     Recorded,
     Result,
     Selection,
+    SignalRow,
     State,
     Step,
     StepOutcome,
@@ -176,8 +179,11 @@ class Store:
     ) -> Future[Sequence[ControlOutcome]]:
         return self._write(ControlAll(verb, selection, author, reason, force))
 
-    def wake(self, pid: int) -> Future[Sequence[Woken]]:
-        return self._write(Wake(pid))
+    def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
+        return self._write(Send(signals, author))
+
+    def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
+        return self._write(Wake(pid, owner, epoch))
 
     # Workers
 
@@ -226,6 +232,9 @@ class Store:
 
     def recorded(self, pid: int, key: str) -> Recorded | None:
         return self._reader().recorded(pid, key)
+
+    def signals(self, pid: int) -> Sequence[SignalRow]:
+        return self._reader().signals(pid)
 
     def awaited(self, pid: int) -> Sequence[ProcessRow]:
         return self._reader().awaited(pid)

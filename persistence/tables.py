@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration in `persistence.migrations`."""
 
 metadata = MetaData()
@@ -66,6 +66,8 @@ processes = Table(
     Column("tree_paused", Boolean, nullable=False),
     # A pause that its owner had not applied was taken back by a play: the owner's late pause is void.
     Column("pause_void", Boolean, nullable=False),
+    # Signals that are there, and those that it waits for; see `persistence.mailbox`.
+    Column("signals", Text),
 )
 
 # Room beside a row for its next version, so that most updates are HOT.
@@ -110,6 +112,17 @@ once = Table(
     Column("pid", _Pid, primary_key=True, autoincrement=False),
     Column("key", Text, primary_key=True),
     Column("blob", LargeBinary, nullable=False),
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("seq", _Pid, primary_key=True, autoincrement=True),
+    Column("pid", _Pid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("author", Text),
+    Column("at", _Seconds, nullable=False),
 )
 
 events = Table(
@@ -174,4 +187,5 @@ _partial("uq_processes_key", "key", where="key IS NOT NULL", unique=True)
 Index("ix_processes_root", processes.c.root)
 Index("ix_processes_state", processes.c.state)
 Index("ix_awaits_child", awaits.c.child)
+Index("ix_signals_pid", signals.c.pid, signals.c.seq)
 Index("ix_events_pid", events.c.pid, events.c.seq)

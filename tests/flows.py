@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import Process, ToContext, WorkChain, append_, if_, process, return_, while_
+from engine import Process, ToContext, WorkChain, append_, if_, process, return_, signal_, while_
 
 
 def note(ledger: str, line: str) -> None:
@@ -57,6 +57,49 @@ class Sleeper(Process):
 
     async def run(self) -> None:
         await asyncio.sleep(self.inputs.seconds)
+
+
+class Approval(WorkChain):
+    """Waits for signals between its two steps: a list of the values of each name."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("names", valid_type=list, default=["approval"])
+        spec.input("timeout", valid_type=(int, float), required=False)
+        spec.input("ledger", valid_type=str, default="")
+        spec.output("values", valid_type=list)
+        spec.outline(cls.ask, cls.decide)
+
+    def ask(self) -> None:
+        note(self.inputs.ledger, f"ask {self.pid}")
+        for name in self.inputs.names:
+            self.to_context(values=append_(signal_(name, timeout=self.inputs.get("timeout"))))
+
+    def decide(self) -> None:
+        note(self.inputs.ledger, f"decide {self.pid}")
+        self.out("values", self.ctx.values)
+
+
+class Rally(WorkChain):
+    """Submits a chain that waits for signals, and sends them to it from its steps."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.output("values", valid_type=list)
+        spec.outline(cls.call, cls.encourage, cls.collect)
+
+    def call(self) -> None:
+        self.ctx.child = self.submit(Approval, names=["go", "go"])
+        self.signal(self.ctx.child, "go", 1)
+
+    def encourage(self) -> None:
+        self.signal(self.ctx.child, "go", 2)
+        self.to_context(child=self.ctx.child)
+
+    def collect(self) -> None:
+        self.out("values", self.ctx.child.outputs["values"])
 
 
 class Blocker(Process):

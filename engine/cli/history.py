@@ -43,4 +43,6 @@ def _words(event: EventRow) -> Text:
         if body.get("reason"):
             text.append(f": {body['reason']}")
         return text
+    if event.kind == "signal":
+        return Text.assemble(("signal", "cyan"), f" {body.get('name')} by {event.author or 'unknown'}")
     return Text(f"{event.kind} " + ", ".join(f"{key}={value}" for key, value in body.items()))

@@ -39,6 +39,7 @@ COMMANDS = {
     "pause": "engine.cli.controlling",
     "play": "engine.cli.controlling",
     "kill": "engine.cli.controlling",
+    "signal": "engine.cli.signalling",
 }
 """Which module has which command, in the order of the help; a module is imported when it is needed."""
 

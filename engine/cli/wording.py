@@ -95,8 +95,14 @@ def _phrase(row: ProcessRow, *words: str | None) -> str:
         return ""
     parts = [part for part in words if part]
     if actual_state(row) is State.WAITING and row.awaiting:
-        parts.append("until its timer" if row.due and row.awaiting == 1 else f"waits for {row.awaiting}")
+        parts.append(_awaited(row))
     return " · ".join(parts)
+
+
+def _awaited(row: ProcessRow) -> str:
+    if row.signals and row.awaiting == len(row.signals):
+        return f"waits for signal {', '.join(dict.fromkeys(row.signals))}"
+    return "until its timer" if row.due and row.awaiting == 1 else f"waits for {row.awaiting}"
 
 
 def exit_text(row: ProcessRow) -> Text:

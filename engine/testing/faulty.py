@@ -44,6 +44,7 @@ WRITES = {
     "insert": "insert of processes",
     "release": "release of a claim",
     "wake": "count-off of a timer",
+    "send": "sending of signals",
     "register_worker": "registration of the worker",
     "remove_worker": "removal of the worker",
     "release_worker": "release of a dead worker",

@@ -9,8 +9,10 @@ import msgspec
 from sqlalchemy import Table, delete, select
 
 from persistence.opening import database_of
-from persistence.tables import events, metadata, schema
+from persistence.tables import events, metadata, schema, signals
 
+_NUMBERED = frozenset({events.c.seq, signals.c.seq})
+"""Columns that the database fills in."""
 TABLES: Sequence[Table] = [table for table in metadata.sorted_tables if table is not schema]
 
 
@@ -43,4 +45,4 @@ def put(url: str, snapshot: bytes) -> None:
 
 
 def _columns(table: Table) -> list[Any]:
-    return [column for column in table.c if column is not events.c.seq]
+    return [column for column in table.c if column not in _NUMBERED]

@@ -90,6 +90,7 @@ def bear(unit: Unit, new: NewProcess, parent: Live | None) -> Live:
         None,  # idle since: set by the unit
         tree_paused,
         False,
+        None,  # signals
         fresh=True,
     )
     unit.insert(row, new.inputs)

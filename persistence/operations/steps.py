@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
 from persistence.errors import KeyTaken, RecordRefused, UnknownProcess
 from persistence.lifecycle import check_transition, end, enter, kill_family, let_go, pause, wake_up
 from persistence.live import Live
+from persistence.mailbox import Mailbox
 from persistence.operations.base import Operation
 from persistence.operations.insert import bear, check_births, need_births
+from persistence.operations.signals import deliver
 from persistence.records import TERMINAL, Control, ControlOutcome, NewEvent, State, Step, StepOutcome, Woken
 from persistence.unit import Needs, Unit
 
@@ -35,6 +38,7 @@ class CommitStep(Operation[StepOutcome]):
         if step.awaits:
             born = {child.pid for child in step.children}
             needs.pids.update(pid for pid in step.awaits if pid not in born)
+        needs.pids.update(signal.pid for signal in step.sends)
         if step.state in TERMINAL:
             needs.ending.add(step.pid)
             if step.state is State.KILLED:
@@ -52,9 +56,8 @@ class CommitStep(Operation[StepOutcome]):
         for child in step.children:
             bear(unit, child, row if child.parent is None else unit.rows[child.parent])
         self._write(unit, row, lines)
-        if step.state in TERMINAL:
-            return self._end(unit, row)
-        return self._go_on(unit, row)
+        outcome = self._end(unit, row) if step.state in TERMINAL else self._go_on(unit, row)
+        return replace(outcome, signalled=self._send(unit)) if step.sends else outcome
 
     def _check_mentioned(self, unit: Unit) -> None:
         step = self._step
@@ -84,6 +87,7 @@ class CommitStep(Operation[StepOutcome]):
             changes.checkpoints[row.pid] = step.checkpoint
         if step.outputs is not None or step.error is not None:
             changes.results[row.pid] = (step.outputs, step.error)
+        changes.signals_used += [signal.seq for signal in step.used]
         for kind, body, author in lines:
             unit.log(row.pid, kind, body, author)
 
@@ -113,7 +117,11 @@ class CommitStep(Operation[StepOutcome]):
             unit.await_nothing(row)
         enter(unit, row, step.state)
         row.due = step.due if step.state is State.WAITING else None
-        row.awaiting = self._await(unit, row) + (row.due is not None)
+        row.awaiting = self._await(unit, row)
+        if step.signals or row.signals is not None:
+            self._await_signals(row)
+        if row.due is not None and not step.deadline:
+            row.awaiting += 1
         cascade: list[ControlOutcome] = []
         woken: list[Woken] = []
         if step.paused:
@@ -137,6 +145,25 @@ class CommitStep(Operation[StepOutcome]):
         if live:
             unit.await_(row, live)
         return len(live)
+
+    def _await_signals(self, row: Live) -> None:
+        """Use signals up, and wait for those that have not come."""
+        step, mailbox = self._step, Mailbox.read(row.signals)
+        mailbox.take(signal.name for signal in step.used)
+        mailbox.wait(step.signals if step.state is State.WAITING else (), deadline=step.deadline)
+        row.awaiting += len(mailbox.missing)
+        if step.deadline and not mailbox.missing:
+            row.due = None
+        row.signals = mailbox.text()
+
+    def _send(self, unit: Unit) -> list[Woken]:
+        """Signals of this step to others; whoever has terminated needs none."""
+        woken: list[Woken] = []
+        for signal in self._step.sends:
+            there = unit.rows.get(signal.pid)
+            if there is not None and not there.terminated:
+                woken += deliver(unit, there, signal, f"process {self._step.pid}")
+        return woken
 
 
 class Release(Operation[StepOutcome]):

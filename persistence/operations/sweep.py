@@ -8,7 +8,9 @@ from sqlalchemy import and_, bindparam, exists, select
 
 from persistence.lifecycle import count_down, wake_up
 from persistence.live import Live
+from persistence.mailbox import Mailbox
 from persistence.operations.base import Operation
+from persistence.operations.steps import owned
 from persistence.records import State, Sweep, Woken, WorkerRow
 from persistence.tables import processes, workers
 from persistence.unit import Needs, Unit
@@ -37,17 +39,17 @@ _orphans = (
 
 
 class Wake(Operation[Sequence[Woken]]):
-    """A timer fired, or a signal came."""
+    """A timer fired, says the owner."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, owner: str, epoch: int) -> None:
         super().__init__()
-        self._pid = pid
+        self._pid, self._owner, self._epoch = pid, owner, epoch
 
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)
 
     def apply(self, unit: Unit) -> list[Woken]:
-        row = unit.rows.get(self._pid)
+        row = owned(unit, self._pid, self._owner, self._epoch)
         return [] if row is None else fire(unit, row)
 
 
@@ -83,11 +85,16 @@ class SweepAll(Operation[Sweep]):
 
 
 def fire(unit: Unit, row: Live) -> list[Woken]:
-    """Count the timer off, if it is still set."""
+    """Count the timer off, if it is still set; or all signals whose deadline it is."""
     if row.state != State.WAITING or row.due is None:
         return []
     row.due = None
-    return [wake_up(row)] if count_down(unit, row) else []
+    mailbox = Mailbox.read(row.signals)
+    over = len(mailbox.missing) if mailbox.deadline else 1
+    if mailbox.deadline:
+        mailbox.wait_no_more()
+        row.signals = mailbox.text()
+    return [wake_up(row)] if count_down(unit, row, over) else []
 
 
 def _orphaned(owner: str) -> WorkerRow:

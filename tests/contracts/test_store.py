@@ -374,21 +374,23 @@ def test_a_timer_is_one_thing_to_wait_for(store: Store) -> None:
     (child,) = held(store, "w2")
     pid = parent.row.pid
     due = time.time() + 3600
-    assert step(store, parent, State.WAITING, awaits=[child.row.pid], due=due, release=True).awaiting == 2
-    assert store.wake(pid).result() == []
-    assert store.wake(pid).result() == []  # counted off once
+    assert step(store, parent, State.WAITING, awaits=[child.row.pid], due=due).awaiting == 2
+    assert store.wake(pid, "w1", 1).result() == []
+    assert store.wake(pid, "w1", 1).result() == []  # counted off once
     row = store.get(pid)
     assert row is not None
     assert (row.due, row.awaiting) == (None, 1)
     assert [one.pid for one in finish(store, child).woken] == [pid]
-    assert store.wake(pid).result() == []
+    assert store.wake(pid, "w1", 1).result() == []
 
 
-def test_a_signal_wakes_what_waits_without_end(store: Store) -> None:
+def test_the_loser_of_a_claim_fires_no_timer(store: Store) -> None:
     (claim,) = held(store, "w")
     assert step(store, claim, State.WAITING, due=math.inf).awaiting == 1
     assert store.sweep(expiry=60, stale=60).result().due == []
-    assert [(one.pid, one.owner) for one in store.wake(claim.row.pid).result()] == [(claim.row.pid, "w")]
+    pid = claim.row.pid
+    assert store.wake(pid, "other", 1).result() == store.wake(pid, "w", 2).result() == []
+    assert [(one.pid, one.owner) for one in store.wake(pid, "w", 1).result()] == [(pid, "w")]
 
 
 def test_timers_that_are_due_are_fired_once(stores: tuple[Store, Store]) -> None:
@@ -459,6 +461,6 @@ def test_a_store_that_is_not_open_says_so(store_url: str) -> None:
         (pid,) = born(store)
     store.close()
     with pytest.raises(StoreClosed):
-        store.wake(pid)
+        store.wake(pid, "w", 1)
     with store:
         assert store.get(pid) is not None

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import Process, WorkChain, append_, process
+from engine import Process, ToContext, WorkChain, append_, process, signal_
 
 
 @process
@@ -31,6 +31,22 @@ class Part(Process):
         if self.inputs.n < 0:
             raise ValueError(f"{self.inputs.n} is negative")
         self.out("double", 2 * self.inputs.n)
+
+
+class Asks(WorkChain):
+    """Waits for a signal, and puts out its value."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.output("answer")
+        spec.outline(cls.ask, cls.tell)
+
+    def ask(self) -> Any:
+        return ToContext(answer=signal_("answer"))
+
+    def tell(self) -> None:
+        self.out("answer", self.ctx.answer)
 
 
 class Whole(WorkChain):

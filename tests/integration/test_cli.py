@@ -329,6 +329,27 @@ def test_all_of_them_at_once(quince: Quince) -> None:
     assert quince.good("kill", "--all", "--json").document == []
 
 
+def test_a_signal_is_sent_with_its_value(busy: Quince) -> None:
+    first, second = busy.submit("steps.py:Asks"), busy.submit("steps.py:Asks")
+    busy.until(first, "waiting")
+    assert "it waits for signal answer" in busy.good("why", str(first)).out
+    assert "waits for signal answer" in busy.good("tree", str(first)).out
+    busy.good("signal", str(first), "noise")
+    sent = busy.good("signal", str(first), str(second), "answer", "--value", '{"x": [1, 2]}', "--json")
+    assert [(one["pid"], one["signal"], one["accepted"]) for one in sent.document] == [
+        (first, "answer", True),
+        (second, "answer", True),
+    ]
+    busy.good("wait", str(first), str(second), "--timeout", "30")
+    for result in busy.good("result", str(first), str(second), "--json").document:
+        assert result["outputs"] == {"answer": {"x": [1, 2]}}
+    assert "signal answer by " in busy.good("logs", str(first)).out
+    refused = busy("signal", str(first), "answer")
+    assert (refused.status, refused.complaint()) == (1, f"process {first} has terminated (finished)")
+    assert busy("signal", "nonsense").status == 2
+    assert busy("signal", str(first), "").status == 2
+
+
 # The daemon and the workspace
 
 

@@ -101,6 +101,12 @@ def test_a_timer_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashE
 
 
 @pytest.mark.timeout(180)
+def test_signals_are_used_once_wherever_a_worker_dies(crash_everywhere: CrashEverywhere) -> None:
+    report = crash_everywhere(flows.Rally, settings=BRIEF)
+    every_point(report, "commit of Rally.call", "commit of Rally.encourage", "commit of Approval.decide")
+
+
+@pytest.mark.timeout(180)
 def test_a_once_block_runs_once_wherever_its_worker_dies(
     crash_everywhere: CrashEverywhere, tmp_path: Path
 ) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from engine import ProcessHandle, ProcessState, Workspace, submit
-from engine.telling import ring
 from engine.workspace import Place
 from tests.crew import Crew, environment, eventually
 
 MODULE = """
-from engine import WorkChain
+from engine import WorkChain, signal_
 
 class Job(WorkChain):
     version = {version!r}
@@ -28,7 +27,7 @@ class Job(WorkChain):
 
     def begin(self):
         self.ctx.n = 4
-        self.sleep(3600)
+        self.to_context(go=signal_("go"))
 
     def extra(self):
         raise AssertionError("the wrong step ran")
@@ -56,7 +55,7 @@ def deploy(place: Place, version: str, outline: str, hook: str = "") -> None:
 
 @pytest.fixture
 def waiting(home: Workspace, crew: Crew, place: Place) -> ProcessHandle:
-    """A process of version 1 that waits for a timer between its two steps; no worker runs."""
+    """A process of version 1 that waits for a signal between its two steps; no worker runs."""
     deploy(place, "1", OLD)
     cls = home.registry.load("deployed_job:Job")
     try:
@@ -70,9 +69,9 @@ def waiting(home: Workspace, crew: Crew, place: Place) -> ProcessHandle:
         sys.path.remove(str(place.folder))
 
 
-def wake(home: Workspace, handle: ProcessHandle) -> None:
-    """Its timer fires."""
-    ring(home, home.store.wake(handle.pid).result())
+def wake(handle: ProcessHandle) -> None:
+    """What it waits for comes."""
+    handle.signal("go")
 
 
 def diagnosis(place: Place) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def test_code_that_would_run_the_wrong_step_pauses_the_process(
     (finding,) = diagnosis(place)["findings"]
     assert (finding["about"], finding["pids"]) == ("code", [waiting.pid])
     assert said in finding["sentence"]
-    wake(home, waiting)
+    wake(waiting)
     crew.start()
     eventually(lambda: waiting.paused)
     assert said in (waiting.row.status or "")
@@ -110,7 +109,7 @@ def test_a_migration_hook_carries_the_process_over(
 ) -> None:
     deploy(place, "2", NEW, HOOK)
     assert diagnosis(place) == {"healthy": True, "findings": []}
-    wake(home, waiting)
+    wake(waiting)
     crew.start()
     assert waiting.result(30) == {"count": 40}
 
@@ -119,7 +118,7 @@ def test_a_paused_process_goes_on_when_the_code_is_put_right(
     home: Workspace, crew: Crew, place: Place, waiting: ProcessHandle
 ) -> None:
     deploy(place, "1", NEW)
-    wake(home, waiting)
+    wake(waiting)
     (worker,) = crew.start()
     eventually(lambda: waiting.paused)
     worker.stop()

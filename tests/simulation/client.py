@@ -83,20 +83,28 @@ class Client:
 def tree(random: Random, depth: int = 2, number: int = 0) -> Plan:
     """The plan of a small tree. Each process has a number among the children of its parent."""
     seconds = random.choice((0.0, 0.0, 0.01, 0.3, 2.0))
-    kind = random.choice(("leaf", "leaf", "block", "plain", "failing", "tree", "tree"))
+    kind = random.choice(("leaf", "leaf", "block", "plain", "failing", "tree", "tree", "caller"))
     inputs: dict[str, Any]
     if depth == 2 or (kind == "tree" and depth > 0):
         first = [tree(random, depth - 1, place) for place in range(random.randint(1, 3))]
         second = [tree(random, 0, len(first))] if random.random() < 0.3 else []
         inputs = {"number": number, "seconds": seconds, "first": first, "second": second}
         return {"kind": "tree", "inputs": inputs}
-    kind = "plain" if kind == "tree" else kind
+    if kind == "caller" and depth > 0:
+        listeners = [_listener(random, place) for place in range(random.randint(1, 2))]
+        return {"kind": "caller", "inputs": {"number": number, "seconds": seconds, "first": listeners}}
+    kind = "plain" if kind in ("tree", "caller") else kind
     inputs = {"number": number, "seconds": seconds}
     if kind == "leaf":
         inputs["pause"] = random.choice((0.0, 0.2, 2.5))
     elif kind == "block":
         inputs["steps"] = random.randint(1, 3)
     return {"kind": kind, "inputs": inputs}
+
+
+def _listener(random: Random, number: int) -> Plan:
+    seconds, pause = random.choice((0.0, 0.3, 2.0)), random.choice((0.0, 0.2, 2.5))
+    return {"kind": "listener", "inputs": {"number": number, "seconds": seconds, "pause": pause}}
 
 
 def size(plan: Plan) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from engine import Process, WorkChain, append_, if_, while_
+from engine import Process, WorkChain, append_, if_, signal_, while_
 from tests.simulation.ledger import open_ledger
 
 
@@ -159,4 +159,60 @@ class Tree(Marked):
             self.to_context(parts=append_(child))
 
 
-KINDS: dict[str, Any] = {"leaf": Leaf, "block": Block, "failing": Failing, "plain": Plain, "tree": Tree}
+class Listener(Marked):
+    """Waits for two signals, and for one that nobody sends."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("pause", valid_type=float, default=0.0)
+        spec.outline(cls.listen, cls.listen_in_vain, cls.end)
+
+    async def listen(self) -> None:
+        self.mark()
+        await asyncio.sleep(self.inputs.seconds)
+        for _ in range(2):
+            self.to_context(words=append_(signal_("word")))
+
+    def listen_in_vain(self) -> None:
+        self.mark()
+        self.to_context(silence=signal_("silence", timeout=self.inputs.pause))
+
+    async def end(self) -> None:
+        self.mark()
+        heard = (self.ctx.words, self.ctx.silence)
+        assert heard == ([1, 2], None), f"it heard {heard}"
+        self.put_out(1)
+
+
+class Caller(Tree):
+    """Signals its children, in the step that submits them and in the next one."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.launch, cls.call, cls.collect)
+
+    async def launch(self) -> None:
+        self.mark()
+        self.ctx.listeners = [self.submit(Listener, **plan["inputs"]) for plan in self.inputs.first]
+        for listener in self.ctx.listeners:
+            self.signal(listener, "word", 1)
+        await asyncio.sleep(self.inputs.seconds)
+
+    async def call(self) -> None:
+        self.mark()
+        await asyncio.sleep(self.inputs.seconds)
+        for listener in self.ctx.listeners:
+            self.signal(listener, "word", 2)
+            self.to_context(parts=append_(listener))
+
+
+KINDS: dict[str, Any] = {
+    "leaf": Leaf,
+    "block": Block,
+    "failing": Failing,
+    "plain": Plain,
+    "tree": Tree,
+    "caller": Caller,
+}

@@ -17,7 +17,7 @@ from tests.simulation.client import Client, Plan, size
 from tests.simulation.ledger import Ledger, Run
 from tests.simulation.stores import Archive
 
-EMPTY = ("awaits", "checkpoints", "once", "workers")
+EMPTY = ("awaits", "checkpoints", "once", "signals", "workers")
 """Tables in which nothing may be left."""
 
 
@@ -55,6 +55,8 @@ def held_back(store: Store, ledger: Ledger) -> Iterator[str]:
             yield f"nobody paused it: {_story(row)}"
         if not row.paused and row.pid in ledger.paused and ledger.paused[row.pid]:
             yield f"it was to be paused: {_story(row)}"
+        if row.signals and row.parent is not None and not rows[row.parent].terminated:
+            continue  # its parent, which is to signal it, is held back itself
         if not row.paused and not any(not rows[child.pid].terminated for child in store.awaited(row.pid)):
             yield f"it waits for nothing: {_story(row)}"
 

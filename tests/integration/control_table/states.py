@@ -92,6 +92,16 @@ def timer_evicted(stage: Stage) -> Subject:
     return evicted(Subject(stage.submit(flows.Timed, "brief", seconds=300)))
 
 
+def signal_lingering(stage: Stage) -> Subject:
+    handle = stage.submit(flows.Approval)
+    until(handle, lambda row: row.state is ProcessState.WAITING)
+    return Subject(handle)
+
+
+def signal_evicted(stage: Stage) -> Subject:
+    return evicted(Subject(stage.submit(flows.Approval, "brief")))
+
+
 def evicted(subject: Subject) -> Subject:
     until(subject.handle, lambda row: row.state is ProcessState.WAITING and row.owner is None)
     return subject

@@ -1,0 +1,134 @@
+"""Signals: values that a work chain waits for, sent by whoever knows its pid.
+
+A signal is durable when it is sent, whether or not the process waits for it yet, and stays until a step
+that has used it commits; so it is neither lost nor used twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.control import login
+from engine.errors import ControlRefused, ProcessNotFound
+from engine.telling import tell_signalled
+from engine.text import storable
+from engine.workspace import Workspace
+from persistence.codec import check, encode
+from persistence.records import ControlOutcome, NewSignal, SignalRow
+
+LONGEST_NAME = 200
+
+
+class AwaitedSignal:
+    """Says that a value in the context is to come as a signal; made by `signal_`."""
+
+    __slots__ = ("name", "timeout")
+
+    def __init__(self, name: str, timeout: float | None) -> None:
+        self.name = name
+        self.timeout = timeout
+
+
+def signal_(name: str, *, timeout: float | None = None) -> AwaitedSignal:
+    """`to_context(answer=signal_("approval"))`: wait for the signal, and find its value in `ctx.answer`.
+
+    Args:
+        name: As in `handle.signal(name, value)` and `quince signal PID name`.
+        timeout: Seconds after which the chain goes on without it; `ctx.answer` is None then. The
+            shortest one holds for all signals that a step waits for.
+
+    Raises:
+        ValueError: no name, or not a number of seconds from 0 on.
+    """
+    if timeout is not None and not 0 <= timeout < math.inf:
+        raise ValueError(f"signal_({name!r}): timeout takes a number of seconds from 0 on, not {timeout!r}")
+    return AwaitedSignal(checked_name(name), timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A signal that a chain waits for, and where its value goes.
+
+    Attributes:
+        key: In the context.
+        append: To the list there.
+    """
+
+    name: str
+    key: str
+    append: bool
+
+    def plain(self) -> list[Any]:
+        """For the checkpoint."""
+        return [self.name, self.key, self.append]
+
+
+def matched(
+    expected: Iterable[Expected], rows: Sequence[SignalRow]
+) -> list[tuple[Expected, SignalRow | None]]:
+    """Each that is expected with the oldest signal of its name that no other one has; None: it did not
+    come in time."""
+    left = list(rows)
+    pairs: list[tuple[Expected, SignalRow | None]] = []
+    for one in expected:
+        row = next((row for row in left if row.name == one.name), None)
+        if row is not None:
+            left.remove(row)
+        pairs.append((one, row))
+    return pairs
+
+
+def new_signal(pid: int, name: str, value: Any) -> NewSignal:
+    """A signal about to be sent.
+
+    Raises:
+        ValueError: no name.
+        Unsaveable: the value cannot be stored; names where it is.
+    """
+    label = f"signal {checked_name(name)}"
+    check(value, label)
+    return NewSignal(pid, name, encode(value, label))
+
+
+def send(
+    workspace: Workspace, pids: Sequence[int], name: str, value: Any, author: str | None
+) -> Sequence[ControlOutcome]:
+    """Send one signal to each of these processes, in one transaction. Durable on return.
+
+    Returns:
+        One outcome for each pid, in order.
+    """
+    signals = [new_signal(pid, name, value) for pid in pids]
+    outcomes: Sequence[ControlOutcome] = workspace.store.send(
+        signals, author=storable(author or login())
+    ).result()
+    tell_signalled(workspace, outcomes)
+    return outcomes
+
+
+def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str | None) -> None:
+    """The same for one process.
+
+    Raises:
+        ProcessNotFound: there is none of that pid.
+        ControlRefused: it has terminated.
+    """
+    (outcome,) = send(workspace, [pid], name, value, author)
+    if not outcome.found:
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+    if outcome.refused is not None:
+        raise ControlRefused(pid, outcome.refused)
+
+
+def checked_name(name: Any) -> str:
+    """The name of a signal.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(name) is not str or not 0 < len(name) <= LONGEST_NAME or storable(name) != name:
+        raise ValueError(f"the name of a signal is a text of 1 to {LONGEST_NAME} characters, not {name!r}")
+    return name

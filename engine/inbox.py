@@ -51,6 +51,11 @@ class Inbox:
         """The same without a message to acknowledge."""
         self.put([(pid, None) for pid in pids])
 
+    @property
+    def empty(self) -> bool:
+        """No task is at hand."""
+        return not self._waiting
+
     def pump(self) -> None:
         """Give on what there are slots for. Called whenever tasks come or slots become free."""
         if self._waiting and not self._closed:

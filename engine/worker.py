@@ -340,6 +340,11 @@ class Worker:
         if error is not None:
             _log.error("process %s: the engine failed", runner.pid, exc_info=error)
 
+    @property
+    def idle(self) -> bool:
+        """It drives nothing, claims nothing, and has no task at hand."""
+        return self.inbox is not None and self.inbox.empty and not (self.held or self._claiming)
+
     # What runners need
 
     async def load_class(self, path: str) -> type[Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -10,6 +11,9 @@ import pytest
 
 from tests.rabbitmq4 import VARIABLE, RabbitMQ4
 from tests.services import Postgres, RabbitMQ, ServiceMissing
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with `&` in a script: children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

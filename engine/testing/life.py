@@ -103,11 +103,10 @@ async def _work(worker: Worker, opened: list[FaultyCommunicator], patience: floa
 
 
 async def _at_rest(worker: Worker, communicator: FaultyCommunicator) -> bool:
-    if worker.inbox is None or worker.held:
+    if not worker.idle or not await asyncio.get_running_loop().run_in_executor(None, _ended, worker):
         return False
-    if not await asyncio.get_running_loop().run_in_executor(None, _ended, worker):
-        return False
-    return bool(await communicator.queue_size() == 0)
+    nothing_queued = await communicator.queue_size() == 0
+    return nothing_queued and worker.idle  # what left the queue before it was counted has come by now
 
 
 def _ended(worker: Worker) -> bool:

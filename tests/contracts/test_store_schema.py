@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
+from persistence.errors import SchemaOutdated
 from persistence.migrations import upgrade
 from persistence.opening import database_of
+from persistence.records import State
 from persistence.store import Store
 from persistence.tables import SCHEMA_VERSION, metadata
-from tests.contracts.store_backends import store_url
+from tests.contracts.store_backends import step, store_url
 
 __all__ = ["store_url"]
 
@@ -75,3 +77,27 @@ def test_opening_makes_what_the_migrations_make(store_url: str) -> None:
 def test_upgrading_what_is_new_changes_nothing(store_url: str) -> None:
     Store(store_url).__enter__().close()
     assert upgrade(store_url) == upgrade(store_url) == SCHEMA_VERSION
+
+
+def test_a_store_of_the_first_version_is_refused_and_upgraded_with_what_it_holds(store_url: str) -> None:
+    assert upgrade(store_url, "0001") == "0001"
+    database = database_of(store_url)
+    values = {
+        "pid": 7, "root": 7, "class_path": "a:B", "class_version": "1", "state": "created", "paused": False,
+        "ready": True, "epoch": 0, "queue": "default", "priority": 0, "awaiting": 0, "deaths": 0,
+        "created": 1.0, "updated": 1.0, "tree_paused": False, "pause_void": False,
+    }  # fmt: skip
+    with database.writer() as connection:
+        names = ", ".join(values)
+        given = ", ".join(f":{name}" for name in values)
+        connection.execute(text(f"INSERT INTO processes ({names}) VALUES ({given})"), values)
+        connection.execute(text("INSERT INTO inputs (pid, blob) VALUES (7, :blob)"), {"blob": b"inputs"})
+        connection.commit()
+    database.dispose()
+    with pytest.raises(SchemaOutdated, match="quince init --upgrade"):
+        Store(store_url).open()
+    assert upgrade(store_url) == SCHEMA_VERSION
+    with Store(store_url) as store:
+        (claim,) = store.claim([7], "w").result()
+        assert (claim.row.signals, claim.inputs) == ((), b"inputs")
+        assert step(store, claim, State.WAITING, signals=["go"]).awaiting == 1

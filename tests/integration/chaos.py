@@ -28,10 +28,12 @@ from engine import Workspace, submit_many
 from engine.control import control
 from engine.workspace import Place
 from messaging.errors import MessagingError
+from persistence.errors import StoreFull
 from persistence.records import Control, Selection
 from tests.crew import Crew, WorkerProcess
 from tests.integration import chaos_flows
 from tests.integration.chaos_audit import Audit, audit
+from tests.integration.small_disk import fill, small_disk
 from tests.services import Postgres, RabbitMQ, both
 
 WORKERS = 3
@@ -51,10 +53,16 @@ TERMINATE = (
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The servers to be hurt; None on the embedded backend."""
+    """What is to be hurt beside the workers.
+
+    Attributes:
+        rabbitmq, postgres: None on the embedded backend.
+        disk: A small disk with everything of the embedded backend on it; None if it cannot be had.
+    """
 
     rabbitmq: RabbitMQ | None = None
     postgres: Postgres | None = None
+    disk: Path | None = None
 
 
 @dataclass
@@ -78,13 +86,14 @@ class Chaos:
     Args:
         place: A fresh workspace.
         seed: Of the faults.
+        ledger: The file for the marks of the steps, on a disk that is not to be filled.
     """
 
-    def __init__(self, place: Place, servers: Servers, seed: int, story: Story) -> None:
+    def __init__(self, place: Place, servers: Servers, seed: int, story: Story, ledger: Path) -> None:
         self.crew = Crew(place)
         self.frozen: set[int] = set()
         self.roots: list[int] = []
-        self.ledger = place.folder / "ledger"
+        self.ledger = ledger
         self._home = Workspace(place)
         self._servers = servers
         self._random = random.Random(seed)
@@ -129,8 +138,9 @@ class Chaos:
         while not self._fed.wait(0.1):
             alive = sum(n for state, n in self._counts().items() if state not in ("finished", "killed"))
             if alive < IN_FLIGHT:
-                handles = submit_many(chaos_flows.Branch, [inputs] * 5, workspace=self._home)
-                self.roots += [handle.pid for handle in handles]
+                with contextlib.suppress(StoreFull):  # then nothing is submitted
+                    handles = submit_many(chaos_flows.Branch, [inputs] * 5, workspace=self._home)
+                    self.roots += [handle.pid for handle in handles]
 
     def _counts(self) -> dict[str, int]:
         while True:
@@ -165,6 +175,8 @@ class Chaos:
         ]
         if not self._brief:
             common.append(self.freeze_past_the_lease)
+        if self._servers.disk is not None:
+            common.append(self.fill_the_disk)
         if self._servers.postgres is None:
             return common
         return [
@@ -218,6 +230,14 @@ class Chaos:
         else:
             self._story.fault("queue wiped", f"the queue is wiped; it had {lost} tasks")
 
+    def fill_the_disk(self) -> None:
+        assert self._servers.disk is not None
+        ballast = self._servers.disk / "ballast"
+        fill(ballast)
+        time.sleep(self._random.uniform(0.0, 2.0))
+        ballast.unlink()
+        self._story.fault("disk full", "the disk was full for a while")
+
     def pause_a_tree(self) -> None:
         if not self.roots:
             return
@@ -262,8 +282,11 @@ def battlefield(backend: str, folder: Path) -> Iterator[tuple[Place, Servers]]:
     """A fresh workspace, and private servers if the backend needs them."""
     with ExitStack() as stack:
         if backend == "embedded":
-            state = folder / ".quince"
-            yield Place(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages"), Servers()
+            disk = folder / "disk"
+            why_not = stack.enter_context(small_disk(disk, "256m"))
+            state = disk / ".quince"
+            place = Place(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+            yield place, Servers(disk=None if why_not else disk)
             return
         rabbitmq, postgres = stack.enter_context(both())
         yield Place(folder, postgres.new_url(), rabbitmq.new_uri()), Servers(rabbitmq, postgres)
@@ -299,7 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         place, servers = stack.enter_context(battlefield(options.backend, folder))
-        found = Chaos(place, servers, seed, story).run(options.minutes * 60)
+        found = Chaos(place, servers, seed, story, folder / "ledger").run(options.minutes * 60)
         tell_end(story, found, seed, options.backend)
     return 1 if found.wrong else 0
 

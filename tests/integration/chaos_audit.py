@@ -13,7 +13,7 @@ from persistence.records import ProcessRow, Selection, State
 from persistence.store import Store
 from tests.integration import chaos_flows
 
-STEPS = {"Leaf": 3, "Block": 2, "Branch": 2}
+STEPS = {"Leaf": 3, "Block": 2, "Branch": 3}
 
 
 @dataclass(frozen=True, slots=True)

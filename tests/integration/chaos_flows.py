@@ -13,7 +13,7 @@ import secrets
 import time
 from typing import Any
 
-from engine import WorkChain, append_, while_
+from engine import WorkChain, append_, signal_, while_
 from tests.flows import note
 
 
@@ -39,7 +39,7 @@ class Marked(WorkChain):
 
 
 class Leaf(Marked):
-    """A few short steps in coroutines, the first of them followed by a timer."""
+    """A few short steps in coroutines; after the first it waits for a timer and for two signals."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -51,6 +51,7 @@ class Leaf(Marked):
     async def begin(self) -> None:
         self.mark()
         self.sleep(self.inputs.seconds)
+        self.to_context(first=signal_("word"), second=signal_("word"))
 
     def more(self) -> bool:
         return bool(len(self.ctx.tokens) < self.inputs.steps - 1)
@@ -61,6 +62,7 @@ class Leaf(Marked):
 
     async def end(self) -> None:
         self.mark()
+        assert (self.ctx.first, self.ctx.second) == (1, 2), f"it heard {self.ctx.first}, {self.ctx.second}"
         self.put_out(1)
 
 
@@ -83,14 +85,15 @@ class Block(Marked):
 
 
 class Branch(Marked):
-    """Waits for its children and counts the processes below itself, and itself."""
+    """Signals its leaves, in two steps, waits for its children, and counts the processes below itself, and
+    itself."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
         super().define(spec)
         spec.input("depth", valid_type=int)
         spec.input("width", valid_type=int)
-        spec.outline(cls.launch, cls.collect)
+        spec.outline(cls.launch, cls.call, cls.collect)
 
     def launch(self) -> None:
         self.mark()
@@ -100,7 +103,19 @@ class Branch(Marked):
                 child = self.submit(Branch, depth=depth - 1, width=width, ledger=ledger)
             else:
                 child = self.submit(Leaf if number % 2 else Block, ledger=ledger)
-            self.to_context(below=append_(child))
+            self.to_context(below=append_(child)) if depth > 1 else self._signal(child, 1)
+            self.ctx.children = [*self.ctx.get("children", ()), child]
+
+    def call(self) -> None:
+        self.mark()
+        if self.inputs.depth == 1:
+            for child in self.ctx.children:
+                self._signal(child, 2)
+                self.to_context(below=append_(child))
+
+    def _signal(self, child: Any, word: int) -> None:
+        if child.class_name == "Leaf":
+            self.signal(child, "word", word)
 
     def collect(self) -> None:
         self.mark()

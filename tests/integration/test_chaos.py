@@ -12,27 +12,26 @@ from pathlib import Path
 import pytest
 
 from engine.workspace import Place
-from tests.integration.chaos import Chaos, Servers, Story, tell_end
+from tests.integration.chaos import Chaos, Servers, Story, battlefield, tell_end
 from tests.integration.chaos_audit import Audit
 from tests.services import Postgres, RabbitMQ
 
 MINUTES = float(os.environ.get("QUINCE_CHAOS_MINUTES", "0.15"))
 
 
-def run(place: Place, servers: Servers, backend: str) -> Audit:
+def run(place: Place, servers: Servers, backend: str, folder: Path) -> Audit:
     seed = random.randrange(1_000_000)
     story = Story()
     story.tell(f"chaos on {backend}, seed {seed}")
-    found = Chaos(place, servers, seed, story).run(MINUTES * 60)
+    found = Chaos(place, servers, seed, story, folder / "ledger").run(MINUTES * 60)
     tell_end(story, found, seed, backend)
     return found
 
 
 @pytest.mark.timeout(MINUTES * 60 + 300)
 def test_chaos_on_the_embedded_default(tmp_path: Path) -> None:
-    state = tmp_path / ".quince"
-    place = Place(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
-    found = run(place, Servers(), "embedded")
+    with battlefield("embedded", tmp_path) as (place, servers):
+        found = run(place, servers, "embedded", tmp_path)
     assert found.wrong == []
     assert found.processes > 500
 
@@ -48,6 +47,6 @@ def test_chaos_on_servers(
     rabbitmq_url: str,
 ) -> None:
     place = Place(tmp_path, postgres_url, rabbitmq_url)
-    found = run(place, Servers(rabbitmq_server, postgres_server), "servers")
+    found = run(place, Servers(rabbitmq_server, postgres_server), "servers", tmp_path)
     assert found.wrong == []
     assert found.processes > 300

@@ -19,8 +19,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -38,6 +36,7 @@ from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration import race_flows
 from tests.integration.messaging.proxy import Proxy
+from tests.integration.small_disk import fill, small_disk
 from tests.services import Postgres, RabbitMQ
 
 STEPPED_CLOCK = Path(__file__).parent / "stepped_clock"
@@ -260,33 +259,28 @@ def test_cut_off_from_the_database_past_its_lease(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disk(tmp_path / "disk", "8m") as why_not:
+        if why_not:
+            pytest.skip(why_not)
+        yield tmp_path / "disk"
 
 
-def test_disk_full(small_disk: Path, tmp_path: Path) -> None:
+def test_disk_full(disk: Path, tmp_path: Path) -> None:
     """Work stands still while nothing can be written, and goes on when there is room, as if nothing had
     been."""
     ledger = tmp_path / "ledger"
-    state = small_disk / ".quince"
-    place = Place(small_disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+    state = disk / ".quince"
+    place = Place(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
     with Workspace(place) as home, closing(Crew(place)) as crew:
         crew.start(2)
         inputs = {"steps": 8, "seconds": 0.1, "ledger": str(ledger)}
         handles = submit_many(flows.Stepwise, [inputs] * 10, workspace=home)
         families = submit_many(flows.Family, [{"children": 3, "seconds": 0.3}] * 5, workspace=home)
         eventually(lambda: len(steps(ledger)) > 40)
-        ballast = small_disk / "ballast"
-        _fill(ballast)
+        ballast = disk / "ballast"
+        fill(ballast)
         eventually(lambda: any("full" in worker.log.read_text() for worker in crew.workers))
         ballast.unlink()
         for handle in handles:
@@ -295,19 +289,6 @@ def test_disk_full(small_disk: Path, tmp_path: Path) -> None:
             assert family.result(60) == {"total": 6}
             assert len(family.tree()) == 4
         assert set(steps(ledger).values()) == {1}
-
-
-def _fill(file: Path) -> None:
-    """Write until nothing fits any more, and go on for a while: others give room back."""
-    with file.open("ab", buffering=0) as ballast:
-        for _ in range(30):
-            for size in (1 << 16, 1 << 12):
-                try:
-                    while True:
-                        ballast.write(bytes(size))
-                except OSError:
-                    continue
-            time.sleep(0.02)
 
 
 def test_clock_stepped(home: Workspace, crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

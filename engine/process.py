@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -16,7 +16,7 @@ from engine.commands import Completed, Programs
 from engine.errors import InvalidDefinition, UnexpectedReturn, UnreadableCheckpoint
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
-from engine.signals import Expected, new_signal
+from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import storable
 from persistence.codec import check, encode
@@ -137,6 +137,7 @@ class Process:
         self._turns = Turns()
         self._programs = Programs()
         self._expected: list[Expected] = []
+        self._arrived: list[Arrival] = []
         self._used: list[SignalRow] = []
         self.status: str | None = None
 
@@ -185,8 +186,8 @@ class Process:
     def _recall(self, memory: Mapping[str, Any]) -> None:
         """Take in what `_memory` gave."""
 
-    def _receive(self, rows: Sequence[SignalRow]) -> None:
-        """Take in the signals that it has waited for."""
+    def _receive(self) -> None:
+        """Take in the signals that have come, before the step that shall have them."""
 
     # For the user
 

@@ -22,6 +22,7 @@ from engine.errors import ClaimLost, InvalidDefinition, UnknownTarget, Unreadabl
 from engine.landing import landed
 from engine.outbox import Outbox, change_of
 from engine.process import Process
+from engine.signals import arrivals
 from engine.slots import Slots
 from engine.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from engine.stepping import StepEnd, Stepper
@@ -274,7 +275,7 @@ class Runner:
         while True:
             if (self._intent is not None or self._crew.draining) and await self._give_up():
                 return
-            if not await self._receive(process):
+            if not await self._fetch(process):
                 return
             end = await self._take_step(process)
             if end is None:  # killed in the middle
@@ -302,12 +303,12 @@ class Runner:
             raise PutBack
         return self._process
 
-    async def _receive(self, process: Process) -> bool:
-        """Take in the signals that it has waited for. False: they cannot be read, and it is paused."""
+    async def _fetch(self, process: Process) -> bool:
+        """Read the signals that it has waited for. False: they cannot be read, and it is paused."""
         if process._expected:
             rows = await self._patiently(lambda: self._crew.store.signals(self.pid))
             try:
-                process._receive(rows)
+                process._arrived = arrivals(process._expected, rows)
             except Unreadable as error:
                 await self._hold(f"{HELD}a signal cannot be read: {error}")
                 return False

@@ -16,7 +16,7 @@ from engine.errors import ControlRefused, ProcessNotFound
 from engine.telling import tell_signalled
 from engine.text import storable
 from engine.workspace import Workspace
-from persistence.codec import check, encode
+from persistence.codec import check, decode, encode
 from persistence.records import ControlOutcome, NewSignal, SignalRow
 
 LONGEST_NAME = 200
@@ -66,19 +66,34 @@ class Expected:
         return [self.name, self.key, self.append]
 
 
-def matched(
-    expected: Iterable[Expected], rows: Sequence[SignalRow]
-) -> list[tuple[Expected, SignalRow | None]]:
-    """Each that is expected with the oldest signal of its name that no other one has; None: it did not
-    come in time."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What has come of a signal that was expected.
+
+    Attributes:
+        row: None if it did not come in time.
+        value: None then.
+    """
+
+    expected: Expected
+    row: SignalRow | None
+    value: Any
+
+
+def arrivals(expected: Iterable[Expected], rows: Sequence[SignalRow]) -> list[Arrival]:
+    """Each that is expected with the oldest signal of its name that no other one has.
+
+    Raises:
+        Unreadable: a value of a type that is not known here.
+    """
     left = list(rows)
-    pairs: list[tuple[Expected, SignalRow | None]] = []
+    found: list[Arrival] = []
     for one in expected:
         row = next((row for row in left if row.name == one.name), None)
         if row is not None:
             left.remove(row)
-        pairs.append((one, row))
-    return pairs
+        found.append(Arrival(one, row, None if row is None else decode(row.value)))
+    return found
 
 
 def new_signal(pid: int, name: str, value: Any) -> NewSignal:

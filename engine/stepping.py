@@ -48,6 +48,7 @@ class Stepper:
         """Run the next step. Raises only CancelledError, and only if the step's task was cancelled."""
         process._record = StepRecord()
         try:
+            process._receive()
             call, answer = await self._call(process)
             return _ending(process, call, answer)
         except asyncio.CancelledError as error:

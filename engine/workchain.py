@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from plumpy.workchains import ToContext, if_, return_, while_
@@ -15,10 +15,8 @@ from engine.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
 from engine.once import forbid_inside
 from engine.outline import START, Call, Outline, Position, Return, check_steps
 from engine.process import Process
-from engine.signals import AwaitedSignal, Expected, matched, signal_
+from engine.signals import AwaitedSignal, Expected, signal_
 from engine.spec import ExitCode, WorkChainSpec
-from persistence.codec import decode
-from persistence.records import SignalRow
 
 __all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"]
 
@@ -120,16 +118,15 @@ class WorkChain(Process):
             "`version` and a `migrate` hook"
         )
 
-    def _receive(self, rows: Sequence[SignalRow]) -> None:
-        for expected, row in matched(self._expected, rows):
-            value = None if row is None else decode(row.value)
-            if row is not None:
-                self._used.append(row)
-            if expected.append:
-                self.ctx.setdefault(expected.key, []).append(value)
+    def _receive(self) -> None:
+        arrived, self._arrived, self._expected = self._arrived, [], []
+        for one in arrived:
+            if one.row is not None:
+                self._used.append(one.row)
+            if one.expected.append:
+                self.ctx.setdefault(one.expected.key, []).append(one.value)
             else:
-                self.ctx[expected.key] = value
-        self._expected = []
+                self.ctx[one.expected.key] = one.value
 
     # For the user
 

@@ -81,6 +81,22 @@ class Approval(WorkChain):
         self.out("values", self.ctx.values)
 
 
+class Clumsy(WorkChain):
+    """Wants a signal appended to what is no list."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.ask, cls.decide)
+
+    def ask(self) -> None:
+        self.ctx.value = 7
+        self.to_context(value=append_(signal_("go")))
+
+    def decide(self) -> None:
+        """Is not reached."""
+
+
 class Rally(WorkChain):
     """Submits a chain that waits for signals, and sends them to it from its steps."""
 

@@ -25,6 +25,7 @@ def row_document(row: ProcessRow) -> dict[str, Any]:
         "status": row.status,
         "step": row.step,
         "awaiting": row.awaiting,
+        "signals": list(row.signals),
         "intent": None if row.intent is None else row.intent.value,
         "exit_status": row.exit_status,
         "exit_message": row.exit_message,

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from engine import ControlRefused, ProcessHandle, ProcessNotFound, ProcessState, Unsaveable, Workspace, submit
+from engine import (
+    ControlRefused,
+    ProcessExcepted,
+    ProcessHandle,
+    ProcessNotFound,
+    ProcessState,
+    Unsaveable,
+    Workspace,
+    submit,
+)
 from engine.remote import RemoteControl
 from engine.workspace import Place
 from tests import flows
@@ -81,6 +90,14 @@ def test_a_killed_worker_costs_no_signal(home: Workspace, crew: Crew, tmp_path: 
     assert [handle.result(60)["values"] for handle in handles] == [[number] for number in range(20)]
     asked = Counter(line for line in ledger.read_text().splitlines() if line.startswith("ask"))
     assert set(asked.values()) == {1}
+
+
+def test_a_value_that_does_not_go_into_the_context_ends_the_process(home: Workspace, crew: Crew) -> None:
+    crew.start()
+    handle = submit(flows.Clumsy, workspace=home)
+    handle.signal("go")
+    with pytest.raises(ProcessExcepted, match="AttributeError"):
+        handle.result(30)
 
 
 def test_over_the_broker_alone(home: Workspace, crew: Crew, place: Place) -> None:

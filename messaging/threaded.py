@@ -140,7 +140,8 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
         """Put many tasks on the queue; the broker has them all on disk on return."""
-        self._bridge.wait(self._transport.send_tasks, bodies, queue=queue, priority=priority)
+        until_durable = self._bridge.wait(self._transport.store_tasks, bodies, queue=queue, priority=priority)
+        until_durable()
 
     def task_queue(self, queue_name: str, prefetch_size: int = 0, prefetch_count: int = 0) -> TaskQueue:
         """A queue of its own name. `prefetch_size` (bytes) is there for kiwiPy and not used."""

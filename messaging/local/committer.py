@@ -3,8 +3,9 @@
 If nobody else is writing just then, a small piece of work runs on the loop itself: without waiting
 for the disk that takes some 50 microseconds, less than waking a thread. Otherwise it is tried again
 in the next turns of the loop, and then goes to the writing thread; so does heavy work, and all that
-follows until that thread is done, so the order is kept. The sync thread makes commits durable
-(`fdatasync` of the write-ahead log, once for all that have come meanwhile) and check-points the log.
+follows until that thread is done, so the order is kept. Commits are made durable (`fdatasync` of the
+write-ahead log, once for all that have come meanwhile) on the thread of a caller who waits for that
+anyway, or else on the sync thread; that one check-points the log, too.
 """
 
 from __future__ import annotations
@@ -122,6 +123,21 @@ class Committer:
     def run_unwatched(self, work: Callable[[TaskFile], Any], *, heavy: bool = False) -> None:
         """As `run`, for work whose failure can only be logged."""
         self._put(_Job(work, _log_failure, None, heavy))
+
+    def mark(self) -> int:
+        """What is committed by now, for `until_durable`."""
+        return self._file.log.mark()
+
+    def until_durable(self, mark: int) -> None:
+        """On any thread but the loop's: wait until what was committed before that mark is on the disk.
+
+        Raises:
+            DeliveryFailed: the disk failed.
+        """
+        try:
+            self._file.log.sync(mark)
+        except OSError as error:
+            raise in_words(error) from error
 
     def _put(self, job: _Job) -> None:
         if not self._open:
@@ -250,7 +266,7 @@ class Committer:
 
     def _make_durable(self, jobs: _Batch) -> None:
         try:
-            self._file.sync()
+            self._file.log.sync(self._file.log.mark())
         except OSError as error:
             for job in jobs:
                 job.error = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -37,10 +38,25 @@ MOST_LIGHT_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class _Outgoing:
-    """What is sent in one turn of the loop, and the future of all of it."""
+    """What is sent in one turn of the loop, and the futures of all of it that somebody waits for.
+
+    Attributes:
+        stored: Ends when it is committed, with the mark to make it durable.
+        durable: Ends when it is on the disk.
+    """
 
     rows: list[NewTask]
-    durable: asyncio.Future[None]
+    stored: asyncio.Future[int] | None = None
+    durable: asyncio.Future[None] | None = None
+
+    def told(self, mark: int, error: Exception | None) -> None:
+        """It is committed, or not."""
+        if self.stored is None:
+            return
+        if error is None:
+            self.stored.set_result(mark)
+        else:
+            self.stored.set_exception(error)
 
 
 class Queues:
@@ -75,15 +91,31 @@ class Queues:
         self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None = None
     ) -> None:
         """Store tasks; durable on return."""
-        rows = [(queue, priority, encode(Task(body, reply_to))) for body in bodies]
-        if not rows:
+        if not bodies:
             return
-        outgoing = self._outgoing
-        if outgoing is None:
-            outgoing = self._outgoing = _Outgoing([], asyncio.get_running_loop().create_future())
-            asyncio.get_running_loop().call_soon(self._send_out)
-        outgoing.rows += rows
+        outgoing = self._join(bodies, queue, priority, reply_to)
+        if outgoing.durable is None:
+            outgoing.durable = asyncio.get_running_loop().create_future()
         await asyncio.shield(outgoing.durable)
+
+    async def store(self, bodies: Sequence[Any], queue: str, priority: int) -> Callable[[], None]:
+        """Store tasks; durable when the caller has called what is returned, on a thread that may wait."""
+        if not bodies:
+            return lambda: None
+        outgoing = self._join(bodies, queue, priority, None)
+        if outgoing.stored is None:
+            outgoing.stored = asyncio.get_running_loop().create_future()
+        mark = await asyncio.shield(outgoing.stored)
+        return functools.partial(self._committer.until_durable, mark)
+
+    def _join(self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None) -> _Outgoing:
+        """Have tasks sent with the others of this turn of the loop."""
+        rows = [(queue, priority, encode(Task(body, reply_to))) for body in bodies]
+        if self._outgoing is None:
+            self._outgoing = _Outgoing([])
+            asyncio.get_running_loop().call_soon(self._send_out)
+        self._outgoing.rows += rows
+        return self._outgoing
 
     def _send_out(self) -> None:
         """Store all that was sent in this turn of the loop."""
@@ -103,6 +135,7 @@ class Queues:
             return {queue: file.hungry(queue) for queue in counts}
 
         def stored(hungry: dict[str, list[Hungry]], error: Exception | None) -> None:
+            outgoing.told(self._committer.mark(), error)
             if error is None:
                 for queue, count in counts.items():
                     self.ring(queue, hungry[queue], count)
@@ -111,7 +144,9 @@ class Queues:
         try:
             self._committer.run_then(work, stored, durable=outgoing.durable, heavy=heavy)
         except CommunicatorClosed as error:
-            outgoing.durable.set_exception(error)
+            outgoing.told(0, error)
+            if outgoing.durable is not None:
+                outgoing.durable.set_exception(error)
 
     async def revive(self, queue: str | None) -> int:
         """Put dead letters back on their queues."""

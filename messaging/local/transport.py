@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,13 @@ class LocalTransport(Transport):
         """See `Transport.send_tasks`."""
         self._check()
         await self._queues.send(bodies, queue, priority)
+
+    async def store_tasks(
+        self, bodies: Sequence[Any], *, queue: str, priority: int = 0
+    ) -> Callable[[], None]:
+        """See `Transport.store_tasks`. Consumers are told of the tasks before they are durable."""
+        self._check()
+        return await self._queues.store(bodies, queue, priority)
 
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
         """See `Transport.call_task`."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from messaging.commthread import CommThread
 from messaging.communicator import BroadcastMessage, LinkState
-from messaging.errors import MessageTimeout, MessagingError
+from messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
 from messaging.futures import follow, settle
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,10 @@ class Bridge:
         if not self._room.acquire(timeout=ROOM_TIMEOUT):
             raise MessageTimeout(f"{MOST_WAITING} messages wait, and none left within {ROOM_TIMEOUT:g} s")
         try:
-            started = self._thread.submit(self._stages, outcome, function, args, kwargs)
+            self._thread.post(self._begin, outcome, function, args, kwargs)
         except BaseException:
             self._room.release()
             raise
-        started.add_done_callback(lambda done: self._started(done, outcome))
         return outcome
 
     def after_sends(
@@ -94,18 +93,32 @@ class Bridge:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
         follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
 
-    def _started(
-        self, done: concurrent.futures.Future[None], outcome: concurrent.futures.Future[Any]
+    async def _stages_or_tell(
+        self,
+        outcome: concurrent.futures.Future[Any],
+        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
-        self._room.release()
-        if (error := done.exception()) is not None:
+        """The same when nobody waits for the first stage: what goes wrong in it is told by the outcome."""
+        try:
+            follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
+        except asyncio.CancelledError:
+            settle(outcome, None, CommunicatorClosed("the communicator was closed meanwhile"))
+            raise
+        except Exception as error:
             settle(outcome, None, error)
+
+    def _begin(self, *what: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._stages_or_tell(*what))
+        self._under_way.add(task)
+        task.add_done_callback(self._first_stage_over)
+
+    def _first_stage_over(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._room.release()
 
     def _refuse_there(self) -> None:
         if self._thread.here:

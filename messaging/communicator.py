@@ -16,6 +16,7 @@ Message bodies are whatever msgpack can carry: None, bool, int, float, str, byte
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -222,6 +223,10 @@ class Transport(ABC):
         Args:
             routed: False lets the returned awaitable tell that nobody is there, which may be quicker.
         """
+
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """As `ask`, if that can be begun without waiting for anything; None if not: then `ask`."""
+        return None
 
     @abstractmethod
     async def cast(self, identifier: str, body: Any) -> None:

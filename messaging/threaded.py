@@ -228,8 +228,15 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         identifier = str(recipient_id)
         known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
-        ask = self._transport.ask
-        outcome = self._bridge.two_stages(ask, identifier, pack(msg), wait=not known, routed=not known)
+        transport = self._transport
+        outcome = self._bridge.two_stages(
+            transport.ask,
+            identifier,
+            pack(msg),
+            wait=not known,
+            at_once=transport.ask_at_once,
+            routed=not known,
+        )
         if len(self._answered) > MOST_KNOWN:
             self._answered.clear()
         self._answered[identifier] = time.monotonic()

@@ -74,6 +74,24 @@ class Rpc:
             raise
         return future
 
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """See `Transport.ask_at_once`."""
+        peer = self._routes.get(identifier)
+        if peer is None or peer == self._peers.name:
+            return None
+        address, future = self.expect()
+        call = Call(identifier, body, address)
+        try:
+            sent = self._peers.send(peer, encode(call))
+        except BaseException:
+            future.cancel()
+            raise
+        if not sent:
+            future.cancel()
+            return None
+        self._pending.note(address.call, (peer, call))
+        return future
+
     async def cast(self, identifier: str, body: Any) -> None:
         """See `Transport.cast`."""
         await self._send(Call(identifier, body))

@@ -202,6 +202,11 @@ class LocalTransport(Transport):
         self._check()
         return await self._rpc.ask(identifier, body)
 
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """See `Transport.ask_at_once`."""
+        self._check()
+        return self._rpc.ask_at_once(identifier, body)
+
     async def cast(self, identifier: str, body: Any) -> None:
         """See `Transport.cast`."""
         self._check()

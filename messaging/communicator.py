@@ -166,16 +166,16 @@ class Transport(ABC):
             DeliveryFailed: at least one was not accepted; none is known to be there.
         """
 
-    async def store_tasks(
-        self, bodies: Sequence[Any], *, queue: str, priority: int = 0
-    ) -> Callable[[], None]:
+    def store_at_once(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
         """As `send_tasks`, for a caller that blocks a thread of its own until they are on disk.
 
-        They are when it has called there what this returns, which may block and raises the same; so a
-        transport that must wait for the disk itself need not wake a thread for it.
+        They are when it has called there what the future brings, which may block and raises the same;
+        so a transport that must wait for the disk itself need not wake a thread for it. None if that
+        would gain nothing: then `send_tasks`.
         """
-        await self.send_tasks(bodies, queue=queue, priority=priority)
-        return _nothing_left
+        return None
 
     @abstractmethod
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
@@ -305,7 +305,3 @@ class AsyncCommunicator(Protocol):
     async def unsubscribe(self, identifier: str) -> None: ...
 
     async def close(self) -> None: ...
-
-
-def _nothing_left() -> None:
-    """They are on disk already."""

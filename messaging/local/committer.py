@@ -113,12 +113,14 @@ class Committer:
         *,
         durable: asyncio.Future[None] | None = None,
         heavy: bool = False,
+        now: bool = False,
     ) -> None:
         """As `run`, with a plain call of `then(outcome, error)` on the loop (cheaper than a future).
 
-        `durable`, if given, ends when the commit is on the disk, or with the error.
+        `durable`, if given, ends when the commit is on the disk, or with the error. With `now` it does
+        not wait for others of this turn of the loop, if none are waiting already.
         """
-        self._put(_Job(work, then, durable, heavy))
+        self._put(_Job(work, then, durable, heavy), now=now)
 
     def run_unwatched(self, work: Callable[[TaskFile], Any], *, heavy: bool = False) -> None:
         """As `run`, for work whose failure can only be logged."""
@@ -139,12 +141,15 @@ class Committer:
         except OSError as error:
             raise in_words(error) from error
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: _Job, *, now: bool = False) -> None:
         if not self._open:
             raise CommunicatorClosed("this communicator is closed; connect again")
-        if not self._next:
-            self._loop.call_soon(self._commit_next)
+        first = not self._next
         self._next.append(job)
+        if first and now:
+            self._commit_next()
+        elif first:
+            self._loop.call_soon(self._commit_next)
 
     # On the loop
 

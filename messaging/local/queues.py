@@ -41,22 +41,13 @@ class _Outgoing:
     """What is sent in one turn of the loop, and the futures of all of it that somebody waits for.
 
     Attributes:
-        stored: Ends when it is committed, with the mark to make it durable.
+        stored: Ends when it is committed, with what makes it durable.
         durable: Ends when it is on the disk.
     """
 
     rows: list[NewTask]
-    stored: asyncio.Future[int] | None = None
+    stored: asyncio.Future[Callable[[], None]] | None = None
     durable: asyncio.Future[None] | None = None
-
-    def told(self, mark: int, error: Exception | None) -> None:
-        """It is committed, or not."""
-        if self.stored is None:
-            return
-        if error is None:
-            self.stored.set_result(mark)
-        else:
-            self.stored.set_exception(error)
 
 
 class Queues:
@@ -98,15 +89,16 @@ class Queues:
             outgoing.durable = asyncio.get_running_loop().create_future()
         await asyncio.shield(outgoing.durable)
 
-    async def store(self, bodies: Sequence[Any], queue: str, priority: int) -> Callable[[], None]:
-        """Store tasks; durable when the caller has called what is returned, on a thread that may wait."""
+    def store(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """Store tasks; durable when what the future brings was called, on a thread that may wait."""
         if not bodies:
-            return lambda: None
+            return None
         outgoing = self._join(bodies, queue, priority, None)
         if outgoing.stored is None:
             outgoing.stored = asyncio.get_running_loop().create_future()
-        mark = await asyncio.shield(outgoing.stored)
-        return functools.partial(self._committer.until_durable, mark)
+        return outgoing.stored
 
     def _join(self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None) -> _Outgoing:
         """Have tasks sent with the others of this turn of the loop."""
@@ -135,18 +127,26 @@ class Queues:
             return {queue: file.hungry(queue) for queue in counts}
 
         def stored(hungry: dict[str, list[Hungry]], error: Exception | None) -> None:
-            outgoing.told(self._committer.mark(), error)
+            if outgoing.stored is not None:
+                self._tell_stored(outgoing.stored, error)
             if error is None:
                 for queue, count in counts.items():
                     self.ring(queue, hungry[queue], count)
 
         heavy = len(rows) > MOST_LIGHT or sum(len(body) for _, _, body in rows) > MOST_LIGHT_BYTES
         try:
-            self._committer.run_then(work, stored, durable=outgoing.durable, heavy=heavy)
+            self._committer.run_then(work, stored, durable=outgoing.durable, heavy=heavy, now=True)
         except CommunicatorClosed as error:
-            outgoing.told(0, error)
+            if outgoing.stored is not None:
+                outgoing.stored.set_exception(error)
             if outgoing.durable is not None:
                 outgoing.durable.set_exception(error)
+
+    def _tell_stored(self, stored: asyncio.Future[Callable[[], None]], error: Exception | None) -> None:
+        if error is not None:
+            stored.set_exception(error)
+        else:
+            stored.set_result(functools.partial(self._committer.until_durable, self._committer.mark()))
 
     async def revive(self, queue: str | None) -> int:
         """Put dead letters back on their queues."""

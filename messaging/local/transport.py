@@ -142,12 +142,12 @@ class LocalTransport(Transport):
         self._check()
         await self._queues.send(bodies, queue, priority)
 
-    async def store_tasks(
-        self, bodies: Sequence[Any], *, queue: str, priority: int = 0
-    ) -> Callable[[], None]:
-        """See `Transport.store_tasks`. Consumers are told of the tasks before they are durable."""
+    def store_at_once(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """See `Transport.store_at_once`. Consumers are told of the tasks before they are durable."""
         self._check()
-        return await self._queues.store(bodies, queue, priority)
+        return self._queues.store(bodies, queue, priority)
 
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
         """See `Transport.call_task`."""

@@ -29,7 +29,7 @@ from messaging.communicator import (
 )
 from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, pack_broadcasts, unpack_broadcast
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
-from messaging.filters import Subscriptions
+from messaging.filters import Subscriptions, sender_key
 from messaging.local.committer import Committer
 from messaging.local.directory import Directory, Seat
 from messaging.local.forks import keep_nothing, let_go_in_children
@@ -242,15 +242,23 @@ class LocalTransport(Transport):
     ) -> list[tuple[frozenset[str], list[BroadcastMessage]]]:
         """The messages in runs of the same audience, in order."""
         runs: list[tuple[frozenset[str], list[BroadcastMessage]]] = []
+        audiences: dict[tuple[str, str | None], frozenset[str]] = {}
         for message in messages:
-            audience = self._peers.wanting(message.sender, message.subject)
-            if self._subscribers.matching(message.sender, message.subject):
-                audience.add(self._peers.name)
+            about = sender_key(message.sender), message.subject
+            audience = audiences.get(about)
+            if audience is None:
+                audience = audiences[about] = self._audience(message)
             if runs and runs[-1][0] == audience:
                 runs[-1][1].append(message)
             else:
-                runs.append((frozenset(audience), [message]))
+                runs.append((audience, [message]))
         return [run for run in runs if run[0]]
+
+    def _audience(self, message: BroadcastMessage) -> frozenset[str]:
+        peers = self._peers.wanting(message.sender, message.subject)
+        if self._subscribers.matching(message.sender, message.subject):
+            peers.add(self._peers.name)
+        return frozenset(peers)
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
         """See `Transport.subscribe`."""
@@ -265,8 +273,12 @@ class LocalTransport(Transport):
         self._peers.unwant(self._subscribers.remove(identifier))
 
     def _hear(self, envelope: Broadcasts) -> None:
+        audiences: dict[tuple[str, str | None], list[BroadcastHandler]] = {}
         for broadcast in envelope.messages:
-            handlers = self._subscribers.matching(broadcast.sender, broadcast.subject)
+            about = sender_key(broadcast.sender), broadcast.subject
+            handlers = audiences.get(about)
+            if handlers is None:
+                handlers = audiences[about] = self._subscribers.matching(broadcast.sender, broadcast.subject)
             if handlers:
                 message = unpack_broadcast(broadcast)
                 for handler in handlers:

@@ -38,6 +38,7 @@ class _Job:
     then: Callable[[Any, Exception | None], None]
     durable: asyncio.Future[None] | None = None
     heavy: bool = False
+    committed: Callable[[int], None] | None = None
     done: bool = False
     outcome: Any = None
     error: Exception | None = None
@@ -112,26 +113,26 @@ class Committer:
         then: Callable[[T, Exception | None], None],
         *,
         durable: asyncio.Future[None] | None = None,
+        committed: Callable[[int], None] | None = None,
         heavy: bool = False,
         now: bool = False,
     ) -> None:
         """As `run`, with a plain call of `then(outcome, error)` on the loop (cheaper than a future).
 
-        `durable`, if given, ends when the commit is on the disk, or with the error. With `now` it does
+        `durable`, if given, ends when the commit is on the disk, or with the error. `committed` is
+        called with the mark for `until_durable`, on whatever thread commits. With `now` the work does
         not wait for others of this turn of the loop, if none are waiting already.
         """
-        self._put(_Job(work, then, durable, heavy), now=now)
+        self._put(_Job(work, then, durable, heavy, committed), now=now)
 
     def run_unwatched(self, work: Callable[[TaskFile], Any], *, heavy: bool = False) -> None:
         """As `run`, for work whose failure can only be logged."""
         self._put(_Job(work, _log_failure, None, heavy))
 
-    def mark(self) -> int:
-        """What is committed by now, for `until_durable`."""
-        return self._file.log.mark()
-
     def until_durable(self, mark: int) -> None:
-        """On any thread but the loop's: wait until what was committed before that mark is on the disk.
+        """On a thread that may wait: wait until what was committed before that mark is on the disk.
+
+        Closing does not come between: what is marked is on the disk by then.
 
         Raises:
             DeliveryFailed: the disk failed.
@@ -209,6 +210,8 @@ class Committer:
             job.outcome = job.work(file)
             if job.heavy:
                 file.commit()
+            if job.committed is not None:
+                job.committed(file.log.mark())
         except Exception as error:
             file.rollback()
             if is_busy(error):

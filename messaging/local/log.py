@@ -65,6 +65,7 @@ class Log:
             if self._done <= self._marked:
                 self._sync()
             os.close(self._descriptor)
+            self._descriptor = -1
 
     def _sync(self) -> None:
         self._begun += 1

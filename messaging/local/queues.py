@@ -48,6 +48,11 @@ class _Outgoing:
     rows: list[NewTask]
     stored: asyncio.Future[Callable[[], None]] | None = None
     durable: asyncio.Future[None] | None = None
+    mark: int = 0
+
+    def committed(self, mark: int) -> None:
+        """On whatever thread commits: where the log stands by then."""
+        self.mark = mark
 
 
 class Queues:
@@ -127,26 +132,29 @@ class Queues:
             return {queue: file.hungry(queue) for queue in counts}
 
         def stored(hungry: dict[str, list[Hungry]], error: Exception | None) -> None:
-            if outgoing.stored is not None:
-                self._tell_stored(outgoing.stored, error)
+            self._tell_stored(outgoing, error)
             if error is None:
                 for queue, count in counts.items():
                     self.ring(queue, hungry[queue], count)
 
         heavy = len(rows) > MOST_LIGHT or sum(len(body) for _, _, body in rows) > MOST_LIGHT_BYTES
+        committed = None if outgoing.stored is None else outgoing.committed
         try:
-            self._committer.run_then(work, stored, durable=outgoing.durable, heavy=heavy, now=True)
+            self._committer.run_then(
+                work, stored, durable=outgoing.durable, committed=committed, heavy=heavy, now=True
+            )
         except CommunicatorClosed as error:
-            if outgoing.stored is not None:
-                outgoing.stored.set_exception(error)
+            self._tell_stored(outgoing, error)
             if outgoing.durable is not None:
                 outgoing.durable.set_exception(error)
 
-    def _tell_stored(self, stored: asyncio.Future[Callable[[], None]], error: Exception | None) -> None:
+    def _tell_stored(self, outgoing: _Outgoing, error: Exception | None) -> None:
+        if outgoing.stored is None:
+            return
         if error is not None:
-            stored.set_exception(error)
+            outgoing.stored.set_exception(error)
         else:
-            stored.set_result(functools.partial(self._committer.until_durable, self._committer.mark()))
+            outgoing.stored.set_result(functools.partial(self._committer.until_durable, outgoing.mark))
 
     async def revive(self, queue: str | None) -> int:
         """Put dead letters back on their queues."""

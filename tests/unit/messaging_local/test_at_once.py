@@ -135,3 +135,26 @@ async def test_what_is_stored_when_it_closes_is_durable_by_then(opened: Open) ->
     assert await other.queue_size(queue="q") == 1
     with pytest.raises(CommunicatorClosed):
         client.store_at_once(["late"], "q", 0)
+
+
+async def test_what_the_writing_thread_stores_while_it_closes_is_durable_too(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, other = await opened(), await opened()
+    syncs: list[int] = []
+    real = log_module._sync
+
+    def counted(descriptor: int) -> None:
+        syncs.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(log_module, "_sync", counted)
+    stored = client.store_at_once([0] * 1000, "q", 0)  # too many for the loop
+    assert stored is not None
+    await asyncio.sleep(0)  # it is on its way to the thread
+    await client.close()
+    synced = len(syncs)
+    assert synced
+    await asyncio.to_thread(await stored)
+    assert len(syncs) == synced
+    assert await other.queue_size(queue="q") == 1000

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from messaging.commthread import CommThread
 from messaging.communicator import BroadcastMessage, LinkState
-from messaging.errors import MessageTimeout, MessagingError
+from messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
 from messaging.futures import follow, settle
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,13 @@ class Bridge:
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         *args: Any,
         wait: bool = False,
+        at_once: Callable[..., asyncio.Future[Any] | None] | None = None,
         **kwargs: Any,
     ) -> concurrent.futures.Future[Any]:
         """Begin something that answers in two stages; the second comes in the future.
 
-        With `wait` the first one is waited for, and its errors are raised here.
+        With `wait` the first one is waited for, and its errors are raised here. Without, `at_once` is
+        tried there before, with the same positional arguments: it costs no task.
         """
         outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
         if wait:
@@ -68,11 +70,10 @@ class Bridge:
         if not self._room.acquire(timeout=ROOM_TIMEOUT):
             raise MessageTimeout(f"{MOST_WAITING} messages wait, and none left within {ROOM_TIMEOUT:g} s")
         try:
-            started = self._thread.submit(self._stages, outcome, function, args, kwargs)
+            self._thread.post(self._begin, outcome, at_once, function, args, kwargs)
         except BaseException:
             self._room.release()
             raise
-        started.add_done_callback(lambda done: self._started(done, outcome))
         return outcome
 
     def after_sends(
@@ -94,18 +95,58 @@ class Bridge:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
         follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
 
-    def _started(
-        self, done: concurrent.futures.Future[None], outcome: concurrent.futures.Future[Any]
+    async def _stages_or_tell(
+        self,
+        outcome: concurrent.futures.Future[Any],
+        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
-        self._room.release()
-        if (error := done.exception()) is not None:
+        """The same when nobody waits for the first stage: what goes wrong in it is told by the outcome."""
+        try:
+            follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
+        except asyncio.CancelledError:
+            settle(outcome, None, CommunicatorClosed("the communicator was closed meanwhile"))
+            raise
+        except Exception as error:
             settle(outcome, None, error)
+
+    def _begin(
+        self,
+        outcome: concurrent.futures.Future[Any],
+        at_once: Callable[..., asyncio.Future[Any] | None] | None,
+        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        if at_once is not None and self._begun_at_once(outcome, at_once, args):
+            self._room.release()
+            return
+        task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, function, args, kwargs))
+        self._under_way.add(task)
+        task.add_done_callback(self._first_stage_over)
+
+    def _begun_at_once(
+        self,
+        outcome: concurrent.futures.Future[Any],
+        at_once: Callable[..., asyncio.Future[Any] | None],
+        args: tuple[Any, ...],
+    ) -> bool:
+        try:
+            answer = at_once(*args)
+        except Exception as error:
+            settle(outcome, None, error)
+            return True
+        if answer is None:
+            return False
+        follow(answer, outcome)
+        return True
+
+    def _first_stage_over(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._room.release()
 
     def _refuse_there(self) -> None:
         if self._thread.here:

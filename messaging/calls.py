@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from messaging.envelope import Reply, Status
@@ -22,6 +22,7 @@ class PendingCalls:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._notes: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -33,9 +34,21 @@ class PendingCalls:
         self._expect(number, future)
         return number, future
 
+    def note(self, number: int, note: Any) -> None:
+        """Keep something about a call for as long as it waits."""
+        if number in self._waiting:
+            self._notes[number] = note
+
+    @property
+    def notes(self) -> Mapping[int, Any]:
+        """What is noted of the calls that wait."""
+        return self._notes
+
     def settle(self, reply: Reply) -> None:
         """Hand an answer to the caller that waits for it, if it still does."""
         future = self._waiting.pop(reply.call, None)
+        if reply.status is not Status.PENDING:
+            self._notes.pop(reply.call, None)
         if future is None or future.done():
             return
         if reply.status is Status.RESULT:
@@ -52,6 +65,7 @@ class PendingCalls:
     def fail(self, number: int, error: BaseException) -> None:
         """Let one call fail here, if it still waits."""
         future = self._waiting.pop(number, None)
+        self._notes.pop(number, None)
         if future is not None and not future.done():
             future.set_exception(error)
             future.exception()  # its caller may be gone: no "never retrieved" in the log
@@ -68,6 +82,7 @@ class PendingCalls:
     def _forget(self, number: int, future: asyncio.Future[Any]) -> None:
         if self._waiting.get(number) is future:
             del self._waiting[number]
+            self._notes.pop(number, None)
 
 
 async def answer(

@@ -16,6 +16,7 @@ Message bodies are whatever msgpack can carry: None, bool, int, float, str, byte
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -165,6 +166,17 @@ class Transport(ABC):
             DeliveryFailed: at least one was not accepted; none is known to be there.
         """
 
+    def store_at_once(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """As `send_tasks`, for a caller that blocks a thread of its own until they are on disk.
+
+        They are when it has called there what the future brings, which may block and raises the same;
+        so a transport that must wait for the disk itself need not wake a thread for it. None if that
+        would gain nothing: then `send_tasks`.
+        """
+        return None
+
     @abstractmethod
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
         """Put one task on the queue and ask for its result.
@@ -211,6 +223,10 @@ class Transport(ABC):
         Args:
             routed: False lets the returned awaitable tell that nobody is there, which may be quicker.
         """
+
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """As `ask`, if that can be begun without waiting for anything; None if not: then `ask`."""
+        return None
 
     @abstractmethod
     async def cast(self, identifier: str, body: Any) -> None:

@@ -34,11 +34,19 @@ class Mailbox:
             self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
-        self._awake = False  # before the first look: what comes later wakes the loop again
-        entries = self._entries
-        while entries:
-            function, args = entries.popleft()
-            try:
-                function(*args)
-            except Exception:
-                log.exception("a call from another thread failed")
+        try:
+            for _ in range(len(self._entries)):  # no more: the loop has other things to do as well
+                function, args = self._entries.popleft()
+                try:
+                    function(*args)
+                except Exception:
+                    log.exception("a call from another thread failed")
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        if not self._entries:
+            self._awake = False  # before the last look: what comes later wakes the loop again
+        if self._entries:
+            self._awake = True
+            self._loop.call_soon(self._drain)

@@ -134,13 +134,17 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
                 self._transport.call_task, pack(task), queue=queue, priority=priority
             )
         if not wait:
-            return self._bridge.two_stages(self._durable, pack(task), queue=queue, priority=priority)
+            return self._bridge.two_stages(self._durable, [pack(task)], queue, priority)
         self.send_tasks([task], queue=queue, priority=priority)
         return None
 
     def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
         """Put many tasks on the queue; the broker has them all on disk on return."""
-        self._bridge.wait(self._transport.send_tasks, bodies, queue=queue, priority=priority)
+        outcome = self._bridge.two_stages(
+            self._durable, bodies, queue, priority, at_once=self._transport.store_at_once
+        )
+        if (until_durable := outcome.result()) is not None:
+            until_durable()
 
     def task_queue(self, queue_name: str, prefetch_size: int = 0, prefetch_count: int = 0) -> TaskQueue:
         """A queue of its own name. `prefetch_size` (bytes) is there for kiwiPy and not used."""
@@ -227,8 +231,15 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         identifier = str(recipient_id)
         known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
-        ask = self._transport.ask
-        outcome = self._bridge.two_stages(ask, identifier, pack(msg), wait=not known, routed=not known)
+        transport = self._transport
+        outcome = self._bridge.two_stages(
+            transport.ask,
+            identifier,
+            pack(msg),
+            wait=not known,
+            at_once=transport.ask_at_once,
+            routed=not known,
+        )
         if len(self._answered) > MOST_KNOWN:
             self._answered.clear()
         self._answered[identifier] = time.monotonic()
@@ -324,8 +335,8 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         with contextlib.suppress(CommunicatorClosed):
             self._thread.post(self._pool.submit, function, *args)
 
-    async def _durable(self, body: Any, *, queue: str, priority: int) -> Awaitable[None]:
-        await self._transport.send_tasks([body], queue=queue, priority=priority)
+    async def _durable(self, bodies: Sequence[Any], queue: str, priority: int) -> Awaitable[None]:
+        await self._transport.send_tasks(bodies, queue=queue, priority=priority)
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.set_result(None)
         return stored

@@ -3,8 +3,9 @@
 If nobody else is writing just then, a small piece of work runs on the loop itself: without waiting
 for the disk that takes some 50 microseconds, less than waking a thread. Otherwise it is tried again
 in the next turns of the loop, and then goes to the writing thread; so does heavy work, and all that
-follows until that thread is done, so the order is kept. The sync thread makes commits durable
-(`fdatasync` of the write-ahead log, once for all that have come meanwhile) and check-points the log.
+follows until that thread is done, so the order is kept. Commits are made durable (`fdatasync` of the
+write-ahead log, once for all that have come meanwhile) on the thread of a caller who waits for that
+anyway, or else on the sync thread; that one check-points the log, too.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class _Job:
     then: Callable[[Any, Exception | None], None]
     durable: asyncio.Future[None] | None = None
     heavy: bool = False
+    committed: Callable[[int], None] | None = None
     done: bool = False
     outcome: Any = None
     error: Exception | None = None
@@ -111,24 +113,44 @@ class Committer:
         then: Callable[[T, Exception | None], None],
         *,
         durable: asyncio.Future[None] | None = None,
+        committed: Callable[[int], None] | None = None,
         heavy: bool = False,
+        now: bool = False,
     ) -> None:
         """As `run`, with a plain call of `then(outcome, error)` on the loop (cheaper than a future).
 
-        `durable`, if given, ends when the commit is on the disk, or with the error.
+        `durable`, if given, ends when the commit is on the disk, or with the error. `committed` is
+        called with the mark for `until_durable`, on whatever thread commits. With `now` the work does
+        not wait for others of this turn of the loop, if none are waiting already.
         """
-        self._put(_Job(work, then, durable, heavy))
+        self._put(_Job(work, then, durable, heavy, committed), now=now)
 
     def run_unwatched(self, work: Callable[[TaskFile], Any], *, heavy: bool = False) -> None:
         """As `run`, for work whose failure can only be logged."""
         self._put(_Job(work, _log_failure, None, heavy))
 
-    def _put(self, job: _Job) -> None:
+    def until_durable(self, mark: int) -> None:
+        """On a thread that may wait: wait until what was committed before that mark is on the disk.
+
+        Closing does not come between: what is marked is on the disk by then.
+
+        Raises:
+            DeliveryFailed: the disk failed.
+        """
+        try:
+            self._file.log.sync(mark)
+        except OSError as error:
+            raise in_words(error) from error
+
+    def _put(self, job: _Job, *, now: bool = False) -> None:
         if not self._open:
             raise CommunicatorClosed("this communicator is closed; connect again")
-        if not self._next:
-            self._loop.call_soon(self._commit_next)
+        first = not self._next
         self._next.append(job)
+        if first and now:
+            self._commit_next()
+        elif first:
+            self._loop.call_soon(self._commit_next)
 
     # On the loop
 
@@ -188,6 +210,8 @@ class Committer:
             job.outcome = job.work(file)
             if job.heavy:
                 file.commit()
+            if job.committed is not None:
+                job.committed(file.log.mark())
         except Exception as error:
             file.rollback()
             if is_busy(error):
@@ -250,7 +274,7 @@ class Committer:
 
     def _make_durable(self, jobs: _Batch) -> None:
         try:
-            self._file.sync()
+            self._file.log.sync(self._file.log.mark())
         except OSError as error:
             for job in jobs:
                 job.error = error

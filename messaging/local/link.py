@@ -101,17 +101,25 @@ class Link(asyncio.BufferedProtocol):
         """Of its socket."""
         return int(self._transport.get_extra_info("socket").fileno())
 
-    def send(self, data: bytes, *, owed: bool = False) -> bool:
+    def send(self, data: bytes) -> bool:
         """Write in this turn of the loop, together with the rest; False if it would be too much."""
         if self._transport.is_closing():
             return False
-        if not owed and self._unsent + self._transport.get_write_buffer_size() > MOST_BUFFERED:
+        if self._unsent + self._transport.get_write_buffer_size() > MOST_BUFFERED:
             self._flush()  # so that `make_room` knows of it
             return False
         if not self._parts:
             asyncio.get_running_loop().call_soon(self._flush)
         self._parts.append(data)
         self._unsent += len(data)
+        return True
+
+    def send_now(self, data: bytes) -> bool:
+        """Write at once, after what waits, however much that is; False if the connection has ended."""
+        if self._transport.is_closing():
+            return False
+        self._parts.append(data)
+        self._flush()
         return True
 
     def _flush(self) -> None:

@@ -124,13 +124,18 @@ class Peers:
 
     # Sending
 
-    def send(self, peer: str, payload: bytes, *, owed: bool = False) -> bool:
-        """Send an envelope; False if there is no connection or too much waits for the peer to read it.
+    def send(self, peer: str, payload: bytes) -> bool:
+        """Send an envelope; False if there is no connection or too much waits for the peer to read it."""
+        links = self._links.get(peer)
+        return links is not None and links[0].send(frame(payload))
 
-        What is `owed` (an answer that the peer has asked for) is sent however much waits.
+    def send_now(self, peer: str, payload: bytes) -> bool:
+        """Send answers that the peer has asked for, however much waits; False if it is not there.
+
+        They were collected for a turn of the loop, so they do not wait for another one.
         """
         links = self._links.get(peer)
-        return links is not None and links[0].send(frame(payload), owed=owed)
+        return links is not None and links[0].send_now(frame(payload))
 
     async def send_in_time(self, peer: str, payload: bytes) -> bool:
         """As `send`, but wait for room if the peer reads slowly."""

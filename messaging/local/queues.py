@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -37,10 +38,21 @@ MOST_LIGHT_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class _Outgoing:
-    """What is sent in one turn of the loop, and the future of all of it."""
+    """What is sent in one turn of the loop, and the futures of all of it that somebody waits for.
+
+    Attributes:
+        stored: Ends when it is committed, with what makes it durable.
+        durable: Ends when it is on the disk.
+    """
 
     rows: list[NewTask]
-    durable: asyncio.Future[None]
+    stored: asyncio.Future[Callable[[], None]] | None = None
+    durable: asyncio.Future[None] | None = None
+    mark: int = 0
+
+    def committed(self, mark: int) -> None:
+        """On whatever thread commits: where the log stands by then."""
+        self.mark = mark
 
 
 class Queues:
@@ -75,15 +87,32 @@ class Queues:
         self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None = None
     ) -> None:
         """Store tasks; durable on return."""
-        rows = [(queue, priority, encode(Task(body, reply_to))) for body in bodies]
-        if not rows:
+        if not bodies:
             return
-        outgoing = self._outgoing
-        if outgoing is None:
-            outgoing = self._outgoing = _Outgoing([], asyncio.get_running_loop().create_future())
-            asyncio.get_running_loop().call_soon(self._send_out)
-        outgoing.rows += rows
+        outgoing = self._join(bodies, queue, priority, reply_to)
+        if outgoing.durable is None:
+            outgoing.durable = asyncio.get_running_loop().create_future()
         await asyncio.shield(outgoing.durable)
+
+    def store(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """Store tasks; durable when what the future brings was called, on a thread that may wait."""
+        if not bodies:
+            return None
+        outgoing = self._join(bodies, queue, priority, None)
+        if outgoing.stored is None:
+            outgoing.stored = asyncio.get_running_loop().create_future()
+        return outgoing.stored
+
+    def _join(self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None) -> _Outgoing:
+        """Have tasks sent with the others of this turn of the loop."""
+        rows = [(queue, priority, encode(Task(body, reply_to))) for body in bodies]
+        if self._outgoing is None:
+            self._outgoing = _Outgoing([])
+            asyncio.get_running_loop().call_soon(self._send_out)
+        self._outgoing.rows += rows
+        return self._outgoing
 
     def _send_out(self) -> None:
         """Store all that was sent in this turn of the loop."""
@@ -103,15 +132,29 @@ class Queues:
             return {queue: file.hungry(queue) for queue in counts}
 
         def stored(hungry: dict[str, list[Hungry]], error: Exception | None) -> None:
+            self._tell_stored(outgoing, error)
             if error is None:
                 for queue, count in counts.items():
                     self.ring(queue, hungry[queue], count)
 
         heavy = len(rows) > MOST_LIGHT or sum(len(body) for _, _, body in rows) > MOST_LIGHT_BYTES
+        committed = None if outgoing.stored is None else outgoing.committed
         try:
-            self._committer.run_then(work, stored, durable=outgoing.durable, heavy=heavy)
+            self._committer.run_then(
+                work, stored, durable=outgoing.durable, committed=committed, heavy=heavy, now=True
+            )
         except CommunicatorClosed as error:
-            outgoing.durable.set_exception(error)
+            self._tell_stored(outgoing, error)
+            if outgoing.durable is not None:
+                outgoing.durable.set_exception(error)
+
+    def _tell_stored(self, outgoing: _Outgoing, error: Exception | None) -> None:
+        if outgoing.stored is None:
+            return
+        if error is not None:
+            outgoing.stored.set_exception(error)
+        else:
+            outgoing.stored.set_result(functools.partial(self._committer.until_durable, outgoing.mark))
 
     async def revive(self, queue: str | None) -> int:
         """Put dead letters back on their queues."""

@@ -7,14 +7,13 @@ communicator goes or says that it serves it no more.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from messaging.calls import PendingCalls, answer, error_reply
 from messaging.communicator import RpcHandler
-from messaging.envelope import Address, Call, Replies, Reply, decode, encode
+from messaging.envelope import Address, Call, Replies, Reply, decode, encode, pack
 from messaging.errors import (
     CommunicatorClosed,
     DuplicateSubscriber,
@@ -39,7 +38,7 @@ class Rpc:
         self._pending = PendingCalls()
         self._handlers: dict[str, RpcHandler] = {}
         self._routes: dict[str, str] = {}
-        self._asked: dict[int, tuple[str, Call]] = {}
+        self._replies: dict[str, list[Reply]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -47,6 +46,7 @@ class Rpc:
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        self._send_replies()
         self._pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
 
     # Asking
@@ -67,7 +67,6 @@ class Rpc:
     async def ask(self, identifier: str, body: Any) -> asyncio.Future[Any]:
         """See `Transport.ask`."""
         address, future = self.expect()
-        future.add_done_callback(functools.partial(self._answered, address.call))
         try:
             await self._send(Call(identifier, body, address))
         except BaseException:
@@ -75,14 +74,23 @@ class Rpc:
             raise
         return future
 
-    def _answered(self, call: int, done: asyncio.Future[Any]) -> None:
-        later = (
-            not done.cancelled() and done.exception() is None and isinstance(done.result(), asyncio.Future)
-        )
-        if later:
-            done.result().add_done_callback(functools.partial(self._answered, call))
-        else:
-            self._asked.pop(call, None)
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """See `Transport.ask_at_once`."""
+        peer = self._routes.get(identifier)
+        if peer is None or peer == self._peers.name:
+            return None
+        address, future = self.expect()
+        call = Call(identifier, body, address)
+        try:
+            sent = self._peers.send(peer, encode(call))
+        except BaseException:
+            future.cancel()
+            raise
+        if not sent:
+            future.cancel()
+            return None
+        self._pending.note(address.call, (peer, call))
+        return future
 
     async def cast(self, identifier: str, body: Any) -> None:
         """See `Transport.cast`."""
@@ -93,12 +101,16 @@ class Rpc:
         identifier = call.identifier
         peer = self._routes.get(identifier) or await self._find(identifier)
         if call.reply_to is not None:
-            self._asked[call.reply_to.call] = peer, call
+            self._pending.note(call.reply_to.call, (peer, call))
         if peer == self._peers.name:
             mine = decode(encode(call))  # as if it had travelled: a copy, and no more than msgpack carries
             if isinstance(mine, Call):
                 asyncio.get_running_loop().call_soon(self.called, peer, mine)
-        elif not (await self._peers.reach(peer) and await self._peers.send_in_time(peer, encode(call))):
+            return
+        payload = encode(call)
+        if self._peers.send(peer, payload):
+            return
+        if not (await self._peers.reach(peer) and await self._peers.send_in_time(peer, payload)):
             self._routes.pop(identifier, None)
             raise UnroutableError(f"nobody answers at {identifier!r}: its communicator is gone or frozen")
 
@@ -116,9 +128,9 @@ class Rpc:
 
     def nobody(self, call: int) -> None:
         """The communicator that was asked does not serve that identifier (any more): who does?"""
-        if call not in self._asked:
+        if call not in self._pending.notes:
             return
-        peer, asked = self._asked[call]
+        peer, asked = self._pending.notes[call]
         self._forget_routes(peer)
         self._peers.errand(self._ask_another(call, peer, asked))
 
@@ -133,7 +145,7 @@ class Rpc:
     def gone(self, peer: str) -> None:
         """A communicator has gone: what was asked of it will not be answered."""
         self._forget_routes(peer)
-        for call in [call for call, (asked, _) in self._asked.items() if asked == peer]:
+        for call in [call for call, (asked, _) in self._pending.notes.items() if asked == peer]:
             self._pending.fail(call, UnroutableError("its server went before it answered"))
 
     def _forget_routes(self, peer: str | None) -> None:
@@ -189,12 +201,19 @@ class Rpc:
         await answer(number, handler, call.body, lambda reply: self.reply([(to.inbox, reply)] if to else []))
 
     def reply(self, replies: Sequence[tuple[str, Reply]]) -> None:
-        """Send answers to the communicators that wait for them; those that are gone get none."""
-        by_inbox: dict[str, list[Reply]] = {}
+        """Send answers to the communicators that wait for them, with the others of this turn of the loop.
+
+        Those that are gone get none.
+        """
+        if replies and not self._replies:
+            asyncio.get_running_loop().call_soon(self._send_replies)
         for inbox, reply in replies:
-            by_inbox.setdefault(inbox, []).append(reply)
+            self._replies.setdefault(inbox, []).append(_packed(reply))
+
+    def _send_replies(self) -> None:
+        by_inbox, self._replies = self._replies, {}
         for inbox, together in by_inbox.items():
-            for payload in _pack(together):
+            for payload in _join(together):
                 self._send_reply(inbox, payload)
 
     def _send_reply(self, inbox: str, payload: bytes) -> None:
@@ -202,15 +221,24 @@ class Rpc:
             mine = decode(payload)
             if isinstance(mine, Replies):
                 asyncio.get_running_loop().call_soon(self.replied, mine.replies)
-        elif not self._peers.send(inbox, payload, owed=True):
+        elif not self._peers.send_now(inbox, payload):
             _log.debug("communicator %s is gone; its answers are dropped", inbox)
 
 
-def _pack(replies: list[Reply]) -> list[bytes]:
-    """The replies, together if that can be; one that cannot be sent is an error for its caller."""
+def _packed(reply: Reply) -> Reply:
+    """The reply, its body encoded; one that cannot be is an error for its caller."""
+    try:
+        return Reply(reply.call, reply.status, pack(reply.body))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        failed = error_reply(reply.call, error)
+        return Reply(failed.call, failed.status, pack(failed.body))
+
+
+def _join(replies: list[Reply]) -> list[bytes]:
+    """The replies, together if that can be; one that is too large is an error for its caller."""
     try:
         return [encode(Replies(replies))]
-    except (TypeError, UnreadableMessage) as error:
+    except UnreadableMessage as error:
         if len(replies) == 1:
             return [encode(Replies([error_reply(replies[0].call, error)]))]
-    return [payload for reply in replies for payload in _pack([reply])]
+    return [payload for reply in replies for payload in _join([reply])]

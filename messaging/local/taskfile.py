@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import msgspec
 
 from messaging.communicator import DeadLetter
 from messaging.local.gate import Gate, insist
+from messaging.local.log import Log
 
 SCHEMA_VERSION = 2
 ROWS_PER_STATEMENT = 500
@@ -132,8 +132,8 @@ class TaskFile:
         self._gate_path = gate_path
         self._db: sqlite3.Connection
         self.gate: Gate
+        self.log: Log
         self._identity: tuple[int, int] = (0, 0)
-        self._log = -1
 
     def open(self) -> None:
         """Open, and make the tables if they are missing."""
@@ -147,7 +147,7 @@ class TaskFile:
             self._db.close()
             self.gate.close()
             raise
-        self._log = os.open(f"{self._path}-wal", os.O_RDWR)
+        self.log = Log(Path(f"{self._path}-wal"), self._gate_path)
         found = self._path.stat()
         self._identity = (found.st_dev, found.st_ino)
 
@@ -165,8 +165,8 @@ class TaskFile:
 
     def close(self) -> None:
         """Close; the log is copied to the file if nobody else has it open."""
+        self.log.close()
         self._db.close()
-        os.close(self._log)
         self.gate.close()
 
     def descriptors(self) -> list[int]:
@@ -185,15 +185,6 @@ class TaskFile:
         """End it, if there is one; nothing of it is written."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-
-    def sync(self) -> None:
-        """Bring what was committed to the disk. Safe beside everything else.
-
-        A commit with `synchronous = NORMAL` is in the log file and survives the death of every
-        process; after this it survives a power cut too. (A check-point syncs the log before it
-        copies, so a log that has begun anew has nothing unsynced.)
-        """
-        _sync(self._log)
 
     def checkpoint(self) -> None:
         """Copy the log to the file proper, while nobody writes. Safe beside everything else.
@@ -345,9 +336,6 @@ class TaskFile:
         """The peer that serves an identifier."""
         row = self._db.execute("SELECT peer FROM identifiers WHERE identifier = ?", (identifier,)).fetchone()
         return None if row is None else str(row[0])
-
-
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 @functools.cache

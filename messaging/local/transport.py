@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from messaging.communicator import (
 )
 from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, pack_broadcasts, unpack_broadcast
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
-from messaging.filters import Subscriptions
+from messaging.filters import Subscriptions, sender_key
 from messaging.local.committer import Committer
 from messaging.local.directory import Directory, Seat
 from messaging.local.forks import keep_nothing, let_go_in_children
@@ -142,6 +142,13 @@ class LocalTransport(Transport):
         self._check()
         await self._queues.send(bodies, queue, priority)
 
+    def store_at_once(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """See `Transport.store_at_once`. Consumers are told of the tasks before they are durable."""
+        self._check()
+        return self._queues.store(bodies, queue, priority)
+
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
         """See `Transport.call_task`."""
         self._check()
@@ -195,6 +202,11 @@ class LocalTransport(Transport):
         self._check()
         return await self._rpc.ask(identifier, body)
 
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """See `Transport.ask_at_once`."""
+        self._check()
+        return self._rpc.ask_at_once(identifier, body)
+
     async def cast(self, identifier: str, body: Any) -> None:
         """See `Transport.cast`."""
         self._check()
@@ -230,15 +242,23 @@ class LocalTransport(Transport):
     ) -> list[tuple[frozenset[str], list[BroadcastMessage]]]:
         """The messages in runs of the same audience, in order."""
         runs: list[tuple[frozenset[str], list[BroadcastMessage]]] = []
+        audiences: dict[tuple[str, str | None], frozenset[str]] = {}
         for message in messages:
-            audience = self._peers.wanting(message.sender, message.subject)
-            if self._subscribers.matching(message.sender, message.subject):
-                audience.add(self._peers.name)
+            about = sender_key(message.sender), message.subject
+            audience = audiences.get(about)
+            if audience is None:
+                audience = audiences[about] = self._audience(message)
             if runs and runs[-1][0] == audience:
                 runs[-1][1].append(message)
             else:
-                runs.append((frozenset(audience), [message]))
+                runs.append((audience, [message]))
         return [run for run in runs if run[0]]
+
+    def _audience(self, message: BroadcastMessage) -> frozenset[str]:
+        peers = self._peers.wanting(message.sender, message.subject)
+        if self._subscribers.matching(message.sender, message.subject):
+            peers.add(self._peers.name)
+        return frozenset(peers)
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
         """See `Transport.subscribe`."""
@@ -253,8 +273,12 @@ class LocalTransport(Transport):
         self._peers.unwant(self._subscribers.remove(identifier))
 
     def _hear(self, envelope: Broadcasts) -> None:
+        audiences: dict[tuple[str, str | None], list[BroadcastHandler]] = {}
         for broadcast in envelope.messages:
-            handlers = self._subscribers.matching(broadcast.sender, broadcast.subject)
+            about = sender_key(broadcast.sender), broadcast.subject
+            handlers = audiences.get(about)
+            if handlers is None:
+                handlers = audiences[about] = self._subscribers.matching(broadcast.sender, broadcast.subject)
             if handlers:
                 message = unpack_broadcast(broadcast)
                 for handler in handlers:

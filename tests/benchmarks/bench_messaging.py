@@ -162,8 +162,17 @@ def run_bare(results: Results, uri: str, count: int) -> None:
 
 
 def show(results: Results) -> None:
-    """Print the table: messages per second, and how many times as fast as kiwiPy and as bare aio-pika."""
-    columns = ("kiwiPy", "Quince amqp", "to kiwiPy", "goal", "Quince local", "aio-pika", "to aio-pika")
+    """Print the table: messages per second, and how many times as fast as the peers beside them."""
+    columns = (
+        "kiwiPy",
+        "Quince amqp",
+        "to kiwiPy",
+        "goal",
+        "Quince local",
+        "to amqp",
+        "aio-pika",
+        "to aio-pika",
+    )
     print(f"{'messages per second':22}" + "".join(f"{column:>13}" for column in columns))
     for row in ROWS:
         kiwi, ours, local, bare = (results.median(peer, row.work) for peer in PEERS)
@@ -174,6 +183,7 @@ def show(results: Results) -> None:
             _ratio(ours, kiwi),
             goal,
             _rate(local),
+            _ratio(local, ours),
             _rate(bare),
             _ratio(ours, bare),
         )

@@ -28,10 +28,15 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         self._chosen: Sequence[int] = ()
 
     def find(self, unit: Unit) -> None:
-        pids = _only_pids(self._selection)
-        if self._selection.trees:  # locked before the look: what is born in between belongs to the tree
-            unit.family(self._selection.trees)
-        self._chosen = matching_pids(unit.connection, self._selection) if pids is None else pids
+        trees = tuple(self._selection.trees)
+        if trees:  # locked before the look: what is born in between belongs to the tree
+            unit.load(Needs(families=set(trees)))
+        if (pids := _only_pids(self._selection)) is not None:
+            self._chosen = pids
+        elif self._selection == Selection(trees=self._selection.trees):
+            self._chosen = [row.pid for row in unit.family(trees)]
+        else:
+            self._chosen = matching_pids(unit.connection, self._selection)
 
     def need(self, needs: Needs) -> None:
         needs.pids.update(self._selection.pids)

@@ -75,13 +75,16 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         before = row.frozen()
         row.tree_paused = row.tree_paused or bool(self._selection.trees)
         row.pause_void = False
-        there = row.owner is None or row.paused  # held and paused: its program is suspended
+        suspended = row.owner is not None and row.paused  # its program is
+        there = suspended or (row.stopped and row.intent != Control.KILL)
         if there:
             pause(row, self._reason)
+            if not suspended:
+                row.owner = None
         elif row.intent != Control.KILL:
             row.intent, row.intent_reason = Control.PAUSE.value, self._reason
         unit.change(row)
-        return ControlOutcome(row.pid, True, before, row.frozen(), applied=there, owner=row.owner)
+        return ControlOutcome(row.pid, True, before, row.frozen(), applied=there, owner=before.owner)
 
     def _play(self, unit: Unit, row: Live) -> ControlOutcome:
         before = row.frozen()

@@ -20,6 +20,7 @@ from persistence.live import Live, live_rows
 from persistence.membership import among, each_of, one_of
 from persistence.records import Control
 from persistence.tables import awaits, checkpoints, inputs, processes
+from persistence.together import fetch
 
 
 def _locked(pids: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
@@ -102,16 +103,25 @@ class Unit:
         """
         pids, ending, families = sorted(needs.pids), sorted(needs.ending), needs.families - self._whole
         if families:
-            self._take(_lock_relatives, pids=pids, children=ending, tops=sorted(families))
+            tops = {"tops": sorted(families)}
+            rows, relatives = fetch(
+                self.connection,
+                (_lock_relatives, {"pids": pids, "children": ending, **tops}),
+                (_relatives, tops),
+            )
+            self._take(rows)
+            self._settle_family(tops["tops"], relatives)
+            self._settle_awaiting(set(ending) - self._waiting_for.keys())
         elif ending:
-            self._take(_lock_awaiting, pids=pids, children=ending)
+            awaited = {"children": ending}
+            rows, awaiting = fetch(
+                self.connection, (_lock_awaiting, {"pids": pids, **awaited}), (_awaiting, awaited)
+            )
+            self._take(rows)
+            self._settle_awaiting(ending, awaiting)
         else:
             self.lock(pids)
-        families |= {row.pid for row in self.rows.values() if row.intent == Control.KILL}  # let go, they die
-        if families:
-            self.family(list(families))
-        if needs.ending:
-            self._settle_awaiting(needs.ending)
+        self.family([row.pid for row in self.rows.values() if row.intent == Control.KILL])  # let go, they die
         if needs.keys:
             found = self.connection.execute(_by_key, {"keys": sorted(needs.keys)})
             self.taken.update((key, pid) for key, pid in found)
@@ -121,10 +131,10 @@ class Unit:
         missing = [pid for pid in pids if pid not in self.rows]
         if missing:
             missing.sort()
-            self._take(_lock_rows, pids=missing)
+            self._take(self.connection.execute(_lock_rows, {"pids": missing}).all())
 
-    def _take(self, statement: Select[Any], **parameters: list[int]) -> None:
-        for row in self.connection.execute(statement, parameters).all():
+    def _take(self, rows: Sequence[Any]) -> None:
+        for row in rows:
             if row[0] not in self.rows:
                 self.rows[row[0]] = Live(*row)
 
@@ -135,24 +145,29 @@ class Unit:
         can come, since a new child, and who begins to await one, needs its lock (see `_settle_awaiting`).
         """
         if not self._whole.issuperset(pids):
-            while True:
-                waiting_for = self._read_relatives(pids)
-                relatives = set(waiting_for).union(*waiting_for.values())
-                if relatives.issubset(self.rows):
-                    break
-                self.lock(relatives)
-            self._whole.update(waiting_for)
-            self._waiting_for = waiting_for | self._waiting_for  # what this unit knows, it may have changed
+            self._settle_family(sorted(pids))
         return [self.rows[pid] for pid in sorted(self._below(pids))]
 
-    def _read_relatives(self, pids: Sequence[int]) -> dict[int, set[int]]:
-        """Who awaits each of these and of their descendants."""
-        waiting_for: dict[int, set[int]] = defaultdict(set)
-        for pid, parent in self.connection.execute(_relatives, {"tops": sorted(pids)}).all():
-            waiting = waiting_for[pid]
-            if parent is not None:
-                waiting.add(parent)
-        return dict(waiting_for)
+    def _settle_family(self, pids: Sequence[int], found: Sequence[Any] | None = None) -> None:
+        """Read these with all their relatives until every one of them is locked.
+
+        Args:
+            found: What the first look found.
+        """
+        while True:
+            if found is None:
+                found = self.connection.execute(_relatives, {"tops": pids}).all()
+            waiting_for: dict[int, set[int]] = {pid: set() for pid, _ in found}
+            for pid, parent in found:
+                if parent is not None:
+                    waiting_for[pid].add(parent)
+            relatives = set(waiting_for).union(*waiting_for.values())
+            if relatives.issubset(self.rows):
+                break
+            self.lock(relatives)
+            found = None
+        self._whole.update(waiting_for)
+        self._waiting_for = waiting_for | self._waiting_for  # what this unit knows, it may have changed
 
     def _below(self, pids: Sequence[int]) -> set[int]:
         """Those of these that there are, and all their descendants, as far as they were read or born."""
@@ -181,25 +196,27 @@ class Unit:
         if missing:
             self._settle_awaiting(missing)
 
-    def _read_awaiting(self, pids: Iterable[int]) -> None:
-        ordered = sorted(pids)
-        self._waiting_for.update((pid, set()) for pid in ordered)
-        for parent, child in self.connection.execute(_awaiting, {"children": ordered}):
-            self._waiting_for[child].add(parent)
-
-    def _settle_awaiting(self, pids: Iterable[int]) -> None:
+    def _settle_awaiting(self, pids: Iterable[int], found: Sequence[Any] | None = None) -> None:
         """Read who awaits these until every one of them is locked.
 
         The row of a child is locked by whoever starts to await it, so once the child is locked the
         list cannot grow; but it may have grown before.
+
+        Args:
+            found: What the first look found.
         """
-        pids = list(pids)
-        while True:
-            self._read_awaiting(pids)
-            parents: set[int] = set().union(*(self._waiting_for[pid] for pid in pids))
+        children = sorted(pids)
+        while children:
+            if found is None:
+                found = self.connection.execute(_awaiting, {"children": children}).all()
+            self._waiting_for.update((pid, set()) for pid in children)
+            for parent, child in found:
+                self._waiting_for[child].add(parent)
+            parents = {parent for parent, _ in found}
             if parents.issubset(self.rows):
                 return
             self.lock(parents)
+            found = None
 
     def blobs(self, pid: int) -> tuple[bytes, bytes | None]:
         """Inputs and checkpoint, as they will be when all changes are written."""

@@ -1,8 +1,9 @@
 """Pause, play and kill: first written to the store, then applied where the process is.
 
 A control answers twice. *Accepted*: the intent is durable; it needs no daemon and no broker.
-*Applied*: the process has really stopped, gone on or ended. One that no worker holds is changed by
-the very transaction that accepts; one that a worker holds is told by RPC.
+*Applied*: the process has really stopped, gone on or ended. One that no worker holds, or that waits in
+a worker's memory, is changed by the very transaction that accepts; for one that may be in a step its
+worker is told by RPC.
 """
 
 from __future__ import annotations

@@ -29,7 +29,17 @@ from engine.stepping import StepEnd, Stepper
 from engine.text import storable, words_of
 from persistence.codec import Unreadable
 from persistence.errors import PersistenceError, PidTaken, StoreUnavailable, Unsaveable
-from persistence.records import TERMINAL, Claim, Control, NewEvent, Selection, State, Step, StepOutcome
+from persistence.records import (
+    TERMINAL,
+    Claim,
+    Control,
+    NewEvent,
+    ProcessRow,
+    Selection,
+    State,
+    Step,
+    StepOutcome,
+)
 
 _log = logging.getLogger("quince.worker")
 T = TypeVar("T")
@@ -57,7 +67,7 @@ class Crew(Protocol):
 
     def name_of(self, cls: Any) -> str: ...
 
-    async def load_children(self, children: Sequence[ChildProcess]) -> None: ...
+    async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None: ...
 
     def watch(self, runner: Runner, pids: Sequence[int]) -> None: ...
 
@@ -203,7 +213,8 @@ class Runner:
             if await self._load():
                 await self._steps()
         except Fenced:
-            _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
+            if self._intent is None:  # else it was taken away to be paused or killed
+                _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
         except PutBack:
             _log.warning("process %s: the store was put back; begun anew from what it knows", self.pid)
             with contextlib.suppress(Fenced):
@@ -259,15 +270,14 @@ class Runner:
             except StoreUnavailable as error:
                 await self._pause_for(error)
 
-    async def _look_at(self, children: Sequence[ChildProcess]) -> None:
-        """Learn how they stand, however long the store is away."""
+    async def _look_at(self, children: Sequence[ChildProcess]) -> ProcessRow | None:
+        """Learn how they stand, however long the store is away; and how this process stood then."""
         while children:
             try:
-                await self._crew.load_children(children)
+                return await self._crew.load_children(children, self.pid)
             except StoreUnavailable as error:
                 await self._pause_for(error)
-            else:
-                return
+        return None
 
     async def _steps(self) -> None:
         assert self._process is not None
@@ -518,8 +528,11 @@ class Runner:
 
         Raises:
             PutBack: there is nothing to wait for, and not all have ended.
+            Fenced: it was paused or killed while it waited; who did so has not waited for this worker.
         """
-        await self._look_at(awaited)
+        own = await self._look_at(awaited)
+        if own is not None and (own.owner, own.epoch) != (self._crew.id, self.epoch):
+            raise Fenced
         if all(child.terminated for child in awaited):
             return True
         if await self._give_up():

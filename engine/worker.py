@@ -31,7 +31,16 @@ from engine.slots import Slots
 from engine.stepping import Stepper
 from engine.workspace import Place, open_store
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
-from persistence.records import TERMINAL, Claim, Control, State, StepOutcome, Woken, WorkerRow
+from persistence.records import (
+    TERMINAL,
+    Claim,
+    Control,
+    ProcessRow,
+    State,
+    StepOutcome,
+    Woken,
+    WorkerRow,
+)
 
 _log = logging.getLogger("quince.worker")
 
@@ -366,13 +375,14 @@ class Worker:
     def name_of(self, cls: Any) -> str:
         return self._registry.name_of(cls)
 
-    async def load_children(self, children: Sequence[ChildProcess]) -> None:
-        """Take in how they ended, with one read."""
-        pids = list({child.pid for child in children})
+    async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None:
+        """Take in how they ended; with the same read, how the process that looks at them stands."""
+        pids = list({child.pid for child in children} | {pid})
         results = {r.row.pid: r for r in await aside(self.store.results, pids)}
         for child in children:
             if child.pid in results:
                 child.load(results[child.pid])
+        return results[pid].row if pid in results else None
 
     def watch(self, runner: Runner, pids: Sequence[int]) -> None:
         for pid in pids:
@@ -401,7 +411,7 @@ class Worker:
         for killed in outcome.cascade:
             if killed.applied and killed.before is not None:
                 self.outbox.announce(change_of(killed.pid, killed.before.state, State.KILLED))
-            elif killed.owner == self.id and killed.pid in self.held:
+            if killed.owner == self.id and killed.pid in self.held:
                 self.held[killed.pid].nudge(Control.KILL)
             elif killed.owner is not None:
                 self.outbox.tell(killed.owner, {"verb": Control.KILL.value, "pids": [killed.pid]})

@@ -111,10 +111,11 @@ class StoreContract(Protocol):
     ) -> Future[Sequence[ControlOutcome]]:
         """Pause, play or kill every selected process, in one transaction, each with a history line.
 
-        Nobody owns it: it is done here. Somebody owns it: the intent is written, the owner is
-        told by the caller, and applies it with `commit`. The last intent wins: play clears a pause
-        that has not been applied. Kill takes all descendants along, whether selected or not, and
-        wins over pause. `force` (kill) ends an owned process here and fences its owner.
+        Nobody owns it, or it waits for what has not come: it is done here (and the owner, who reads
+        before it goes on whether it still has it, is told by the caller). Else the intent is written,
+        the owner is told by the caller, and applies it with `commit`. The last intent wins: play
+        clears a pause that has not been applied. Kill takes all descendants along, whether selected
+        or not, and wins over pause. `force` (kill) ends an owned process here and fences its owner.
         Terminated processes are refused when named by pid, passed over otherwise.
         """
 

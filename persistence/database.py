@@ -45,6 +45,10 @@ class Database(Protocol):
     def begin(self, connection: Connection) -> tuple[float, Any]:
         """Begin to write. Returns the time by the store's clock, and a ticket for `committed`."""
 
+    def together(self, connection: Connection) -> AbstractContextManager[Any]:
+        """Held around the writes that end a transaction, and its commit: they may travel together, so that
+        what one of them answers is only known after the last. Nothing can be read inside."""
+
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
         """Whether a transaction whose commit got no answer was committed; None: not known yet."""
 

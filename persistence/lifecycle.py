@@ -79,14 +79,14 @@ def wake_up(row: Live) -> Woken:
 def kill_family(
     unit: Unit, tops: list[Live], *, author: str | None, reason: str | None, force: bool = False
 ) -> list[ControlOutcome]:
-    """Kill these and all their live descendants: at once where nobody holds them (or by force), else
-    by an intent for the owner.
+    """Kill these and all their live descendants: at once where they have stopped (or by force), else by
+    an intent for the owner.
 
     Returns:
         One outcome for each that was live, by pid; whoever was woken stands with the one that woke it.
     """
     family = [row for row in unit.family([row.pid for row in tops]) if not row.terminated]
-    unit.expect_endings([row.pid for row in family if force or row.owner is None])
+    unit.expect_endings([row.pid for row in family if force or row.stopped])
     dying = {row.pid for row in family}
     return [_kill(unit, row, author, reason, force, dying) for row in family]
 
@@ -95,7 +95,7 @@ def _kill(
     unit: Unit, row: Live, author: str | None, reason: str | None, force: bool, dying: set[int]
 ) -> ControlOutcome:
     before = row.frozen()
-    if row.owner is not None and not force:
+    if not (force or row.stopped):
         row.intent, row.intent_reason = Control.KILL.value, reason
         unit.change(row)
         return ControlOutcome(row.pid, True, before, row.frozen(), applied=False, owner=row.owner)

@@ -92,6 +92,13 @@ class Live:
     def terminated(self) -> bool:
         return self.ended is not None
 
+    @property
+    def stopped(self) -> bool:
+        """No worker is in a step of it, nor may begin one: nobody holds it, or it waits for what has not
+        come. Who holds a process that waits reads, before it goes on, that all of it came and that it still
+        holds it; so the process can be taken away from it meanwhile."""
+        return self.owner is None or (self.state == State.WAITING and self.awaiting > 0)
+
     def refresh(self, now: float) -> None:
         """Set `ready` by its rule: it could run now if somebody claimed it."""
         self.ready = not self.paused and (

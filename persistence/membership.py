@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Integer, TableValuedAlias, Text, bindparam
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Dialect,
+    Integer,
+    Select,
+    TableValuedAlias,
+    Text,
+    bindparam,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
@@ -58,6 +69,28 @@ def _on_sqlite(element: _IsMember, compiler: Any, **kw: Any) -> str:
 def _on_postgresql(element: _IsMember, compiler: Any, **kw: Any) -> str:
     column, values = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"{column} = ANY({values})"
+
+
+class _IsAmong(FunctionElement[Any]):
+    type: TypeEngine[Any] = NullType()
+    inherit_cache = True
+
+
+def among(column: ColumnElement[Any], query: Select[Any] | CompoundSelect[Any]) -> ColumnElement[bool]:
+    """True where `column` is in what a query finds; the rows are then looked up one by one, by index."""
+    return _IsAmong(column, query.scalar_subquery())
+
+
+@compiles(_IsAmong, "sqlite")
+def _among_on_sqlite(element: _IsAmong, compiler: Any, **kw: Any) -> str:
+    column, query = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} IN {query}"
+
+
+@compiles(_IsAmong, "postgresql")
+def _among_on_postgresql(element: _IsAmong, compiler: Any, **kw: Any) -> str:
+    column, query = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} = ANY(ARRAY{query})"
 
 
 class _Elements(FunctionElement[Any]):

@@ -7,7 +7,8 @@ application whether its transaction was committed, when the connection broke in 
 from __future__ import annotations
 
 import contextlib
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -28,7 +29,8 @@ from persistence.errors import (
 
 CONNECT_SECONDS = 10
 
-_begin = text("SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text")
+# One message, one answer. The transaction takes in what stands before its BEGIN.
+_begin = "SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text; BEGIN"
 _fate = text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 _lock_schema = text("SELECT pg_advisory_xact_lock(7161532, 1)")
 
@@ -62,7 +64,8 @@ class PostgreSQL:
 
     def writer(self) -> Connection:
         if self._writer is None:
-            self._writer = self._make(isolation_level="READ COMMITTED", poolclass=NullPool)
+            # Transactions begin where we say so; the driver would send a BEGIN of its own, and wait for it.
+            self._writer = self._make(isolation_level="AUTOCOMMIT", poolclass=NullPool)
         return self._writer.connect()
 
     def exclusive(self) -> AbstractContextManager[Any]:
@@ -72,10 +75,29 @@ class PostgreSQL:
         return contextlib.nullcontext()
 
     def begin(self, connection: Connection) -> tuple[float, str]:
-        now, ticket = connection.execute(_begin).one()
+        now, ticket = connection.exec_driver_sql(_begin).one()
         return now, ticket
 
+    @contextmanager
+    def together(self, connection: Connection) -> Iterator[None]:
+        driver: Any = connection.connection.driver_connection
+        psycopg = connection.dialect.loaded_dbapi
+        if not psycopg.Pipeline.is_supported():
+            yield
+            return
+        pipeline = driver.pipeline()
+        pipeline.__enter__()
+        try:
+            yield
+        except BaseException:
+            _leave(pipeline, psycopg.Error)
+            with contextlib.suppress(psycopg.Error):
+                driver.rollback()  # SQLAlchemy takes a transaction whose commit has failed for ended
+            raise
+        _leave(pipeline, psycopg.Error)
+
     def lock_schema(self, connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
         connection.execute(_lock_schema)
 
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
@@ -126,3 +148,9 @@ class PostgreSQL:
             raise MissingDriver(
                 'PostgreSQL needs the driver psycopg; install it with: pip install "quince[postgres]"'
             ) from error
+
+
+def _leave(pipeline: Any, driver_error: type[Exception]) -> None:
+    """Without a word: what there was to say, the statements or the commit have said."""
+    with contextlib.suppress(driver_error):
+        pipeline.__exit__(None, None, None)

@@ -74,6 +74,9 @@ class SQLite:
         self._begin_immediate(connection)
         return time.time(), None
 
+    def together(self, connection: Connection) -> AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
     def lock_schema(self, connection: Connection) -> None:
         self._begin_immediate(connection)
 

@@ -284,7 +284,7 @@ class ControlOutcome(msgspec.Struct, frozen=True):
         found: There is such a process.
         before: Its row before the control (None if not found).
         after: Its row after it.
-        applied: It holds already (nobody owned it, or there was nothing to do).
+        applied: It holds already (no worker was in a step of it, or there was nothing to do).
         refused: Why it cannot be done (terminated, ...), or None.
         woken: Processes that became ready (parents of one that was killed; itself when played).
         owner: The worker to be told: it must apply the intent, or has not heard of what is applied.

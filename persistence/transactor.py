@@ -31,6 +31,10 @@ _LONGEST_PAUSE = 1.0
 _CONFLICTS = 50
 
 
+def _nothing(_result: object, _connection: Connection) -> None:
+    """There is nothing left to write."""
+
+
 class Transactor:
     """Runs work in write transactions. Belongs to one thread; `stop` may be called from any."""
 
@@ -40,12 +44,16 @@ class Transactor:
         self._connection: Connection | None = None
         self._stopping = threading.Event()
 
-    def run(self, work: Callable[[Connection, float], _T]) -> _T:
+    def run(
+        self, work: Callable[[Connection, float], _T], write: Callable[[_T, Connection], object] = _nothing
+    ) -> _T:
         """The result of the work, committed.
 
         Args:
             work: Given the connection and the time by the store's clock. May be called again, after
                 its changes were undone.
+            write: Given the result of the work. What it executes may travel together with the commit, so
+                it can read nothing.
 
         Raises:
             StoreUnavailable: the database was away for longer than the patience.
@@ -56,7 +64,7 @@ class Transactor:
         while True:
             try:
                 with self._database.turn():
-                    done = self._once(work, outage)
+                    done = self._once(work, write, outage)
             except DBAPIError as error:
                 trouble = self._database.trouble(error)
                 if trouble is Trouble.LOST:
@@ -78,22 +86,27 @@ class Transactor:
     def close(self) -> None:
         self._drop()
 
-    def _once(self, work: Callable[[Connection, float], _T], outage: _Outage) -> _Done[_T] | None:
+    def _once(
+        self,
+        work: Callable[[Connection, float], _T],
+        write: Callable[[_T, Connection], object],
+        outage: _Outage,
+    ) -> _Done[_T] | None:
         """Run the work once. None if it has to be run again."""
         connection = self._connected()
+        committing = False
         try:
             now, ticket = self._database.begin(connection)
             result = work(connection, now)
-        except BaseException:
+            with self._database.together(connection):
+                write(result, connection)
+                committing = True
+                connection.commit()
+        except DBAPIError as error:
+            if committing and self._database.trouble(error) is Trouble.LOST:
+                return _Done(result) if self._was_committed(ticket, outage, error) else None
             self._undo(connection)
             raise
-        try:
-            connection.commit()
-        except DBAPIError as error:
-            if self._database.trouble(error) is not Trouble.LOST:
-                self._undo(connection)
-                raise
-            return _Done(result) if self._was_committed(ticket, outage, error) else None
         except BaseException:
             self._undo(connection)
             raise

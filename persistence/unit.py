@@ -11,21 +11,41 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import BigInteger, CompoundSelect, Connection, Select, cast, null, select
 
 from persistence.changes import Changes
 from persistence.live import Live, live_rows
-from persistence.membership import one_of
+from persistence.membership import among, each_of, one_of
+from persistence.records import Control
 from persistence.tables import awaits, checkpoints, inputs, processes
+from persistence.together import fetch
 
-_lock_rows = live_rows().where(one_of(processes.c.pid, "pids")).order_by(processes.c.pid).with_for_update()
+
+def _locked(pids: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
+    """The rows of these, locked in the one order of all writers."""
+    return live_rows().where(among(processes.c.pid, pids)).order_by(processes.c.pid).with_for_update()
+
+
+_given = select(each_of("pids").c.value)
 _awaiting = select(awaits.c.pid, awaits.c.child).where(one_of(awaits.c.child, "children"))
 _by_key = select(processes.c.key, processes.c.pid).where(one_of(processes.c.key, "keys"))
 
-_tops = select(processes.c.pid).where(one_of(processes.c.pid, "pids")).cte("family", recursive=True)
+_tops = select(processes.c.pid).where(one_of(processes.c.pid, "tops")).cte("family", recursive=True)
 _family = _tops.union(select(processes.c.pid).join(_tops, processes.c.parent == _tops.c.pid))
 _family_pids = select(_family.c.pid)
+_await_family = among(awaits.c.child, _family_pids)
+_relatives = select(_family.c.pid, cast(null(), BigInteger)).union_all(
+    select(awaits.c.child, awaits.c.pid).where(_await_family)
+)
+
+_lock_rows = live_rows().where(one_of(processes.c.pid, "pids")).order_by(processes.c.pid).with_for_update()
+_await_children = select(awaits.c.pid).where(one_of(awaits.c.child, "children"))
+_lock_awaiting = _locked(_given.union(_await_children))
+_lock_relatives = _locked(
+    _given.union(_await_children, _family_pids, select(awaits.c.pid).where(_await_family))
+)
 
 _blobs = (
     select(inputs.c.pid, inputs.c.blob, checkpoints.c.blob)
@@ -68,7 +88,6 @@ class Unit:
         self.taken: dict[str, int] = {}
         self.changes = Changes()
         self.wanted_blobs: set[int] = set()
-        self._shared = connection.dialect.name != "sqlite"  # SQLite has one writer at a time
         self._waiting_for: dict[int, set[int]] = {}
         self._whole: set[int] = set()  # every descendant of these is locked, and no more can come
         self._blobs: dict[int, tuple[bytes, bytes | None]] | None = None
@@ -77,16 +96,32 @@ class Unit:
     # Reading
 
     def load(self, needs: Needs) -> None:
-        """Read and lock all that is needed, in one order, so that two writers cannot dead-lock."""
-        pids = set(needs.pids)
-        if needs.ending:
-            self._read_awaiting(needs.ending)
-            pids.update(*(self._waiting_for[pid] for pid in needs.ending))
-        if not self._whole.issuperset(needs.families):
-            pids.update(self._family_pids(needs.families))
-        self.lock(pids)
-        if needs.ending and self._shared:
-            self._settle_awaiting(needs.ending)
+        """Read and lock all that is needed, in one order, so that two writers cannot dead-lock.
+
+        What is related to what is looked up by the statement that locks it, and once more when it is
+        locked: it may have grown until then, and no more after.
+        """
+        pids, ending, families = sorted(needs.pids), sorted(needs.ending), needs.families - self._whole
+        if families:
+            tops = {"tops": sorted(families)}
+            rows, relatives = fetch(
+                self.connection,
+                (_lock_relatives, {"pids": pids, "children": ending, **tops}),
+                (_relatives, tops),
+            )
+            self._take(rows)
+            self._settle_family(tops["tops"], relatives)
+            self._settle_awaiting(set(ending) - self._waiting_for.keys())
+        elif ending:
+            awaited = {"children": ending}
+            rows, awaiting = fetch(
+                self.connection, (_lock_awaiting, {"pids": pids, **awaited}), (_awaiting, awaited)
+            )
+            self._take(rows)
+            self._settle_awaiting(ending, awaiting)
+        else:
+            self.lock(pids)
+        self.family([row.pid for row in self.rows.values() if row.intent == Control.KILL])  # let go, they die
         if needs.keys:
             found = self.connection.execute(_by_key, {"keys": sorted(needs.keys)})
             self.taken.update((key, pid) for key, pid in found)
@@ -96,20 +131,43 @@ class Unit:
         missing = [pid for pid in pids if pid not in self.rows]
         if missing:
             missing.sort()
-            for row in self.connection.execute(_lock_rows, {"pids": missing}).all():
+            self._take(self.connection.execute(_lock_rows, {"pids": missing}).all())
+
+    def _take(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            if row[0] not in self.rows:
                 self.rows[row[0]] = Live(*row)
 
     def family(self, pids: Sequence[int]) -> list[Live]:
-        """These processes and all their descendants, locked, by pid.
+        """These processes and all their descendants, and who awaits any of them, locked; by pid.
 
         Asked again after each lock: a child that was committed in between is then seen, and no more
-        can come, since a new child needs the lock of its parent.
+        can come, since a new child, and who begins to await one, needs its lock (see `_settle_awaiting`).
         """
         if not self._whole.issuperset(pids):
-            while not (found := self._family_pids(pids)).issubset(self.rows):
-                self.lock(found)
-            self._whole |= found
+            self._settle_family(sorted(pids))
         return [self.rows[pid] for pid in sorted(self._below(pids))]
+
+    def _settle_family(self, pids: Sequence[int], found: Sequence[Any] | None = None) -> None:
+        """Read these with all their relatives until every one of them is locked.
+
+        Args:
+            found: What the first look found.
+        """
+        while True:
+            if found is None:
+                found = self.connection.execute(_relatives, {"tops": pids}).all()
+            waiting_for: dict[int, set[int]] = {pid: set() for pid, _ in found}
+            for pid, parent in found:
+                if parent is not None:
+                    waiting_for[pid].add(parent)
+            relatives = set(waiting_for).union(*waiting_for.values())
+            if relatives.issubset(self.rows):
+                break
+            self.lock(relatives)
+            found = None
+        self._whole.update(waiting_for)
+        self._waiting_for = waiting_for | self._waiting_for  # what this unit knows, it may have changed
 
     def _below(self, pids: Sequence[int]) -> set[int]:
         """Those of these that there are, and all their descendants, as far as they were read or born."""
@@ -138,35 +196,36 @@ class Unit:
         if missing:
             self._settle_awaiting(missing)
 
-    def _read_awaiting(self, pids: Iterable[int]) -> None:
-        ordered = sorted(pids)
-        self._waiting_for.update((pid, set()) for pid in ordered)
-        for parent, child in self.connection.execute(_awaiting, {"children": ordered}):
-            self._waiting_for[child].add(parent)
-
-    def _settle_awaiting(self, pids: Iterable[int]) -> None:
+    def _settle_awaiting(self, pids: Iterable[int], found: Sequence[Any] | None = None) -> None:
         """Read who awaits these until every one of them is locked.
 
         The row of a child is locked by whoever starts to await it, so once the child is locked the
         list cannot grow; but it may have grown before.
+
+        Args:
+            found: What the first look found.
         """
-        pids = list(pids)
-        while True:
-            self._read_awaiting(pids)
-            parents: set[int] = set().union(*(self._waiting_for[pid] for pid in pids))
+        children = sorted(pids)
+        while children:
+            if found is None:
+                found = self.connection.execute(_awaiting, {"children": children}).all()
+            self._waiting_for.update((pid, set()) for pid in children)
+            for parent, child in found:
+                self._waiting_for[child].add(parent)
+            parents = {parent for parent, _ in found}
             if parents.issubset(self.rows):
                 return
             self.lock(parents)
-
-    def _family_pids(self, pids: Iterable[int]) -> set[int]:
-        return {row[0] for row in self.connection.execute(_family_pids, {"pids": sorted(pids)}).all()}
+            found = None
 
     def blobs(self, pid: int) -> tuple[bytes, bytes | None]:
-        """Inputs and checkpoint, after all changes were written."""
+        """Inputs and checkpoint, as they will be when all changes are written."""
         if self._blobs is None:
             found = self.connection.execute(_blobs, {"pids": sorted(self.wanted_blobs)})
             self._blobs = {row[0]: (row[1], row[2]) for row in found}
-        return self._blobs[pid]
+            self._blobs.update((born["pid"], (born["blob"], None)) for born in self.changes.inputs)
+        inputs, checkpoint = self._blobs[pid]
+        return inputs, self.changes.checkpoints.get(pid, checkpoint)
 
     # Changing
 

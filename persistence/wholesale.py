@@ -50,12 +50,12 @@ def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
     """Write lines of history. Those of one process keep their order."""
     if len(rows) < WHOLESALE:
         if rows:
-            connection.execute(events.insert(), rows)
+            connection.execute(_insert, rows)
         return
     for (at, kind, body, author), pids in _runs(rows):
         line = {"at": at, "kind": kind, "body": body, "author": author}
         if len(pids) < WHOLESALE:
-            connection.execute(events.insert(), [{"pid": pid} | line for pid in pids])
+            connection.execute(_insert, [{"pid": pid} | line for pid in pids])
         else:
             connection.execute(_same_event, {"pids": pids} | line)
 
@@ -90,4 +90,5 @@ def _insert_same() -> Insert:
     return insert(events).from_select(columns, select(each.c.value, *values))
 
 
+_insert = events.insert().inline()  # nobody asks for the number of a line
 _same_event = _insert_same()

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from persistence.changes import Changes
 from persistence.database import Database, Trouble
 from persistence.errors import PersistenceError, RecordRefused, StoreClosed
 from persistence.operations.base import Operation
@@ -124,7 +125,11 @@ class Writer:
         """Commit a group. If its data is refused, halve it until the one at fault stands alone."""
         for chance in range(_CHANCES):
             try:
-                return self._transactor.run(lambda connection, now: _apply(group, connection, now))
+                settled, _ = self._transactor.run(
+                    lambda connection, now: _apply(group, connection, now),
+                    lambda applied, connection: applied[1].write(connection),
+                )
+                return settled
             except DBAPIError as error:
                 refused = self._database.explain(error)
                 if self._database.trouble(error) is not Trouble.DATA:
@@ -171,7 +176,8 @@ def _collector_off(off: bool) -> Iterator[None]:
             gc.enable()
 
 
-def _apply(group: Sequence[Operation[Any]], connection: Connection, now: float) -> Settled:
+def _apply(group: Sequence[Operation[Any]], connection: Connection, now: float) -> tuple[Settled, Changes]:
+    """What a group answers, and what is to be written for it."""
     unit = Unit(connection, now)
     needs = Needs()
     for operation in group:
@@ -184,11 +190,11 @@ def _apply(group: Sequence[Operation[Any]], connection: Connection, now: float) 
             outcomes.append((operation, operation.apply(unit)))
         except PersistenceError as refused:
             outcomes.append((operation, refused))
-    unit.changes.write(connection)
-    return [
+    settled = [
         (operation, outcome if isinstance(outcome, Exception) else operation.answer(unit, outcome))
         for operation, outcome in outcomes
     ]
+    return settled, unit.changes
 
 
 def _all(group: Sequence[Operation[Any]], error: PersistenceError, cause: BaseException | None) -> Settled:

@@ -44,6 +44,6 @@ class Operation(ABC, Generic[T]):
         """
 
     def answer(self, unit: Unit, outcome: Any) -> T:
-        """Called when all changes are written (not yet committed), to read what the answer needs."""
+        """Called when all operations of the group were applied, to read what the answer needs."""
         result: T = outcome
         return result

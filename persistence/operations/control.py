@@ -28,10 +28,15 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         self._chosen: Sequence[int] = ()
 
     def find(self, unit: Unit) -> None:
-        pids = _only_pids(self._selection)
-        if self._selection.trees:  # locked before the look: what is born in between belongs to the tree
-            unit.family(self._selection.trees)
-        self._chosen = matching_pids(unit.connection, self._selection) if pids is None else pids
+        trees = tuple(self._selection.trees)
+        if trees:  # locked before the look: what is born in between belongs to the tree
+            unit.load(Needs(families=set(trees)))
+        if (pids := _only_pids(self._selection)) is not None:
+            self._chosen = pids
+        elif self._selection == Selection(trees=self._selection.trees):
+            self._chosen = [row.pid for row in unit.family(trees)]
+        else:
+            self._chosen = matching_pids(unit.connection, self._selection)
 
     def need(self, needs: Needs) -> None:
         needs.pids.update(self._selection.pids)
@@ -70,13 +75,16 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         before = row.frozen()
         row.tree_paused = row.tree_paused or bool(self._selection.trees)
         row.pause_void = False
-        there = row.owner is None or row.paused  # held and paused: its program is suspended
+        suspended = row.owner is not None and row.paused  # its program is
+        there = suspended or (row.stopped and row.intent != Control.KILL)
         if there:
             pause(row, self._reason)
+            if not suspended:
+                row.owner = None
         elif row.intent != Control.KILL:
             row.intent, row.intent_reason = Control.PAUSE.value, self._reason
         unit.change(row)
-        return ControlOutcome(row.pid, True, before, row.frozen(), applied=there, owner=row.owner)
+        return ControlOutcome(row.pid, True, before, row.frozen(), applied=there, owner=before.owner)
 
     def _play(self, unit: Unit, row: Live) -> ControlOutcome:
         before = row.frozen()

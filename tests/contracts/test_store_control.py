@@ -121,6 +121,30 @@ def test_pause_of_one_that_a_worker_holds_is_an_intent(store: Store) -> None:
     assert (row.intent, row.paused, row.owner, row.ready, row.status) == (None, True, None, False, "because")
 
 
+@pytest.mark.parametrize("verb", [PAUSE, KILL])
+def test_one_that_waits_in_a_worker_is_taken_away(store: Store, verb: Control) -> None:
+    (parent,) = held(store, "w")
+    (child,) = held(store, "w2")
+    step(store, parent, State.WAITING, awaits=[child.row.pid])
+    (outcome,) = control(store, verb, parent.row.pid)
+    assert (outcome.applied, outcome.owner) == (True, "w")  # who has to be told
+    row = row_of(store, parent.row.pid)
+    assert (row.owner, row.intent, row.paused) == (None, None, verb is PAUSE)
+    assert store.release(parent.row.pid, "w", 1).result().fenced
+    assert finish(store, child).woken == []
+
+
+@pytest.mark.parametrize("verb", [PAUSE, KILL])
+def test_one_that_has_nothing_left_to_wait_for_may_be_in_a_step(store: Store, verb: Control) -> None:
+    (parent,) = held(store, "w")
+    (child,) = held(store, "w2")
+    step(store, parent, State.WAITING, awaits=[child.row.pid])
+    finish(store, child)
+    (outcome,) = control(store, verb, parent.row.pid)
+    assert (outcome.applied, outcome.owner) == (False, "w")
+    assert row_of(store, parent.row.pid).intent is verb
+
+
 def test_a_release_applies_the_intent(store: Store) -> None:
     soft, hard = held(store, "w", 2)
     (child,) = born(store, parent=hard.row.pid)

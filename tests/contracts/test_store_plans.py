@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, event, text
+from sqlalchemy import CompoundSelect, Select, event, text
 
 from persistence import reads, unit
 from persistence.opening import database_of
@@ -16,7 +16,7 @@ from tests.contracts.store_backends import born, held, step, store, store_url
 
 __all__ = ["store", "store_url"]
 
-HOT: dict[str, tuple[Select[Any], dict[str, Any]]] = {
+HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
     "due timers": (sweep._due, {"now": 1.0}),
     "idle processes": (sweep._idle, {"before": 1.0}),
     "owners without a row": (sweep._orphans, {"before": 1.0}),
@@ -26,7 +26,12 @@ HOT: dict[str, tuple[Select[Any], dict[str, Any]]] = {
     "backlog": (reads._backlog, {}),
     "rows of a group": (unit._lock_rows, {"pids": [1, 2, 3]}),
     "who awaits": (unit._awaiting, {"children": [1, 2, 3]}),
-    "a family": (unit._family_pids, {"pids": [1]}),
+    "a family, and who awaits it": (unit._relatives, {"tops": [1]}),
+    "rows of a group, and who awaits some": (unit._lock_awaiting, {"pids": [1, 2, 3], "children": [1, 2]}),
+    "rows of a group, families, and who awaits them": (
+        unit._lock_relatives,
+        {"pids": [1, 2, 3], "children": [1], "tops": [2]},
+    ),
     "what is awaited": (reads._awaited, {"pid": 1}),
     "claims of an owner": (reads._claims, {"owner": "w"}),
     "asked of an owner": (reads._asked, {"owner": "w"}),
@@ -55,7 +60,7 @@ def crowd(store: Store, store_url: str) -> Store:
     return store
 
 
-def _plan(url: str, statement: Select[Any], parameters: dict[str, Any]) -> str:
+def _plan(url: str, statement: Select[Any] | CompoundSelect[Any], parameters: dict[str, Any]) -> str:
     """How the database would find the rows."""
     database = database_of(url)
     engine = database.engine()

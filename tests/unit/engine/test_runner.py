@@ -26,7 +26,7 @@ async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
     monkeypatch.setattr("engine.runner.RETRY_SECONDS", 0.0)
     asked: list[Sequence[ChildProcess]] = []
 
-    async def load_children(children: Sequence[ChildProcess]) -> None:
+    async def load_children(children: Sequence[ChildProcess], _pid: int) -> None:
         asked.append(children)
         if len(asked) < 3:
             raise StoreUnavailable("away")

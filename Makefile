@@ -23,7 +23,7 @@ demo: environment
 
 test: environment
 	@.ci/servers
-	@$(BIN)/python -m pytest -n 2 --dist loadfile || { \
+	@$(BIN)/python -m pytest -n 4 --dist loadfile || { \
 	    echo "quince: what failed beside other tests is run once more, alone:" >&2; \
 	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 

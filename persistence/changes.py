@@ -96,7 +96,7 @@ class Changes:
         _many(connection, awaits.insert(), rows)
 
     def _write_signals(self, connection: Connection) -> None:
-        _many(connection, signals.insert(), self.signals)
+        _many(connection, _insert_signals, self.signals)
         if self.signals_used:
             connection.execute(_drop_used, {"seqs": self.signals_used})
         if self.signals_dropped:
@@ -105,6 +105,7 @@ class Changes:
 
 _drop_checkpoints = delete(checkpoints).where(one_of(checkpoints.c.pid, "pids"))
 _drop_once = delete(once).where(one_of(once.c.pid, "pids"))
+_insert_signals = signals.insert().inline()  # nobody asks for their numbers
 _drop_used = delete(signals).where(one_of(signals.c.seq, "seqs"))
 _drop_signals = delete(signals).where(one_of(signals.c.pid, "pids"))
 _clear_awaits = delete(awaits).where(one_of(awaits.c.pid, "pids"))

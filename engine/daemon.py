@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True):
     slots: int = DEFAULT_SLOTS
     queues: tuple[str, ...] = ("default",)
 
+    def text(self) -> str:
+        """As JSON, in one line."""
+        return msgspec.json.encode(self).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonState:
@@ -86,8 +90,11 @@ class DaemonFiles:
 
     def write(self, settings: Settings) -> None:
         fresh = self.settings.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(settings))
-        fresh.replace(self.settings)
+        try:
+            fresh.write_text(settings.text())
+            fresh.replace(self.settings)
+        except OSError as error:
+            raise DaemonError(f"{self.settings} cannot be written: {error.strerror}") from error
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -96,11 +103,19 @@ class DaemonFiles:
         Raises:
             DaemonError: another daemon holds it.
         """
-        with self.lock.open("a+") as file:
+        try:
+            file = self.lock.open("a+")
+        except OSError as error:
+            raise DaemonError(
+                f"the daemon needs to write in {self._state}, and cannot: {error.strerror}"
+            ) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise DaemonError(f"a daemon runs already in {self.folder}") from None
+                raise DaemonError(
+                    f"a daemon runs already in {self.folder}; `quince daemon scale N` changes its size"
+                ) from None
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
@@ -142,13 +157,12 @@ def start(place: Place, settings: Settings) -> int:
         raise DaemonError(
             f"the daemon runs already (process {running}); `quince daemon scale N` changes its size"
         )
-    files.write(settings)
     out, into = os.pipe()
     environment = {**os.environ, STORE_VARIABLE: place.store, BROKER_VARIABLE: place.broker}
     environment.pop(READY_VARIABLE, None)
     with files.log("daemon").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine.supervisor", str(place.folder), str(into)],
+            [sys.executable, "-m", "engine.supervisor", str(place.folder), str(into), settings.text()],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=(into,),
             start_new_session=True, cwd=place.folder,
         )  # fmt: skip

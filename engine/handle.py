@@ -12,10 +12,12 @@ from engine.control import Answer, control_one
 from engine.errors import (
     ProcessExcepted,
     ProcessFailed,
+    ProcessHeld,
     ProcessKilled,
     ProcessNotFound,
     WaitTimeout,
 )
+from engine.held import is_held
 from engine.signals import send_one
 from engine.tree import Branch, tree
 from engine.why import Why, why
@@ -92,13 +94,20 @@ class ProcessHandle:
             timeout: Seconds; None waits for ever.
 
         Raises:
-            WaitTimeout: it has not terminated yet; it goes on.
+            ProcessHeld: the engine has paused it, since it cannot go on with it; says why.
+            WaitTimeout: it has not terminated yet; says why. It goes on.
         """
-        rows = self.workspace.watcher.wait([self.pid], lambda row: row.terminated, timeout)
+        rows = self.workspace.watcher.wait([self.pid], settled, timeout)
+        row = self._ended(rows)
+        if not row.terminated:
+            raise WaitTimeout(f"process {self.pid} has not ended after {timeout:g} s: {self.why().sentence}")
+        return row
+
+    def _ended(self, rows: Sequence[ProcessRow]) -> ProcessRow:
         if not rows:
             raise self._not_found()
-        if not rows[0].terminated:
-            raise WaitTimeout(f"process {self.pid} is still {rows[0].state.value} after {timeout:g} s")
+        if is_held(rows[0]):
+            raise ProcessHeld(self.pid, rows[0].status)
         return rows[0]
 
     def result(self, timeout: float | None = None) -> Mapping[str, Any]:
@@ -111,7 +120,7 @@ class ProcessHandle:
             ProcessExcepted: it ended with an exception (with the traceback as text).
             ProcessKilled: it was killed (with the reason).
             ProcessFailed: it ended with an exit status other than 0 (with status and outputs).
-            WaitTimeout: it has not ended yet; it goes on.
+            ProcessHeld, WaitTimeout: as `wait`.
         """
         self.wait(timeout)
         return outputs_of(self._stored())
@@ -120,9 +129,7 @@ class ProcessHandle:
         return self._result_async().__await__()
 
     async def _result_async(self) -> Mapping[str, Any]:
-        rows = await self.workspace.watcher.wait_async([self.pid], lambda row: row.terminated)
-        if not rows:
-            raise self._not_found()
+        self._ended(await self.workspace.watcher.wait_async([self.pid], settled))
         return outputs_of(await asyncio.to_thread(self._stored))
 
     def _not_found(self) -> ProcessNotFound:
@@ -215,6 +222,11 @@ class ProcessHandle:
 
     def __hash__(self) -> int:
         return hash(self.pid)
+
+
+def settled(row: ProcessRow) -> bool:
+    """It has ended, or nothing but a person can make it go on."""
+    return row.terminated or is_held(row)
 
 
 def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHandle:

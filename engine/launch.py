@@ -7,16 +7,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.errors import ProcessHeld, UnknownTarget
+from engine.errors import InvalidDefinition, UnknownTarget
 from engine.handle import ProcessHandle, WorkspaceLike
 from engine.outbox import run_queue
 from engine.process import new_process
-from engine.runner import HELD
 from engine.telling import ring
 from engine.worker import Worker
 from engine.workspace import Workspace, resolve
 from persistence.errors import PidTaken
-from persistence.records import NewProcess, ProcessRow, Woken
+from persistence.records import NewProcess, Woken
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -112,9 +111,6 @@ def run(
         worker.feed_from_outside([pid])
         handle = ProcessHandle(pid, home)
         try:
-            (row,) = home.watcher.wait([pid], lambda row: row.terminated or _is_held(row))
-            if not row.terminated:
-                raise ProcessHeld(pid, row.status)
             return handle.result()
         except KeyboardInterrupt:
             handle.kill("run() was interrupted")
@@ -132,10 +128,6 @@ def _insert(
         home.store.forget_pids()
         processes = prepare()
         return processes, home.store.insert(processes).result()
-
-
-def _is_held(row: ProcessRow) -> bool:
-    return row.paused and (row.status or "").startswith(HELD)
 
 
 def _prepare(
@@ -156,7 +148,13 @@ def _prepare(
 
 
 def _path_for_workers(process_class: Any, home: Workspace) -> str:
-    path = home.registry.name_of(getattr(process_class, "process_class", process_class))
+    cls = getattr(process_class, "process_class", process_class)
+    if not isinstance(cls, type):
+        raise InvalidDefinition(
+            f"{cls!r} is no process class: give the class (or the @process function) itself, and its inputs "
+            "by name: submit(Square, x=3)"
+        )
+    path = home.registry.name_of(cls)
     if path.startswith("__main__:"):
         raise UnknownTarget(
             f"{path.partition(':')[2]} is defined in an interactive session, where no worker can find it; "

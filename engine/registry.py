@@ -1,8 +1,8 @@
 """Names of process classes, and the way back from a name to the class.
 
 A stored class path has one of two forms: `module:Class` for what Python can import, and
-`folder/file.py:Class` (relative to the workspace's folder) for a script. Nothing but the import of a
-module that the workspace allows ever happens when one is loaded.
+`folder/file.py:Class` (relative to the workspace's folder, or absolute outside it) for a script. Nothing
+but the import of a module that the workspace allows ever happens when one is loaded.
 """
 
 from __future__ import annotations
@@ -161,13 +161,16 @@ def import_file(file: Path) -> ModuleType:
         UnknownTarget: there is no such file.
     """
     file = file.resolve()
-    for module in (sys.modules.get("__main__"), sys.modules.get(file.stem)):
+    root, dotted = _within_packages(file)
+    for module in (sys.modules.get("__main__"), sys.modules.get(dotted)):
         if module is not None and _file_of(module) == file:
             return module
     if not file.is_file():
         raise UnloadableClass(f"there is no file {file}")
-    if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    if "." in dotted:
+        return _import_from_package(file, dotted)
     name = (
         file.stem
         if file.stem not in sys.modules and file.stem.isidentifier()
@@ -180,11 +183,33 @@ def import_file(file: Path) -> ModuleType:
         raise UnloadableClass(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _by_file.add(name)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+_by_file: set[str] = set()
+"""Names of modules that were imported by their file: another interpreter may not find them by name."""
+
+
+def _within_packages(file: Path) -> tuple[Path, str]:
+    """The folder from which a file is imported, and its name there: dotted if it lies in a package."""
+    folder, parts = file.parent, [file.stem]
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(parts)
+
+
+def _import_from_package(file: Path, name: str) -> ModuleType:
+    module = importlib.import_module(name)
+    if _file_of(module) != file:
+        raise UnloadableClass(f"{file} is {name}, but {_file_of(module)} is loaded under that name")
+    _by_file.add(name)
     return module
 
 
@@ -198,19 +223,27 @@ def _path_of(cls: ProcessClass, folder: Path) -> str:
     file = _file_of(module) if module is not None else None
     if cls.__module__ == "__main__" and file is None:
         return f"__main__:{cls.__qualname__}"
-    if (
-        file is not None
-        and file.suffix == ".py"
-        and (cls.__module__ == "__main__" or _is_script(file, cls, folder))
-    ):
+    name = _main_name() if cls.__module__ == "__main__" else cls.__module__
+    if file is not None and file.suffix == ".py" and _is_script(file, name, folder):
         where = file.relative_to(folder) if file.is_relative_to(folder) else file
         return f"{where.as_posix()}:{cls.__qualname__}"
-    return f"{cls.__module__}:{cls.__qualname__}"
+    return f"{name}:{cls.__qualname__}"
 
 
-def _is_script(file: Path, cls: ProcessClass, folder: Path) -> bool:
-    """A top-level module in a folder that only this interpreter has on its path."""
-    if "." in cls.__module__ or file.name == "__init__.py":
+def _main_name() -> str:
+    """How the program that runs is imported: `pkg.tool` for `python -m pkg.tool`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return "__main__" if spec is None or "." not in spec.name else str(spec.name)
+
+
+def _is_script(file: Path, name: str, folder: Path) -> bool:
+    """A module that only this interpreter finds by its name: the program that runs, one that was imported
+    by its file, or one in a folder below the workspace's."""
+    if name == "__main__":
+        return True
+    if name in _by_file:
+        return _within_packages(file)[0] != folder
+    if "." in name or file.name == "__init__.py":
         return False
     return file.is_relative_to(folder) and file.parent != folder
 

@@ -19,6 +19,7 @@ from engine import checkpoint, roundtrip
 from engine.aside import aside
 from engine.child import ChildProcess
 from engine.errors import ClaimLost, InvalidDefinition, UnknownTarget, UnreadableCheckpoint, Unrestorable
+from engine.held import HELD, UNLOADABLE
 from engine.landing import landed
 from engine.outbox import Outbox, change_of
 from engine.process import Process
@@ -45,8 +46,6 @@ _log = logging.getLogger("quince.worker")
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
-HELD = "held: "
-"""Begins the status of a process that the engine has paused because it cannot go on with it."""
 
 
 class Crew(Protocol):
@@ -247,7 +246,7 @@ class Runner:
             await self._look_at(opened.children)
         except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
             _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
-            await self._hold(f"{HELD}it cannot be loaded: {error}")
+            await self._hold(f"{UNLOADABLE}{error}")
             return False
         inputs = self._claim.inputs if self._crew.checked else b""
         self._claim = Claim(self._claim.row, inputs, None)  # the blobs are not needed any more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -196,8 +197,12 @@ def _port_name(port: str) -> str:
 
 
 def _plain(message: str) -> str:
-    """plumpy's sentences, with type names that people know."""
-    return message.replace("<class '", "").replace("'>", "").strip()
+    """plumpy's sentences, with type names that people know, and without the port's name for the value's."""
+    text = message.replace("<class '", "").replace("'>", "").strip()
+    return _WRONG_TYPE.sub(r"it is \1, and must be \2", text)
+
+
+_WRONG_TYPE = re.compile(r"^value '[^']*' is not of the right type\. Got '([^']*)', expected '?(.*?)'?$")
 
 
 def _as_plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ replaces the workers one by one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -17,7 +18,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from engine.daemon import DaemonFiles, Settings
+from engine.errors import DaemonError
 from engine.service import READY_VARIABLE, SUPERVISOR_VARIABLE, configure_logging
 
 _log = logging.getLogger("quince.daemon")
@@ -230,16 +234,21 @@ class Supervisor:
             member.process.send_signal(number)
 
 
-def main(folder: str, report: str | None) -> None:
-    """The entry of the daemon's process (`python -m engine.supervisor FOLDER [FD]`)."""
+def main(folder: str, report: str, settings: str) -> None:
+    """The entry of the daemon's process (`python -m engine.supervisor FOLDER FD SETTINGS`)."""
     configure_logging()
-    files = DaemonFiles(Path(folder))
-    settings = files.read()
-    if settings is None:
-        raise SystemExit(f"{files.settings} is missing")
-    with files.hold():
-        Supervisor(files, settings).run(int(report) if report else None)
+    files, pipe = DaemonFiles(Path(folder)), int(report)
+    wanted = msgspec.json.decode(settings, type=Settings)
+    try:
+        with files.hold():
+            files.write(wanted)
+            Supervisor(files, wanted).run(pipe)
+    except DaemonError as error:
+        _log.error("%s", error)
+        with contextlib.suppress(OSError):  # it was told already that all is well
+            os.write(pipe, f"{error}\n".encode())
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
+    main(*sys.argv[1:])

@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import ProcessNotFound
+from engine.held import UNLOADABLE
 from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.workspace import Workspace
 from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
-
-HELD_UNLOADABLE = "held: it cannot be loaded: "
-"""How the status begins of a process that a worker has put aside, since its class is not there."""
 
 NAMED = 5
 """How many awaited processes are named one by one."""
@@ -113,7 +111,7 @@ def _ended(facts: _Facts) -> tuple[str, list[str]]:
 
 def _paused(facts: _Facts) -> tuple[str, list[str]]:
     row = facts.row
-    if (row.status or "").startswith(HELD_UNLOADABLE):
+    if (row.status or "").startswith(UNLOADABLE):
         return (
             f"it is {row.status}",
             [f"put the module back as it was, then `quince play {row.pid}`"],

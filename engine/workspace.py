@@ -51,6 +51,21 @@ class Place:
         """The folder of logs, locks and the embedded store."""
         return self.folder / STATE
 
+    def require_made(self) -> None:
+        """Refuse to look into an embedded store that nobody has made yet.
+
+        Raises:
+            WorkspaceError: it is not there; says what makes one.
+        """
+        name = self.store.removeprefix("sqlite:///")
+        if not self.store.startswith("sqlite:///") or name.startswith((":", "file:")) or Path(name).exists():
+            return
+        there = "workspace in" if self.has_own_store else f"store {name} of the workspace"
+        raise WorkspaceError(
+            f"there is no {there} {self.folder} yet: `quince init` makes one, and so do `quince submit`, "
+            "`run` and `daemon start`"
+        )
+
     def require_shared(self) -> None:
         """Refuse a store or broker that no other process could see.
 
@@ -66,6 +81,11 @@ class Place:
                     f"the {what} {url} lives in the memory of one program, where no worker could see it; "
                     "use a file, a folder or a server"
                 )
+
+    @property
+    def has_own_store(self) -> bool:
+        """Its store is a file in its folder of state, as when nothing else was said."""
+        return self.store.startswith(f"sqlite:///{self.state}/")
 
     @property
     def embedded(self) -> bool:

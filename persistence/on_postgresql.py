@@ -124,13 +124,17 @@ class PostgreSQL:
         where = self.url.render_as_string()
         if code in _FULL:
             return StoreFull(f"the disk of {where} is full; make room, nothing was written")
+        if code == "3D000" or ("database" in said and "does not exist" in said):
+            return InvalidUrl(f"{where}: there is no such database; make it (`createdb {self.url.database}`)")
         if code in _BAD_LOGIN or "authentication failed" in said or "does not exist" in said:
             return InvalidUrl(f"{where} does not let us in: {said}")
         if getattr(getattr(error.orig, "diag", None), "constraint_name", None) == "processes_pkey":
             return PidTaken()
         if self.trouble(error) is Trouble.DATA:
             return RecordRefused(f"the database does not take this: {said}")
-        return StoreUnavailable(f"{where} does not answer: {said}")
+        return StoreUnavailable(
+            f"{where} does not answer: {said}; see that it runs, and that the address is right"
+        )
 
     def dispose(self) -> None:
         for engine in (self._reader, self._writer):

@@ -100,8 +100,11 @@ class SQLite:
             )
         if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
             return NotAStore(f"{where} is not a database of Quince, or is damaged: {said}")
-        if code == sqlite3.SQLITE_CANTOPEN:
-            return StoreUnavailable(f"{where} cannot be opened: {said}")
+        if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            return StoreUnavailable(
+                f"{where} cannot be opened: {said}; its folder must exist and, also for looking, be yours to "
+                "write to (permissions, a disk mounted read-only)"
+            )
         if said == "UNIQUE constraint failed: processes.pid":
             return PidTaken()
         if self.trouble(error) is Trouble.DATA:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -54,9 +55,9 @@ def run(
 ) -> int:
     """Run a process and its children here and now, without a daemon, and print its outputs."""
     parse_inputs(words or [])
-    with session.workspace() as home:
+    with session.workspace(make=True) as home:
         cls = load_target(target, home.registry)
-        inputs = parse_inputs(words or [], cls.spec().inputs)
+        inputs = _inputs(cls, words or [])
         _report_to_stderr()
         holder = _holder(home, key)
         if holder is not None:
@@ -92,9 +93,9 @@ def submit(
 ) -> int:
     """Submit a process to the daemon, which runs it now, or when it comes. Prints its pid."""
     parse_inputs(words or [])
-    with session.workspace() as home:
+    with session.workspace(make=True) as home:
         cls = load_target(target, home.registry)
-        inputs = parse_inputs(words or [], cls.spec().inputs)
+        inputs = _inputs(cls, words or [])
         holder = _holder(home, key)
         (handle,) = submit_many(cls, [inputs], keys=[key], queue=queue, priority=priority, workspace=home)
         with told_if_interrupted([handle.pid]):
@@ -110,6 +111,13 @@ def submit(
         if as_json:
             show_json(row_document(handle.row))
     return DONE
+
+
+def _inputs(cls: Any, words: Sequence[str]) -> dict[str, Any]:
+    """The inputs, checked before anything is opened or made."""
+    inputs = parse_inputs(words, cls.spec().inputs)
+    new_process(getattr(cls, "process_class", cls), inputs, pid=0, class_path="")
+    return inputs
 
 
 def _holder(home: Workspace, key: str | None) -> ProcessRow | None:

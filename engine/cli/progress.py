@@ -11,7 +11,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from engine.cli.terminal import err, say
 from engine.cli.wording import class_name, doing, look_of
-from engine.errors import ProcessNotFound, WaitTimeout
+from engine.errors import ProcessHeld, ProcessNotFound, WaitTimeout
+from engine.handle import settled
+from engine.held import is_held
+from engine.why import why
 from engine.workspace import Workspace
 from persistence.records import ProcessRow, Selection
 
@@ -28,23 +31,32 @@ def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[P
 
     Raises:
         ProcessNotFound: one of them does not exist.
+        ProcessHeld: the engine has paused one, since it cannot go on with it.
         WaitTimeout: one has not ended in time; it goes on.
     """
     rows = _watched(home, pids, timeout)
     missing = set(pids) - {row.pid for row in rows}
     if missing:
         raise ProcessNotFound(f"there is no process {min(missing)} in this workspace ({home.place.folder})")
+    for row in rows:
+        if is_held(row):
+            raise ProcessHeld(row.pid, row.status)
     late = [row.pid for row in rows if not row.terminated]
     if late:
-        raise WaitTimeout(f"not ended after {timeout:g} s: {_listed(late)}")
+        first = why(home, late[0]).sentence
+        raise WaitTimeout(
+            f"not ended after {timeout:g} s: {_listed(late)}"
+            + (f"; {late[0]}: " if late[1:] else ": ")
+            + first
+        )
     return rows
 
 
 def _watched(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[ProcessRow]:
     if sys.stderr.isatty():
         with Display(home, pids) as display:
-            return home.watcher.wait(pids, _ended, timeout, progress=display.update)
-    return home.watcher.wait(pids, _ended, timeout)
+            return home.watcher.wait(pids, settled, timeout, progress=display.update)
+    return home.watcher.wait(pids, settled, timeout, progress=Notes().update)
 
 
 @contextmanager
@@ -60,6 +72,21 @@ def told_if_interrupted(pids: Sequence[int]) -> Iterator[None]:
 
 def _listed(pids: Sequence[int]) -> str:
     return ", ".join(str(pid) for pid in pids[:10]) + (" ..." if len(pids) > 10 else "")
+
+
+class Notes:
+    """What a wait tells when nobody sees a display: that somebody has paused what it waits for."""
+
+    def __init__(self) -> None:
+        self._paused: set[int] = set()
+
+    def update(self, rows: Sequence[ProcessRow]) -> None:
+        """Say which are paused now, once."""
+        paused = {row.pid: row for row in rows if row.paused and not is_held(row)}
+        for pid in sorted(paused.keys() - self._paused)[:BARS]:
+            reason = f": {paused[pid].status}" if paused[pid].status else ""
+            say(f"process {pid} is paused{reason}; `quince play {pid}` lets it go on")
+        self._paused = set(paused)
 
 
 class Display:
@@ -120,7 +147,3 @@ class Display:
         self._progress.update(
             self._bars[pid], description=title, completed=done, total=total, children=children, doing=step
         )
-
-
-def _ended(row: ProcessRow) -> bool:
-    return row.terminated

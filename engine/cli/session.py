@@ -43,9 +43,20 @@ class Session:
         return locate(self.folder)
 
     @contextmanager
-    def workspace(self) -> Iterator[Workspace]:
-        """The workspace; its store and its broker are opened when they are first asked for."""
-        with Workspace(self.place()) as home:
+    def workspace(self, *, make: bool = False) -> Iterator[Workspace]:
+        """The workspace; its store and its broker are opened when they are first asked for.
+
+        Args:
+            make: Make it if it is not there: for commands that put something into it.
+
+        Raises:
+            WorkspaceError: there is none.
+        """
+        place = self.place()
+        if not make:
+            place.require_shared()
+            place.require_made()
+        with Workspace(place) as home:
             yield home
 
 

@@ -19,6 +19,8 @@ app = typer.Typer()
 def status(as_json: AsJson = False) -> int:
     """Show store, broker, daemon, workers and backlog; exit status 1 if something is unreachable."""
     place = session.place()
+    if place.has_own_store:
+        place.require_made()
     facts = look_around(place)
     if as_json:
         show_json(facts.document())

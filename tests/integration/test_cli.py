@@ -133,6 +133,32 @@ def test_ctrl_c_on_waiting_leaves_the_process(quince: Quince, words: tuple[str, 
     assert row["state"] == "created"
 
 
+def test_waiting_tells_of_a_pause_and_ends_when_nothing_can_go_on(busy: Quince, gate: Path) -> None:
+    (busy.folder / "gone.py").write_text((busy.folder / "steps.py").read_text())
+    pid = busy.submit("gone.py:Part", "n=1", "--queue", "nobody")
+    (busy.folder / "gone.py").unlink()
+    waiting = busy.start("wait", str(pid), stderr=subprocess.PIPE)
+    assert waiting.stderr is not None
+    busy.good("pause", str(pid), "--reason", "lunch")
+    assert waiting.stderr.readline().startswith(f"process {pid} is paused: lunch; `quince play {pid}`")
+    late = busy("wait", str(pid), "--timeout", "0.1")
+    assert (late.status, "paused it" in late.complaint()) == (1, True)
+    waiting.kill()
+    waiting.communicate()
+
+    (busy.folder / "gone.py").write_text((busy.folder / "steps.py").read_text())
+    held = busy.submit("gone.py:Part", "n=1", f"gate={gate}", "--queue", "other")
+    (busy.folder / "gone.py").unlink()
+    worker = busy.start("worker", "--queue", "other", stderr=subprocess.DEVNULL)
+    try:
+        ended = busy("wait", str(held), "--timeout", "30")
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    assert ended.status == 1
+    assert "cannot be loaded: there is no module 'gone'" in ended.complaint()
+
+
 def test_a_document_stands_alone_on_stdout_whatever_users_print(quince: Quince) -> None:
     (quince.folder / "chatty.py").write_text(
         "import subprocess\n"
@@ -371,6 +397,19 @@ def test_the_daemon_lives_and_ends(quince: Quince) -> None:
     quince.good("daemon", "stop")
     assert not any(_lives(member) for member in family)
     assert "no daemon was running" in quince.good("daemon", "stop").err
+
+
+def test_of_two_daemons_at_once_one_is_told_that_the_other_runs(quince: Quince) -> None:
+    starts = [
+        quince.start("daemon", "start", "-n", number, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for number in "12"
+    ]
+    ends = [start.communicate(timeout=60)[1] for start in starts]
+    statuses = [start.returncode for start in starts]
+    assert sorted(statuses) == [0, 1], ends
+    assert "runs already" in ends[statuses.index(1)]
+    wanted = statuses.index(0) + 1
+    assert quince.good("daemon", "status", "--json").document["wanted"] == wanted
 
 
 def test_workers_that_outlive_their_daemon_are_named_and_ended(quince: Quince, gate: Path) -> None:

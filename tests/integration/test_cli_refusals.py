@@ -9,10 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from engine.workspace import locate, open_store
 from tests.integration.commands import Quince
 
 NOBODY = "127.0.0.1:1"
 """An address where nothing listens."""
+
+
+@pytest.fixture
+def made(quince: Quince) -> Quince:
+    """A workspace whose store is there, and empty."""
+    open_store(locate(quince.folder)).close()
+    return quince
 
 
 @pytest.fixture
@@ -77,8 +85,8 @@ def test_what_cannot_be_launched(quince: Quince, verb: str, words: list[str], se
         (["-C", "nowhere", "ps"], "there is no folder nowhere"),
     ],
 )
-def test_what_is_not_there(quince: Quince, words: list[str], sentence: str) -> None:
-    ended = quince(*words)
+def test_what_is_not_there(made: Quince, words: list[str], sentence: str) -> None:
+    ended = made(*words)
     assert sentence in ended.complaint()
     assert (ended.status, ended.out) == (1, "")
 
@@ -109,8 +117,8 @@ def test_what_is_not_there(quince: Quince, words: list[str], sentence: str) -> N
         (["daemon", "fly"], "No such command 'fly'"),
     ],
 )
-def test_wrong_usage(quince: Quince, words: list[str], sentence: str) -> None:
-    ended = quince(*words)
+def test_wrong_usage(made: Quince, words: list[str], sentence: str) -> None:
+    ended = made(*words)
     complaint = ended.complaint()
     assert sentence in complaint
     assert "--help)" in complaint
@@ -183,6 +191,27 @@ def test_processes_are_seen_and_controlled_without_a_broker(quince: Quince) -> N
     assert quince.good("show", str(pid), "--json", QUINCE_BROKER=nobody).document["paused"] is True
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ps"], ["status"], ["doctor"], ["show", "1"], ["tree", "1"], ["logs", "1"], ["why", "1"],
+        ["result", "1"], ["wait", "--all"], ["kill", "--all"], ["signal", "1", "go"],
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_who_only_looks_makes_no_workspace(quince: Quince, words: list[str]) -> None:
+    ended = quince(*words)
+    assert ended.status == 1
+    assert ended.complaint().startswith(f"there is no workspace in {quince.folder} yet")
+    assert not (quince.folder / ".quince").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_what_is_refused_makes_no_workspace(quince: Quince, verb: str) -> None:
+    assert "it is str, and must be int" in quince(verb, "steps.py:Part", "n=many").complaint()
+    assert not (quince.folder / ".quince").exists()
+
+
 def test_a_store_of_a_newer_schema(quince: Quince) -> None:
     quince.good("init")
     with contextlib.closing(sqlite3.connect(quince.folder / ".quince" / "quince.db")) as database, database:
@@ -212,9 +241,9 @@ def test_an_exception_in_a_step_is_kept_and_shown(quince: Quince) -> None:
     assert "ValueError: -1 is negative" in quince.good("show", str(row["pid"])).out
 
 
-def test_debug_shows_where_an_error_comes_from(quince: Quince) -> None:
+def test_debug_shows_where_an_error_comes_from(made: Quince) -> None:
     for words, environment in ((("--debug",), {}), ((), {"QUINCE_DEBUG": "1"})):
-        ended = quince.raw("show", "99", *words, **environment)
+        ended = made.raw("show", "99", *words, **environment)
         assert "Traceback" in ended.err
         assert ended.err.splitlines()[-1].startswith("error: there is no process 99")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from engine.runner import HELD
+from engine.held import HELD
 from persistence.codec import decode
 from persistence.records import ProcessRow, Selection, State
 from persistence.store import Store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -53,6 +54,67 @@ def test_a_script_in_the_workspace_is_named_by_its_file(folder: Path) -> None:
     loaded = Registry(folder).load("jobs/quince_job_script.py:Job")
     assert loaded is not cls
     assert loaded.__qualname__ == "Job"
+
+
+def test_a_script_outside_the_workspace_is_named_by_its_whole_path(folder: Path) -> None:
+    file = write(folder / "elsewhere" / "quince_job_outside.py", SCRIPT)
+    home = folder / "home"
+    home.mkdir()
+    cls = load_target(f"{file}:Job", Registry(home))
+    path = Registry(home).name_of(cls)
+    assert path == f"{file}:Job"
+    del sys.modules[cls.__module__]
+    sys.path.remove(str(file.parent))
+    assert Registry(home).load(path).__qualname__ == "Job"
+
+
+RELATIVE = """
+    from .other import Base
+    class Job(Base):
+        pass
+"""
+
+
+def package(folder: Path, name: str) -> Path:
+    """A package with a module that imports relatively; the file of that module."""
+    for part in (folder / name, folder / name / "sub"):
+        write(part / "__init__.py", "")
+    write(folder / name / "sub" / "other.py", SCRIPT.replace("Job", "Base"))
+    return write(folder / name / "sub" / "main.py", RELATIVE)
+
+
+def test_a_file_in_a_package_is_imported_and_named_as_its_module(folder: Path) -> None:
+    file = package(folder, "quince_package")
+    cls = load_target(f"{file}:Job", Registry(folder))
+    assert Registry(folder).name_of(cls) == "quince_package.sub.main:Job"
+
+
+def test_a_file_in_a_package_elsewhere_is_found_by_its_path(folder: Path) -> None:
+    file = package(folder / "elsewhere", "quince_far_package")
+    home = folder / "home"
+    home.mkdir()
+    path = Registry(home).name_of(load_target(f"{file}:Job", Registry(home)))
+    assert path == f"{file}:Job"
+    sys.path.remove(str(folder / "elsewhere"))
+    for name in [name for name in sys.modules if name.startswith("quince_far_package")]:
+        del sys.modules[name]
+    assert Registry(home).load(path).__module__ == "quince_far_package.sub.main"
+
+
+def test_a_program_that_is_run_as_a_module_is_named_as_one(folder: Path) -> None:
+    package(folder, "quince_tool")
+    write(
+        folder / "quince_tool" / "sub" / "main.py",
+        f"""{textwrap.dedent(RELATIVE)}
+from engine.registry import Registry
+from pathlib import Path
+print(Registry(Path.cwd()).name_of(Job))
+""",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "quince_tool.sub.main"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "quince_tool.sub.main:Job\n"
 
 
 def test_a_module_in_the_workspace_folder_is_importable(folder: Path) -> None:

@@ -54,6 +54,8 @@ SUSPECT = 2
 """Deaths of workers from which on a process keeps, for a while, from others of that kind."""
 SUSPECT_SECONDS = 1.0
 SUSPECT_TURNS = 3
+SUSPECT_GAP = 3.0
+"""Seconds between two of that kind that join others: should the worker die, the last one is to blame."""
 
 TERMINATIONS = SubjectFilter(
     subjects=tuple(
@@ -106,6 +108,7 @@ class Worker:
         self._life = 0
         self._alone: Runner | None = None
         self._deferred: dict[int, int] = {}
+        self._joined = -SUSPECT_GAP
         self._watched: dict[int, dict[Runner, None]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
@@ -326,8 +329,10 @@ class Worker:
         """Workers died with this process, and one of its like runs here: it waits a while for another
         worker, so that the next death tells which of them was the cause. False: it has waited enough."""
         turns = self._deferred.get(claim.row.pid, 0)
-        if turns >= SUSPECT_TURNS:
+        now = asyncio.get_running_loop().time()
+        if turns >= SUSPECT_TURNS and now >= self._joined + SUSPECT_GAP:
             del self._deferred[claim.row.pid]
+            self._joined = now
             return False
         self._deferred[claim.row.pid] = turns + 1
         self.slots.give()

@@ -25,8 +25,12 @@ console = Console(highlight=False)
 def story() -> None:
     tell("A workspace with nothing in it, and two workers. Store and messages are embedded: no server.")
     quince("daemon", "start", "--workers", "2", "--slots", "2")
-    tell("A crystal of argon: one child process for each of nine volumes, then a fit. Each takes 3 seconds.")
-    quince("submit", "equation_of_state/workflow.py:EquationOfState", "delay=1.5")
+    delay = pace()
+    tell(
+        "A crystal of argon: one child process for each of nine volumes, then a fit. Each takes "
+        f"{2 * delay:.0f} seconds."
+    )
+    quince("submit", "equation_of_state/workflow.py:EquationOfState", f"delay={delay}")
     children = wait_for(lambda: ask("ps", "--parent", "1"), lambda rows: any(r["worker"] for r in rows))
     quince("tree", "1")
     held = max(row["pid"] for row in children)
@@ -34,7 +38,8 @@ def story() -> None:
     quince("pause", str(held), "--reason", "let me look at it first")
     workers = ask("daemon", "status")["workers"]
     victim = max(workers, key=lambda worker: worker["held"])
-    tell(f"Now kill {victim['name']} outright, while it holds {victim['held']} processes.")
+    many = "one process" if victim["held"] == 1 else f"{victim['held']} processes"
+    tell(f"Now kill {victim['name']} outright, while it holds {many}.")
     console.print(f"[bold green]$ kill -9 {victim['process']}")
     os.kill(victim["process"], signal.SIGKILL)
     wait_for(lambda: ask("daemon", "status")["workers"], lambda now: {w["id"] for w in now} != ids(workers))
@@ -43,7 +48,7 @@ def story() -> None:
     quince("daemon", "status")
     tell("Let the one that was held back go on, and wait for the end.")
     quince("play", str(held))
-    quince("wait", "1", "--timeout", "60")
+    quince("wait", "1", "--timeout", "120")
     quince("tree", "1")
     tell("What happened to the one that was held back:")
     quince("logs", str(held))
@@ -54,6 +59,14 @@ def story() -> None:
     FIGURE.parent.mkdir(exist_ok=True)
     FIGURE.write_bytes(base64.b64decode(outputs["plot"]))
     console.print(f"    figure         {FIGURE.relative_to(EXAMPLE.parents[1])}")
+
+
+def pace() -> float:
+    """Seconds for each of a child's two steps: enough for the commands that are to come meanwhile, also on
+    a machine that is slow or busy."""
+    began = time.monotonic()
+    ask("status")
+    return round(max(1.5, 2.5 * (time.monotonic() - began)), 1)
 
 
 def ids(workers: Any) -> set[str]:
@@ -76,7 +89,7 @@ def ask(*words: str) -> Any:
 
 
 def wait_for(look: Any, enough: Any) -> Any:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not enough(seen := look()):
         if time.monotonic() > deadline:
             raise SystemExit(f"the demo waited in vain; the last it saw: {seen}")

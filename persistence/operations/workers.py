@@ -22,6 +22,9 @@ _held = select(processes.c.pid).where(processes.c.owner == bindparam("owner"))
 SUSPECT = 2
 """Deaths from which on a process is suspected of having caused them."""
 
+TOGETHER = 1.0
+"""Seconds between two claims that count as one."""
+
 
 class Register(Operation[None]):
     """A worker's row, with a heartbeat of now."""
@@ -136,7 +139,12 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
 
 def _suspects(released: Sequence[Live]) -> list[Live]:
     """Those that may have killed their worker: they were running, and of these the ones that had the
-    most deaths behind them, once that is more than one. So neighbours of a poison are not blamed."""
+    most deaths behind them, once that is more than one, and among equals whoever was claimed last. (A
+    worker takes suspects up one after the other.) So neighbours of a poison are not blamed."""
     running = [row for row in released if row.state != State.WAITING]
     most = max((row.deaths for row in running), default=0)
-    return running if most < SUSPECT else [row for row in running if row.deaths == most]
+    if most < SUSPECT:
+        return running
+    worst = [row for row in running if row.deaths == most]
+    last = max(row.updated for row in worst)
+    return [row for row in worst if last - row.updated < TOGETHER]

@@ -9,6 +9,7 @@ import pytest
 
 from persistence.codec import decode
 from persistence.errors import UnknownWorker, WorkerHolds
+from persistence.operations.workers import SUSPECT, TOGETHER
 from persistence.records import Control, Selection, State, WorkerRow
 from persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
@@ -119,6 +120,19 @@ def test_what_kills_its_workers_is_not_tried_for_ever(store: Store) -> None:
     assert result.error is not None
     assert "3 workers died" in decode(result.error)["text"]
     assert "3 workers died" in (result.row.exit_message or "")
+
+
+def test_among_equal_suspects_the_one_that_was_claimed_last_is_blamed(store: Store) -> None:
+    neighbour, poison = born(store, 2)
+    for number in range(SUSPECT):
+        store.claim([neighbour, poison], f"w{number}").result()
+        store.release_worker(f"w{number}").result()
+    store.claim([neighbour], "w").result()
+    time.sleep(TOGETHER * 1.1)
+    store.claim([poison], "w").result()
+    store.release_worker("w").result()
+    rows = {row.pid: row.deaths for row in store.select(Selection())}
+    assert rows == {neighbour: SUSPECT, poison: SUSPECT + 1}
 
 
 # Sweeps

@@ -22,7 +22,8 @@ Strike = Callable[[Actor | None], None]
 
 @dataclass
 class Chaos:
-    """Strikes at random moments, until `SPAN`: at a time, or soon after a commit, whoever makes it.
+    """Strikes at random moments, until `SPAN`: at a time, or soon after a commit, whoever makes it; now and
+    then after that of a once-block, before that of its step.
 
     Attributes:
         most: How many times.
@@ -66,7 +67,10 @@ class Chaos:
             if self.world.now < SPAN:
                 self.world.after(delay, None, "fault", lambda: strike(actor))
 
-        self.ledger.after_commit[random.randint(1, 90)] = soon
+        if random.random() < 0.2:
+            self.ledger.after_record[random.randint(1, 4)] = soon
+        else:
+            self.ledger.after_commit[random.randint(1, 90)] = soon
 
     def _at_worker(self, how: Callable[[Machine], None]) -> Strike:
         """Strike the worker that made the commit, or any."""

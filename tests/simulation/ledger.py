@@ -47,6 +47,7 @@ class Ledger:
         trees_paused: Those whose children were born paused for a while.
         declared_dead: Workers that were released by others.
         after_commit: What is to be called after the n-th commit of a claim, a step or a once-block.
+        after_record: After the n-th one of a once-block alone, whose step is not committed yet.
         wrong: What must not be, one sentence each.
     """
 
@@ -59,7 +60,8 @@ class Ledger:
         self.declared_dead: set[str] = set()
         self.wrong: list[str] = []
         self.after_commit: dict[int, Callable[[Actor], None]] = {}
-        self._commits = 0
+        self.after_record: dict[int, Callable[[Actor], None]] = {}
+        self._commits = self._records = 0
         self._claims: dict[int, Claim] = {}
         self._world = world
         self._tokens = 0
@@ -100,6 +102,10 @@ class Ledger:
             self._commits += 1
             if self._commits in self.after_commit:
                 self.after_commit.pop(self._commits)(actor)
+        if isinstance(operation, RecordOnce) and outcome:
+            self._records += 1
+            if self._records in self.after_record:
+                self.after_record.pop(self._records)(actor)
         if isinstance(operation, TakeClaims):
             self._claims.update((claim.row.pid, (claim.row.owner, claim.row.epoch)) for claim in outcome)
         elif isinstance(operation, CommitStep):

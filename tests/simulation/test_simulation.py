@@ -74,6 +74,6 @@ def test_what_is_broken_is_found(mutation: str) -> None:
     for module, name, broken in MUTATIONS[mutation]:
         patch.object(module, name, broken).start()
     try:
-        assert any(simulate(seed).wrong for seed in range(200))
+        assert any(simulate(seed).wrong for seed in range(400))
     finally:
         patch.stopall()

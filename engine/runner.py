@@ -29,7 +29,7 @@ from engine.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from engine.stepping import StepEnd, Stepper
 from engine.text import storable, words_of
 from persistence.codec import Unreadable
-from persistence.errors import PersistenceError, PidTaken, StoreUnavailable, Unsaveable
+from persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable, Unsaveable
 from persistence.records import (
     TERMINAL,
     Claim,
@@ -222,6 +222,10 @@ class Runner:
             _log.warning("process %s: its last step may be committed or not; begun anew", self.pid)
             with contextlib.suppress(Fenced):
                 await self._give_up(always=True)
+        except StoreClosed:
+            _log.warning(
+                "process %s: this worker has closed its store; another one goes on with it", self.pid
+            )
         except Exception as error:  # ours, not the user's: nobody may wait for ever because of it
             _log.exception("process %s: the engine failed; it is paused", self.pid)
             with contextlib.suppress(Fenced, PersistenceError):

@@ -47,6 +47,8 @@ _log = logging.getLogger("quince.worker")
 DEFAULT_SLOTS = 64
 LINGER_SECONDS = 2.0
 GRACE_SECONDS = 30.0
+LAST_SECONDS = 5.0
+"""Seconds that a worker that leaves waits for claims that are under way."""
 MOST_THREADS = 10_000
 """Started as they are needed. The slots limit how many are at work; a step that was fenced by force
 keeps its thread until it ends, and must not take it from others."""
@@ -112,6 +114,8 @@ class Worker:
         self._watched: dict[int, dict[Runner, None]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
+        self._leaving = False
+        self._given_back: list[asyncio.Future[StepOutcome]] = []
         self._stopping: asyncio.Event | None = None
         self._left: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -259,9 +263,13 @@ class Worker:
     async def _abandon(self) -> None:
         """Runners that did not end in time: cancelled, their claims given up for others to take."""
         late = list(self.held.values())
+        self._leaving = True
         for task in self._runners:
             task.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
+        if self._claiming:  # what they bring is given back as they land
+            await asyncio.wait(list(self._claiming), timeout=LAST_SECONDS)
+            await asyncio.gather(*self._given_back, return_exceptions=True)
         if late:
             _log.warning(
                 "%s leaves %d processes in the middle of a step; they run again elsewhere",
@@ -305,12 +313,24 @@ class Worker:
                     task.requeue()
             return
         claims = done.result() if life == self._life else ()  # else released, with the life that took them
+        if self._leaving:
+            self._give_back(batch, claims)
+            return
         for _, task in batch:
             if task is not None:
                 task.ack()
         for claim in claims:
             self._start(claim)
         self.slots.give(len(batch) - len(claims))
+
+    def _give_back(self, batch: Sequence[tuple[int, TaskHandle | None]], claims: Sequence[Claim]) -> None:
+        """A claim has landed while this worker leaves: nobody here begins a step any more."""
+        for claim in claims:
+            release = self.store.release(claim.row.pid, self.id, claim.row.epoch, always=True)
+            self._given_back.append(landed(release))
+        for _, task in batch:
+            if task is not None:
+                task.requeue()
 
     def _start(self, claim: Claim) -> None:
         if claim.row.deaths >= SUSPECT and self._alone is not None and self._defer(claim):

@@ -60,6 +60,20 @@ def test_a_claim_that_lands_while_its_worker_drains_starts_no_step(seed: int) ->
         assert course.finish() == []
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_claim_that_lands_while_its_worker_leaves_is_given_back(seed: int) -> None:
+    with scene(seed) as course:
+        machine = at_work(course)
+        course.client.submit(LEAF)
+        slots = machine.worker.slots
+        assert course.world.run(lambda: slots.free < slots.total, 5.0)  # the claim is handed in
+        course.fleet.leave(machine)
+        assert course.world.run(lambda: machine.actor.dead, 10.0)
+        assert not course.ledger.runs
+        assert course.client.store.owners() == {}
+        assert course.finish() == []
+
+
 def test_a_burial_that_fails_in_the_middle_is_done_again() -> None:
     with scene(1) as course:
         machine, other = at_work(course), at_work(course)

@@ -67,10 +67,12 @@ def test_a_claim_that_lands_while_its_worker_leaves_is_given_back(seed: int) -> 
         course.client.submit(LEAF)
         slots = machine.worker.slots
         assert course.world.run(lambda: slots.free < slots.total, 5.0)  # the claim is handed in
+        machine.cable.cut(course.world.now + 0.3)  # it lands when all else is over
         course.fleet.leave(machine)
         assert course.world.run(lambda: machine.actor.dead, 10.0)
         assert not course.ledger.runs
         assert course.client.store.owners() == {}
+        assert [line for line in course.world.trace if " failed: " in line] == []
         assert course.finish() == []
 
 

@@ -8,36 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from engine import checkpoint, roundtrip
+from engine import checkpoint
 from engine.aside import aside
 from engine.child import ChildProcess
-from engine.errors import ClaimLost, InvalidDefinition, UnknownTarget, UnreadableCheckpoint, Unrestorable
+from engine.crew import Crew, Fenced, InDoubt, Phase, PutBack
+from engine.errors import InvalidDefinition, UnknownTarget, UnreadableCheckpoint
 from engine.held import HELD, UNLOADABLE
 from engine.landing import landed
-from engine.outbox import Outbox, change_of
+from engine.outbox import change_of
 from engine.process import Process
+from engine.scribe import Scribe
 from engine.signals import arrivals
-from engine.slots import Slots
-from engine.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
-from engine.stepping import StepEnd, Stepper
+from engine.stepping import StepEnd
 from engine.text import storable, words_of
 from persistence.codec import Unreadable
-from persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable, Unsaveable
+from persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable
 from persistence.records import (
     TERMINAL,
     Claim,
     Control,
-    NewEvent,
     ProcessRow,
     Selection,
-    State,
     Step,
     StepOutcome,
 )
@@ -46,55 +43,6 @@ _log = logging.getLogger("quince.worker")
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
-
-
-class Crew(Protocol):
-    """What a runner needs of its worker."""
-
-    id: str
-    store: Any
-    stepper: Stepper
-    slots: Slots
-    outbox: Outbox
-    linger: float
-    draining: bool
-    checked: bool
-
-    async def load_class(self, path: str) -> type[Process]: ...
-
-    def new_pid(self) -> int: ...
-
-    def name_of(self, cls: Any) -> str: ...
-
-    async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None: ...
-
-    def watch(self, runner: Runner, pids: Sequence[int]) -> None: ...
-
-    def unwatch(self, runner: Runner, pids: Sequence[int]) -> None: ...
-
-    def wake(self, outcome: StepOutcome) -> None: ...
-
-
-class Phase(enum.Enum):
-    """What a runner is at."""
-
-    LOADING = "loading"
-    STEPPING = "stepping"
-    COMMITTING = "committing"
-    LINGERING = "lingering"
-    DONE = "done"
-
-
-class Fenced(Exception):
-    """The claim was lost; whatever this runner knows no longer counts."""
-
-
-class PutBack(Exception):
-    """The store was put back to a backup under this worker; what this runner knows is of another history."""
-
-
-class InDoubt(Exception):
-    """Whether the last step was committed is not known."""
 
 
 class Runner:
@@ -110,7 +58,7 @@ class Runner:
         self._state = claim.row.state
         self._saved = hash(claim.checkpoint)
         self._process: Process | None = None
-        self._copy: tuple[Process, list[ChildProcess]] | None = None
+        self._scribe = Scribe(crew, claim)
         self._outstanding: set[int] = set()
         self._watching: Sequence[int] = ()
         self._counted_down = False
@@ -253,7 +201,7 @@ class Runner:
             await self._hold(f"{UNLOADABLE}{error}")
             return False
         inputs = self._claim.inputs if self._crew.checked else b""
-        self._claim = Claim(self._claim.row, inputs, None)  # the blobs are not needed any more
+        self._claim = self._scribe.claim = Claim(self._claim.row, inputs, None)  # the blobs were needed once
         return True
 
     async def _hold(self, reason: str) -> None:
@@ -308,9 +256,9 @@ class Runner:
 
     async def _successor(self, process: Process) -> Process:
         """The process that takes the next step: itself, or, checked, what its checkpoint gave back."""
-        if self._copy is None:
+        if self._scribe.copy is None:
             return process
-        (self._process, children), self._copy = self._copy, None
+        (self._process, children), self._scribe.copy = self._scribe.copy, None
         await self._look_at(children)
         if not all(child.known for child in children):
             raise PutBack
@@ -343,7 +291,7 @@ class Runner:
     # Commits
 
     async def _commit_step(self, process: Process, end: StepEnd) -> StepOutcome:
-        step = self._describe(process, end)
+        step = self._scribe.step(process, end)
         before = self._state
         self._counted_down = self._told = False
         self._outstanding, self._watching = set(step.awaits), step.awaits
@@ -352,7 +300,7 @@ class Runner:
             outcome = await self._commit(step)
         except PersistenceError as error:  # this step cannot be written, ever; the error can
             await self._check_history(error)
-            step = self._excepted(process, error, outputs=False)
+            step = self._scribe.excepted(process, error, outputs=False)
             outcome = await self._commit(step)
         self._state = outcome.state or step.state  # killed, if that was accepted first
         if step.checkpoint is not None:
@@ -376,76 +324,6 @@ class Runner:
             raise PutBack from refused
         if hash(await self._patiently(lambda: self._crew.store.checkpoint(self.pid))) != self._saved:
             raise PutBack from refused
-
-    def _describe(self, process: Process, end: StepEnd) -> Step:
-        """The step as the store takes it; what cannot be saved makes the process excepted."""
-        try:
-            if isinstance(end.error, ClaimLost):
-                raise Fenced
-            if end.error is not None:
-                return self._excepted(process, end.error)
-            if end.code is not None:
-                return self._finished(process, end.code)
-            return self._goes_on(process)
-        except (Unsaveable, Unrestorable) as error:
-            return self._excepted(process, error)
-
-    def _goes_on(self, process: Process) -> Step:
-        record = process._record
-        waits = bool(record.awaits or process._expected) or record.due is not None
-        blob = checkpoint.save(process)
-        used, process._used = process._used, []
-        if self._crew.checked and blob is not None:
-            self._copy = roundtrip.restored(process, blob, self._claim, self._crew)
-        return self._step(
-            State.WAITING if waits else State.RUNNING,
-            step=process._label(),
-            checkpoint=blob,
-            children=record.children,
-            awaits=[child.pid for child in record.awaits],
-            due=record.due,
-            signals=[one.name for one in process._expected],
-            deadline=record.deadline,
-            used=used,
-            sends=record.sends,
-            events=record.reports,
-        )
-
-    def _finished(self, process: Process, code: ExitCode) -> Step:
-        record = process._record
-        if code.status == SUCCESS.status:
-            lack = missing_outputs(process.spec(), process._outputs)
-            if lack is not None:
-                code = ExitCode(MISSING_OUTPUT, lack)
-        return self._step(
-            State.FINISHED,
-            outputs=checkpoint.save_outputs(process),
-            exit_status=code.status,
-            exit_message=None if code.message is None else storable(code.message),
-            children=record.children,
-            sends=record.sends,
-            events=record.reports,
-        )
-
-    def _excepted(self, process: Process, error: BaseException, *, outputs: bool = True) -> Step:
-        story = checkpoint.ErrorStory.of(error)
-        _log.warning("process %s excepted: %s: %s", self.pid, story.type_name, story.text)
-        kept: bytes | None = None
-        with contextlib.suppress(Unsaveable):
-            kept = checkpoint.save_outputs(process) if outputs else None
-        return self._step(
-            State.EXCEPTED,
-            outputs=kept,
-            error=story.encode(),
-            exit_message=f"{story.type_name}: {story.text}"[:500],
-            events=process._record.reports,
-        )
-
-    def _step(self, state: State, **fields: Any) -> Step:
-        status = self._process.status if self._process is not None else self._claim.row.status
-        status = None if status is None else storable(str(status))
-        events: Sequence[NewEvent] = fields.pop("events", ())
-        return Step(self.pid, self._crew.id, self.epoch, state, status=status, events=events, **fields)
 
     async def _commit(self, step: Step) -> StepOutcome:
         return self._met(await self._durably(lambda: self._crew.store.commit(step), once=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import messaging
-from engine import roundtrip
+from engine import roundtrip, suspects
 from engine.aside import aside
 from engine.child import ChildProcess
 from engine.desk import Desk
@@ -29,6 +29,7 @@ from engine.registry import Registry
 from engine.runner import Runner
 from engine.slots import Slots
 from engine.stepping import Stepper
+from engine.suspects import Suspects
 from engine.workspace import Place, open_store
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from persistence.records import (
@@ -52,13 +53,6 @@ LAST_SECONDS = 5.0
 MOST_THREADS = 10_000
 """Started as they are needed. The slots limit how many are at work; a step that was fenced by force
 keeps its thread until it ends, and must not take it from others."""
-SUSPECT = 2
-"""Deaths of workers from which on a process keeps, for a while, from others of that kind."""
-SUSPECT_SECONDS = 1.0
-SUSPECT_TURNS = 3
-SUSPECT_GAP = 3.0
-"""Seconds between two of that kind that join others: should the worker die, the last one is to blame."""
-
 TERMINATIONS = SubjectFilter(
     subjects=tuple(
         f"state_changed.{before.value}.{after.value}"
@@ -108,9 +102,7 @@ class Worker:
         self._registry = registry or Registry(place.folder, place.allowed)
         self._importing = threading.Lock()
         self._life = 0
-        self._alone: Runner | None = None
-        self._deferred: dict[int, int] = {}
-        self._joined = -SUSPECT_GAP
+        self._suspects = Suspects(lambda: asyncio.get_running_loop().time())
         self._watched: dict[int, dict[Runner, None]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
@@ -333,37 +325,26 @@ class Worker:
                 task.requeue()
 
     def _start(self, claim: Claim) -> None:
-        if claim.row.deaths >= SUSPECT and self._alone is not None and self._defer(claim):
+        if not self._suspects.admit(claim.row.pid, claim.row.deaths):
+            self._offer(claim)
             return
         runner = Runner(self, claim)
         self.held[runner.pid] = runner
-        if claim.row.deaths >= SUSPECT:
-            self._alone = runner
         if self.draining:
             runner.drain()
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"process {runner.pid}")
         self._runners.add(task)
         task.add_done_callback(lambda done: self._ended(runner, done))
 
-    def _defer(self, claim: Claim) -> bool:
-        """Workers died with this process, and one of its like runs here: it waits a while for another
-        worker, so that the next death tells which of them was the cause. False: it has waited enough."""
-        turns = self._deferred.get(claim.row.pid, 0)
-        now = asyncio.get_running_loop().time()
-        if turns >= SUSPECT_TURNS and now >= self._joined + SUSPECT_GAP:
-            del self._deferred[claim.row.pid]
-            self._joined = now
-            return False
-        self._deferred[claim.row.pid] = turns + 1
+    def _offer(self, claim: Claim) -> None:
+        """Workers have died with it, and one of its kind runs here: let another worker take it."""
         self.slots.give()
         self.store.release(claim.row.pid, self.id, claim.row.epoch)
-        asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self.outbox.enqueue, [claim.row])
-        return True
+        asyncio.get_running_loop().call_later(suspects.SECONDS, self.outbox.enqueue, [claim.row])
 
     def _ended(self, runner: Runner, task: asyncio.Task[None]) -> None:
         self._runners.discard(task)
-        if self._alone is runner:
-            self._alone = None
+        self._suspects.ended(runner.pid)
         if task.cancelled() and self.draining:
             return  # it is let go with the others
         if self.held.get(runner.pid) is runner:

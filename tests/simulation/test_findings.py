@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
+from engine.crew import Phase
 from engine.outbox import run_queue
-from engine.runner import Phase
 from persistence.errors import StoreUnavailable
 from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims

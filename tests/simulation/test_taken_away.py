@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.runner import Phase
+from engine.crew import Phase
 from persistence.records import Control, Selection, State
 from tests.simulation.simulation import scene
 from tests.simulation.test_findings import TREE, at_work

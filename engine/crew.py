@@ -1,0 +1,63 @@
+"""What a runner needs of its worker, and what it is at."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.child import ChildProcess
+from engine.outbox import Outbox
+from engine.process import Process
+from engine.slots import Slots
+from engine.stepping import Stepper
+from persistence.records import ProcessRow, StepOutcome
+
+
+class Crew(Protocol):
+    """What a runner needs of its worker."""
+
+    id: str
+    store: Any
+    stepper: Stepper
+    slots: Slots
+    outbox: Outbox
+    linger: float
+    draining: bool
+    checked: bool
+
+    async def load_class(self, path: str) -> type[Process]: ...
+
+    def new_pid(self) -> int: ...
+
+    def name_of(self, cls: Any) -> str: ...
+
+    async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None: ...
+
+    def watch(self, runner: Any, pids: Sequence[int]) -> None: ...
+
+    def unwatch(self, runner: Any, pids: Sequence[int]) -> None: ...
+
+    def wake(self, outcome: StepOutcome) -> None: ...
+
+
+class Phase(enum.Enum):
+    """What a runner is at."""
+
+    LOADING = "loading"
+    STEPPING = "stepping"
+    COMMITTING = "committing"
+    LINGERING = "lingering"
+    DONE = "done"
+
+
+class Fenced(Exception):
+    """The claim was lost; whatever this runner knows no longer counts."""
+
+
+class PutBack(Exception):
+    """The store was put back to a backup under this worker; what this runner knows is of another history."""
+
+
+class InDoubt(Exception):
+    """Whether the last step was committed is not known."""

@@ -10,6 +10,14 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out: what a process says moves nobody's cursor."""
+    return text.translate(_CONTROLS)
+
+
 def words_of(error: BaseException) -> str:
     """What an exception says, even if its class cannot say it."""
     try:

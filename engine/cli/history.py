@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from engine.cli.wording import clock
+from engine.text import visible
 from persistence.records import EventRow
 
 _VERBS = {"pause": "magenta", "play": "cyan", "kill": "red"}
@@ -34,14 +35,14 @@ def _moment(event: EventRow) -> float:
 def _words(event: EventRow) -> Text:
     body = event.body
     if event.kind == "report":
-        return Text(str(body.get("text", "")))
+        return Text(visible(str(body.get("text", ""))))
     if event.kind == "state":
         return Text(f"{body.get('from')} → {body.get('to')}", style="dim")
     if event.kind == "control":
         verb = str(body.get("verb", "control"))
         text = Text.assemble((verb, _VERBS.get(verb, "")), f" by {event.author or 'unknown'}")
         if body.get("reason"):
-            text.append(f": {body['reason']}")
+            text.append(f": {visible(body['reason'])}")
         return text
     if event.kind == "signal":
         return Text.assemble(("signal", "cyan"), f" {body.get('name')} by {event.author or 'unknown'}")

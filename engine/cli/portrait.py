@@ -15,6 +15,7 @@ from engine.cli.ends import values_table
 from engine.cli.history import history_lines
 from engine.cli.table import NARROW, process_table, worker_name
 from engine.cli.wording import actual_state, clock, doing, exit_text, lasted, span, state_text
+from engine.text import visible
 from persistence.codec import decode
 from persistence.records import EventRow, ProcessRow, Result, State
 
@@ -94,8 +95,8 @@ def _whereabouts(row: ProcessRow) -> str | None:
 
 def _error(story: ErrorStory) -> Text:
     if story.traceback.strip():
-        return Text(story.traceback.rstrip(), style="red")
-    return Text(f"{story.type_name}: {story.text}", style="red")
+        return Text(visible(story.traceback.rstrip()), style="red")
+    return Text(visible(f"{story.type_name}: {story.text}"), style="red")
 
 
 def _heading(name: str) -> Text:

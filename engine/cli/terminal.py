@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from engine.text import visible
+
 _WIDE = 100_000
 """Columns of an output that nobody looks at directly: no cell is cut for it."""
 
@@ -60,4 +62,4 @@ def show_json(document: Any) -> None:
 
 def say(sentence: str) -> None:
     """A word for people, beside the result."""
-    err().print(sentence, markup=False)
+    err().print(visible(sentence), markup=False)

@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from engine.cli.session import session
+from engine.text import visible
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,7 +52,7 @@ def ending() -> Iterator[None]:
 
 def complain(sentence: str) -> None:
     """One `error: ...` line on stderr."""
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"error: {visible(' '.join(sentence.split()))}", file=sys.stderr)
 
 
 def _told(error: Exception) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from engine.text import visible
 from persistence.records import Control, ProcessRow, State
 
 
@@ -96,7 +97,7 @@ def _phrase(row: ProcessRow, *words: str | None) -> str:
     parts = [part for part in words if part]
     if actual_state(row) is State.WAITING and row.awaiting:
         parts.append(_awaited(row))
-    return " · ".join(parts)
+    return visible(" · ".join(parts))
 
 
 def _awaited(row: ProcessRow) -> str:
@@ -112,9 +113,8 @@ def exit_text(row: ProcessRow) -> Text:
     text = Text("" if row.exit_status is None else str(row.exit_status))
     text.stylize("green" if row.exit_status == 0 else "red")
     if row.exit_message:
-        text.append(
-            f" {' '.join(row.exit_message.split())}" if text.plain else " ".join(row.exit_message.split())
-        )
+        message = visible(" ".join(row.exit_message.split()))
+        text.append(f" {message}" if text.plain else message)
     return text
 
 

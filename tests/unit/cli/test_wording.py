@@ -157,3 +157,9 @@ def test_whatever_can_be_stored_has_a_json_form() -> None:
         "child": {"pid": 7, "class": "m:C"},
         "3": "a key that is no string",
     }
+
+
+def test_what_a_process_says_moves_no_cursor() -> None:
+    ended = row(state=State.EXCEPTED, exit_message="ValueError: \x1b[31mred\x07", ended=1.0)
+    assert exit_text(ended).plain == "ValueError: \\x1b[31mred\\x07"
+    assert "\x1b" not in doing(row(status="\x1b[2J"))

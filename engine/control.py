@@ -77,6 +77,8 @@ def holds(verb: Control, row: ProcessRow) -> bool:
     """Whether a control has been applied, seen from the row alone."""
     if row.terminated:
         return True
+    if row.intent is Control.KILL:
+        return False  # it wins: what was asked after it holds when the process has ended
     if verb is Control.PAUSE:
         return row.paused or row.intent is not Control.PAUSE  # a play after it has taken it back
     if verb is Control.PLAY:
@@ -154,6 +156,9 @@ def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Ans
     if outcome.refused is not None:
         return Answer(outcome.pid, verb, False, False, outcome.refused, outcome.before)
     row = outcome.after
+    if row is not None and row.intent is Control.KILL and verb is not Control.KILL:
+        said = "accepted, but so was a kill before it, which wins"
+        return Answer(outcome.pid, verb, True, False, said, row, workspace)
     if outcome.applied and row is not None:
         return Answer(outcome.pid, verb, True, True, _done(verb, row), row, workspace)
     return Answer(outcome.pid, verb, True, False, f"accepted; {outcome.owner} will apply it", row, workspace)
@@ -164,6 +169,8 @@ def _done(verb: Control, row: ProcessRow) -> str:
         return "killed"
     if row.terminated:
         return f"{row.state.value} before it could be {'paused' if verb is Control.PAUSE else verb.value}"
+    if verb is Control.PAUSE and not row.paused:
+        return "taken back by a play"
     return "paused" if row.paused else "playing"
 
 

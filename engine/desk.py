@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from engine.aside import aside
 from engine.errors import EngineError, ProcessNotFound
 from engine.landing import landed
-from engine.outbox import Outbox, change_of, changes_of
+from engine.outbox import LARGEST_PID, Outbox, change_of, changes_of
 from engine.runner import Runner
 from engine.signals import new_signal
+from engine.text import storable
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
@@ -91,15 +92,15 @@ class Desk:
         if verb == "status":
             return await self._status(pid)
         if verb == "signal":
-            return await self._signal(pid, message, str(body.get("author") or "remote"))
+            return await self._signal(pid, message, _author(body))
         if verb not in {"pause", "play", "kill"}:
             raise ValueError(f"a process takes status, signal, pause, play and kill, not {verb!r}")
         outcomes = await landed(
             self._worker.store.control(
                 Control(verb),
                 Selection(pids=[pid]),
-                author=str(body.get("author") or "remote"),
-                reason=message.get("message"),
+                author=_author(body),
+                reason=_reason(message.get("message")),
                 force=bool(message.get("force_kill", False)),
             )
         )
@@ -166,7 +167,7 @@ class Desk:
         workers = await aside(self._worker.store.workers)
         if min((worker.id for worker in workers), default=self._worker.id) != self._worker.id:
             return
-        reason = body.get("message") if isinstance(body, dict) else None
+        reason = _reason(body.get("message")) if isinstance(body, dict) else None
         outcomes = await landed(
             self._worker.store.control(verb, Selection(live=True), author="remote", reason=reason)
         )
@@ -196,9 +197,17 @@ def status_of(row: ProcessRow) -> dict[str, Any]:
     }
 
 
+def _author(body: Any) -> str:
+    return storable(str(body.get("author") or "remote"))
+
+
+def _reason(said: Any) -> str | None:
+    return None if said is None else storable(str(said))
+
+
 def _parts(body: Any) -> tuple[int, dict[str, Any]]:
     if isinstance(body, dict):
         pid, message = body.get("pid"), body.get("message")
-        if isinstance(pid, int) and isinstance(message, dict):
+        if type(pid) is int and 0 < pid <= LARGEST_PID and isinstance(message, dict):
             return pid, message
     raise ValueError(f"not a message to a process: {str(body)[:200]}")

@@ -14,6 +14,9 @@ from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.workspace import Workspace
 from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
 
+LONG_READY = 5.0
+"""Seconds after which a process that is ready should have been taken up by a free slot."""
+
 NAMED = 5
 """How many awaited processes are named one by one."""
 
@@ -188,16 +191,30 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
     row = facts.row
     workers = [w for w in _living(facts) if row.queue in w.queues]
     others = max(0, facts.store.backlog().get(row.queue, 1) - 1)
-    evidence = [f"{others} other{'' if others == 1 else 's'} wait on queue {row.queue}"]
+    evidence = [f"{_count(others, 'other process', 'other processes')} on queue {row.queue}"]
     if row.queue.startswith("run:"):
         return "it belongs to a run() in another program, which has not taken it up", evidence
     if not workers:
         return f"no worker consumes queue {row.queue}", [*evidence, "`quince daemon start` starts some"]
     slots, held = sum(w.slots for w in workers), sum(w.held for w in workers)
-    evidence.append(f"{len(workers)} workers hold {held} processes in {slots} slots")
-    if others or held >= slots:
-        return f"it waits for a free slot on queue {row.queue}, with {others} others", evidence
+    evidence.append(
+        f"{_count(held, 'process')} in {_count(slots, 'slot')} of {_count(len(workers), 'worker')}"
+    )
+    ready = facts.now - row.updated
+    if held >= slots:
+        return f"it waits for a free slot on queue {row.queue}, with {_count(others, 'other')}", evidence
+    if ready > LONG_READY:
+        evidence.append("workers look for it by themselves once the broker answers and its queue is empty")
+        return (
+            f"it is ready for {_span(ready)} and slots are free, but no worker has heard of it: is the "
+            "broker away? (`quince status`)",
+            evidence,
+        )
     return f"it is ready, and a worker of queue {row.queue} takes it up next", evidence
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + ('es' if one.endswith('s') else 's')}"
 
 
 def _living(facts: _Facts) -> list[WorkerRow]:

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from persistence.records import (
+    MAX_DEATHS,
     Claim,
     Control,
     ControlOutcome,
@@ -139,10 +140,11 @@ class StoreContract(Protocol):
     def remove_worker(self, worker_id: str) -> Future[None]:
         """A graceful end: the row goes; it must own nothing."""
 
-    def release_worker(self, worker_id: str, *, max_deaths: int = 5) -> Future[Sequence[Woken]]:
+    def release_worker(self, worker_id: str, *, max_deaths: int = MAX_DEATHS) -> Future[Sequence[Woken]]:
         """A worker is dead: its row goes, its processes lose their owner (epoch kept), `deaths` + 1,
         intents on them are applied, and those that are ready are returned for the queue. A process
-        with `max_deaths` deaths becomes excepted, with the story as its error (its parents wake).
+        with `max_deaths` deaths becomes excepted, with the story as its error (its parents wake). The
+        last of them counts only if no other suspect ran on that worker.
         """
 
     def move_queue(self, old: str, new: str) -> Future[Sequence[Woken]]:

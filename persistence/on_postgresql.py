@@ -34,6 +34,7 @@ _begin = "SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_
 _fate = text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 _lock_schema = text("SELECT pg_advisory_xact_lock(7161532, 1)")
 
+_NOT_OURS = {"42501", "42P01", "42703"}  # no right, no such table or column: nothing in the data
 _CONFLICTS = {"40001", "40P01"}
 _FULL = {"53100"}
 _LOST_CLASSES = {"08", "57", "58"}
@@ -115,7 +116,7 @@ class PostgreSQL:
             return Trouble.LOST
         if code is None and type(error.orig).__name__ == "OperationalError":
             return Trouble.LOST  # libpq could not connect, or found the connection broken
-        if (code or "")[:2] in {"28", "3D", "42", "53", "XX"}:
+        if (code or "")[:2] in {"28", "3D", "53", "XX"} or code in _NOT_OURS:
             return Trouble.STATE
         return Trouble.DATA
 

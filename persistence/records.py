@@ -29,6 +29,13 @@ class State(enum.StrEnum):
 TERMINAL = frozenset({State.FINISHED, State.EXCEPTED, State.KILLED})
 
 
+SUSPECT = 2
+"""Deaths of workers from which on a process is suspected of having caused them."""
+
+MAX_DEATHS = 5
+"""So many end a process that may have caused them, the last of them for certain."""
+
+
 class Control(enum.StrEnum):
     """What can be asked of a process from outside."""
 

@@ -26,6 +26,7 @@ from persistence.operations.sweep import SweepAll, Wake
 from persistence.operations.workers import Heartbeat, Register, ReleaseWorker, RemoveWorker
 from persistence.reads import Reader
 from persistence.records import (
+    MAX_DEATHS,
     Claim,
     Control,
     ControlOutcome,
@@ -196,7 +197,7 @@ class Store:
     def remove_worker(self, worker_id: str) -> Future[None]:
         return self._write(RemoveWorker(worker_id))
 
-    def release_worker(self, worker_id: str, *, max_deaths: int = 5) -> Future[Sequence[Woken]]:
+    def release_worker(self, worker_id: str, *, max_deaths: int = MAX_DEATHS) -> Future[Sequence[Woken]]:
         return self._write(ReleaseWorker(worker_id, max_deaths))
 
     def move_queue(self, old: str, new: str) -> Future[Sequence[Woken]]:

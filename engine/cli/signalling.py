@@ -29,12 +29,15 @@ def signal(
 ) -> int:
     """Send a value to processes that wait, or will wait, for it: `quince signal 17 approval --value yes`."""
     with session.workspace() as home:
-        rows = picked(home, chosen, live=chosen.everything or chosen.narrowed)
+        plain = not (chosen.everything or chosen.narrowed or chosen.tree)
+        pids = chosen.named() if plain else [row.pid for row in picked(home, chosen, live=True)]
+        if not pids and plain:
+            raise WrongUsage("say which processes: pids, a filter as --state waiting, or --all")
         try:
             checked_name(name)
         except ValueError as error:
             raise WrongUsage(str(error)) from error
-        outcomes = send(home, [row.pid for row in rows], name, parse_value(value), None)
+        outcomes = send(home, pids, name, parse_value(value), None)
         if as_json:
             show_json([_document(name, outcome) for outcome in outcomes])
         else:

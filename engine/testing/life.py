@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from engine.testing.faulty import FaultyCommunicator, Journal, install
 from engine.testing.points import Point, Points
 from engine.testing.portrait import Portrait, draw
 from engine.worker import Worker
-from engine.workspace import Place, open_store
+from engine.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place, open_store
 from persistence.records import TERMINAL
 
 LOOK_SECONDS = 0.005
@@ -73,6 +74,8 @@ def live(plan: Plan) -> Course:
     if plan.recovers:
         for name, seconds in QUICK.items():
             setattr(recovery, name, seconds)
+    # What a step submits by itself goes where the others are, and is found if it comes twice.
+    os.environ[STORE_VARIABLE], os.environ[BROKER_VARIABLE] = plan.store, plan.broker
     place, points = Place(folder, plan.store, plan.broker), Points(plan.fatal)
     connect = messaging.connect_async
     opened = install(points, Journal(journal_of(folder)))

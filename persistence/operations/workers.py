@@ -12,15 +12,12 @@ from persistence.errors import UnknownWorker, WorkerHolds
 from persistence.lifecycle import end, let_go, wake_up
 from persistence.live import Live
 from persistence.operations.base import Operation
-from persistence.records import State, Woken, WorkerRow
+from persistence.records import SUSPECT, State, Woken, WorkerRow
 from persistence.tables import processes, workers
 from persistence.unit import Needs, Unit
 
 _held = select(processes.c.pid).where(processes.c.owner == bindparam("owner"))
 
-
-SUSPECT = 2
-"""Deaths from which on a process is suspected of having caused them."""
 
 TOGETHER = 1.0
 """Seconds between two claims that count as one."""
@@ -114,8 +111,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         unit.connection.execute(delete(workers).where(workers.c.id == self._id))
         woken: dict[int, Woken] = {}
         released = [row for pid in self._held if (row := unit.rows[pid]).owner == self._id]
-        for row in _suspects(released):
-            row.deaths += 1
+        self._blame(released)
         for row in released:
             if row.deaths >= self._max_deaths and row.intent is None:
                 self._give_up(unit, row, woken)
@@ -124,6 +120,24 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
                     woken.update((parent.pid, parent) for parent in outcome.woken)
         woken.update((row.pid, wake_up(row)) for row in released if row.ready and row.owner is None)
         return [one for pid, one in woken.items() if unit.rows[pid].ready]
+
+    def _blame(self, released: Sequence[Live]) -> None:
+        """Count the death for those that may have caused it: they were running; of those with which
+        workers have died before, whoever was claimed last. (A worker takes them up one after the other.)
+
+        What several may have caused is nobody's last death: who has but one left is tried alone.
+        """
+        running = [row for row in released if row.state != State.WAITING]
+        suspects = [row for row in running if row.deaths >= SUSPECT]
+        if not suspects:
+            for row in running:
+                row.deaths += 1
+            return
+        last = max(row.updated for row in suspects)
+        most = self._max_deaths if len(suspects) == 1 else self._max_deaths - 1
+        for row in suspects:
+            if last - row.updated < TOGETHER:
+                row.deaths = max(row.deaths, min(row.deaths + 1, most))
 
     def _give_up(self, unit: Unit, row: Live, woken: dict[int, Woken]) -> None:
         """Poison: whoever holds it dies."""
@@ -135,16 +149,3 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         unit.changes.results[row.pid] = (None, encode(error))
         row.exit_message = f"WorkerDied: {story}"
         woken.update((parent.pid, parent) for parent in end(unit, row, State.EXCEPTED))
-
-
-def _suspects(released: Sequence[Live]) -> list[Live]:
-    """Those that may have killed their worker: they were running, and of these the ones that had the
-    most deaths behind them, once that is more than one, and among equals whoever was claimed last. (A
-    worker takes suspects up one after the other.) So neighbours of a poison are not blamed."""
-    running = [row for row in released if row.state != State.WAITING]
-    most = max((row.deaths for row in running), default=0)
-    if most < SUSPECT:
-        return running
-    worst = [row for row in running if row.deaths == most]
-    last = max(row.updated for row in worst)
-    return [row for row in worst if last - row.updated < TOGETHER]

@@ -9,8 +9,8 @@ import pytest
 
 from persistence.codec import decode
 from persistence.errors import UnknownWorker, WorkerHolds
-from persistence.operations.workers import SUSPECT, TOGETHER
-from persistence.records import Control, Selection, State, WorkerRow
+from persistence.operations.workers import TOGETHER
+from persistence.records import MAX_DEATHS, SUSPECT, Control, Selection, State, WorkerRow
 from persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 
@@ -133,6 +133,19 @@ def test_among_equal_suspects_the_one_that_was_claimed_last_is_blamed(store: Sto
     store.release_worker("w").result()
     rows = {row.pid: row.deaths for row in store.select(Selection())}
     assert rows == {neighbour: SUSPECT, poison: SUSPECT + 1}
+
+
+def test_nobody_is_given_up_for_a_death_that_another_may_have_caused(store: Store) -> None:
+    one, other = born(store, 2)
+    for number in range(2 * MAX_DEATHS):
+        store.claim([one, other], f"w{number}").result()
+        store.release_worker(f"w{number}").result()
+    rows = {row.pid: (row.deaths, row.terminated) for row in store.select(Selection())}
+    assert rows == dict.fromkeys((one, other), (MAX_DEATHS - 1, False))
+    store.claim([one], "alone").result()
+    store.release_worker("alone").result()
+    rows = {row.pid: (row.deaths, row.terminated) for row in store.select(Selection())}
+    assert rows == {one: (MAX_DEATHS, True), other: (MAX_DEATHS - 1, False)}
 
 
 # Sweeps

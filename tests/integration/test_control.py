@@ -17,6 +17,7 @@ from engine import (
     ProcessKilled,
     ProcessNotFound,
     ProcessState,
+    WaitTimeout,
     Workspace,
     submit,
 )
@@ -137,6 +138,23 @@ def test_a_blocking_step_is_killed_at_its_end_and_with_force_now(
     gate.touch()
     assert answer.wait(10).applied
     assert hard.state is ProcessState.KILLED
+
+
+def test_what_is_asked_after_a_kill_says_that_the_kill_wins(
+    home: Workspace, crew: Crew, tmp_path: Path
+) -> None:
+    crew.start()
+    gate = tmp_path / "gate"
+    handle = submit(flows.Blocker, gate=str(gate), workspace=home)
+    eventually(lambda: handle.row.owner)
+    handle.kill()
+    for answer in (handle.pause("p"), handle.play()):
+        assert (answer.accepted, answer.applied) == (True, False)
+        assert "a kill before it, which wins" in answer.message
+        with pytest.raises(WaitTimeout):
+            answer.wait(0.05)
+    gate.touch()
+    assert handle.wait(30).state is ProcessState.KILLED
 
 
 def test_a_coroutine_step_is_killed_at_once(home: Workspace, crew: Crew) -> None:

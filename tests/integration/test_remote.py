@@ -57,7 +57,9 @@ def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Place) ->
 def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, place: Place) -> None:
     crew.start()
     with messaging.connect(place.broker) as communicator:
-        for garbage in (None, 7, {"pid": "x"}, {"pid": 1, "message": {"intent": "dance"}}):
+        status = {"intent": "status"}
+        wrong_pids = ({"pid": pid, "message": status} for pid in (True, -1, 2**64 - 1, 1.5))
+        for garbage in (None, 7, {"pid": "x"}, {"pid": 1, "message": {"intent": "dance"}}, *wrong_pids):
             answer = communicator.task_send(garbage, queue="control")
             assert answer is not None
             with pytest.raises(messaging.RemoteError):

@@ -14,7 +14,7 @@ from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims
 from persistence.operations.steps import CommitStep, Release
 from persistence.operations.sweep import Wake
-from persistence.records import Control, Selection, State
+from persistence.records import MAX_DEATHS, Control, ProcessRow, Selection, State
 from tests.simulation.client import Plan
 from tests.simulation.fleet import Machine
 from tests.simulation.simulation import Course, scene
@@ -123,3 +123,43 @@ def test_a_call_that_comes_while_its_worker_leaves_is_no_error(seed: int) -> Non
         course.client.communicator.rpc_cast(machine.worker.id, {"verb": "pause", "pids": [1]})
         course.world.after(delay, None, "leave", lambda: course.fleet.leave(machine))
         assert course.finish() == []
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5.0, 20.0])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_slow_poison_ends_alone(seconds: float, workers: int) -> None:
+    """A process kills each worker so many seconds after it was begun; neighbours that take longer than that
+    are not given up for it."""
+    with scene(5) as course:
+        for _ in range(workers):
+            at_work(course)
+        for length in (1000.0, *[14.0] * 6):
+            course.client.submit({"kind": "plain", "inputs": {"seconds": length}})
+        poison, *neighbours = course.client.roots
+        store, world = course.client.store, course.world
+
+        def row(pid: int) -> ProcessRow:
+            found = store.get(pid)
+            assert found is not None
+            return found
+
+        def passes(span: float) -> None:
+            end = world.now + span
+            world.run(lambda: False, span)
+            world.now = max(world.now, end)
+
+        deaths, begun = 0, world.now
+        held_by: Machine | None = None
+        while not row(poison).terminated:
+            holder = next((m for m in course.fleet.alive if poison in m.worker.held), None)
+            if holder is not held_by:
+                held_by, begun = holder, world.now
+            elif holder is not None and world.now - begun >= seconds:
+                course.fleet.kill(holder)
+                deaths += 1
+            passes(0.1)
+        assert "5 workers died while they held this process" in (row(poison).exit_message or "")
+        assert deaths == MAX_DEATHS
+        while not all(row(pid).terminated for pid in neighbours):
+            passes(1.0)
+        assert {row(pid).state for pid in neighbours} == {State.FINISHED}

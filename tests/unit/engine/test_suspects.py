@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.suspects import GAP, SUSPECT, TURNS, Suspects
+from engine.suspects import ALONE, GAP, TURNS, Suspects
+from persistence.records import MAX_DEATHS, SUSPECT
 
 
 def test_who_is_no_suspect_runs_at_once_beside_whomever() -> None:
@@ -29,3 +30,16 @@ def test_when_nobody_of_its_kind_is_left_it_runs_at_once() -> None:
     assert not suspects.admit(2, SUSPECT)
     suspects.ended(1)
     assert suspects.admit(2, SUSPECT)
+
+
+def test_who_has_one_death_left_is_tried_alone_and_others_wait_for_it() -> None:
+    clock = [0.0]
+    suspects = Suspects(lambda: clock[0])
+    assert suspects.admit(1, SUSPECT)
+    assert not any(suspects.admit(2, MAX_DEATHS - 1) for _ in range(TURNS + 1))
+    suspects.ended(1)
+    assert suspects.admit(2, MAX_DEATHS - 1)
+    for clock[0] in (GAP, 10 * GAP, ALONE / 2):
+        assert not any(suspects.admit(3, SUSPECT) for _ in range(TURNS + 1))
+    clock[0] = ALONE
+    assert suspects.admit(3, SUSPECT)

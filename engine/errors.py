@@ -8,7 +8,7 @@ EngineError
 │   └── UnloadableClass     a stored class path that cannot be loaded here, and why
 ├── UnreadableCheckpoint    a stored checkpoint that this code cannot continue from
 ├── Unrestorable            a checkpoint written just now that nobody could continue from
-├── ClaimLost               the process belongs to another worker now
+├── ClaimLost               the process is not this worker's any more
 ├── MisusedOnce             a once-block that could not keep its promise
 ├── InvalidWait             a step that waits for what cannot be waited for together
 ├── UnexpectedReturn        a step returned something that is not an answer
@@ -79,7 +79,10 @@ class ClaimLost(EngineError):
     """
 
     def __init__(self, pid: int, key: str) -> None:
-        super().__init__(f"process {pid} belongs to another worker now; once({key!r}, ...) is not recorded")
+        super().__init__(
+            f"process {pid} is not this worker's any more (killed by force, or taken over); "
+            f"once({key!r}, ...) is not recorded"
+        )
         self.pid, self.key = pid, key
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from messaging.calls import bearable
 from messaging.commthread import CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -319,7 +320,7 @@ def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | No
     elif isinstance(error, asyncio.CancelledError):
         arrival.cancel()
     else:
-        arrival.set_exception(error)
+        arrival.set_exception(bearable(error))
 
 
 def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
@@ -328,6 +329,6 @@ def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
     if done.cancelled():
         twin.cancel()
     elif (error := done.exception()) is not None:
-        twin.set_exception(error)
+        twin.set_exception(bearable(error))
     else:
         twin.set_result(done.result())

@@ -105,15 +105,31 @@ async def answer(
         send(Reply(call, Status.RESULT, result))
 
 
+def bearable(error: BaseException) -> BaseException:
+    """The error, or one that tells of it, such that it can be raised in a coroutine of the hidden thread.
+
+    SystemExit and its like would end the thread's loop, and no future carries StopIteration.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return error
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RemoteError(*_told(error))
+
+
 def error_reply(call: int, error: BaseException) -> Reply:
     """The reply that carries an exception across, as text."""
+    status = Status.REJECTED if isinstance(error, TaskRejected) else Status.ERROR
+    return Reply(call, status, list(_told(error)))
+
+
+def _told(error: BaseException) -> tuple[str, str, str]:
+    """The name of an exception's class, its text, and its traceback."""
     if isinstance(error, RemoteError):
-        return Reply(call, Status.ERROR, [error.type_name, error.remote_message, error.remote_traceback])
+        return error.type_name, error.remote_message, error.remote_traceback
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    text = "".join(traceback.format_exception(error))
-    status = Status.REJECTED if isinstance(error, TaskRejected) else Status.ERROR
-    return Reply(call, status, [name, str(error), text])
+    return name, str(error), "".join(traceback.format_exception(error))
 
 
 def _error_of(reply: Reply) -> MessagingError:

@@ -78,7 +78,7 @@ class Pool:
             function, args = job
             try:
                 function(*args)
-            except Exception:
+            except BaseException:  # also SystemExit: it is no reason to end this thread
                 log.exception("a subscriber failed")
             del job, function, args
 
@@ -118,5 +118,5 @@ class InOrder:
                 item = self._waiting.popleft()
             try:
                 self._function(item)
-            except Exception:
+            except BaseException:  # also SystemExit: the next broadcasts are to be heard
                 log.exception("a broadcast subscriber failed")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import kiwipy
 
+from messaging.calls import bearable
 from messaging.commthread import CommThread
 from messaging.communicator import RpcHandler, TaskConsumer, TaskHandle
 from messaging.crossing import CrossingTask
@@ -49,12 +50,14 @@ def _deliver(
 ) -> None:
     """From any thread: let a result arrive; a future arrives as a future, which then follows it."""
     try:
-        if error is None and is_future(result):
+        if error is not None:
+            thread.post(_arrive, arrival, None, bearable(error))
+        elif is_future(result):
             twin: asyncio.Future[Any] = arrival.get_loop().create_future()
             thread.post(_arrive, arrival, twin, None)
             when_done(result, lambda value, failure: _deliver(thread, twin, value, failure))
         else:
-            thread.post(_arrive, arrival, result, error)
+            thread.post(_arrive, arrival, result, None)
     except CommunicatorClosed:
         log.debug("a call was answered after its communicator closed")
 
@@ -73,14 +76,12 @@ def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | No
 def call_subscriber(
     subscriber: Callable[..., Any], owner: Any, body: Any
 ) -> tuple[Any, BaseException | None]:
-    """Call a subscriber here; what it returned, or raised."""
+    """Call a subscriber here; what it returned, or raised, were it SystemExit."""
     try:
         result = subscriber(owner, body)
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
-    except Exception as error:
-        return None, error
-    except asyncio.CancelledError as error:
+    except BaseException as error:
         return None, error
     return result, None
 
@@ -182,8 +183,8 @@ def finish_task(
     elif isinstance(error, asyncio.CancelledError | kiwipy.CancelledError | kiwipy.TaskRejected):
         task.requeue()
     elif error is not None:
-        log.error("a task failed", exc_info=error)
         task.fail(error)
+        log.error("a task failed", exc_info=error)
     elif is_future(result):
         task.later()
         when_done(result, lambda value, failure: finish_task(task, value, failure, rejected))

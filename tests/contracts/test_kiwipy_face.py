@@ -89,6 +89,28 @@ def test_a_remote_error_is_a_remote_exception(pair: Pair) -> None:
         caller.rpc_send("fails", None).result(SOON)
 
 
+BEYOND_EXCEPTION = [SystemExit("leave me"), KeyboardInterrupt("leave me"), GeneratorExit("leave me")]
+
+
+@pytest.mark.parametrize("raised", BEYOND_EXCEPTION, ids=lambda error: type(error).__name__)
+def test_a_subscriber_may_raise_more_than_exceptions(pair: Pair, raised: BaseException) -> None:
+    caller, server = pair
+    promise: kiwipy.Future = kiwipy.Future()
+
+    def leaves(_comm: Any, msg: Any) -> Any:
+        if msg == "later":
+            return promise
+        raise raised
+
+    server.add_rpc_subscriber(leaves, "leaves")
+    later = caller.rpc_send("leaves", "later").result(SOON)
+    promise.set_exception(raised)
+    for outcome in [later, *(caller.rpc_send("leaves", n) for n in range(5))]:
+        with pytest.raises(messaging.RemoteError, match="leave me") as caught:
+            outcome.result(SOON)
+        assert caught.value.type_name == type(raised).__name__
+
+
 def test_a_duplicate_rpc_identifier_is_refused(pair: Pair) -> None:
     pair[0].add_rpc_subscriber(lambda _comm, msg: msg, "taken")
     for communicator in pair:
@@ -236,18 +258,21 @@ def test_removed_broadcast_subscribers_hear_nothing(pair: Pair) -> None:
     assert gone.empty()
 
 
-def test_a_failing_broadcast_subscriber_goes_on(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_failing_broadcast_subscriber_goes_on(
+    pair: Pair, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     sender, receiver = pair
     seen: queue.Queue[Any] = queue.Queue()
 
     def fails(_comm: Any, body: Any, *_: Any) -> None:
         seen.put(body)
-        raise RuntimeError("subscriber trouble")
+        raise kind("subscriber trouble")
 
     receiver.add_broadcast_subscriber(fails)
     for n in range(3):
         sender.broadcast_send(n)
-    assert [seen.get(timeout=SOON) for _ in range(3)] == [0, 1, 2]
+        assert seen.get(timeout=SOON) == n
     assert "subscriber trouble" in caplog.text
 
 

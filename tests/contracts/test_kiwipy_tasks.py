@@ -38,11 +38,12 @@ def test_task_send_without_reply_gives_nothing(pair: Pair) -> None:
     assert done.get(timeout=SOON) == "quiet"
 
 
-def test_a_task_that_fails_is_done_and_the_sender_told(pair: Pair) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_task_that_fails_is_done_and_the_sender_told(pair: Pair, kind: type[BaseException]) -> None:
     sender, worker = pair
 
     def fails(_comm: Any, _task: Any) -> None:
-        raise RuntimeError("broken")
+        raise kind("broken")
 
     worker.add_task_subscriber(fails)
     outcome = sender.task_send("x")

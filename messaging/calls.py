@@ -12,8 +12,11 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from messaging.envelope import Reply, Status
+from messaging.envelope import Reply, Status, pack
 from messaging.errors import MessagingError, RemoteError, TaskRejected
+
+MOST_TEXT = 100_000
+"""Characters of an exception's text, and of its traceback, that travel; the middle of more is left out."""
 
 
 class PendingCalls:
@@ -124,12 +127,43 @@ def error_reply(call: int, error: BaseException) -> Reply:
 
 
 def _told(error: BaseException) -> tuple[str, str, str]:
-    """The name of an exception's class, its text, and its traceback."""
+    """The name of an exception's class, its text, and its traceback, whatever the exception is like."""
     if isinstance(error, RemoteError):
-        return error.type_name, error.remote_message, error.remote_traceback
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return name, str(error), "".join(traceback.format_exception(error))
+        return (
+            _text(lambda: error.type_name),
+            _text(lambda: error.remote_message),
+            _text(lambda: error.remote_traceback),
+        )
+    return (
+        _text(lambda: _name(type(error))),
+        _text(lambda: str(error)),
+        _text(lambda: "".join(traceback.format_exception(error))),
+    )
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _text(tell: Callable[[], str]) -> str:
+    """What `tell` gives, such that it can be sent: not too long, and with no half characters."""
+    try:
+        text = tell()
+        if len(text) > MOST_TEXT:
+            half, left_out = MOST_TEXT // 2, len(text) - MOST_TEXT
+            text = f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}"
+        return str.encode(text, "utf-8", "backslashreplace").decode()
+    except BaseException as trouble:  # it is an exception's own code that runs here
+        return f"<cannot be told: {type(trouble).__qualname__} was raised by the attempt>"
+
+
+def packed(reply: Reply) -> Reply:
+    """The reply, its body encoded; one that cannot be is an error for its caller."""
+    try:
+        return Reply(reply.call, reply.status, pack(reply.body))
+    except Exception as error:  # whatever it is: the caller waits
+        failed = error_reply(reply.call, error)
+        return Reply(failed.call, failed.status, pack(failed.body))
 
 
 def _error_of(reply: Reply) -> MessagingError:

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.calls import PendingCalls, answer, error_reply
+from messaging.calls import PendingCalls, answer, error_reply, packed
 from messaging.communicator import RpcHandler
-from messaging.envelope import Address, Call, Replies, Reply, decode, encode, pack
+from messaging.envelope import Address, Call, Replies, Reply, decode, encode
 from messaging.errors import (
     CommunicatorClosed,
     DuplicateSubscriber,
@@ -208,7 +208,7 @@ class Rpc:
         if replies and not self._replies:
             asyncio.get_running_loop().call_soon(self._send_replies)
         for inbox, reply in replies:
-            self._replies.setdefault(inbox, []).append(_packed(reply))
+            self._replies.setdefault(inbox, []).append(packed(reply))
 
     def _send_replies(self) -> None:
         by_inbox, self._replies = self._replies, {}
@@ -223,15 +223,6 @@ class Rpc:
                 asyncio.get_running_loop().call_soon(self.replied, mine.replies)
         elif not self._peers.send_now(inbox, payload):
             _log.debug("communicator %s is gone; its answers are dropped", inbox)
-
-
-def _packed(reply: Reply) -> Reply:
-    """The reply, its body encoded; one that cannot be is an error for its caller."""
-    try:
-        return Reply(reply.call, reply.status, pack(reply.body))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        failed = error_reply(reply.call, error)
-        return Reply(failed.call, failed.status, pack(failed.body))
 
 
 def _join(replies: list[Reply]) -> list[bytes]:

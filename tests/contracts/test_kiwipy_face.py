@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import queue
 import re
 import threading
@@ -109,6 +110,55 @@ def test_a_subscriber_may_raise_more_than_exceptions(pair: Pair, raised: BaseExc
         with pytest.raises(messaging.RemoteError, match="leave me") as caught:
             outcome.result(SOON)
         assert caught.value.type_name == type(raised).__name__
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+AWKWARD = {
+    "unspeakable": (Unspeakable(), "Unspeakable", "RuntimeError was raised"),
+    "half a character": (ValueError("half \udc80"), "ValueError", r"half \\udc80"),
+    "stop": (StopIteration("enough"), "StopIteration", "enough"),
+    "long": (ValueError("begin" + 70_000_000 * "x" + "end"), "ValueError", "(?s)begin.*left out.*end"),
+}
+
+
+@pytest.mark.parametrize("awkward", AWKWARD)
+def test_awkward_errors_are_told_too(pair: Pair, awkward: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "messaging.subscribers")  # pytest-xdist cannot carry half characters
+    caller, server = pair
+    error, name, text = AWKWARD[awkward]
+    promise: kiwipy.Future = kiwipy.Future()
+
+    def fails(_comm: Any, msg: Any) -> Any:
+        if msg == "later":
+            return promise
+        raise error
+
+    server.add_rpc_subscriber(fails, "fails")
+    server.add_task_subscriber(fails)
+    by_call = caller.rpc_send("fails", "now")
+    by_task = caller.task_send("now")
+    by_promise = caller.rpc_send("fails", "later").result(SOON)
+    promise.set_exception(error)
+    for outcome in (by_call, by_task, by_promise):
+        assert outcome is not None
+        with pytest.raises(messaging.RemoteError, match=text) as caught:
+            outcome.result(SOON)
+        assert caught.value.type_name.endswith(name)
+
+
+@pytest.mark.parametrize("result", ["half \udc80", 2**70, object()], ids=["half", "large", "object"])
+def test_a_result_that_cannot_travel_is_an_error(pair: Pair, result: Any) -> None:
+    caller, server = pair
+    server.add_rpc_subscriber(lambda _comm, _msg: result, "gives")
+    server.add_task_subscriber(lambda _comm, _msg: result)
+    for outcome in (caller.rpc_send("gives", None), caller.task_send(None)):
+        assert outcome is not None
+        with pytest.raises(messaging.RemoteError):
+            outcome.result(SOON)
 
 
 def test_a_duplicate_rpc_identifier_is_refused(pair: Pair) -> None:

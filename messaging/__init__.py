@@ -26,6 +26,7 @@ from messaging.communicator import (
     Transport,
 )
 from messaging.errors import (
+    BodyTooDeep,
     CommunicatorClosed,
     CommunicatorForked,
     ConnectionFailed,
@@ -50,6 +51,7 @@ __all__ = [
     "EVERYTHING",
     "AsyncCommunicator",
     "AwaitableCommunicator",
+    "BodyTooDeep",
     "BroadcastMessage",
     "Communicator",
     "CommunicatorClosed",

@@ -13,6 +13,7 @@ MessagingError
 ├── TaskRejected           a subscriber passed the task on (also kiwipy.TaskRejected)
 ├── QueueEmpty             no task to pull               (also kiwipy.QueueEmpty)
 ├── DuplicateSubscriber    the identifier is taken       (also kiwipy.DuplicateSubscriberIdentifier)
+├── BodyTooDeep            lists in lists in lists, ... (also ValueError)
 └── UnreadableMessage      not an envelope of a version we know, or too large
 """
 
@@ -83,6 +84,10 @@ class QueueEmpty(MessagingError, kiwipy.QueueEmpty):  # type: ignore[misc]  # ki
 
 class DuplicateSubscriber(MessagingError, kiwipy.DuplicateSubscriberIdentifier):  # type: ignore[misc]  # kiwipy is untyped
     """A subscriber with that identifier is there already."""
+
+
+class BodyTooDeep(MessagingError, ValueError):
+    """The body's lists and dictionaries are nested deeper than those who receive it could read."""
 
 
 class UnreadableMessage(MessagingError):

@@ -161,6 +161,28 @@ def test_a_result_that_cannot_travel_is_an_error(pair: Pair, result: Any) -> Non
             outcome.result(SOON)
 
 
+def test_bodies_nested_too_deep_are_refused_at_their_sender(pair: Pair) -> None:
+    caller, server = pair
+    deepest: list[Any] = []
+    for _ in range(499):
+        deepest = [deepest]
+    server.add_rpc_subscriber(lambda _comm, msg: msg, "echo")
+    server.add_rpc_subscriber(lambda _comm, _msg: [deepest], "digs")
+    assert caller.rpc_send("echo", deepest).result(SOON) == deepest
+    for send in (
+        lambda body: caller.rpc_send("echo", body),
+        lambda body: caller.rpc_call("echo", body, timeout=SOON),
+        lambda body: caller.rpc_cast("echo", body),
+        caller.task_send,
+        lambda body: caller.send_tasks([body]),
+        caller.broadcast_send,
+    ):
+        with pytest.raises(messaging.BodyTooDeep, match="500"):
+            send([deepest])
+    with pytest.raises(messaging.RemoteError, match="nested more than 500"):
+        caller.rpc_send("digs", None).result(SOON)
+
+
 def test_a_duplicate_rpc_identifier_is_refused(pair: Pair) -> None:
     pair[0].add_rpc_subscriber(lambda _comm, msg: msg, "taken")
     for communicator in pair:

@@ -11,6 +11,7 @@ SURFACE = [
     "EVERYTHING",
     "AsyncCommunicator",
     "AwaitableCommunicator",
+    "BodyTooDeep",
     "BroadcastMessage",
     "Communicator",
     "CommunicatorClosed",

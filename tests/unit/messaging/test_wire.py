@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import messaging
 from messaging.communicator import BroadcastMessage
 from messaging.envelope import (
+    MOST_NESTED,
     Address,
     Call,
     Calls,
@@ -24,7 +25,7 @@ from messaging.envelope import (
     pack_broadcasts,
     unpack_broadcast,
 )
-from messaging.errors import InvalidUri, UnreadableMessage
+from messaging.errors import BodyTooDeep, InvalidUri, UnreadableMessage
 from messaging.uri import parse_uri
 
 bodies = st.recursive(
@@ -92,6 +93,29 @@ def test_nothing_too_large_is_sent_or_read(monkeypatch: pytest.MonkeyPatch) -> N
         encode(Task("x" * 100))
     with pytest.raises(UnreadableMessage, match="limit of 50"):
         decode(data)
+
+
+def nested(depth: int, innermost: object = None) -> object:
+    """Lists and dictionaries within each other, in turn."""
+    for n in range(depth):
+        innermost = [innermost] if n % 2 else {"in": innermost}
+    return innermost
+
+
+PADDINGS = [None, "text" * 50_000, [[n] for n in range(5_000)], b"\x91" * 1_000]
+
+
+@pytest.mark.parametrize("padding", PADDINGS, ids=["bare", "long", "wide", "misleading"])
+def test_what_is_nested_too_deep_is_refused_where_it_is_sent(padding: object) -> None:
+    deepest = [padding, nested(MOST_NESTED - 1)]
+    assert decode(encode(Task(deepest))) == Task(deepest)
+    assert decode(encode(Task(pack(deepest)))) == Task(deepest)
+    for depth in (MOST_NESTED, 2 * MOST_NESTED, 100_000):
+        too_deep = [padding, nested(depth)]
+        with pytest.raises(BodyTooDeep, match="nested more than 500"):
+            pack(too_deep)
+        with pytest.raises(BodyTooDeep, match="nested more than 500"):
+            encode(Call("id", too_deep))
 
 
 @pytest.mark.parametrize(

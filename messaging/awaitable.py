@@ -144,6 +144,8 @@ class AwaitableCommunicator:
             UnroutableError: nobody is there.
             MessageTimeout: no answer within `timeout` seconds.
             RemoteError: the other side raised.
+            RemoteCancelled: the other side cancelled it.
+            DeliveryFailed: the other side closed, or died, before it answered.
         """
         answer = await self._run(self._transport.call, str(recipient_id), msg, timeout=timeout)
         return self._future(answer) if isinstance(answer, asyncio.Future) else answer
@@ -300,8 +302,9 @@ def _settle(
 ) -> None:
     if outcome.done():
         return
-    if done.cancelled():
-        outcome.cancel()
+    if done.cancelled():  # by `close`; to cancel the caller for that would look like his own cancellation
+        outcome.set_exception(CommunicatorClosed("the communicator was closed meanwhile"))
+        outcome.exception()  # he may be gone: no "never retrieved" in the log
     elif (error := done.exception()) is not None:
         outcome.set_exception(error)
     else:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from messaging.envelope import Reply, Status, pack
-from messaging.errors import MessagingError, RemoteError, TaskRejected
+from messaging.errors import DeliveryFailed, MessagingError, RemoteCancelled, RemoteError, TaskRejected
 
 MOST_TEXT = 100_000
 """Characters of an exception's text, and of its traceback, that travel; the middle of more is left out."""
@@ -60,10 +60,10 @@ class PendingCalls:
             later: asyncio.Future[Any] = future.get_loop().create_future()
             self._expect(reply.call, later)
             future.set_result(later)
-        elif reply.status is Status.CANCELLED:
-            future.cancel()
         else:
             future.set_exception(_error_of(reply))
+            if reply.status is not Status.ERROR:
+                future.exception()  # whoever dropped it need not hear of this in the log
 
     def fail(self, number: int, error: BaseException) -> None:
         """Let one call fail here, if it still waits."""
@@ -91,17 +91,21 @@ class PendingCalls:
 async def answer(
     call: int, handler: Callable[[Any], Awaitable[Any]], body: Any, send: Callable[[Reply], None]
 ) -> None:
-    """Run a handler and send what came of it: its result, its error, or PENDING and then those."""
+    """Run a handler and send what came of it: its result, its error, or PENDING and then those.
+
+    If this is cancelled, that is because the communicator closes: the answer is that it has GONE.
+    """
     try:
         result = await handler(body)
         while isinstance(result, asyncio.Future):
             send(Reply(call, Status.PENDING))
             result = await result
     except asyncio.CancelledError:
-        send(Reply(call, Status.CANCELLED))
         task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if task is not None and task.cancelling():  # not the handler's doing: this communicator closes
+            send(Reply(call, Status.GONE))
             raise
+        send(Reply(call, Status.CANCELLED))
     except Exception as error:
         send(error_reply(call, error))
     else:
@@ -167,6 +171,10 @@ def packed(reply: Reply) -> Reply:
 
 
 def _error_of(reply: Reply) -> MessagingError:
+    if reply.status is Status.GONE:
+        return DeliveryFailed("its server was closed before it answered")
+    if reply.status is Status.CANCELLED:
+        return RemoteCancelled("the other side cancelled it before it was done")
     parts = reply.body if isinstance(reply.body, list) else []
     name, message, trace = [str(part) for part in parts[:3]] + ["?", "", ""][len(parts[:3]) :]
     if reply.status is Status.REJECTED:

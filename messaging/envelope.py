@@ -34,6 +34,7 @@ class Status(enum.IntEnum):
     PENDING = 2
     CANCELLED = 3
     REJECTED = 4
+    GONE = 5
 
 
 class Address(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -10,6 +10,7 @@ MessagingError
 │   └── UnroutableError    nobody listens there          (also kiwipy.UnroutableError)
 ├── MessageTimeout         no answer in time             (also TimeoutError)
 ├── RemoteError            the other side raised         (also kiwipy.RemoteException)
+├── RemoteCancelled        the other side cancelled it   (also kiwipy.CancelledError)
 ├── TaskRejected           a subscriber passed the task on (also kiwipy.TaskRejected)
 ├── QueueEmpty             no task to pull               (also kiwipy.QueueEmpty)
 ├── DuplicateSubscriber    the identifier is taken       (also kiwipy.DuplicateSubscriberIdentifier)
@@ -72,6 +73,10 @@ class RemoteError(MessagingError, kiwipy.RemoteException):  # type: ignore[misc]
         self.type_name = type_name
         self.remote_message = remote_message
         self.remote_traceback = remote_traceback
+
+
+class RemoteCancelled(MessagingError, kiwipy.CancelledError):  # type: ignore[misc]  # kiwipy is untyped
+    """The other side cancelled what it did, or the future that it had answered with."""
 
 
 class TaskRejected(MessagingError, kiwipy.TaskRejected):  # type: ignore[misc]  # kiwipy is untyped

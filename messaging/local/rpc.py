@@ -42,11 +42,15 @@ class Rpc:
         self._running: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Stop the handlers that run; calls that wait are cancelled."""
+        """Stop the handlers that run, and tell their callers; calls that wait here fail."""
+        self._fail_all()
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         self._send_replies()
+        self._fail_all()  # also those that were just being made
+
+    def _fail_all(self) -> None:
         self._pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
 
     # Asking

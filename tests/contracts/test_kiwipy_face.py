@@ -255,6 +255,23 @@ def test_a_subscriber_may_itself_call(pair: Pair) -> None:
     assert caller.rpc_send("outer", 1).result(SOON) == 20
 
 
+def test_a_server_that_closes_says_so_to_those_who_wait(broker: str) -> None:
+    called, go_on = threading.Event(), threading.Event()
+
+    def blocks(_comm: Any, _msg: Any) -> None:
+        called.set()
+        go_on.wait(SOON)
+
+    with messaging.connect(broker) as caller:
+        with messaging.connect(broker) as server:
+            server.add_rpc_subscriber(blocks, "blocks")
+            outcome = caller.rpc_send("blocks", None)
+            assert called.wait(SOON)
+        with pytest.raises(messaging.DeliveryFailed):
+            outcome.result(SOON)
+    go_on.set()
+
+
 # Broadcast
 
 

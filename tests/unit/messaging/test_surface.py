@@ -26,6 +26,7 @@ SURFACE = [
     "MessagingError",
     "QueueEmpty",
     "ReconnectingError",
+    "RemoteCancelled",
     "RemoteError",
     "SubjectFilter",
     "TaskConsumer",

@@ -248,6 +248,29 @@ def test_a_blocked_subscriber_does_not_hold_up_the_others(pair: Pair) -> None:
     assert blocked.result(SOON) is True
 
 
+def test_many_blocked_subscribers_do_not_hold_up_the_others(pair: Pair) -> None:
+    caller, server = pair
+    gate = threading.Event()
+    server.add_rpc_subscriber(lambda _comm, _msg: gate.wait(SOON), "blocks")
+    server.add_rpc_subscriber(lambda _comm, msg: msg, "quick")
+    blocked = [caller.rpc_send("blocks", None) for _ in range(200)]
+    assert caller.rpc_call("quick", 1, timeout=SOON) == 1
+    gate.set()
+    assert all(outcome.result(SOON) for outcome in blocked)
+
+
+def test_a_subscriber_may_call_itself_again_and_again(pair: Pair) -> None:
+    caller, server = pair
+
+    def fibonacci(comm: Any, n: int) -> int:
+        if n < 2:
+            return n
+        return sum(part.result(SOON) for part in [comm.rpc_send("fib", n - 1), comm.rpc_send("fib", n - 2)])
+
+    server.add_rpc_subscriber(fibonacci, "fib")
+    assert caller.rpc_send("fib", 10).result(SOON) == 55
+
+
 def test_a_subscriber_may_itself_call(pair: Pair) -> None:
     caller, server = pair
     server.add_rpc_subscriber(lambda _comm, msg: msg + 1, "inner")

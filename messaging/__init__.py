@@ -26,6 +26,7 @@ from messaging.communicator import (
     Transport,
 )
 from messaging.errors import (
+    BodyTooDeep,
     CommunicatorClosed,
     CommunicatorForked,
     ConnectionFailed,
@@ -36,6 +37,7 @@ from messaging.errors import (
     MessagingError,
     QueueEmpty,
     ReconnectingError,
+    RemoteCancelled,
     RemoteError,
     TaskRejected,
     UnreadableMessage,
@@ -50,6 +52,7 @@ __all__ = [
     "EVERYTHING",
     "AsyncCommunicator",
     "AwaitableCommunicator",
+    "BodyTooDeep",
     "BroadcastMessage",
     "Communicator",
     "CommunicatorClosed",
@@ -64,6 +67,7 @@ __all__ = [
     "MessagingError",
     "QueueEmpty",
     "ReconnectingError",
+    "RemoteCancelled",
     "RemoteError",
     "SubjectFilter",
     "TaskConsumer",

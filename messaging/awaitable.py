@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from messaging.calls import bearable
 from messaging.commthread import CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -143,6 +144,8 @@ class AwaitableCommunicator:
             UnroutableError: nobody is there.
             MessageTimeout: no answer within `timeout` seconds.
             RemoteError: the other side raised.
+            RemoteCancelled: the other side cancelled it.
+            DeliveryFailed: the other side closed, or died, before it answered.
         """
         answer = await self._run(self._transport.call, str(recipient_id), msg, timeout=timeout)
         return self._future(answer) if isinstance(answer, asyncio.Future) else answer
@@ -299,8 +302,9 @@ def _settle(
 ) -> None:
     if outcome.done():
         return
-    if done.cancelled():
-        outcome.cancel()
+    if done.cancelled():  # by `close`; to cancel the caller for that would look like his own cancellation
+        outcome.set_exception(CommunicatorClosed("the communicator was closed meanwhile"))
+        outcome.exception()  # he may be gone: no "never retrieved" in the log
     elif (error := done.exception()) is not None:
         outcome.set_exception(error)
     else:
@@ -319,7 +323,7 @@ def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | No
     elif isinstance(error, asyncio.CancelledError):
         arrival.cancel()
     else:
-        arrival.set_exception(error)
+        arrival.set_exception(bearable(error))
 
 
 def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
@@ -328,6 +332,6 @@ def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
     if done.cancelled():
         twin.cancel()
     elif (error := done.exception()) is not None:
-        twin.set_exception(error)
+        twin.set_exception(bearable(error))
     else:
         twin.set_result(done.result())

@@ -11,7 +11,8 @@ Both faces drive one transport on a hidden thread, so heartbeats go on while the
 Subscribers of the blocking face are called on a pool of threads of the communicator; subscribers of
 the awaitable face (functions or coroutine functions) are called on the loop that made it.
 
-Message bodies are whatever msgpack can carry: None, bool, int, float, str, bytes, list, dict.
+Message bodies are whatever msgpack can carry: None, bool, int (64 bits), float, str, bytes, list, dict,
+nested up to `envelope.MOST_NESTED` deep. docs/communicator.md says what becomes of some other things.
 """
 
 from __future__ import annotations

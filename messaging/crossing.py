@@ -14,13 +14,18 @@ log = logging.getLogger(__name__)
 
 
 class CrossingTask:
-    """A task held on the user's side; settling it crosses to the hidden thread in bursts."""
+    """A task held on the user's side; settling it crosses to the hidden thread in bursts.
 
-    __slots__ = ("_settled", "_task", "_thread", "body", "redelivered")
+    Args:
+        gone: Called on the hidden thread once it is settled.
+    """
 
-    def __init__(self, task: TaskHandle, thread: CommThread) -> None:
+    __slots__ = ("_gone", "_settled", "_task", "_thread", "body", "redelivered")
+
+    def __init__(self, task: TaskHandle, thread: CommThread, gone: Callable[[], None] | None = None) -> None:
         self._task = task
         self._thread = thread
+        self._gone = gone
         self._settled = False
         self.body = task.body
         self.redelivered = task.redelivered
@@ -46,6 +51,8 @@ class CrossingTask:
             return
         self._settled = True
         self._post(how, *args)
+        if self._gone is not None:
+            self._post(self._gone)
 
     def _post(self, how: Callable[..., None], *args: Any) -> None:
         try:

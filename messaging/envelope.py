@@ -7,17 +7,21 @@ encoded until somebody wants them, so a message that no filter matches costs nex
 from __future__ import annotations
 
 import enum
+import gc
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from messaging.communicator import BroadcastMessage
-from messaging.errors import UnreadableMessage
+from messaging.errors import BodyTooDeep, UnreadableMessage
 
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
 """No envelope may be larger; big data belongs in the store or in files."""
+MOST_NESTED = 500
+"""Lists and dictionaries within each other in a body. Reading takes a frame of Python's stack for each,
+and whoever reads has frames of his own: the limit is about half of what Python grants by default."""
 
 _VERSION_BYTE = bytes([VERSION])
 
@@ -30,6 +34,7 @@ class Status(enum.IntEnum):
     PENDING = 2
     CANCELLED = 3
     REJECTED = 4
+    GONE = 5
 
 
 class Address(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -106,9 +111,20 @@ def encode(envelope: Envelope) -> bytes:
 
     Raises:
         TypeError: its body holds something that msgpack cannot carry.
+        BodyTooDeep: its body is nested deeper than `MOST_NESTED`.
         UnreadableMessage: it is larger than `MAX_BYTES`.
     """
-    data = _VERSION_BYTE + _encoder.encode(envelope)
+    try:
+        encoded = _encoder.encode(envelope)
+    except RecursionError as error:
+        raise _too_deep() from error
+    if (
+        len(encoded) > MOST_NESTED  # each level takes a byte
+        and isinstance(envelope, (Task, Call))
+        and not isinstance(envelope.body, msgspec.Raw)
+    ):
+        _check_depth(encoded, MOST_NESTED + 1)
+    data = _VERSION_BYTE + encoded
     if len(data) > MAX_BYTES:
         raise UnreadableMessage(
             f"the message is {len(data)} bytes, over the limit of {MAX_BYTES}; "
@@ -136,12 +152,55 @@ def decode(data: bytes | memoryview) -> Envelope:
 
 
 def pack(body: Any) -> msgspec.Raw:
-    """A body, encoded ahead of its envelope. Raises TypeError if msgpack cannot carry it."""
-    return msgspec.Raw(_encoder.encode(body))
+    """A body, encoded ahead of its envelope.
+
+    Raises:
+        TypeError: msgpack cannot carry it.
+        BodyTooDeep: it is nested deeper than `MOST_NESTED`.
+    """
+    try:
+        encoded = _encoder.encode(body)
+    except RecursionError as error:
+        raise _too_deep() from error
+    if len(encoded) > MOST_NESTED and not isinstance(body, msgspec.Raw):
+        _check_depth(encoded, MOST_NESTED)
+    return msgspec.Raw(encoded)
+
+
+_HEADS = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
+"""The bytes that begin a list or a dictionary in msgpack; each level needs one."""
+_WORTH_COUNTING = 64 * 1024
+
+
+def _check_depth(encoded: bytes, limit: int) -> None:
+    """Raise BodyTooDeep if something is nested deeper than the limit.
+
+    Counting the bytes that could begin a level costs next to nothing and clears most messages; the others
+    are read here, level by level.
+    """
+    size = len(encoded)
+    if size < _WORTH_COUNTING and size - len(encoded.translate(None, _HEADS)) <= limit:
+        return
+    try:
+        level = [_body_decoder.decode(encoded)]
+    except RecursionError as error:
+        raise _too_deep() from error
+    for _ in range(limit):
+        level = [inner for inner in gc.get_referents(*level) if type(inner) in (list, dict, tuple)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> BodyTooDeep:
+    return BodyTooDeep(
+        f"lists and dictionaries are nested more than {MOST_NESTED} deep; send them flatter, for example "
+        "as a list of nodes that name each other"
+    )
 
 
 def pack_broadcasts(messages: Sequence[BroadcastMessage]) -> Broadcasts:
-    """Broadcasts ready to travel. Raises TypeError for a body that msgpack cannot carry."""
+    """Broadcasts ready to travel. Raises as `pack` for what cannot."""
     return Broadcasts([Broadcast(m.sender, m.subject, m.correlation_id, pack(m.body)) for m in messages])
 
 

@@ -10,9 +10,11 @@ MessagingError
 │   └── UnroutableError    nobody listens there          (also kiwipy.UnroutableError)
 ├── MessageTimeout         no answer in time             (also TimeoutError)
 ├── RemoteError            the other side raised         (also kiwipy.RemoteException)
+├── RemoteCancelled        the other side cancelled it   (also kiwipy.CancelledError)
 ├── TaskRejected           a subscriber passed the task on (also kiwipy.TaskRejected)
 ├── QueueEmpty             no task to pull               (also kiwipy.QueueEmpty)
 ├── DuplicateSubscriber    the identifier is taken       (also kiwipy.DuplicateSubscriberIdentifier)
+├── BodyTooDeep            lists in lists in lists, ... (also ValueError)
 └── UnreadableMessage      not an envelope of a version we know, or too large
 """
 
@@ -73,6 +75,10 @@ class RemoteError(MessagingError, kiwipy.RemoteException):  # type: ignore[misc]
         self.remote_traceback = remote_traceback
 
 
+class RemoteCancelled(MessagingError, kiwipy.CancelledError):  # type: ignore[misc]  # kiwipy is untyped
+    """The other side cancelled what it did, or the future that it had answered with."""
+
+
 class TaskRejected(MessagingError, kiwipy.TaskRejected):  # type: ignore[misc]  # kiwipy is untyped
     """Raised by a task subscriber to pass the task on to another one."""
 
@@ -83,6 +89,10 @@ class QueueEmpty(MessagingError, kiwipy.QueueEmpty):  # type: ignore[misc]  # ki
 
 class DuplicateSubscriber(MessagingError, kiwipy.DuplicateSubscriberIdentifier):  # type: ignore[misc]  # kiwipy is untyped
     """A subscriber with that identifier is there already."""
+
+
+class BodyTooDeep(MessagingError, ValueError):
+    """The body's lists and dictionaries are nested deeper than those who receive it could read."""
 
 
 class UnreadableMessage(MessagingError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import queue
 import threading
@@ -12,7 +13,10 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-MOST_THREADS = 64
+MOST_THREADS = 1_000
+"""Subscribers that may block at a time, those that wait for calls of their own included."""
+IDLE = 10.0
+"""Seconds after which a thread that has nothing to do ends."""
 AT_ONCE = 2
 """Threads that are started without hesitation."""
 HESITATION = 0.005
@@ -27,11 +31,15 @@ class Pool:
 
     (The threads of `concurrent.futures` are joined at exit, so one subscriber that blocks would hang
     the program there.) Used from one event loop, which also watches for jobs that wait too long.
+    Threads are started as they are needed, and end when they are not.
     """
 
-    def __init__(self, name: str, most: int = MOST_THREADS) -> None:
+    def __init__(self, name: str, most: int = MOST_THREADS, idle: float = IDLE) -> None:
         self._name = name
         self._most = most
+        self._patience = idle
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._threads = 0
@@ -63,31 +71,52 @@ class Pool:
         asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting)
 
     def _start_thread(self) -> None:
-        self._threads += 1
-        name = f"{self._name}-{self._threads}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        with self._lock:
+            if self._closed:
+                return
+            self._threads += 1
+        name = f"{self._name}-{next(self._numbers)}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError as error:  # the system grants no more: those that run will come to it
+            log.warning("no thread could be started for a subscriber: %s", error)
+            self._ended()
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._threads -= 1
 
     def close(self) -> None:
         """No more jobs. Those that run go on; nobody waits for them."""
-        self._closed = True
-        for _ in range(self._threads + AT_ONCE):
-            self._jobs.put(None)
+        with self._lock:
+            self._closed = True
+            for _ in range(self._threads):
+                self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
             function, args = job
             try:
                 function(*args)
-            except Exception:
+            except BaseException:  # also SystemExit: it is no reason to end this thread
                 log.exception("a subscriber failed")
             del job, function, args
 
+        self._ended()
+
     def _next(self) -> Job | None:
-        try:
-            return self._jobs.get_nowait()
-        except queue.Empty:
-            self._idle.release()
-            return self._jobs.get()
+        """The next job; None to end."""
+        while True:
+            try:
+                return self._jobs.get_nowait()
+            except queue.Empty:
+                self._idle.release()
+            try:
+                return self._jobs.get(timeout=self._patience)
+            except queue.Empty:
+                if self._idle.acquire(blocking=False):
+                    return None
+            # Somebody put a job and counts on an idle thread: it is there, or a busy one was quicker.
 
 
 class InOrder:
@@ -118,5 +147,5 @@ class InOrder:
                 item = self._waiting.popleft()
             try:
                 self._function(item)
-            except Exception:
+            except BaseException:  # also SystemExit: the next broadcasts are to be heard
                 log.exception("a broadcast subscriber failed")

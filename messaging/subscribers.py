@@ -6,15 +6,17 @@ import asyncio
 import functools
 import inspect
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import kiwipy
 
+from messaging.calls import bearable
 from messaging.commthread import CommThread
 from messaging.communicator import RpcHandler, TaskConsumer, TaskHandle
 from messaging.crossing import CrossingTask
-from messaging.errors import CommunicatorClosed
+from messaging.errors import CommunicatorClosed, MessagingError
 from messaging.futures import is_future, when_done
 from messaging.pool import Pool
 
@@ -48,12 +50,14 @@ def _deliver(
 ) -> None:
     """From any thread: let a result arrive; a future arrives as a future, which then follows it."""
     try:
-        if error is None and is_future(result):
+        if error is not None:
+            thread.post(_arrive, arrival, None, bearable(error))
+        elif is_future(result):
             twin: asyncio.Future[Any] = arrival.get_loop().create_future()
             thread.post(_arrive, arrival, twin, None)
             when_done(result, lambda value, failure: _deliver(thread, twin, value, failure))
         else:
-            thread.post(_arrive, arrival, result, error)
+            thread.post(_arrive, arrival, result, None)
     except CommunicatorClosed:
         log.debug("a call was answered after its communicator closed")
 
@@ -72,14 +76,12 @@ def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | No
 def call_subscriber(
     subscriber: Callable[..., Any], owner: Any, body: Any
 ) -> tuple[Any, BaseException | None]:
-    """Call a subscriber here; what it returned, or raised."""
+    """Call a subscriber here; what it returned, or raised, were it SystemExit."""
     try:
         result = subscriber(owner, body)
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
-    except Exception as error:
-        return None, error
-    except asyncio.CancelledError as error:
+    except BaseException as error:
         return None, error
     return result, None
 
@@ -93,18 +95,64 @@ class QueueSubscribers:
         self._thread = thread
         self._pool = pool
         self._consumer: TaskConsumer | None = None
+        self._lock = threading.Lock()
+        self._not_begun: dict[CrossingTask, None] = {}
+        self._unsettled = 0
+        self._stopping = False
 
     async def start(self, queue: str, prefetch: int) -> None:
         self._consumer = await self._thread.transport.consume(self._arrived, queue=queue, prefetch=prefetch)
 
     async def stop(self) -> None:
-        if self._consumer is not None:
+        """Take no more tasks and give back those not begun; those that run are still settled from here.
+
+        A consumer that is closed gives back all that it holds, so that somebody else would do what is
+        being done here: it is closed when the last of them is settled, for which nobody waits.
+        """
+        if self._consumer is None:
+            return
+        if self._unsettled:
+            await self._consumer.pause()
+        with self._lock:
+            self._stopping = True
+            untouched, self._not_begun = list(self._not_begun), {}
+        if self._unsettled == len(untouched):
             await self._consumer.close()
+        for task in untouched:
+            task.requeue()
 
     def _arrived(self, tasks: Sequence[TaskHandle]) -> None:
-        subscribers = tuple(self.subscribers.values())
-        for task in tasks:
-            self._pool.submit(run_task, CrossingTask(task, self._thread), subscribers, self._owner)
+        held = [CrossingTask(task, self._thread, self._settled) for task in tasks]
+        self._unsettled += len(held)
+        if self._stopping:
+            for task in held:
+                task.requeue()
+            return
+        with self._lock:
+            self._not_begun.update(dict.fromkeys(held))
+        for task in held:
+            self._pool.submit(self._begin, task)
+
+    def _begin(self, task: CrossingTask) -> None:
+        """On a pool thread: run a task, unless it was given back while it waited for the thread."""
+        with self._lock:
+            subscribers = tuple(self.subscribers.values())
+            if task not in self._not_begun or not subscribers:
+                return
+            del self._not_begun[task]
+        run_task(task, subscribers, self._owner)
+
+    def _settled(self) -> None:
+        self._unsettled -= 1
+        if self._stopping and not self._unsettled:
+            self._thread.spawn(self._close())
+
+    async def _close(self) -> None:
+        try:
+            if self._consumer is not None:
+                await self._consumer.close()
+        except MessagingError as error:
+            log.debug("a consumer that had stopped could not be closed: %s", error)
 
 
 def run_task(task: TaskHandle, subscribers: Sequence[Callable[..., Any]], owner: Communicator) -> None:
@@ -135,8 +183,8 @@ def finish_task(
     elif isinstance(error, asyncio.CancelledError | kiwipy.CancelledError | kiwipy.TaskRejected):
         task.requeue()
     elif error is not None:
-        log.error("a task failed", exc_info=error)
         task.fail(error)
+        log.error("a task failed", exc_info=error)
     elif is_future(result):
         task.later()
         when_done(result, lambda value, failure: finish_task(task, value, failure, rejected))

@@ -22,7 +22,7 @@ from messaging.amqp.lane import Lane, Receipt
 from messaging.amqp.session import Session
 from messaging.amqp.topology import Names
 from messaging.amqp.unanswered import Unanswered
-from messaging.calls import PendingCalls, answer, error_reply
+from messaging.calls import PendingCalls, answer, error_reply, packed
 from messaging.communicator import RpcHandler
 from messaging.envelope import Address, Call, Calls, Replies, Reply, Status, decode, encode, pack
 from messaging.errors import (
@@ -145,12 +145,9 @@ class Rpc:
 
     def reply(self, address: Address, reply: Reply) -> None:
         """Send an answer, with the others of this turn of the loop."""
-        try:
-            packed = Reply(address.call, reply.status, pack(reply.body))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            failed = error_reply(address.call, error)
-            packed = Reply(address.call, failed.status, pack(failed.body))
-        self._replies.setdefault(address.inbox, []).append(packed)
+        self._replies.setdefault(address.inbox, []).append(
+            packed(Reply(address.call, reply.status, reply.body))
+        )
         self._flush_soon()
 
     # Answering

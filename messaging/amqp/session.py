@@ -76,8 +76,11 @@ class Session:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
-        for task in list(self._side_tasks):
+        side_tasks = list(self._side_tasks)
+        for task in side_tasks:
             task.cancel()
+        if side_tasks:  # what they say at the end, to callers, leaves with the link's last messages
+            await asyncio.wait(side_tasks, timeout=FAREWELL_TIMEOUT)
         link, self._link = self._link, None
         if link is not None:
             await self._leave(link)

@@ -60,6 +60,7 @@ class AmqpTransport(Transport):
         await self._session.open()
 
     async def close(self) -> None:
+        self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
         await self._session.close()
         self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
 

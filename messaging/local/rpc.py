@@ -11,9 +11,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.calls import PendingCalls, answer, error_reply
+from messaging.calls import PendingCalls, answer, error_reply, packed
 from messaging.communicator import RpcHandler
-from messaging.envelope import Address, Call, Replies, Reply, decode, encode, pack
+from messaging.envelope import Address, Call, Replies, Reply, decode, encode
 from messaging.errors import (
     CommunicatorClosed,
     DuplicateSubscriber,
@@ -42,11 +42,15 @@ class Rpc:
         self._running: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Stop the handlers that run; calls that wait are cancelled."""
+        """Stop the handlers that run, and tell their callers; calls that wait here fail."""
+        self._fail_all()
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         self._send_replies()
+        self._fail_all()  # also those that were just being made
+
+    def _fail_all(self) -> None:
         self._pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
 
     # Asking
@@ -208,7 +212,7 @@ class Rpc:
         if replies and not self._replies:
             asyncio.get_running_loop().call_soon(self._send_replies)
         for inbox, reply in replies:
-            self._replies.setdefault(inbox, []).append(_packed(reply))
+            self._replies.setdefault(inbox, []).append(packed(reply))
 
     def _send_replies(self) -> None:
         by_inbox, self._replies = self._replies, {}
@@ -223,15 +227,6 @@ class Rpc:
                 asyncio.get_running_loop().call_soon(self.replied, mine.replies)
         elif not self._peers.send_now(inbox, payload):
             _log.debug("communicator %s is gone; its answers are dropped", inbox)
-
-
-def _packed(reply: Reply) -> Reply:
-    """The reply, its body encoded; one that cannot be is an error for its caller."""
-    try:
-        return Reply(reply.call, reply.status, pack(reply.body))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        failed = error_reply(reply.call, error)
-        return Reply(failed.call, failed.status, pack(failed.body))
 
 
 def _join(replies: list[Reply]) -> list[bytes]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from messaging.calls import error_reply
+from messaging.calls import error_reply, packed
 from messaging.communicator import (
     DeadLetter,
 )
@@ -22,7 +22,7 @@ from messaging.envelope import (
 )
 from messaging.errors import (
     DuplicateSubscriber,
-    MessagingError,
+    UnreadableMessage,
     UnroutableError,
 )
 from messaging.mailbox import Mailbox
@@ -174,10 +174,10 @@ class Hub:
             member = self._members.get(address.inbox)
         if member is None:
             return
-        answered = Reply(address.call, reply.status, reply.body)
+        answered = packed(Reply(address.call, reply.status, reply.body))
         try:
             data = encode(Replies([answered]))
-        except (TypeError, MessagingError) as error:
+        except UnreadableMessage as error:
             data = encode(Replies([error_reply(address.call, error)]))
         _post(member, data)
 

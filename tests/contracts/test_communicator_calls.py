@@ -11,9 +11,11 @@ import messaging
 from messaging import (
     BroadcastMessage,
     CommunicatorClosed,
+    DeliveryFailed,
     DuplicateSubscriber,
     LinkState,
     MessageTimeout,
+    RemoteCancelled,
     RemoteError,
     SubjectFilter,
     UnroutableError,
@@ -136,6 +138,60 @@ async def test_a_closed_server_is_nobody(broker: str) -> None:
             assert await caller.rpc_send("short-lived", 1, timeout=SOON) == 1
         with pytest.raises(UnroutableError):
             await asyncio.wait_for(caller.rpc_send("short-lived", 1), SOON)
+
+
+async def test_a_server_that_closes_says_that_it_has_gone(broker: str) -> None:
+    called, never = asyncio.Event(), asyncio.Event()
+    promise: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def hangs(_comm: Any, _msg: Any) -> None:
+        called.set()
+        await never.wait()
+
+    async with messaging.connect_async(broker) as caller:
+        async with messaging.connect_async(broker) as server:
+            await server.add_rpc_subscriber(hangs, "hangs")
+            await server.add_rpc_subscriber(lambda _comm, _msg: promise, "promises")
+            promised = await caller.rpc_send("promises", None, timeout=SOON)
+            call = asyncio.create_task(caller.rpc_send("hangs", None, timeout=SOON))
+            await asyncio.wait_for(called.wait(), SOON)
+        for unanswered in (call, promised):
+            with pytest.raises(DeliveryFailed):
+                await asyncio.wait_for(unanswered, SOON)
+    never.set()
+
+
+async def test_what_the_other_side_cancels_does_not_cancel_its_caller(pair: Pair) -> None:
+    caller, server = pair
+
+    async def cancelled(_comm: Any, _msg: Any) -> None:
+        raise asyncio.CancelledError
+
+    promise: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    await server.add_rpc_subscriber(cancelled, "cancelled")
+    await server.add_rpc_subscriber(lambda _comm, _msg: promise, "promises")
+    promised = await caller.rpc_send("promises", None, timeout=SOON)
+    promise.cancel()
+    for answer in (caller.rpc_send("cancelled", None, timeout=SOON), promised):
+        with pytest.raises(RemoteCancelled):
+            await asyncio.wait_for(answer, SOON)
+
+
+async def test_closing_does_not_cancel_those_who_wait_for_an_answer(pair: Pair) -> None:
+    caller, server = pair
+    called, never = asyncio.Event(), asyncio.Event()
+
+    async def hangs(_comm: Any, _msg: Any) -> None:
+        called.set()
+        await never.wait()
+
+    await server.add_rpc_subscriber(hangs, "hangs")
+    call = asyncio.create_task(caller.rpc_send("hangs", None))
+    await asyncio.wait_for(called.wait(), SOON)
+    await caller.close()
+    with pytest.raises(CommunicatorClosed):
+        await asyncio.wait_for(call, SOON)
+    never.set()
 
 
 async def test_many_calls_at_once_get_each_its_own_answer(pair: Pair) -> None:

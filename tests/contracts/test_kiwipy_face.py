@@ -154,11 +154,51 @@ def test_a_blocked_subscriber_does_not_hold_up_the_others(pair: Pair) -> None:
     assert blocked.result(SOON) is True
 
 
+def test_many_blocked_subscribers_do_not_hold_up_the_others(pair: Pair) -> None:
+    caller, server = pair
+    gate = threading.Event()
+    server.add_rpc_subscriber(lambda _comm, _msg: gate.wait(SOON), "blocks")
+    server.add_rpc_subscriber(lambda _comm, msg: msg, "quick")
+    blocked = [caller.rpc_send("blocks", None) for _ in range(200)]
+    assert caller.rpc_call("quick", 1, timeout=SOON) == 1
+    gate.set()
+    assert all(outcome.result(SOON) for outcome in blocked)
+
+
+def test_a_subscriber_may_call_itself_again_and_again(pair: Pair) -> None:
+    caller, server = pair
+
+    def fibonacci(comm: Any, n: int) -> int:
+        if n < 2:
+            return n
+        return sum(part.result(SOON) for part in [comm.rpc_send("fib", n - 1), comm.rpc_send("fib", n - 2)])
+
+    server.add_rpc_subscriber(fibonacci, "fib")
+    assert caller.rpc_send("fib", 10).result(SOON) == 55
+
+
 def test_a_subscriber_may_itself_call(pair: Pair) -> None:
     caller, server = pair
     server.add_rpc_subscriber(lambda _comm, msg: msg + 1, "inner")
     server.add_rpc_subscriber(lambda comm, msg: comm.rpc_send("inner", msg).result(SOON) * 10, "outer")
     assert caller.rpc_send("outer", 1).result(SOON) == 20
+
+
+def test_a_server_that_closes_says_so_to_those_who_wait(broker: str) -> None:
+    called, go_on = threading.Event(), threading.Event()
+
+    def blocks(_comm: Any, _msg: Any) -> None:
+        called.set()
+        go_on.wait(SOON)
+
+    with messaging.connect(broker) as caller:
+        with messaging.connect(broker) as server:
+            server.add_rpc_subscriber(blocks, "blocks")
+            outcome = caller.rpc_send("blocks", None)
+            assert called.wait(SOON)
+        with pytest.raises(messaging.DeliveryFailed):
+            outcome.result(SOON)
+    go_on.set()
 
 
 # Broadcast
@@ -236,18 +276,21 @@ def test_removed_broadcast_subscribers_hear_nothing(pair: Pair) -> None:
     assert gone.empty()
 
 
-def test_a_failing_broadcast_subscriber_goes_on(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_failing_broadcast_subscriber_goes_on(
+    pair: Pair, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     sender, receiver = pair
     seen: queue.Queue[Any] = queue.Queue()
 
     def fails(_comm: Any, body: Any, *_: Any) -> None:
         seen.put(body)
-        raise RuntimeError("subscriber trouble")
+        raise kind("subscriber trouble")
 
     receiver.add_broadcast_subscriber(fails)
     for n in range(3):
         sender.broadcast_send(n)
-    assert [seen.get(timeout=SOON) for _ in range(3)] == [0, 1, 2]
+        assert seen.get(timeout=SOON) == n
     assert "subscriber trouble" in caplog.text
 
 

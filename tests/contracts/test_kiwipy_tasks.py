@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import queue
+import threading
 import time
 from typing import Any
 
@@ -37,11 +38,12 @@ def test_task_send_without_reply_gives_nothing(pair: Pair) -> None:
     assert done.get(timeout=SOON) == "quiet"
 
 
-def test_a_task_that_fails_is_done_and_the_sender_told(pair: Pair) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_task_that_fails_is_done_and_the_sender_told(pair: Pair, kind: type[BaseException]) -> None:
     sender, worker = pair
 
     def fails(_comm: Any, _task: Any) -> None:
-        raise RuntimeError("broken")
+        raise kind("broken")
 
     worker.add_task_subscriber(fails)
     outcome = sender.task_send("x")
@@ -114,6 +116,59 @@ def test_after_the_last_subscriber_left_tasks_wait(pair: Pair) -> None:
     worker.remove_task_subscriber(name)
     sender.task_send("stays", no_reply=True)
     assert sender.queue_size() == 1
+
+
+class AtWork:
+    """A task subscriber that holds each task until it is let go, and counts those done at a time."""
+
+    def __init__(self) -> None:
+        self.begun: queue.Queue[Any] = queue.Queue()
+        self.go_on = threading.Event()
+        self.tasks: list[Any] = []
+
+    def __call__(self, _comm: Any, task: Any) -> str:
+        self.tasks.append(task)
+        self.begun.put(task)
+        assert self.go_on.wait(SOON)
+        return f"{task} done"
+
+
+def test_a_task_that_runs_when_its_subscriber_is_removed_is_done_once(pair: Pair) -> None:
+    sender, worker = pair
+    at_work = AtWork()
+    name = worker.add_task_subscriber(at_work)
+    outcome = sender.task_send("long")
+    assert outcome is not None
+    assert at_work.begun.get(timeout=SOON) == "long"
+    worker.remove_task_subscriber(name)  # while it runs: does not wait for it
+    others: list[Any] = []
+    sender.add_task_subscriber(lambda _comm, task: others.append(task))
+    second = sender.task_send("next")  # behind a task that was given back, it would come second
+    assert second is not None
+    second.result(SOON)
+    assert others == ["next"]
+    at_work.go_on.set()
+    assert outcome.result(SOON) == "long done"
+    assert others == ["next"]
+    assert at_work.tasks == ["long"]
+
+
+def test_tasks_not_begun_are_given_back_when_their_subscriber_is_removed(broker: str) -> None:
+    with messaging.connect(broker) as sender, messaging.connect(broker) as worker:
+        worker._pool._most = 2
+        at_work = AtWork()
+        name = worker.add_task_subscriber(at_work)
+        sender.send_tasks(list(range(8)))
+        begun = {at_work.begun.get(timeout=SOON) for _ in range(2)}
+        worker.remove_task_subscriber(name)
+        others: queue.Queue[Any] = queue.Queue()
+        sender.add_task_subscriber(lambda _comm, task: others.put(task))
+        assert {others.get(timeout=SOON) for _ in range(6)} == set(range(8)) - begun
+        at_work.go_on.set()
+        again = worker.add_task_subscriber(lambda _comm, task: task, "again")
+        worker.remove_task_subscriber(again)
+        assert _wait_for_size(sender, "default", 0)
+        assert others.empty()
 
 
 # A queue of one's own, taken from by hand

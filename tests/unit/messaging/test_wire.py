@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import decimal
+import enum
+import uuid
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -10,6 +16,7 @@ from hypothesis import strategies as st
 import messaging
 from messaging.communicator import BroadcastMessage
 from messaging.envelope import (
+    MOST_NESTED,
     Address,
     Call,
     Calls,
@@ -24,7 +31,7 @@ from messaging.envelope import (
     pack_broadcasts,
     unpack_broadcast,
 )
-from messaging.errors import InvalidUri, UnreadableMessage
+from messaging.errors import BodyTooDeep, InvalidUri, UnreadableMessage
 from messaging.uri import parse_uri
 
 bodies = st.recursive(
@@ -92,6 +99,80 @@ def test_nothing_too_large_is_sent_or_read(monkeypatch: pytest.MonkeyPatch) -> N
         encode(Task("x" * 100))
     with pytest.raises(UnreadableMessage, match="limit of 50"):
         decode(data)
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+NOON = datetime.datetime(2026, 1, 2, 12)
+ARRIVALS = [
+    ((1, 2), [1, 2]),
+    ({1}, [1]),
+    (bytearray(b"x"), b"x"),
+    (Colour.RED, "red"),
+    (Point(1), {"x": 1}),
+    (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+    (decimal.Decimal("1.10"), "1.10"),
+    (NOON, "2026-01-02T12:00:00"),
+    (NOON.date(), "2026-01-02"),
+    (datetime.timedelta(days=1), "P1D"),
+    (
+        NOON.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
+        NOON.replace(hour=11, tzinfo=datetime.UTC),
+    ),
+    ({(1, 2): 3, None: 4}, {(1, 2): 3, None: 4}),
+    ([2**64 - 1, -(2**63)], [2**64 - 1, -(2**63)]),
+]
+REFUSED = [
+    (2**64, OverflowError),
+    (-(2**63) - 1, OverflowError),
+    ("\udc80", UnicodeEncodeError),
+    (object(), TypeError),
+    (ValueError("x"), TypeError),
+]
+
+
+@pytest.mark.parametrize(("sent", "arrives"), ARRIVALS)
+def test_what_arrives_is_what_the_documentation_says(sent: object, arrives: object) -> None:
+    read = decode(encode(Task(sent)))
+    assert isinstance(read, Task)
+    assert read.body == arrives
+    assert type(read.body) is type(arrives)
+
+
+@pytest.mark.parametrize(("body", "error"), REFUSED)
+def test_what_is_refused_is_what_the_documentation_says(body: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pack(body)
+
+
+def nested(depth: int, innermost: object = None) -> object:
+    """Lists and dictionaries within each other, in turn."""
+    for n in range(depth):
+        innermost = [innermost] if n % 2 else {"in": innermost}
+    return innermost
+
+
+PADDINGS = [None, "text" * 50_000, [[n] for n in range(5_000)], b"\x91" * 1_000]
+
+
+@pytest.mark.parametrize("padding", PADDINGS, ids=["bare", "long", "wide", "misleading"])
+def test_what_is_nested_too_deep_is_refused_where_it_is_sent(padding: object) -> None:
+    deepest = [padding, nested(MOST_NESTED - 1)]
+    assert decode(encode(Task(deepest))) == Task(deepest)
+    assert decode(encode(Task(pack(deepest)))) == Task(deepest)
+    for depth in (MOST_NESTED, 2 * MOST_NESTED, 100_000):
+        too_deep = [padding, nested(depth)]
+        with pytest.raises(BodyTooDeep, match="nested more than 500"):
+            pack(too_deep)
+        with pytest.raises(BodyTooDeep, match="nested more than 500"):
+            encode(Call("id", too_deep))
 
 
 @pytest.mark.parametrize(

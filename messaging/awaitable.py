@@ -28,6 +28,7 @@ from messaging.communicator import (
 )
 from messaging.crossing import CrossingConsumer, CrossingTask
 from messaging.errors import CommunicatorClosed
+from messaging.limits import check_priority
 from messaging.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class AwaitableCommunicator:
         self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0
     ) -> None:
         """Put tasks on a durable queue; see `Transport.send_tasks`."""
+        check_priority(priority)
         await self._run(self._transport.send_tasks, bodies, queue=queue, priority=priority)
 
     async def task_send(
@@ -100,6 +102,7 @@ class AwaitableCommunicator:
         if no_reply:
             await self.send_tasks([task], queue=queue, priority=priority)
             return None
+        check_priority(priority)
         return self._future(await self._run(self._transport.call_task, task, queue=queue, priority=priority))
 
     async def consume(

@@ -30,6 +30,7 @@ from messaging.crossing import CrossingTask
 from messaging.envelope import pack
 from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber
 from messaging.kiwifilter import routable
+from messaging.limits import check_priority
 from messaging.pool import InOrder, Pool
 from messaging.subscribers import QueueSubscribers, rpc_handler
 from messaging.taskqueue import TaskQueue
@@ -128,7 +129,9 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
         Raises:
             DeliveryFailed: the broker did not take it.
+            ValueError: there is no such priority.
         """
+        check_priority(priority)
         if not no_reply:
             return self._bridge.two_stages(
                 self._transport.call_task, pack(task), queue=queue, priority=priority
@@ -140,6 +143,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
         """Put many tasks on the queue; the broker has them all on disk on return."""
+        check_priority(priority)
         outcome = self._bridge.two_stages(
             self._durable, bodies, queue, priority, at_once=self._transport.store_at_once
         )

@@ -71,8 +71,6 @@ class TaskQueues:
         self, bodies: Sequence[Any], *, queue: str, priority: int, reply_to: Address | None = None
     ) -> None:
         """Put tasks on a queue; every one is on the broker's disk on return."""
-        if not 0 <= priority <= topology.MAX_PRIORITY:
-            raise ValueError(f"priority {priority} is not between 0 and {topology.MAX_PRIORITY}")
         name = self._names.tasks(queue)
         encoded = [encode(Task(body, reply_to)) for body in bodies]
         if len(encoded) == 1:

@@ -68,6 +68,11 @@ CREATE TEMP TRIGGER make_exchange INSTEAD OF INSERT ON exchange BEGIN
 END;
 """
 
+_UNSOUND = (
+    "(typeof(priority) != 'integer' OR typeof(redelivered) != 'integer' "
+    "OR priority NOT BETWEEN -9223372036854775807 AND 9223372036854775807)"  # one less has no negative
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedTask:
@@ -222,17 +227,33 @@ class TaskFile:
 
     def claim(self, claim: Claim) -> Claimed:
         """Delete what a consumer has settled, give it tasks, and note whether it stays hungry."""
-        self._db.execute(
-            "INSERT INTO exchange VALUES (?, ?, ?, ?, ?, ?)",
-            (claim.consumer, _ids(claim.settled), claim.queue, claim.most, claim.turn, claim.prefetch),
-        )
-        tasks = self._given(claim.consumer, claim.since)
+        self._exchange(claim, claim.most)
+        tasks = self._given(claim)
         if len(tasks) < claim.room or not self.has_ready(claim.queue):
             return Claimed(tasks, ())
         return Claimed(tasks, self.hungry(claim.queue))
 
-    def _given(self, consumer: int, since: int) -> list[ClaimedTask]:
-        """What a consumer was given after its claim number `since`, in one row: few and quick calls."""
+    def _exchange(self, claim: Claim, most: int) -> None:
+        self._db.execute(
+            "INSERT INTO exchange VALUES (?, ?, ?, ?, ?, ?)",
+            (claim.consumer, _ids(claim.settled), claim.queue, most, claim.turn, claim.prefetch),
+        )
+
+    def _given(self, claim: Claim) -> list[ClaimedTask]:
+        """What a consumer was given after its claim number `since`; of what can be no task the next ones."""
+        while True:
+            try:
+                return self._read_given(claim.consumer, claim.since)
+            except (msgspec.MsgspecError, sqlite3.Error) as error:
+                if is_busy(error):
+                    raise
+                buried = self._bury_unsound(claim.consumer)
+                if not buried:
+                    raise
+                self._exchange(claim, buried)  # so that it is hungry exactly if it has room
+
+    def _read_given(self, consumer: int, since: int) -> list[ClaimedTask]:
+        """All in one row: few and quick calls."""
         (found,) = self._db.execute(
             "SELECT json_group_array(json_array(-priority, id, redelivered, hex(body))) FROM tasks "
             "WHERE owner = ? AND turn > ?",
@@ -240,6 +261,20 @@ class TaskFile:
         ).fetchone()
         rows = sorted(_given_rows.decode(found))
         return [ClaimedTask(id_, bool(again), bytes.fromhex(body)) for _, id_, again, body in rows]
+
+    def _bury_unsound(self, consumer: int) -> int:
+        """Put rows aside that somebody else has written, and that no task can be read from; how many.
+
+        Dying between the two statements would leave one in both places, for the next to put aside again.
+        """
+        self._db.execute(
+            "INSERT INTO dead_letters (queue, priority, reason, at, body) "
+            "SELECT CAST(queue AS TEXT), 0, 'no task: its row has priority ' || quote(priority) || "
+            "' and redelivered ' || quote(redelivered), ?, CAST(body AS BLOB) "
+            f"FROM tasks WHERE owner = ? AND {_UNSOUND}",
+            (time.time(), consumer),
+        )
+        return self._db.execute(f"DELETE FROM tasks WHERE owner = ? AND {_UNSOUND}", (consumer,)).rowcount
 
     def has_ready(self, queue: str) -> bool:
         """Whether a task waits on the queue."""
@@ -265,7 +300,7 @@ class TaskFile:
         """Move a held task to the dead letters."""
         self._db.execute(
             "INSERT INTO dead_letters (queue, priority, reason, at, body) "
-            "SELECT queue, priority, ?, ?, body FROM tasks WHERE id = ? AND owner = ?",
+            "SELECT queue, priority, ?, ?, CAST(body AS BLOB) FROM tasks WHERE id = ? AND owner = ?",
             (reason, time.time(), id_, consumer),
         )
         self.delete(consumer, (id_,))

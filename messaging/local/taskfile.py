@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from messaging.local.log import Log
 
 SCHEMA_VERSION = 2
 ROWS_PER_STATEMENT = 500
+MOST_INLINE = 4096  # bytes of a body; twice that for each of 65,535 tasks is well under 10^9
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -126,7 +128,8 @@ class Claimed:
 
 
 NewTask = tuple[str, int, bytes]
-_given_rows = msgspec.json.Decoder(list[tuple[int, int, int, str]])
+_given_rows = msgspec.json.Decoder(list[tuple[int, int, int, str | None]])
+_place = operator.itemgetter(0, 1)
 
 
 class TaskFile:
@@ -253,14 +256,23 @@ class TaskFile:
                 self._exchange(claim, buried)  # so that it is hungry exactly if it has room
 
     def _read_given(self, consumer: int, since: int) -> list[ClaimedTask]:
-        """All in one row: few and quick calls."""
+        """All in one row, few and quick calls, but for large bodies: a row has a limit of 10^9 bytes."""
         (found,) = self._db.execute(
-            "SELECT json_group_array(json_array(-priority, id, redelivered, hex(body))) FROM tasks "
-            "WHERE owner = ? AND turn > ?",
+            "SELECT json_group_array(json_array(-priority, id, redelivered, "
+            f"CASE WHEN length(body) <= {MOST_INLINE} THEN hex(body) END)) "
+            "FROM tasks WHERE owner = ? AND turn > ?",
             (consumer, since),
         ).fetchone()
-        rows = sorted(_given_rows.decode(found))
-        return [ClaimedTask(id_, bool(again), bytes.fromhex(body)) for _, id_, again, body in rows]
+        rows = sorted(_given_rows.decode(found), key=_place)
+        return [
+            ClaimedTask(id_, bool(again), self._body(id_) if body is None else bytes.fromhex(body))
+            for _, id_, again, body in rows
+        ]
+
+    def _body(self, id_: int) -> bytes:
+        """Of a task that is held here, so that nobody changes it."""
+        (body,) = self._db.execute("SELECT CAST(body AS BLOB) FROM tasks WHERE id = ?", (id_,)).fetchone()
+        return bytes(body)
 
     def _bury_unsound(self, consumer: int) -> int:
         """Put rows aside that somebody else has written, and that no task can be read from; how many.

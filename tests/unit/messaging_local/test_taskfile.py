@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -191,3 +192,12 @@ def test_a_body_that_is_text_can_be_put_aside_and_listed(file: TaskFile) -> None
     file.bury_task(me, task.id, "because")
     (letter,) = file.dead_letters(9)
     assert letter.raw == b"text"
+
+
+def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    large = [bytes([65 + number]) * 300_000 for number in range(4)]
+    file.insert([("q", 0, large[0]), ("q", 0, b"small"), ("q", 9, large[1])])
+    file.insert([("q", 0, body) for body in large[2:]])
+    file._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)  # 10^9 in real life
+    assert bodies(file, me, 10) == [large[1], large[0], b"small", *large[2:]]

@@ -73,19 +73,16 @@ class TaskQueues:
         """Put tasks on a queue; every one is on the broker's disk on return."""
         name = self._names.tasks(queue)
         encoded = [encode(Task(body, reply_to)) for body in bodies]
-        if len(encoded) == 1:
-            await asyncio.shield(self._with_others(name, priority, encoded[0]))
-        else:
-            await self._send_all(name, priority, encoded)
+        await asyncio.shield(self._with_others(name, priority, encoded))
 
-    def _with_others(self, name: str, priority: int, data: bytes) -> asyncio.Future[None]:
-        """Send a single task with the other single ones of this turn of the loop."""
+    def _with_others(self, name: str, priority: int, encoded: list[bytes]) -> asyncio.Future[None]:
+        """Send tasks after the others of this turn of the loop, together with them."""
         group = self._groups.get((name, priority))
         if group is None:
             loop = asyncio.get_running_loop()
             group = self._groups[name, priority] = ([], loop.create_future())
             loop.call_soon(self._launch, name, priority)
-        group[0].append(data)
+        group[0].extend(encoded)
         return group[1]
 
     def _launch(self, name: str, priority: int) -> None:

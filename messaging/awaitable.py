@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from messaging.broadcasts import checked
 from messaging.commthread import CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -179,7 +180,7 @@ class AwaitableCommunicator:
 
     async def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send several broadcasts at once."""
-        await self._run(self._transport.broadcast, messages)
+        await self._run(self._transport.broadcast, [checked(message) for message in messages])
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
         """Receive matching broadcasts on this loop; returns the identifier for `unsubscribe`."""

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import kiwipy
 
 from messaging.bridge import Bridge, Outgoing
+from messaging.broadcasts import checked
 from messaging.commthread import CLOSE_TIMEOUT, CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -278,13 +279,17 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """Send to every subscriber whose filter matches.
 
         It is on its way on return, not yet with the broker; `flush` waits for that.
+
+        Raises:
+            TypeError, ValueError, OverflowError: a part of it is nothing that can travel.
+            UnreadableMessage: it is too large.
         """
-        self.broadcast_many([BroadcastMessage(pack(body), sender, subject, correlation_id)])
+        self.broadcast_many([BroadcastMessage(body, sender, subject, correlation_id)])
         return True
 
     def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send several broadcasts; those of one thread arrive in order."""
-        self._outgoing.send(messages)
+        self._outgoing.send([checked(message) for message in messages])
 
     def flush(self) -> None:
         """Wait until every broadcast sent so far has left this process."""

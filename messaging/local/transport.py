@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from messaging.broadcasts import in_envelopes
 from messaging.communicator import (
     EVERYTHING,
     BroadcastHandler,
@@ -27,7 +28,7 @@ from messaging.communicator import (
     TaskHandle,
     Transport,
 )
-from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, pack_broadcasts, unpack_broadcast
+from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, unpack_broadcast
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
 from messaging.filters import Subscriptions, sender_key
 from messaging.local.committer import Committer
@@ -228,14 +229,14 @@ class LocalTransport(Transport):
         """See `Transport.broadcast`. A slow peer is waited for; one that has stopped reading misses it."""
         self._check()
         for peers, together in self._by_audience(messages):
-            envelope = pack_broadcasts(together)
-            payload = encode(envelope)
-            for peer in peers:
-                if peer == self._peers.name:
-                    asyncio.get_running_loop().call_soon(self._hear, envelope)
-                else:
-                    self._peers.send(peer, payload)
-            await self._peers.drain(peers)
+            for envelope in in_envelopes(together):
+                payload = encode(envelope)
+                for peer in peers:
+                    if peer == self._peers.name:
+                        asyncio.get_running_loop().call_soon(self._hear, envelope)
+                    else:
+                        self._peers.send(peer, payload)
+                await self._peers.drain(peers)
 
     def _by_audience(
         self, messages: Sequence[BroadcastMessage]

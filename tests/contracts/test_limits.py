@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
+import uuid
 from typing import Any
 
 import pytest
 
 import messaging
-from tests.contracts.blocking_pairs import Pair, blocking_pair
+from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
 __all__ = ["blocking_pair", "broker"]
@@ -31,3 +33,59 @@ async def test_coroutines_are_refused_it_too(broker: str) -> None:
         with pytest.raises(ValueError, match="is not between 0 and 9"):
             await sender.task_send("x", priority=-1)
         assert await sender.queue_size() == 0
+
+
+class Thing:
+    """Nothing that can travel."""
+
+
+BROADCASTS_THAT_CANNOT_TRAVEL: list[dict[str, Any]] = [
+    {"body": Thing()},
+    {"body": "\udc80"},
+    {"sender": Thing()},
+    {"sender": "\udc80"},
+    {"sender": 2**70},
+    {"correlation_id": Thing()},
+    {"subject": 5},
+    {"subject": b"5"},
+    {"subject": "\udc80"},
+]
+
+
+@pytest.mark.parametrize("parts", BROADCASTS_THAT_CANNOT_TRAVEL)
+def test_a_broadcast_that_cannot_travel_is_refused_and_takes_none_with_it(
+    pair: Pair, parts: dict[str, Any]
+) -> None:
+    sender, receiver = pair
+    heard: queue.Queue[Any] = queue.Queue()
+    receiver.add_broadcast_subscriber(lambda _comm, body, *_: heard.put(body))
+    sender.broadcast_send(1)
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        sender.broadcast_send(**{"body": "bad"} | parts)
+    sender.broadcast_send(2)
+    assert [heard.get(timeout=SOON), heard.get(timeout=SOON)] == [1, 2]
+
+
+async def test_coroutines_are_refused_such_broadcasts_too(broker: str) -> None:
+    async with messaging.connect_async(broker) as sender:
+        for parts in BROADCASTS_THAT_CANNOT_TRAVEL:
+            with pytest.raises((TypeError, ValueError, OverflowError)):
+                await sender.broadcast_send(**{"body": "bad"} | parts)
+
+
+def test_a_broadcast_that_is_too_large_is_refused(pair: Pair) -> None:
+    sender, _ = pair
+    with pytest.raises(messaging.UnreadableMessage, match="over the limit"):
+        sender.broadcast_send(bytes(65 * 1024 * 1024))
+
+
+def test_senders_arrive_the_same_wherever_the_subscriber_is(pair: Pair) -> None:
+    sender, _ = pair
+    author = uuid.uuid4()
+    heard: queue.Queue[Any] = queue.Queue()
+    for receiver in pair:
+        receiver.add_broadcast_subscriber(
+            lambda _comm, _body, author, _subject, number: heard.put((author, number))
+        )
+    sender.broadcast_send(1, sender=author, correlation_id=(1, 2))
+    assert [heard.get(timeout=SOON) for _ in pair] == [(str(author), [1, 2])] * 2

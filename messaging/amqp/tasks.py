@@ -123,10 +123,12 @@ class TaskQueues:
             raise
         return future
 
-    async def bury(self, body: bytes, *, origin: str, reason: str) -> None:
+    async def bury(self, body: bytes, *, origin: str, reason: str, priority: int) -> None:
         """Put a message on the dead-letter queue, with where it was and why it is here."""
         link = await self._session.ready()
-        receipt = await self._dead.bury(self._need(self._out), body, origin=origin, reason=reason)
+        receipt = await self._dead.bury(
+            self._need(self._out), body, origin=origin, reason=reason, priority=priority
+        )
         await self._confirmed(receipt, link)
 
     async def _publish(self, name: str, chunk: list[bytes], priority: int) -> Receipt:

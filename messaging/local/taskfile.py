@@ -320,9 +320,9 @@ class TaskFile:
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """The oldest dead letters."""
         found = self._db.execute(
-            "SELECT queue, reason, at, body FROM dead_letters ORDER BY id LIMIT ?", (limit,)
+            "SELECT queue, reason, at, body, priority FROM dead_letters ORDER BY id LIMIT ?", (limit,)
         )
-        return [DeadLetter(queue, reason, at, bytes(body)) for queue, reason, at, body in found]
+        return [DeadLetter(*row) for row in found]
 
     def revive(self, queue: str | None) -> dict[str, int]:
         """Put dead letters back on their queues; returns how many on which."""

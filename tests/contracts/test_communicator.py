@@ -320,3 +320,28 @@ async def test_any_reason_for_a_dead_letter_will_do(pair: Pair, reason: Any, tol
     assert {letter.reason for letter in await sender.dead_letters()} == {told, "another"}
     await consumer.close()
     assert await sender.queue_size() == 1
+
+
+async def test_what_is_revived_has_its_priority(pair: Pair) -> None:
+    sender, worker = pair
+    await sender.send_tasks(["low", "by hand"], priority=2)
+    await sender.send_tasks(["high"], priority=7)
+    inbox = Inbox(settle=lambda task: task.dead_letter("later"))
+    consumer = await worker.consume(inbox.tasks, prefetch=1)
+    await inbox.wait(3)
+
+    async def buried(count: int) -> bool:
+        return len(await sender.dead_letters()) == count
+
+    await eventually(lambda: buried(3))
+    await consumer.close()
+    assert sorted(letter.priority for letter in await sender.dead_letters()) == [2, 2, 7]
+    assert await sender.revive() == 3
+    await sender.send_tasks(["between"], priority=5)
+    came = []
+    while (task := await worker.pull()) is not None:
+        came.append(task.body)
+        task.dead_letter("again") if task.body == "by hand" else task.ack()
+    assert came[:2] == ["high", "between"]
+    await eventually(lambda: buried(1))
+    assert [letter.priority for letter in await sender.dead_letters()] == [2]

@@ -167,6 +167,7 @@ class Outgoing:
         self._transport = thread.transport
         self._waiting: deque[BroadcastMessage] = deque()
         self._posted = False
+        self._handing_over = asyncio.Lock()
 
     def send(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send without waiting, unless the broker is away or too many wait already."""
@@ -193,10 +194,11 @@ class Outgoing:
             log.warning("broadcasts are lost: %s", error)
 
     async def _hand_over(self, messages: Sequence[BroadcastMessage]) -> None:
-        self._posted = False
-        together: list[BroadcastMessage] = []
-        while self._waiting:
-            together.append(self._waiting.popleft())
-        together += messages
-        if together:
-            await self._transport.broadcast(together)
+        async with self._handing_over:  # meanwhile they wait here, where they are counted
+            self._posted = False
+            together: list[BroadcastMessage] = []
+            while self._waiting:
+                together.append(self._waiting.popleft())
+            together += messages
+            if together:
+                await self._transport.broadcast(together)

@@ -167,8 +167,6 @@ class TaskQueues:
 
     async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> Consumer:
         """Start a consumer; it comes back by itself on each new link."""
-        if not 0 < prefetch < 65536:
-            raise ValueError(f"prefetch {prefetch} is not between 1 and 65535")
         link = await self._session.ready()
         name = self._names.tasks(queue)
         await self._declare(name)

@@ -89,3 +89,51 @@ def test_senders_arrive_the_same_wherever_the_subscriber_is(pair: Pair) -> None:
         )
     sender.broadcast_send(1, sender=author, correlation_id=(1, 2))
     assert [heard.get(timeout=SOON) for _ in pair] == [(str(author), [1, 2])] * 2
+
+
+@pytest.mark.parametrize("prefetch", [0, -1, 65_536, 2**40, 1.5, "x"])
+async def test_a_prefetch_that_there_is_not_is_refused(broker: str, prefetch: Any) -> None:
+    refused = pytest.raises(ValueError, match=f"prefetch {prefetch} is not between 1 and 65535")
+    async with messaging.connect_async(broker) as one:
+        with refused:
+            await one.consume(lambda tasks: None, prefetch=prefetch)
+    with messaging.connect(broker) as other, refused:
+        other.add_task_subscriber(lambda _comm, _task: None, prefetch=prefetch)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\udc80", "x" * 201, "ünïcode", "*", "line\n", None, 5, b"x"])
+async def test_a_name_that_no_queue_can_have_is_refused(broker: str, name: Any) -> None:
+    refused = pytest.raises(ValueError, match="cannot be the name of a queue")
+    with messaging.connect(broker) as blocking:
+        for use in (
+            lambda: blocking.send_tasks(["x"], queue=name),
+            lambda: blocking.task_send("x", queue=name),
+            lambda: blocking.task_queue(name),
+            lambda: blocking.add_task_subscriber(lambda _comm, _task: None, queue=name),
+            lambda: blocking.pull(queue=name),
+            lambda: blocking.queue_size(queue=name),
+            lambda: blocking.purge(queue=name),
+        ):
+            with refused:
+                use()
+    async with messaging.connect_async(broker) as awaited:
+        for coroutine in (
+            awaited.send_tasks(["x"], queue=name),
+            awaited.task_send("x", queue=name),
+            awaited.consume(lambda tasks: None, queue=name),
+            awaited.pull(queue=name),
+            awaited.queue_size(queue=name),
+            awaited.purge(queue=name),
+        ):
+            with refused:
+                await coroutine
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "a/b: c@d#e,f-g_h.i", ""])
+def test_all_other_names_will_do(pair: Pair, name: str) -> None:
+    sender, worker = pair
+    sender.send_tasks(["x"], queue=name)
+    task = worker.pull(queue=name)
+    assert task is not None
+    assert task.body == "x"
+    task.ack()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from messaging.broadcasts import checked
 from messaging.calls import bearable
 from messaging.commthread import CommThread, LinkFanOut
 from messaging.communicator import (
@@ -29,6 +30,7 @@ from messaging.communicator import (
 )
 from messaging.crossing import CrossingConsumer, CrossingTask
 from messaging.errors import CommunicatorClosed
+from messaging.limits import check_prefetch, check_priority, check_queue
 from messaging.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,8 @@ class AwaitableCommunicator:
         self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0
     ) -> None:
         """Put tasks on a durable queue; see `Transport.send_tasks`."""
+        check_queue(queue)
+        check_priority(priority)
         await self._run(self._transport.send_tasks, bodies, queue=queue, priority=priority)
 
     async def task_send(
@@ -101,12 +105,16 @@ class AwaitableCommunicator:
         if no_reply:
             await self.send_tasks([task], queue=queue, priority=priority)
             return None
+        check_queue(queue)
+        check_priority(priority)
         return self._future(await self._run(self._transport.call_task, task, queue=queue, priority=priority))
 
     async def consume(
         self, deliver: TaskBatchCallback, *, queue: str = DEFAULT_QUEUE, prefetch: int = 1
     ) -> TaskConsumer:
         """Consume a queue with settlement by hand; `deliver` is called on this loop."""
+        check_queue(queue)
+        check_prefetch(prefetch)
 
         def arrived(tasks: Sequence[TaskHandle]) -> None:
             self._cross(deliver, [CrossingTask(task, self._thread) for task in tasks])
@@ -116,15 +124,18 @@ class AwaitableCommunicator:
 
     async def pull(self, *, queue: str = DEFAULT_QUEUE) -> TaskHandle | None:
         """One task now, or None if the queue is empty."""
+        check_queue(queue)
         task = await self._run(self._transport.pull, queue=queue)
         return None if task is None else CrossingTask(task, self._thread)
 
     async def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
         """How many tasks wait on the queue."""
+        check_queue(queue)
         return await self._run(self._transport.queue_size, queue=queue)
 
     async def purge(self, *, queue: str = DEFAULT_QUEUE) -> int:
         """Drop every waiting task; returns how many."""
+        check_queue(queue)
         return await self._run(self._transport.purge, queue=queue)
 
     async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]:
@@ -179,7 +190,7 @@ class AwaitableCommunicator:
 
     async def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send several broadcasts at once."""
-        await self._run(self._transport.broadcast, messages)
+        await self._run(self._transport.broadcast, [checked(message) for message in messages])
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
         """Receive matching broadcasts on this loop; returns the identifier for `unsubscribe`."""

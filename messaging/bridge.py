@@ -30,6 +30,8 @@ class Bridge:
         self._thread = thread
         self._room = threading.BoundedSemaphore(MOST_WAITING)
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._not_begun = 0
+        """Of those under way, the ones whose first step is still to come."""
 
     def wait(
         self,
@@ -105,6 +107,7 @@ class Bridge:
         kwargs: dict[str, Any],
     ) -> None:
         """The same when nobody waits for the first stage: what goes wrong in it is told by the outcome."""
+        self._not_begun -= 1
         try:
             follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
         except asyncio.CancelledError:
@@ -121,10 +124,12 @@ class Bridge:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        if at_once is not None and self._begun_at_once(outcome, at_once, args):
+        # What is begun at once must not overtake what was asked for before.
+        if at_once is not None and not self._not_begun and self._begun_at_once(outcome, at_once, args):
             self._room.release()
             return
         task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, function, args, kwargs))
+        self._not_begun += 1
         self._under_way.add(task)
         task.add_done_callback(self._first_stage_over)
 
@@ -162,6 +167,7 @@ class Outgoing:
         self._transport = thread.transport
         self._waiting: deque[BroadcastMessage] = deque()
         self._posted = False
+        self._handing_over = asyncio.Lock()
 
     def send(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send without waiting, unless the broker is away or too many wait already."""
@@ -188,10 +194,11 @@ class Outgoing:
             log.warning("broadcasts are lost: %s", error)
 
     async def _hand_over(self, messages: Sequence[BroadcastMessage]) -> None:
-        self._posted = False
-        together: list[BroadcastMessage] = []
-        while self._waiting:
-            together.append(self._waiting.popleft())
-        together += messages
-        if together:
-            await self._transport.broadcast(together)
+        async with self._handing_over:  # meanwhile they wait here, where they are counted
+            self._posted = False
+            together: list[BroadcastMessage] = []
+            while self._waiting:
+                together.append(self._waiting.popleft())
+            together += messages
+            if together:
+                await self._transport.broadcast(together)

@@ -101,12 +101,14 @@ class DeadLetter:
         reason: Why it is here.
         at: When it came here, in seconds since the epoch; 0 if unknown.
         raw: Its bytes. `messaging.envelope.decode` reads them if they can be read.
+        priority: The one that it had, and has again when it is revived.
     """
 
     queue: str
     reason: str
     at: float
     raw: bytes
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,10 @@ class Transport(ABC):
 
     @abstractmethod
     async def revive(self, *, queue: str | None = None) -> int:
-        """Put dead letters (of one queue, or all) back on their queues; returns how many."""
+        """Put dead letters (of one queue, or all) back on their queues; returns how many.
+
+        One that came from no queue that is known stays where it is.
+        """
 
     # RPC
 

@@ -12,6 +12,8 @@ from messaging.errors import CommunicatorClosed
 
 log = logging.getLogger(__name__)
 
+LONGEST_REASON = 4_000
+
 
 class CrossingTask:
     """A task held on the user's side; settling it crosses to the hidden thread in bursts.
@@ -44,7 +46,7 @@ class CrossingTask:
         self._settle(self._task.requeue)
 
     def dead_letter(self, reason: str) -> None:
-        self._settle(self._task.dead_letter, reason)
+        self._settle(self._task.dead_letter, plain_reason(reason))
 
     def _settle(self, how: Callable[..., None], *args: Any) -> None:
         if self._settled:
@@ -59,6 +61,15 @@ class CrossingTask:
             self._thread.post(how, *args)
         except CommunicatorClosed:
             log.debug("a task was settled after its communicator closed; it is delivered again")
+
+
+def plain_reason(reason: Any) -> str:
+    """A reason as text that can be written anywhere, whatever it was: no task must stay for want of one."""
+    try:
+        text = str(reason)
+    except Exception:
+        text = f"a {type(reason).__name__} that cannot be shown"
+    return text[:LONGEST_REASON].encode(errors="backslashreplace").decode()[:LONGEST_REASON]
 
 
 class CrossingConsumer:

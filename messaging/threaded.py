@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import kiwipy
 
 from messaging.bridge import Bridge, Outgoing
+from messaging.broadcasts import checked
 from messaging.commthread import CLOSE_TIMEOUT, CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -30,6 +31,7 @@ from messaging.crossing import CrossingTask
 from messaging.envelope import pack
 from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber
 from messaging.kiwifilter import routable
+from messaging.limits import check_prefetch, check_priority, check_queue
 from messaging.pool import InOrder, Pool
 from messaging.subscribers import QueueSubscribers, rpc_handler
 from messaging.taskqueue import TaskQueue
@@ -51,6 +53,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
     """
 
     def __init__(self, transport: Transport, *, task_prefetch: int = TASK_PREFETCH) -> None:
+        check_prefetch(task_prefetch)
         self._transport = transport
         self._thread = CommThread(transport, "quince-messages")
         self._pool = Pool("quince-subscriber")
@@ -128,7 +131,10 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
         Raises:
             DeliveryFailed: the broker did not take it.
+            ValueError: there is no such priority.
         """
+        check_queue(queue)
+        check_priority(priority)
         if not no_reply:
             return self._bridge.two_stages(
                 self._transport.call_task, pack(task), queue=queue, priority=priority
@@ -140,6 +146,8 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
         """Put many tasks on the queue; the broker has them all on disk on return."""
+        check_queue(queue)
+        check_priority(priority)
         outcome = self._bridge.two_stages(
             self._durable, bodies, queue, priority, at_once=self._transport.store_at_once
         )
@@ -149,7 +157,10 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
     def task_queue(self, queue_name: str, prefetch_size: int = 0, prefetch_count: int = 0) -> TaskQueue:
         """A queue of its own name. `prefetch_size` (bytes) is there for kiwiPy and not used."""
         self._thread.check()
-        return TaskQueue(self, queue_name, prefetch_count or self._task_prefetch)
+        check_queue(queue_name)
+        prefetch = prefetch_count or self._task_prefetch
+        check_prefetch(prefetch)
+        return TaskQueue(self, queue_name, prefetch)
 
     def add_task_subscriber(
         self,
@@ -165,6 +176,9 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         it to the next subscriber, and after the last one back to the queue.
         """
         self._thread.check()
+        check_queue(queue)
+        prefetch = self._task_prefetch if prefetch is None else prefetch
+        check_prefetch(prefetch)
         name = uuid.uuid4().hex if identifier is None else identifier
         with self._lock:
             if any(name in group.subscribers for group in self._tasks.values()):
@@ -176,7 +190,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
             group.subscribers[name] = subscriber
         if first:
             try:
-                self._bridge.wait(group.start, queue, prefetch or self._task_prefetch)
+                self._bridge.wait(group.start, queue, prefetch)
             except BaseException:
                 with self._lock:
                     self._tasks.pop(queue, None)
@@ -199,15 +213,18 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def pull(self, *, queue: str = DEFAULT_QUEUE, timeout: float | None = None) -> TaskHandle | None:
         """One task now, or None if the queue is empty."""
+        check_queue(queue)
         task = self._bridge.after_sends(self._transport.pull, queue=queue, timeout=timeout)
         return None if task is None else CrossingTask(task, self._thread)
 
     def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
         """How many tasks wait on the queue."""
+        check_queue(queue)
         return self._bridge.after_sends(self._transport.queue_size, queue=queue, timeout=None)
 
     def purge(self, *, queue: str = DEFAULT_QUEUE) -> int:
         """Drop every waiting task; returns how many."""
+        check_queue(queue)
         return self._bridge.after_sends(self._transport.purge, queue=queue, timeout=None)
 
     def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]:
@@ -274,13 +291,17 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """Send to every subscriber whose filter matches.
 
         It is on its way on return, not yet with the broker; `flush` waits for that.
+
+        Raises:
+            TypeError, ValueError, OverflowError: a part of it is nothing that can travel.
+            UnreadableMessage: it is too large.
         """
-        self.broadcast_many([BroadcastMessage(pack(body), sender, subject, correlation_id)])
+        self.broadcast_many([BroadcastMessage(body, sender, subject, correlation_id)])
         return True
 
     def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send several broadcasts; those of one thread arrive in order."""
-        self._outgoing.send(messages)
+        self._outgoing.send([checked(message) for message in messages])
 
     def flush(self) -> None:
         """Wait until every broadcast sent so far has left this process."""

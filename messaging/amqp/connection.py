@@ -13,7 +13,7 @@ from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from messaging.amqp.advice import advice
-from messaging.amqp.driver import ask_driver
+from messaging.amqp.driver import ask_driver, our_connection
 from messaging.amqp.lane import Lane
 from messaging.amqp.splitter import SplittingTransportFactory
 from messaging.errors import ConnectionFailed, DeliveryFailed, InvalidUri
@@ -85,7 +85,8 @@ class Link:
         except ValueError as error:
             raise InvalidUri(f"{uri.shown}: {error}") from error
         try:
-            await ask_driver(connection.connect(), DIAL_TIMEOUT)
+            with our_connection():
+                await ask_driver(connection.connect(), DIAL_TIMEOUT)
             return cls(connection)
         except DIAL_ERRORS as error:
             connection.hang_up()

@@ -15,8 +15,10 @@ from messaging.amqp.lane import Lane, Receipt
 from messaging.amqp.session import Session
 from messaging.amqp.topology import Names
 from messaging.communicator import DeadLetter
+from messaging.limits import MAX_PRIORITY
 
 _QUEUE, _REASON, _AT = "x-quince-queue", "x-quince-reason", "x-quince-at"
+_PRIORITY = "x-quince-priority"
 _LONGEST_REASON = 4_000
 
 
@@ -28,13 +30,14 @@ class DeadLetters:
         self._session = session
         self._names = names
 
-    async def bury(self, lane: Lane, body: bytes, *, origin: str, reason: str) -> Receipt:
+    async def bury(self, lane: Lane, body: bytes, *, origin: str, reason: str, priority: int) -> Receipt:
         """Publish a message to the dead letters; the receipt tells when it is durable."""
         receipt = Receipt(1)
         headers = (
             (_QUEUE, text_field(origin)),
             (_REASON, text_field(reason[:_LONGEST_REASON])),
             (_AT, text_field(repr(time.time()))),
+            (_PRIORITY, text_field(str(priority))),
         )
         lane.publish("", self._names.dead, [body], receipt=receipt, persistent=True, headers=headers)
         return receipt
@@ -49,7 +52,7 @@ class DeadLetters:
         return found
 
     async def revive(self, queue: str | None) -> int:
-        """Put them back on the queues they came from; returns how many."""
+        """Put them back on the queues they came from, if those are known; returns how many."""
         count = 0
         link = await self._session.ready()
         async with self._lane(await link.sending.lane(confirms=True)) as lane:
@@ -59,7 +62,7 @@ class DeadLetters:
                 if message is None:
                     break
                 letter = self._letter(message)
-                if queue is None or letter.queue == queue:
+                if self._is_of(message, letter, queue):
                     await self._put_back(lane, letter)
                     lane.write(ack(lane.number, message.delivery_tag or 0))
                     count += 1
@@ -69,7 +72,15 @@ class DeadLetters:
         name = self._names.tasks(letter.queue)
         await topology.declare_task_queue(lane, name)
         receipt = Receipt(1)
-        lane.publish("", name, [letter.raw], receipt=receipt, mandatory=True, persistent=True)
+        lane.publish(
+            "",
+            name,
+            [letter.raw],
+            receipt=receipt,
+            mandatory=True,
+            persistent=True,
+            priority=letter.priority,
+        )
         await receipt.future
 
     @asynccontextmanager
@@ -78,6 +89,11 @@ class DeadLetters:
             yield lane
         finally:
             await lane.close()
+
+    def _is_of(self, message: DeliveredMessage, letter: DeadLetter, queue: str | None) -> bool:
+        headers: dict[str, Any] = dict(message.header.properties.headers or {})
+        known = str(headers.get(_QUEUE, "")).startswith(self._names.tasks(""))
+        return known and queue in (None, letter.queue)
 
     def _letter(self, message: DeliveredMessage) -> DeadLetter:
         headers: dict[str, Any] = dict(message.header.properties.headers or {})
@@ -91,4 +107,10 @@ class DeadLetters:
             reason=str(headers.get(_REASON, "unknown")),
             at=at,
             raw=bytes(message.body),
+            priority=_as_priority(headers.get(_PRIORITY)),
         )
+
+
+def _as_priority(text: Any) -> int:
+    """What a header says; 0 if it says nothing, or no priority that there is."""
+    return int(text) if str(text) in map(str, range(MAX_PRIORITY + 1)) else 0

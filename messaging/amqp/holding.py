@@ -17,6 +17,7 @@ from messaging.amqp.settling import Settlements
 from messaging.calls import error_reply
 from messaging.envelope import Address, Reply, Status, Task, decode
 from messaging.errors import MessagingError, UnreadableMessage
+from messaging.limits import MAX_PRIORITY
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class DeliveredTask:
 
     def dead_letter(self, reason: str) -> None:
         if self._close():
-            self._holder.bury(self.data, reason, self._tag)
+            self._holder.bury(self, reason, self._tag)
             if self._reply_to is not None:
                 error = MessagingError(f"dead-lettered: {reason}")
                 self._holder.reply(self._reply_to, error_reply(0, error))
@@ -123,15 +124,19 @@ class Holder:
         self._queue = queue
         self._ways = ways
 
-    def received(self, tag: int, redelivered: bool, header: bytes, data: bytes) -> DeliveredTask | None:
+    def received(
+        self, tag: int, redelivered: bool, header: bytes, data: bytes, priority: int | None = None
+    ) -> DeliveredTask | None:
         """The task in a message; None if nobody can read it (then it is dead-lettered)."""
         self.settlements.opened(tag)
         task = DeliveredTask(self, tag, redelivered or has_headers(header), header, data)
+        if priority is not None:  # of a message that came without its header's bytes
+            task.priority = priority
         try:
             task.read()
         except UnreadableMessage as error:
             log.warning("%s: a message cannot be read and is dead-lettered: %s", self._queue, error)
-            self.bury(data, str(error), tag)
+            self.bury(task, str(error), tag)
             return None
         self.tasks[tag] = task
         return task
@@ -140,12 +145,14 @@ class Holder:
         """A task is settled, or held elsewhere."""
         self.tasks.pop(tag, None)
 
-    def bury(self, data: bytes, reason: str, tag: int) -> None:
-        self._ways.session.spawn(self._bury(data, reason, tag))
+    def bury(self, task: DeliveredTask, reason: str, tag: int) -> None:
+        self._ways.session.spawn(self._bury(task, reason, tag))
 
-    async def _bury(self, data: bytes, reason: str, tag: int) -> None:
+    async def _bury(self, task: DeliveredTask, reason: str, tag: int) -> None:
         try:
-            await self._ways.bury(data, origin=self._queue, reason=reason)
+            await self._ways.bury(
+                task.data, origin=self._queue, reason=reason, priority=min(task.priority, MAX_PRIORITY)
+            )
         except MessagingError as error:
             log.warning("a task could not be dead-lettered (%s); it is delivered again", error)
             self.settlements.requeue(tag)
@@ -171,7 +178,11 @@ class Hand:
             if not isinstance(delivery, commands.Basic.GetOk) or not delivery.delivery_tag:
                 break
             task = self._holder.received(
-                delivery.delivery_tag, bool(delivery.redelivered), NO_HEADER, bytes(message.body)
+                delivery.delivery_tag,
+                bool(delivery.redelivered),
+                NO_HEADER,
+                bytes(message.body),
+                message.header.properties.priority or 0,
             )
             if task is not None:
                 return task

@@ -71,23 +71,18 @@ class TaskQueues:
         self, bodies: Sequence[Any], *, queue: str, priority: int, reply_to: Address | None = None
     ) -> None:
         """Put tasks on a queue; every one is on the broker's disk on return."""
-        if not 0 <= priority <= topology.MAX_PRIORITY:
-            raise ValueError(f"priority {priority} is not between 0 and {topology.MAX_PRIORITY}")
         name = self._names.tasks(queue)
         encoded = [encode(Task(body, reply_to)) for body in bodies]
-        if len(encoded) == 1:
-            await asyncio.shield(self._with_others(name, priority, encoded[0]))
-        else:
-            await self._send_all(name, priority, encoded)
+        await asyncio.shield(self._with_others(name, priority, encoded))
 
-    def _with_others(self, name: str, priority: int, data: bytes) -> asyncio.Future[None]:
-        """Send a single task with the other single ones of this turn of the loop."""
+    def _with_others(self, name: str, priority: int, encoded: list[bytes]) -> asyncio.Future[None]:
+        """Send tasks after the others of this turn of the loop, together with them."""
         group = self._groups.get((name, priority))
         if group is None:
             loop = asyncio.get_running_loop()
             group = self._groups[name, priority] = ([], loop.create_future())
             loop.call_soon(self._launch, name, priority)
-        group[0].append(data)
+        group[0].extend(encoded)
         return group[1]
 
     def _launch(self, name: str, priority: int) -> None:
@@ -128,10 +123,12 @@ class TaskQueues:
             raise
         return future
 
-    async def bury(self, body: bytes, *, origin: str, reason: str) -> None:
+    async def bury(self, body: bytes, *, origin: str, reason: str, priority: int) -> None:
         """Put a message on the dead-letter queue, with where it was and why it is here."""
         link = await self._session.ready()
-        receipt = await self._dead.bury(self._need(self._out), body, origin=origin, reason=reason)
+        receipt = await self._dead.bury(
+            self._need(self._out), body, origin=origin, reason=reason, priority=priority
+        )
         await self._confirmed(receipt, link)
 
     async def _publish(self, name: str, chunk: list[bytes], priority: int) -> Receipt:
@@ -170,8 +167,6 @@ class TaskQueues:
 
     async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> Consumer:
         """Start a consumer; it comes back by itself on each new link."""
-        if not 0 < prefetch < 65536:
-            raise ValueError(f"prefetch {prefetch} is not between 1 and 65535")
         link = await self._session.ready()
         name = self._names.tasks(queue)
         await self._declare(name)

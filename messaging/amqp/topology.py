@@ -19,8 +19,8 @@ from pamqp import commands
 from messaging.amqp.lane import Lane
 from messaging.communicator import SubjectFilter
 from messaging.filters import sender_key
+from messaging.limits import MAX_PRIORITY
 
-MAX_PRIORITY = 9
 _KEY_BYTES = 255
 _SENDER_BYTES = 100
 

@@ -42,7 +42,9 @@ class Link(asyncio.BufferedProtocol):
         self.ended = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._stuck = False
+        self._written = 0
+        self._stuck_at: int | None = None
+        """How much it had taken when waiting for it was given up."""
         self.told = -1
         """The revision of our filters in the hello that was said here."""
         self._parts: list[bytes] = []
@@ -62,21 +64,43 @@ class Link(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
         self._room.set()
-        self._stuck = False
+        self._stuck_at = None
 
     @property
     def crowded(self) -> bool:
         """Whether it is worth waiting until the peer has read some of what was written."""
-        return not self._stuck and not self._room.is_set()
+        return not self._room.is_set() and not self.stuck
+
+    @property
+    def roomy(self) -> bool:
+        """Whether next to nothing waits for the peer to read it."""
+        return self._room.is_set()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether waiting for it was given up, and it has read nothing since."""
+        return self._stuck_at is not None and self._taken() <= self._stuck_at
 
     async def make_room(self, patience: float) -> bool:
-        """Wait until there is room, or the end; False, and from then on stuck, if none is made in time."""
-        try:
-            await asyncio.wait_for(self._room.wait(), patience)
-        except TimeoutError:
-            self._stuck = True
-            return False
-        return True
+        """Wait until there is room, or the end, as long as the peer goes on reading.
+
+        False, and from then on not `crowded` but stuck, if it has read nothing for `patience` seconds.
+        """
+        while True:
+            taken = self._taken()
+            try:
+                await asyncio.wait_for(self._room.wait(), patience)
+            except TimeoutError:
+                if self._taken() > taken:
+                    continue
+                self._stuck_at = taken
+                return False
+            self._stuck_at = None
+            return True
+
+    def _taken(self) -> int:
+        """Bytes that have left for the peer so far."""
+        return self._written - self._transport.get_write_buffer_size()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
@@ -126,7 +150,9 @@ class Link(asyncio.BufferedProtocol):
         parts, self._parts = self._parts, []
         self._unsent = 0
         if parts and not self._transport.is_closing():
-            self._transport.write(b"".join(parts) if len(parts) > 1 else parts[0])
+            data = b"".join(parts) if len(parts) > 1 else parts[0]
+            self._written += len(data)
+            self._transport.write(data)
 
     def abort(self, why: str) -> None:
         """Cut the connection now."""

@@ -31,10 +31,11 @@ from messaging.local.frames import (
     read_note,
 )
 from messaging.local.link import Link
+from messaging.local.missed import Missed
 
 _log = logging.getLogger(__name__)
 
-DRAIN_PATIENCE = 0.2  # seconds that broadcasts wait for a peer
+DRAIN_PATIENCE = 1.0  # seconds that broadcasts wait for a peer that reads nothing
 ROOM_PATIENCE = 5.0  # seconds that a call waits for one
 HELLO_PATIENCE = 1.0  # seconds
 INQUIRY_PAUSES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -71,6 +72,7 @@ class Peers:
         self._revision = 0
         self._noted: dict[tuple[str, int], asyncio.Event] = {}
         self._sluggish: set[str] = set()
+        self._missed = Missed()
         self._theirs: Subscriptions[str] = Subscriptions()
         self._their_ids: dict[str, dict[SubjectFilter, str]] = {}
         self._their_revision: dict[str, int] = {}
@@ -101,6 +103,7 @@ class Peers:
             await asyncio.wait([asyncio.ensure_future(link.ended.wait()) for link in links])
         self._links.clear()
         self._unnamed.clear()
+        self._missed.all_over()
 
     def descriptors(self) -> list[int]:
         """The sockets, for a forked child to let go of."""
@@ -143,6 +146,18 @@ class Peers:
             if peer not in self._links or not await self._links[peer][0].make_room(ROOM_PATIENCE):
                 return False
         return True
+
+    async def tell(self, peer: str, payload: bytes, count: int) -> None:
+        """Send broadcasts, as fast as the peer reads them; to one that does not read they are dropped."""
+        while not self.send(peer, payload):
+            links = self._links.get(peer)
+            if links is None or links[0].ended.is_set():
+                return
+            if links[0].stuck or not await links[0].make_room(DRAIN_PATIENCE):
+                self._missed.dropped(peer, count)
+                return
+        if peer in self._links and self._links[peer][0].roomy:
+            self._missed.over(peer)
 
     def send_note(self, peer: str, note: Note) -> bool:
         """Send a note; False as with `send`."""
@@ -341,6 +356,7 @@ class Peers:
         self._learn(peer, -1, (), list(self._their_ids.get(peer, {})))
         del self._their_ids[peer], self._their_revision[peer]
         self._sluggish.discard(peer)
+        self._missed.over(peer)
         for (other, _), event in self._noted.items():
             if other == peer:
                 event.set()

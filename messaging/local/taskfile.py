@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from messaging.local.log import Log
 
 SCHEMA_VERSION = 2
 ROWS_PER_STATEMENT = 500
+MOST_INLINE = 4096  # bytes of a body; twice that for each of 65,535 tasks is well under 10^9
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -67,6 +69,11 @@ CREATE TEMP TRIGGER make_exchange INSTEAD OF INSERT ON exchange BEGIN
         AND hungry != ((SELECT count(*) FROM tasks WHERE owner = NEW.consumer) < NEW.prefetch);
 END;
 """
+
+_UNSOUND = (
+    "(typeof(priority) != 'integer' OR typeof(redelivered) != 'integer' "
+    "OR priority NOT BETWEEN -9223372036854775807 AND 9223372036854775807)"  # one less has no negative
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,8 @@ class Claimed:
 
 
 NewTask = tuple[str, int, bytes]
-_given_rows = msgspec.json.Decoder(list[tuple[int, int, int, str]])
+_given_rows = msgspec.json.Decoder(list[tuple[int, int, int, str | None]])
+_place = operator.itemgetter(0, 1)
 
 
 class TaskFile:
@@ -222,24 +230,63 @@ class TaskFile:
 
     def claim(self, claim: Claim) -> Claimed:
         """Delete what a consumer has settled, give it tasks, and note whether it stays hungry."""
-        self._db.execute(
-            "INSERT INTO exchange VALUES (?, ?, ?, ?, ?, ?)",
-            (claim.consumer, _ids(claim.settled), claim.queue, claim.most, claim.turn, claim.prefetch),
-        )
-        tasks = self._given(claim.consumer, claim.since)
+        self._exchange(claim, claim.most)
+        tasks = self._given(claim)
         if len(tasks) < claim.room or not self.has_ready(claim.queue):
             return Claimed(tasks, ())
         return Claimed(tasks, self.hungry(claim.queue))
 
-    def _given(self, consumer: int, since: int) -> list[ClaimedTask]:
-        """What a consumer was given after its claim number `since`, in one row: few and quick calls."""
+    def _exchange(self, claim: Claim, most: int) -> None:
+        self._db.execute(
+            "INSERT INTO exchange VALUES (?, ?, ?, ?, ?, ?)",
+            (claim.consumer, _ids(claim.settled), claim.queue, most, claim.turn, claim.prefetch),
+        )
+
+    def _given(self, claim: Claim) -> list[ClaimedTask]:
+        """What a consumer was given after its claim number `since`; of what can be no task the next ones."""
+        while True:
+            try:
+                return self._read_given(claim.consumer, claim.since)
+            except (msgspec.MsgspecError, sqlite3.Error) as error:
+                if is_busy(error):
+                    raise
+                buried = self._bury_unsound(claim.consumer)
+                if not buried:
+                    raise
+                self._exchange(claim, buried)  # so that it is hungry exactly if it has room
+
+    def _read_given(self, consumer: int, since: int) -> list[ClaimedTask]:
+        """All in one row, few and quick calls, but for large bodies: a row has a limit of 10^9 bytes."""
         (found,) = self._db.execute(
-            "SELECT json_group_array(json_array(-priority, id, redelivered, hex(body))) FROM tasks "
-            "WHERE owner = ? AND turn > ?",
+            "SELECT json_group_array(json_array(-priority, id, redelivered, "
+            f"CASE WHEN length(body) <= {MOST_INLINE} THEN hex(body) END)) "
+            "FROM tasks WHERE owner = ? AND turn > ?",
             (consumer, since),
         ).fetchone()
-        rows = sorted(_given_rows.decode(found))
-        return [ClaimedTask(id_, bool(again), bytes.fromhex(body)) for _, id_, again, body in rows]
+        rows = sorted(_given_rows.decode(found), key=_place)
+        return [
+            ClaimedTask(id_, bool(again), self._body(id_) if body is None else bytes.fromhex(body))
+            for _, id_, again, body in rows
+        ]
+
+    def _body(self, id_: int) -> bytes:
+        """Of a task that is held here, so that nobody changes it."""
+        (body,) = self._db.execute("SELECT CAST(body AS BLOB) FROM tasks WHERE id = ?", (id_,)).fetchone()
+        return bytes(body)
+
+    def _bury_unsound(self, consumer: int) -> int:
+        """Put rows aside that somebody else has written, and that no task can be read from; how many.
+
+        Dying between the two statements would leave one in both places, for the next to put aside again.
+        """
+        self._db.execute(
+            "INSERT INTO dead_letters (queue, priority, reason, at, body) "
+            "SELECT CAST(queue AS TEXT), 0, 'no task: its row has priority ' || quote(priority) || "
+            "' and redelivered ' || quote(redelivered), ?, CAST(body AS BLOB) "
+            f"FROM tasks WHERE owner = ? AND {_UNSOUND}",
+            (time.time(), consumer),
+        )
+        return self._db.execute(f"DELETE FROM tasks WHERE owner = ? AND {_UNSOUND}", (consumer,)).rowcount
 
     def has_ready(self, queue: str) -> bool:
         """Whether a task waits on the queue."""
@@ -265,7 +312,7 @@ class TaskFile:
         """Move a held task to the dead letters."""
         self._db.execute(
             "INSERT INTO dead_letters (queue, priority, reason, at, body) "
-            "SELECT queue, priority, ?, ?, body FROM tasks WHERE id = ? AND owner = ?",
+            "SELECT queue, priority, ?, ?, CAST(body AS BLOB) FROM tasks WHERE id = ? AND owner = ?",
             (reason, time.time(), id_, consumer),
         )
         self.delete(consumer, (id_,))
@@ -273,9 +320,9 @@ class TaskFile:
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """The oldest dead letters."""
         found = self._db.execute(
-            "SELECT queue, reason, at, body FROM dead_letters ORDER BY id LIMIT ?", (limit,)
+            "SELECT queue, reason, at, body, priority FROM dead_letters ORDER BY id LIMIT ?", (limit,)
         )
-        return [DeadLetter(queue, reason, at, bytes(body)) for queue, reason, at, body in found]
+        return [DeadLetter(*row) for row in found]
 
     def revive(self, queue: str | None) -> dict[str, int]:
         """Put dead letters back on their queues; returns how many on which."""

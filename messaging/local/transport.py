@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from messaging.broadcasts import in_envelopes
 from messaging.communicator import (
     EVERYTHING,
     BroadcastHandler,
@@ -27,7 +28,7 @@ from messaging.communicator import (
     TaskHandle,
     Transport,
 )
-from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, pack_broadcasts, unpack_broadcast
+from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, unpack_broadcast
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
 from messaging.filters import Subscriptions, sender_key
 from messaging.local.committer import Committer
@@ -55,6 +56,7 @@ class LocalTransport(Transport):
         self._listeners: list[LinkListener] = []
         self._subscribers: Subscriptions[BroadcastHandler] = Subscriptions()
         self._process = 0
+        self._broadcasting = asyncio.Lock()
         self._seat: Seat
         self._file: TaskFile
         self._committer: Committer
@@ -227,15 +229,19 @@ class LocalTransport(Transport):
     async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
         """See `Transport.broadcast`. A slow peer is waited for; one that has stopped reading misses it."""
         self._check()
-        for peers, together in self._by_audience(messages):
-            envelope = pack_broadcasts(together)
-            payload = encode(envelope)
-            for peer in peers:
-                if peer == self._peers.name:
-                    asyncio.get_running_loop().call_soon(self._hear, envelope)
-                else:
-                    self._peers.send(peer, payload)
-            await self._peers.drain(peers)
+        async with self._broadcasting:  # those that come while one waits must not overtake it
+            for peers, together in self._by_audience(messages):
+                for envelope in in_envelopes(together):
+                    await self._broadcast(peers, envelope)
+
+    async def _broadcast(self, peers: frozenset[str], envelope: Broadcasts) -> None:
+        payload = encode(envelope)
+        for peer in peers:
+            if peer == self._peers.name:
+                asyncio.get_running_loop().call_soon(self._hear, envelope)
+            else:
+                await self._peers.tell(peer, payload, len(envelope.messages))
+        await self._peers.drain(peers)
 
     def _by_audience(
         self, messages: Sequence[BroadcastMessage]

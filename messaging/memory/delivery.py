@@ -137,7 +137,7 @@ class MemoryTask:
 
     def dead_letter(self, reason: str) -> None:
         if self._close():
-            self._hub.bury(self._queue, self._entry.data, reason)
+            self._hub.bury(self._queue, self._entry, reason)
             self._reply(error_reply(0, MessagingError(f"dead-lettered: {reason}")))
 
     def _reply(self, reply: Reply) -> None:

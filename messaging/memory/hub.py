@@ -119,16 +119,16 @@ class Hub:
         with self._lock:
             return len(self._queues.pop(queue, ()))
 
-    def bury(self, queue: str, data: bytes, reason: str) -> None:
+    def bury(self, queue: str, entry: Entry, reason: str) -> None:
         with self._lock:
-            self.dead.append(DeadLetter(queue, reason, time.time(), data))
+            self.dead.append(DeadLetter(queue, reason, time.time(), entry.data, -entry.order[0]))
 
     def revive(self, queue: str | None) -> int:
         with self._lock:
             chosen = [letter for letter in self.dead if queue in (None, letter.queue)]
             self.dead = [letter for letter in self.dead if queue not in (None, letter.queue)]
         for letter in chosen:
-            self.put(letter.queue, 0, [letter.raw])
+            self.put(letter.queue, letter.priority, [letter.raw])
         return len(chosen)
 
     def attach(self, queue: str, consumer: Taker) -> None:

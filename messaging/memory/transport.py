@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from messaging.broadcasts import in_envelopes
 from messaging.calls import PendingCalls, answer, error_reply
 from messaging.communicator import (
     EVERYTHING,
@@ -30,7 +31,6 @@ from messaging.envelope import (
     Task,
     decode,
     encode,
-    pack_broadcasts,
     unpack_broadcast,
 )
 from messaging.errors import (
@@ -159,8 +159,9 @@ class MemoryTransport(Transport):
     # Broadcast
 
     async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
-        data = encode(pack_broadcasts(messages))
-        self._connected.broadcast(data)
+        hub = self._connected
+        for envelope in in_envelopes(messages):
+            hub.broadcast(encode(envelope))
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
         _ = self._connected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -282,3 +283,65 @@ async def test_dead_letters_are_listed_and_revived(pair: Pair) -> None:
     assert sorted(revived.bodies) == ["a", "b"]
     assert await sender.revive() == 1
     assert await sender.queue_size(queue="there") == 1
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (ValueError("x"), "x"),
+        (None, "None"),
+        (5, "5"),
+        ("\udc80", r"\udc80"),
+        ("z" * 200_000, "z" * 4_000),
+        (Unspeakable(), "a Unspeakable that cannot be shown"),
+    ],
+    ids=["error", "none", "number", "surrogate", "long", "unspeakable"],
+)
+async def test_any_reason_for_a_dead_letter_will_do(pair: Pair, reason: Any, told: str) -> None:
+    sender, worker = pair
+    await sender.send_tasks([1, 2, 3])
+    inbox = Inbox()
+    consumer = await worker.consume(inbox.tasks, prefetch=3)
+    first, second, third = await inbox.wait(3)
+    first.dead_letter(reason)
+    second.requeue()
+    third.dead_letter("another")
+    await inbox.wait(4)  # the one given back has come again
+
+    async def both_dead() -> bool:
+        return len(await sender.dead_letters()) == 2
+
+    await eventually(both_dead)
+    assert {letter.reason for letter in await sender.dead_letters()} == {told, "another"}
+    await consumer.close()
+    assert await sender.queue_size() == 1
+
+
+async def test_what_is_revived_has_its_priority(pair: Pair) -> None:
+    sender, worker = pair
+    await sender.send_tasks(["low", "by hand"], priority=2)
+    await sender.send_tasks(["high"], priority=7)
+    inbox = Inbox(settle=lambda task: task.dead_letter("later"))
+    consumer = await worker.consume(inbox.tasks, prefetch=1)
+    await inbox.wait(3)
+
+    async def buried(count: int) -> bool:
+        return len(await sender.dead_letters()) == count
+
+    await eventually(lambda: buried(3))
+    await consumer.close()
+    assert sorted(letter.priority for letter in await sender.dead_letters()) == [2, 2, 7]
+    assert await sender.revive() == 3
+    await sender.send_tasks(["between"], priority=5)
+    came = []
+    while (task := await worker.pull()) is not None:
+        came.append(task.body)
+        task.dead_letter("again") if task.body == "by hand" else task.ack()
+    assert came[:2] == ["high", "between"]
+    await eventually(lambda: buried(1))
+    assert [letter.priority for letter in await sender.dead_letters()] == [2]

@@ -285,3 +285,18 @@ def _wait_for_size(communicator: Communicator, name: str, size: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def test_tasks_of_one_thread_keep_their_order_however_they_are_sent(pair: Pair) -> None:
+    sender, worker = pair
+    for number in range(30):
+        name = f"order-{number}"
+        sender.task_send("first", queue=name)
+        sender.task_send("second", no_reply=True, queue=name)
+        sender.task_send("third", queue=name)
+        sender.send_tasks(["fourth", "fifth"], queue=name)
+        came = []
+        while (task := worker.pull(queue=name)) is not None:
+            came.append(task.body)
+            task.ack()
+        assert came == ["first", "second", "third", "fourth", "fifth"]

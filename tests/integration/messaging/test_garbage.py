@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import aio_pika
 import pytest
@@ -83,3 +84,30 @@ async def publish(uri: str, prefix: str, junk: list[bytes]) -> None:
             await channel.default_exchange.publish(message, f"{prefix}.tasks.p9.default")
             await rpc.publish(aio_pika.Message(data), "to.target")
             await broadcast.publish(aio_pika.Message(data), "x.y")
+
+
+async def test_what_came_from_nowhere_that_is_known_is_not_revived(uri: str) -> None:
+    prefix = uri.split("prefix=")[1].split("&")[0]
+    async with messaging.connect_async(uri) as communicator:
+        await communicator.send_tasks(["known"], queue="here", priority=4)
+        task = await communicator.pull(queue="here")
+        assert task is not None
+        task.dead_letter("known")
+
+        async def there(count: int) -> bool:
+            return len(await communicator.dead_letters()) == count
+
+        await until_async(lambda: there(1), within=10)
+        async with await aio_pika.connect(uri.split("?")[0]) as connection:
+            channel = await connection.channel()
+            strange: list[dict[str, Any]] = [{}, {"x-quince-queue": "not ours", "x-quince-priority": "300"}]
+            for headers in strange:
+                await channel.default_exchange.publish(
+                    aio_pika.Message(b"lost", headers=headers), f"{prefix}.dead"
+                )
+        await until_async(lambda: there(3), within=10)
+        assert await communicator.revive() == 1
+        assert await communicator.queue_size(queue="here") == 1
+        assert await communicator.queue_size(queue="") == 0
+        await until_async(lambda: there(2), within=10)
+        assert await communicator.revive() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -163,3 +164,40 @@ def test_thousands_of_tasks_are_stored_in_order(file: TaskFile) -> None:
     numbers = [str(number).encode() for number in range(2345)]
     file.insert([("q", 0, number) for number in numbers])
     assert bodies(file, me, 5000) == numbers
+
+
+@pytest.mark.parametrize(
+    ("priority", "redelivered"), [(1.5, 0), (1e300, 0), (-(2**63), 0), (0, 0.5), (0, b"x")]
+)
+def test_a_row_that_can_be_no_task_is_put_aside_and_holds_up_no_other(
+    file: TaskFile, priority: object, redelivered: object
+) -> None:
+    me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
+    file._db.execute(
+        "INSERT INTO tasks (queue, priority, redelivered, body) VALUES ('q', ?, ?, x'626164')",
+        (priority, redelivered),
+    )
+    file.insert([("q", 0, b"1"), ("q", 0, b"2")])
+    assert [task.body for task in claim(file, me, 1, 1).tasks] + bodies(file, you, 2) == [b"1", b"2"]
+    assert file.hungry("q") == [Hungry(you, "you")]
+    (letter,) = file.dead_letters(9)
+    assert (letter.queue, letter.raw) == ("q", b"bad")
+    assert "priority" in letter.reason
+
+
+def test_a_body_that_is_text_can_be_put_aside_and_listed(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    file._db.execute("INSERT INTO tasks (queue, priority, body) VALUES ('q', 0, 'text')")
+    (task,) = claim(file, me, 1, 1).tasks
+    file.bury_task(me, task.id, "because")
+    (letter,) = file.dead_letters(9)
+    assert letter.raw == b"text"
+
+
+def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskFile) -> None:
+    me = file.add_consumer("me", "q")
+    large = [bytes([65 + number]) * 300_000 for number in range(4)]
+    file.insert([("q", 0, large[0]), ("q", 0, b"small"), ("q", 9, large[1])])
+    file.insert([("q", 0, body) for body in large[2:]])
+    file._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)  # 10^9 in real life
+    assert bodies(file, me, 10) == [large[1], large[0], b"small", *large[2:]]

@@ -1,0 +1,30 @@
+"""What peers have missed because they did not read, told once when it begins and once when it is over."""
+
+from __future__ import annotations
+
+import logging
+
+_log = logging.getLogger(__name__)
+
+
+class Missed:
+    """Counts the broadcasts that were dropped for each peer."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def dropped(self, peer: str, count: int) -> None:
+        """So many were dropped."""
+        if peer not in self._counts:
+            _log.warning("communicator %s does not read: broadcasts to it are dropped (%d now)", peer, count)
+        self._counts[peer] = self._counts.get(peer, 0) + count
+
+    def over(self, peer: str) -> None:
+        """It reads again, or has gone."""
+        if count := self._counts.pop(peer, 0):
+            _log.warning("%d broadcasts to communicator %s were dropped while it did not read", count, peer)
+
+    def all_over(self) -> None:
+        """We are going."""
+        for peer in list(self._counts):
+            self.over(peer)

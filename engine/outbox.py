@@ -176,6 +176,8 @@ class Outbox:
                 _log.info("the program that runs %s has gone", bodies)
             except MessagingError as error:
                 self._failed(error)
+            except ValueError as error:  # a queue that no broker has, of a store that was made elsewhere
+                _log.error("%d tasks cannot be put on queue %r: %s", len(bodies), queue, error)
 
     async def _send_calls(self, calls: list[tuple[str, Any]]) -> None:
         for worker_id, message in calls:

@@ -13,12 +13,13 @@ from plumpy.utils import AttributesFrozendict
 
 from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
-from engine.errors import InvalidDefinition, UnexpectedReturn, UnreadableCheckpoint
+from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
 from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import storable
+from messaging.limits import check_priority, check_queue
 from persistence.codec import check, encode
 from persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
 
@@ -401,8 +402,13 @@ def new_process(
             f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
         )
     values = parse_inputs(cls.spec(), cls.__name__, inputs)
-    if priority is not None and not 0 <= priority <= 9:
-        raise ValueError(f"priority {priority} is not between 0 and 9")
+    try:
+        if priority is not None:
+            check_priority(priority)
+        if queue is not None:
+            check_queue(queue or None)  # no name is none
+    except ValueError as error:
+        raise InvalidInput(f"{cls.__name__}: {error}") from None
     return NewProcess(
         pid=pid,
         class_path=class_path,

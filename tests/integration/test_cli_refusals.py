@@ -206,6 +206,13 @@ def test_who_only_looks_makes_no_workspace(quince: Quince, words: list[str]) -> 
     assert not (quince.folder / ".quince").exists()
 
 
+@pytest.mark.parametrize("name", ["ünï", "", "q" * 201])
+def test_a_queue_that_no_broker_can_have(quince: Quince, name: str) -> None:
+    ended = quince("submit", "steps.py:Part", "n=1", "--queue", name)
+    assert "cannot be the name of a queue" in ended.complaint()
+    assert (ended.status, _written(quince)) == (1, 0)
+
+
 @pytest.mark.parametrize("verb", ["run", "submit"])
 def test_what_is_refused_makes_no_workspace(quince: Quince, verb: str) -> None:
     assert "it is str, and must be int" in quince(verb, "steps.py:Part", "n=many").complaint()

@@ -193,6 +193,7 @@ def test_the_command_tells_by_its_status(home: Workspace, place: Place) -> None:
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout
 
+    assert home.store.workers() == []  # it is there from now on
     assert run() == (0, "✔ all is well\n")
     handle = submit(flows.add, x=1, workspace=home)
     home.store.claim([handle.pid], "ghost:1:aa").result()

@@ -157,6 +157,7 @@ def test_waiting_tells_of_a_pause_and_ends_when_nothing_can_go_on(busy: Quince, 
         worker.wait(30)
     assert ended.status == 1
     assert "cannot be loaded: there is no module 'gone'" in ended.complaint()
+    busy.good("kill", str(pid), str(held))
 
 
 def test_a_document_stands_alone_on_stdout_whatever_users_print(quince: Quince) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import logging
 import threading
 from collections import deque
@@ -50,6 +51,17 @@ class Bridge:
                 raise
             running.cancel()
             raise MessageTimeout(f"the broker did not answer within {_timeout:g} s") from error
+
+    def here(self, function: Callable[..., bool], *args: Any) -> concurrent.futures.Future[Any] | None:
+        """Begin something on this thread, with what attends to its answer as the last argument.
+
+        None if it could not be, or if something asked for before has not been begun yet: then `two_stages`.
+        """
+        self._refuse_there()
+        if not self._thread.at_rest or self._under_way:
+            return None
+        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        return outcome if function(*args, functools.partial(follow, outcome=outcome)) else None
 
     def two_stages(
         self,

@@ -1,26 +1,30 @@
 """Both ends of a question and its answer, the same for every transport.
 
-The asking side numbers its calls and waits in `PendingCalls`; the answering side runs `answer`.
+The asking side numbers its calls and waits in `PendingCalls`; the answering side works in `Answering`.
 An answer may be "later" (PENDING): then the call's result is itself a future, as in kiwiPy.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from messaging.envelope import Reply, Status, pack
+from messaging.communicator import RpcHandler
+from messaging.envelope import Address, Call, Reply, Status, pack
 from messaging.errors import DeliveryFailed, MessagingError, RemoteCancelled, RemoteError, TaskRejected
 
 MOST_TEXT = 100_000
 """Characters of an exception's text, and of its traceback, that travel; the middle of more is left out."""
+STOPPING = 1.0
+"""Seconds that handlers which are being cancelled may take for it."""
 
 
 class PendingCalls:
-    """Calls that wait for their answers. Used on one event loop."""
+    """Calls that wait for their answers, which come on one event loop."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -30,10 +34,13 @@ class PendingCalls:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self) -> tuple[int, asyncio.Future[Any]]:
-        """A fresh call number, and the future of its answer; forgotten when that is done."""
+    def ask(self, loop: asyncio.AbstractEventLoop | None = None) -> tuple[int, asyncio.Future[Any]]:
+        """A fresh call number, and the future of its answer; forgotten when that is done.
+
+        Another thread may ask as well, if it names the loop.
+        """
         number = next(self._numbers)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = (loop or asyncio.get_running_loop()).create_future()
         self._expect(number, future)
         return number, future
 
@@ -73,6 +80,10 @@ class PendingCalls:
             future.set_exception(error)
             future.exception()  # its caller may be gone: no "never retrieved" in the log
 
+    def forget(self, number: int) -> None:
+        """Nothing was sent for a call after all; its future stays open."""
+        self._waiting.pop(number, None)
+
     def fail_all(self, make_error: Callable[[], BaseException]) -> None:
         """Let every waiting call fail."""
         for number in list(self._waiting):
@@ -88,28 +99,97 @@ class PendingCalls:
             self._notes.pop(number, None)
 
 
-async def answer(
-    call: int, handler: Callable[[Any], Awaitable[Any]], body: Any, send: Callable[[Reply], None]
-) -> None:
-    """Run a handler and send what came of it: its result, its error, or PENDING and then those.
+class Arrival(asyncio.Future[Any]):
+    """The result of a handler that runs on another thread.
 
-    If this is cancelled, that is because the communicator closes: the answer is that it has GONE.
+    Attributes:
+        answer_here: Sends a result from that thread, if it can be done without the loop; True if it was.
     """
-    try:
-        result = await handler(body)
-        while isinstance(result, asyncio.Future):
-            send(Reply(call, Status.PENDING))
-            result = await result
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # not the handler's doing: this communicator closes
-            send(Reply(call, Status.GONE))
-            raise
-        send(Reply(call, Status.CANCELLED))
-    except Exception as error:
-        send(error_reply(call, error))
-    else:
-        send(Reply(call, Status.RESULT, result))
+
+    answer_here: Callable[[Any], bool] | None = None
+
+
+class Answering:
+    """The calls that are worked on here, each until its answer has been sent.
+
+    A handler's result that is itself a future is answered PENDING, and answered again when that ends.
+
+    Args:
+        send: Sends one answer to whoever waits for it. Called on the loop.
+        send_here: The same from any thread, if nothing else waits to be sent; False if that cannot be.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Address, Reply], None],
+        send_here: Callable[[Address, Reply], bool] | None = None,
+    ) -> None:
+        self._send = send
+        self._send_here = send_here
+        self._working: dict[asyncio.Future[Any], Address | None] = {}
+        self._closing = False
+
+    def begin(self, handler: RpcHandler, call: Call) -> None:
+        """Run a handler; what comes of it is sent if somebody waits for it."""
+        try:
+            self._follow(asyncio.ensure_future(handler(call.body)), call.reply_to)
+        except Exception as error:
+            if call.reply_to is not None:
+                self._send(call.reply_to, error_reply(call.reply_to.call, error))
+
+    def among(self, inbox: str, numbers: Sequence[int]) -> list[int]:
+        """Those of one caller's calls that are worked on here."""
+        known = list(self._working.values())
+        ours = {address.call for address in known if address is not None and address.inbox == inbox}
+        return [number for number in numbers if number in ours]
+
+    async def close(self) -> None:
+        """Stop the handlers, and let their callers know that they have GONE."""
+        self._closing = True
+        stopped = list(self._working)
+        for work in stopped:
+            work.cancel()
+        if stopped:
+            await asyncio.wait(stopped, timeout=STOPPING)
+
+    def _follow(self, work: asyncio.Future[Any], address: Address | None) -> None:
+        self._working[work] = address
+        work.add_done_callback(self._ended)
+        if isinstance(work, Arrival) and self._send_here is not None and address is not None:
+            work.answer_here = functools.partial(self._answered_here, work, address)
+        if self._closing:
+            work.cancel()
+
+    def _answered_here(self, work: Arrival, address: Address, result: Any) -> bool:
+        """On a handler's thread: answer from there, if no other call is worked on.
+
+        Of many, the answers of one turn of the loop go together, which is cheaper for everybody.
+        """
+        if self._send_here is None or len(self._working) > 1 or self._closing:
+            return False
+        try:
+            reply = Reply(address.call, Status.RESULT, pack(result))
+        except Exception:  # the loop tells the caller
+            return False
+        if not self._send_here(address, reply):
+            return False
+        self._working.pop(work, None)
+        return True
+
+    def _ended(self, work: asyncio.Future[Any]) -> None:
+        address = self._working.pop(work, None)
+        error = None if work.cancelled() else work.exception()  # looked at even if nobody waits for it
+        if address is None:  # nobody waits, or it was answered from its thread meanwhile
+            return
+        if work.cancelled():
+            self._send(address, Reply(address.call, Status.GONE if self._closing else Status.CANCELLED))
+        elif error is not None:
+            self._send(address, error_reply(address.call, error))
+        elif isinstance(result := work.result(), asyncio.Future):
+            self._send(address, Reply(address.call, Status.PENDING))
+            self._follow(result, address)
+        else:
+            self._send(address, Reply(address.call, Status.RESULT, result))
 
 
 def bearable(error: BaseException) -> BaseException:

@@ -62,6 +62,11 @@ class CommThread:
         """Call a plain function on the loop, soon."""
         self._checked().post(function, *args)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was posted by this caller has been called."""
+        return self._checked().at_rest
+
     def submit(
         self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
     ) -> concurrent.futures.Future[T]:

@@ -137,7 +137,7 @@ class Transport(ABC):
 
     Handlers are called on that loop too and must not block it; the faces move them to the user's
     thread or loop. After a lost link a transport restores every subscriber by itself and tells each
-    listener once per change. Nothing here is safe to call from another thread.
+    listener once per change. Nothing but `ask_here` is safe to call from another thread.
     """
 
     state: LinkState
@@ -233,6 +233,17 @@ class Transport(ABC):
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
         """As `ask`, if that can be begun without waiting for anything; None if not: then `ask`."""
         return None
+
+    def ask_here(self, identifier: str, body: Any, attend: Callable[[asyncio.Future[Any]], None]) -> bool:
+        """As `ask_at_once`, from any thread: the only method that may be called outside the loop.
+
+        It spares a lone call the way through the loop's thread. False if it cannot be, or if other calls
+        are under way, with which this one should travel.
+
+        Args:
+            attend: Given the future of the answer before the call leaves.
+        """
+        return False
 
     @abstractmethod
     async def cast(self, identifier: str, body: Any) -> None:

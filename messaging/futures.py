@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,10 @@ def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseExce
 
 
 def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
-    """On the hidden loop: let a thread's future end like one of the loop, nested ones too."""
+    """Let a thread's future end like one of the loop, nested ones too; who cancels it cancels that one.
+
+    On the loop, or from the thread that has just made `source`, before anything can end it.
+    """
 
     def ended(done: asyncio.Future[Any]) -> None:
         if done.cancelled():
@@ -36,7 +40,13 @@ def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any])
         else:
             settle(outcome, result, None)
 
+    def cancelled(done: concurrent.futures.Future[Any]) -> None:
+        if done.cancelled() and not source.done():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever would answer
+                source.get_loop().call_soon_threadsafe(source.cancel)
+
     source.add_done_callback(ended)
+    outcome.add_done_callback(cancelled)
 
 
 def is_future(value: Any) -> bool:

@@ -33,6 +33,11 @@ class Mailbox:
             self._awake = True
             self._loop.call_soon_threadsafe(self._drain)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was posted has been called. A poster that sees it can trust it for his own."""
+        return not self._awake
+
     def _drain(self) -> None:
         try:
             for _ in range(len(self._entries)):  # no more: the loop has other things to do as well

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import kiwipy
 
-from messaging.calls import bearable
+from messaging.calls import Arrival, bearable
 from messaging.commthread import CommThread
 from messaging.communicator import RpcHandler, TaskConsumer, TaskHandle
 from messaging.crossing import CrossingTask
@@ -33,14 +33,16 @@ lone consumer that rejects it would get it again at once, for ever."""
 def rpc_handler(subscriber: Callable[..., Any], owner: Any, thread: CommThread, pool: Pool) -> RpcHandler:
     """A handler for the transport that calls `subscriber(owner, msg)` on the pool."""
 
-    async def handle(body: Any) -> Any:
-        arrival: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    def handle(body: Any) -> asyncio.Future[Any]:
+        arrival = Arrival(loop=asyncio.get_running_loop())
         pool.submit(_call, arrival, body)
-        return await arrival
+        return arrival
 
-    def _call(arrival: asyncio.Future[Any], body: Any) -> None:
+    def _call(arrival: Arrival, body: Any) -> None:
         result, error = call_subscriber(subscriber, owner, body)
-        _deliver(thread, arrival, result, error)
+        here = None if error is not None or is_future(result) else arrival.answer_here
+        if here is None or not here(result):
+            _deliver(thread, arrival, result, error)
 
     return handle
 

@@ -29,7 +29,7 @@ from messaging.communicator import (
 )
 from messaging.crossing import CrossingTask
 from messaging.envelope import pack
-from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber
+from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber, MessageTimeout
 from messaging.kiwifilter import routable
 from messaging.limits import check_prefetch, check_priority, check_queue
 from messaging.pool import InOrder, Pool
@@ -248,15 +248,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         identifier = str(recipient_id)
         known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
-        transport = self._transport
-        outcome = self._bridge.two_stages(
-            transport.ask,
-            identifier,
-            pack(msg),
-            wait=not known,
-            at_once=transport.ask_at_once,
-            routed=not known,
-        )
+        outcome = self._call(identifier, pack(msg), known)
         if len(self._answered) > MOST_KNOWN:
             self._answered.clear()
         self._answered[identifier] = time.monotonic()
@@ -264,8 +256,27 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         return outcome
 
     def rpc_call(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any:
-        """Call and wait for the answer. Raises UnroutableError, MessageTimeout, RemoteError."""
-        return self._bridge.wait(self._transport.call, str(recipient_id), msg, timeout=timeout)
+        """Call and wait for the answer, however many futures it comes in.
+
+        Args:
+            timeout: Seconds, for all of it.
+
+        Raises:
+            UnroutableError: nobody is there.
+            MessageTimeout: there was no answer in time. What was begun there goes on.
+            RemoteError: the other side raised.
+        """
+        identifier = str(recipient_id)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        answer: Any = self._call(identifier, pack(msg), True)
+        while isinstance(answer, concurrent.futures.Future):
+            try:
+                answer = answer.result(None if deadline is None else deadline - time.monotonic())
+            except TimeoutError as error:
+                if answer.cancel():
+                    raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
+                answer = answer.result()  # it has ended just now
+        return answer
 
     def rpc_cast(self, recipient_id: Any, msg: Any) -> None:
         """Call without an answer. Raises UnroutableError if nobody is there."""
@@ -361,6 +372,15 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.set_result(None)
         return stored
+
+    def _call(self, identifier: str, body: Any, known: bool) -> concurrent.futures.Future[Any]:
+        """By the shortest way: from this thread, else from the hidden one, else with the broker's word."""
+        transport = self._transport
+        if known and (outcome := self._bridge.here(transport.ask_here, identifier, body)) is not None:
+            return outcome
+        return self._bridge.two_stages(
+            transport.ask, identifier, body, wait=not known, at_once=transport.ask_at_once, routed=not known
+        )
 
     def _note_answer(self, identifier: str, done: concurrent.futures.Future[Any]) -> None:
         if done.cancelled() or isinstance(done.exception(), DeliveryFailed):

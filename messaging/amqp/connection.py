@@ -69,8 +69,9 @@ class Link:
         self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
         self.sending: Link = self
         self._leaving = False
-        self.write = splitter.write
-        self.flush = splitter.flush
+        self.write = splitter.wire.write
+        self.write_here = splitter.wire.write_here
+        self.flush = splitter.wire.flush
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         splitter.lost.add_done_callback(lambda done: self._end(done.result()))
         self._underlay.closing.add_done_callback(self._closing)

@@ -124,10 +124,23 @@ class Lane:
             out += (method, frames.content(self.number, packed, body, limit))
         self._link.write(b"".join(out))
 
+    def publish_here(self, exchange: str, routing_key: str, body: bytes, *, mandatory: bool = False) -> bool:
+        """From any thread, on a lane without confirms: send one message now, if nothing waits to be sent."""
+        if not self.usable:
+            return False
+        method = self._method(exchange, routing_key, mandatory)
+        content = frames.content(self.number, frames.properties(), body, self._link.frame_max)
+        return self._link.write_here(method + content)
+
     def write(self, data: bytes) -> None:
         """Send whole frames of this channel."""
         if self.usable:
             self._link.write(data)
+
+    def flush(self) -> None:
+        """Send what was written in this turn of the loop, without waiting for its end."""
+        if self.usable:
+            self._link.flush()
 
     # Receiving
 

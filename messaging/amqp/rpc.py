@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from pamqp import commands
@@ -22,7 +22,7 @@ from messaging.amqp.lane import Lane, Receipt
 from messaging.amqp.session import Session
 from messaging.amqp.topology import Names
 from messaging.amqp.unanswered import Unanswered
-from messaging.calls import PendingCalls, answer, error_reply, packed
+from messaging.calls import Answering, PendingCalls, error_reply, packed
 from messaging.communicator import RpcHandler
 from messaging.envelope import Address, Call, Calls, Replies, Reply, Status, decode, encode, pack
 from messaging.errors import (
@@ -51,6 +51,7 @@ class Rpc:
         self._session = session
         self._exchange = names.rpc
         self._handlers: dict[str, RpcHandler] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._queue = ""
         self._lane: Lane | None = None
         self._out: Lane | None = None
@@ -59,11 +60,12 @@ class Rpc:
         self._replies: dict[str, list[Reply]] = {}
         self._flushing = False
         self._unanswered = Unanswered(self._worked_on, self.pending.fail, session.spawn)
-        self._working: set[tuple[str, int]] = set()
+        self._answering = Answering(self.reply, self._reply_here)
         self._routing: dict[int, asyncio.Future[None]] = {}
 
     async def restore(self, link: Link) -> None:
         """Open the inbox on a new link, bound as it was, and the lanes to send on."""
+        self._loop = asyncio.get_running_loop()
         self._out = await link.sending.lane()
         self._out.on_returned = self._returned
         self._confirmed = await link.sending.lane(confirms=True)
@@ -79,6 +81,10 @@ class Rpc:
         lane.on_closed = lambda error: self._closed(link, error)
         lane.on_cancelled = lambda _tag: self._session.broken(link, "the inbox was deleted")
         self._lane = lane
+
+    async def stop(self) -> None:
+        """Stop the handlers; their callers hear of it with the link's last messages."""
+        await self._answering.close()
 
     async def farewell(self) -> None:
         """Take the inbox away: from now on calls to it are unroutable, not lost."""
@@ -115,6 +121,35 @@ class Rpc:
             await self._until_routed(number, future)
         return future
 
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """Call, if the link is there; the future of the answer also tells if nobody was."""
+        if self._session.live_link is None:
+            return None
+        packed = pack(body)
+        number, future = self._ask(identifier)
+        self._queue_call(identifier, Call(identifier, packed, Address(self.inbox, number)))
+        return future
+
+    def ask_here(self, identifier: str, body: Any, attend: Callable[[asyncio.Future[Any]], None]) -> bool:
+        """From any thread: call at once if no other call waits, its answer attended to; False if not.
+
+        Of many, the calls of one turn of the loop go together, which is cheaper for everybody.
+        """
+        lane = self._out
+        if self._loop is None or lane is None or self._session.live_link is None or len(self.pending):
+            return False
+        number, future = self._ask(identifier, self._loop)
+        attend(future)
+        try:
+            data = encode(Calls([Call(identifier, pack(body), Address(self.inbox, number))]))
+            sent = lane.publish_here(self._exchange, _call_key(identifier), data, mandatory=True)
+        except (MessagingError, ValueError):  # the loop tells the caller
+            sent = False
+        if not sent:
+            self.pending.forget(number)
+            self._unanswered.discard(number)
+        return sent
+
     async def _until_routed(self, number: int, future: asyncio.Future[Any]) -> None:
         routed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._routing[number] = routed
@@ -125,9 +160,11 @@ class Rpc:
             future.cancel()
             raise
 
-    def _ask(self, identifier: str) -> tuple[int, asyncio.Future[Any]]:
-        number, future = self.pending.ask()
-        self._unanswered.add(number, identifier)
+    def _ask(
+        self, identifier: str, loop: asyncio.AbstractEventLoop | None = None
+    ) -> tuple[int, asyncio.Future[Any]]:
+        number, future = self.pending.ask(loop)
+        self._unanswered.add(number, identifier, future.get_loop())
         future.add_done_callback(lambda _done: self._unanswered.discard(number))
         return number, future
 
@@ -142,6 +179,16 @@ class Rpc:
             await receipt.future
         except UnroutableError as error:
             raise UnroutableError(f"nobody listens at {identifier!r}") from error
+
+    def _reply_here(self, address: Address, reply: Reply) -> bool:
+        """From any thread: send an answer at once, if no other waits to be sent."""
+        lane = self._out
+        if lane is None or self._replies:
+            return False
+        try:
+            return lane.publish_here(self._exchange, _inbox_key(address.inbox), encode(Replies([reply])))
+        except UnreadableMessage:  # the loop tells the caller
+            return False
 
     def reply(self, address: Address, reply: Reply) -> None:
         """Send an answer, with the others of this turn of the loop."""
@@ -217,6 +264,8 @@ class Rpc:
         for inbox, answers in replies.items():
             for start in range(0, len(answers), MOST_TOGETHER):
                 self._send_replies(inbox, answers[start : start + MOST_TOGETHER])
+        if self._out is not None:
+            self._out.flush()  # somebody waits for the answer: not a turn of the loop later
 
     def _send_calls(self, to: str, calls: list[Call], confirmed: bool) -> None:
         receipt = Receipt(1) if confirmed else None
@@ -285,38 +334,23 @@ class Rpc:
             self._answer(message)
 
     def _answer(self, call: Call) -> None:
-        address = call.reply_to
-
-        def send(reply: Reply) -> None:
-            if address is not None:
-                self.reply(address, reply)
-
-        number = address.call if address is not None else 0
-        if call.identifier in (_PROBE, _STILL):
-            send(Reply(number, Status.RESULT, self._about_self(call)))
-            return
         handler = self._handlers.get(call.identifier)
-        if handler is None:
-            send(error_reply(number, UnroutableError(f"nobody listens at {call.identifier!r} any more")))
+        if handler is not None:
+            self._answering.begin(handler, call)
+        elif call.reply_to is None:
             return
-        self._session.spawn(self._work(address, answer(number, handler, call.body, send)))
-
-    async def _work(self, address: Address | None, answering: Coroutine[Any, Any, None]) -> None:
-        if address is None:
-            await answering
-            return
-        self._working.add((address.inbox, address.call))
-        try:
-            await answering
-        finally:
-            self._working.discard((address.inbox, address.call))
+        elif call.identifier in (_PROBE, _STILL):
+            self.reply(call.reply_to, Reply(call.reply_to.call, Status.RESULT, self._about_self(call)))
+        else:
+            nobody = UnroutableError(f"nobody listens at {call.identifier!r} any more")
+            self.reply(call.reply_to, error_reply(call.reply_to.call, nobody))
 
     def _about_self(self, call: Call) -> Any:
         if call.identifier == _PROBE:
             return call.body in self._handlers
         try:
             inbox, numbers = call.body
-            return [number for number in numbers if (inbox, number) in self._working]
+            return self._answering.among(inbox, numbers)
         except (TypeError, ValueError):
             return []
 

@@ -10,6 +10,7 @@ from aiormq.connection import SSLContextProvider, TransportFactory
 from yarl import URL
 
 from messaging.amqp import frames
+from messaging.amqp.wire import Wire, WireWriter
 
 
 class FrameSink(Protocol):
@@ -25,7 +26,6 @@ class Splitter(asyncio.StreamReaderProtocol):
     Frames of registered channels go to their lanes within `data_received`, without a task switch; the
     rest reaches aio-pika's reader unchanged and in order. aio-pika judges by what it sees whether the
     connection is alive, so a heartbeat is slipped in when only load frames have come for a second.
-    Writes of one turn of the loop are joined to one.
     """
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
@@ -39,16 +39,18 @@ class Splitter(asyncio.StreamReaderProtocol):
         self.writable.set()
         self._loop_ = loop
         self._socket: asyncio.Transport | None = None
+        self.wire = Wire(loop)
         self._pending = b""
         self._shown = 0.0
-        self._out: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if isinstance(transport, asyncio.Transport):
             self._socket = transport
+            self.wire.opened(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.wire.ended()
         super().connection_lost(exc)
         self.writable.set()
         if not self.lost.done():
@@ -65,18 +67,6 @@ class Splitter(asyncio.StreamReaderProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.writable.set()
-
-    def write(self, data: bytes) -> None:
-        """Send bytes with everything else of this turn of the loop. Whole frames only."""
-        if not self._out:
-            self._loop_.call_soon(self.flush)
-        self._out.append(data)
-
-    def flush(self) -> None:
-        """Send now what `write` has collected."""
-        if self._out and self._socket is not None and not self._socket.is_closing():
-            self._socket.write(b"".join(self._out))
-        self._out.clear()
 
     def abort(self) -> None:
         """Drop the connection without a word."""
@@ -142,5 +132,5 @@ class SplittingTransportFactory(TransportFactory):
             lambda: splitter, host=url.host or "", port=url.port or 0, ssl=context, **kwargs
         )
         self.splitter = splitter
-        splitter.writer = asyncio.StreamWriter(transport, splitter, reader, loop)
+        splitter.writer = WireWriter(transport, splitter, reader, loop, splitter.wire)
         return reader, splitter.writer

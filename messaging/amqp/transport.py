@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from messaging.amqp.broadcast import Broadcasting
@@ -61,6 +62,7 @@ class AmqpTransport(Transport):
 
     async def close(self) -> None:
         self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        await self._rpc.stop()
         await self._session.close()
         self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
 
@@ -109,6 +111,12 @@ class AmqpTransport(Transport):
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         return await self._rpc.ask(identifier, body, routed=routed)
+
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        return self._rpc.ask_at_once(identifier, body)
+
+    def ask_here(self, identifier: str, body: Any, attend: Callable[[asyncio.Future[Any]], None]) -> bool:
+        return self._rpc.ask_here(identifier, body, attend)
 
     async def cast(self, identifier: str, body: Any) -> None:
         await self._rpc.cast(identifier, body)

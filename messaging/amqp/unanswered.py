@@ -45,12 +45,12 @@ class Unanswered:
         self._asked: dict[int, _Asked] = {}
         self._watching = False
 
-    def add(self, number: int, identifier: str) -> None:
-        """A call was made."""
-        self._asked[number] = _Asked(identifier, asyncio.get_running_loop().time())
+    def add(self, number: int, identifier: str, loop: asyncio.AbstractEventLoop) -> None:
+        """A call was made. From any thread."""
+        self._asked[number] = _Asked(identifier, loop.time())
         if not self._watching:
             self._watching = True
-            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look)
+            loop.call_soon_threadsafe(self._look_later, loop)
 
     def discard(self, number: int) -> None:
         """It is answered, or nobody waits any more."""
@@ -61,14 +61,18 @@ class Unanswered:
         for number in list(self._asked):
             self._fail(number, DeliveryFailed(why))
 
-    def _look(self) -> None:
-        self._watching = bool(self._asked)
-        if not self._watching:
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(LOOK_AGAIN, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watching = False  # before the last look: who adds a call now has us look again
+        if not self._asked:
             return
-        asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look)
-        long_ago = asyncio.get_running_loop().time() - LOOK_AGAIN
+        self._watching = True
+        self._look_later(loop)
+        long_ago = loop.time() - LOOK_AGAIN
         slow: defaultdict[str, list[int]] = defaultdict(list)
-        for number, asked in self._asked.items():
+        for number, asked in list(self._asked.items()):
             if asked.at <= long_ago:
                 slow[asked.identifier].append(number)
         for identifier, numbers in slow.items():

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.calls import PendingCalls, answer, error_reply, packed
+from messaging.calls import Answering, PendingCalls, error_reply, packed
 from messaging.communicator import RpcHandler
 from messaging.envelope import Address, Call, Replies, Reply, decode, encode
 from messaging.errors import (
@@ -39,14 +39,12 @@ class Rpc:
         self._handlers: dict[str, RpcHandler] = {}
         self._routes: dict[str, str] = {}
         self._replies: dict[str, list[Reply]] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._answering = Answering(lambda to, reply: self.reply([(to.inbox, reply)]))
 
     async def close(self) -> None:
         """Stop the handlers that run, and tell their callers; calls that wait here fail."""
         self._fail_all()
-        for task in list(self._running):
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._answering.close()
         self._send_replies()
         self._fail_all()  # also those that were just being made
 
@@ -195,14 +193,7 @@ class Rpc:
             elif call.reply_to is not None:
                 self._peers.send_note(peer, Nobody(call.reply_to.call))
             return
-        task = asyncio.get_running_loop().create_task(self._answer(handler, call))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _answer(self, handler: RpcHandler, call: Call) -> None:
-        to = call.reply_to
-        number = 0 if to is None else to.call
-        await answer(number, handler, call.body, lambda reply: self.reply([(to.inbox, reply)] if to else []))
+        self._answering.begin(handler, call)
 
     def reply(self, replies: Sequence[tuple[str, Reply]]) -> None:
         """Send answers to the communicators that wait for them, with the others of this turn of the loop.

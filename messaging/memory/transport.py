@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from messaging.broadcasts import in_envelopes
-from messaging.calls import PendingCalls, answer, error_reply
+from messaging.calls import Answering, PendingCalls, error_reply
 from messaging.communicator import (
     EVERYTHING,
     BroadcastHandler,
@@ -27,7 +27,6 @@ from messaging.envelope import (
     Broadcasts,
     Call,
     Replies,
-    Reply,
     Task,
     decode,
     encode,
@@ -58,12 +57,13 @@ class MemoryTransport(Transport):
         self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
         self._consumers: set[MemoryConsumer] = set()
         self._pulled: set[MemoryTask] = set()
-        self._running: set[asyncio.Task[None]] = set()
+        self._answering: Answering
         self.mailbox: Mailbox | None = None
 
     async def open(self) -> None:
         self.mailbox = Mailbox(asyncio.get_running_loop())
         self._hub, self._inbox = Hub.join(self._key, self)
+        self._answering = Answering(self._hub.reply)
         self._enter(LinkState.CONNECTED)
 
     async def close(self) -> None:
@@ -76,8 +76,7 @@ class MemoryTransport(Transport):
             consumer.stop()
         hub.leave(self._key, self._inbox, list(self._handlers))
         self._calls.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
-        for running in list(self._running):
-            running.cancel()
+        await self._answering.close()
         self._enter(LinkState.CLOSED)
 
     def on_link(self, listener: LinkListener) -> None:
@@ -199,19 +198,8 @@ class MemoryTransport(Transport):
 
     def _serve_call(self, call: Call) -> None:
         handler = self._handlers.get(call.identifier)
-        hub = self._hub
-        if hub is None:
-            return
-        address = call.reply_to
-
-        def send(reply: Reply) -> None:
-            if address is not None:
-                hub.reply(address, reply)
-
-        if handler is None:
-            send(error_reply(0, UnroutableError(f"nobody listens at {call.identifier!r} any more")))
-            return
-        number = address.call if address else 0
-        running = asyncio.get_running_loop().create_task(answer(number, handler, call.body, send))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        if handler is not None:
+            self._answering.begin(handler, call)
+        elif call.reply_to is not None and self._hub is not None:
+            nobody = UnroutableError(f"nobody listens at {call.identifier!r} any more")
+            self._hub.reply(call.reply_to, error_reply(call.reply_to.call, nobody))

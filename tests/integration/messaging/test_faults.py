@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -158,6 +161,34 @@ async def test_calls_under_way_fail_when_the_link_goes(proxy: Proxy, uri: str) -
         with pytest.raises(MessagingError, match="link"):
             await asyncio.wait_for(call, 10)
         never.set()
+
+
+@pytest.mark.parametrize("side", ["caller", "server"])
+def test_calls_one_by_one_across_a_cable_that_is_cut_again_and_again(
+    side: str, proxy: Proxy, uri: str
+) -> None:
+    """Lone calls and answers are written by the threads that make them, also while the link goes."""
+    across = proxy.uri(uri)
+    answered = 0
+    with (
+        messaging.connect(across if side == "server" else uri) as server,
+        messaging.connect(across if side == "caller" else uri) as caller,
+    ):
+        server.add_rpc_subscriber(lambda _comm, number: number, "echo")
+
+        def cut_again_and_again() -> None:
+            for _ in range(15):
+                time.sleep(0.15)
+                proxy.cut()
+
+        cutting = threading.Thread(target=cut_again_and_again)
+        cutting.start()
+        while cutting.is_alive():
+            with contextlib.suppress(MessagingError):
+                assert caller.rpc_call("echo", answered, timeout=10) == answered
+                answered += 1
+        assert answered > 20
+        assert asyncio.run(stubbornly(lambda: asyncio.to_thread(caller.rpc_call, "echo", "over", timeout=5)))
 
 
 async def test_a_reply_to_a_task_arrives_though_the_sender_reconnected(proxy: Proxy, uri: str) -> None:

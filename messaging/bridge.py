@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from messaging.commthread import CommThread
 from messaging.communicator import BroadcastMessage, LinkState
 from messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
-from messaging.futures import follow, settle
+from messaging.futures import Outcome, follow, settle
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Bridge:
         self._refuse_there()
         if not self._thread.at_rest or self._under_way:
             return None
-        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        outcome = Outcome()
         return outcome if function(*args, functools.partial(follow, outcome=outcome)) else None
 
     def two_stages(
@@ -76,7 +76,7 @@ class Bridge:
         With `wait` the first one is waited for, and its errors are raised here. Without, `at_once` is
         tried there before, with the same positional arguments: it costs no task.
         """
-        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        outcome = Outcome()
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)
             return outcome

@@ -9,6 +9,24 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Outcome(concurrent.futures.Future[Any]):
+    """A thread's future that follows one of the hidden loop; who cancels it cancels that one.
+
+    Attributes:
+        source: The one that it follows.
+    """
+
+    source: asyncio.Future[Any] | None = None
+
+    def cancel(self) -> bool:
+        """See `concurrent.futures.Future`."""
+        cancelled = super().cancel()
+        if cancelled and self.source is not None and not self.source.done():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever would answer
+                self.source.get_loop().call_soon_threadsafe(self.source.cancel)
+        return cancelled
+
+
 def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseException | None) -> None:
     """End a thread's future, unless somebody has."""
     if outcome.done():
@@ -23,7 +41,7 @@ def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseExce
 
 
 def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
-    """Let a thread's future end like one of the loop, nested ones too; who cancels it cancels that one.
+    """Let a thread's future end like one of the loop, nested ones too.
 
     On the loop, or from the thread that has just made `source`, before anything can end it.
     """
@@ -34,19 +52,15 @@ def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any])
         elif (error := done.exception()) is not None:
             settle(outcome, None, error)
         elif isinstance(result := done.result(), asyncio.Future):
-            inner: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            inner = Outcome()
             follow(result, inner)
             settle(outcome, inner, None)
         else:
             settle(outcome, result, None)
 
-    def cancelled(done: concurrent.futures.Future[Any]) -> None:
-        if done.cancelled() and not source.done():
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever would answer
-                source.get_loop().call_soon_threadsafe(source.cancel)
-
+    if isinstance(outcome, Outcome):
+        outcome.source = source
     source.add_done_callback(ended)
-    outcome.add_done_callback(cancelled)
 
 
 def is_future(value: Any) -> bool:

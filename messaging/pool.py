@@ -43,6 +43,8 @@ class Pool:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._threads = 0
+        self._begun = 0
+        """Changes whenever a thread takes a job; no more than that is asked of it, so it needs no lock."""
         self._watching = False
         self._closed = False
 
@@ -57,18 +59,19 @@ class Pool:
             self._start_thread()
         elif not self._watching:
             self._watching = True
-            asyncio.get_running_loop().call_later(HESITATION, self._relieve, self._jobs.qsize())
+            asyncio.get_running_loop().call_later(HESITATION, self._relieve, self._jobs.qsize(), self._begun)
 
-    def _relieve(self, before: int) -> None:
-        """Start threads for jobs that have waited for a while without any being done."""
+    def _relieve(self, before: int, begun: int) -> None:
+        """Start threads for jobs that have waited for a while: one for each if none was begun meanwhile,
+        since then all threads block; one more if they did not become fewer."""
         waiting = self._jobs.qsize()
         self._watching = bool(waiting) and not self._closed
         if not self._watching:
             return
         if waiting >= before:
-            for _ in range(min(waiting, self._most - self._threads)):
+            for _ in range(min(waiting if self._begun == begun else 1, self._most - self._threads)):
                 self._start_thread()
-        asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting)
+        asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting, self._begun)
 
     def _start_thread(self) -> None:
         with self._lock:
@@ -95,6 +98,7 @@ class Pool:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
+            self._begun += 1
             function, args = job
             try:
                 function(*args)

@@ -47,3 +47,25 @@ async def test_no_job_is_lost_to_a_thread_that_ends() -> None:
     for thread in _threads("test-race"):
         await asyncio.to_thread(thread.join, SOON)
         assert not thread.is_alive()
+
+
+async def test_many_threads_are_started_only_where_all_block() -> None:
+    """Thousands of short jobs are done by a few; threads that compete for the interpreter are slower."""
+    pool = Pool("test-few")
+    pool._watching = True  # the looks are taken by hand here
+    gate = threading.Event()
+    for _ in range(50):
+        pool.submit(gate.wait, SOON)
+    await _until_left(pool, 48)
+    pool._relieve(48, pool._begun - 1)
+    assert len(_threads("test-few")) == 3, "jobs were begun since the last look"
+    await _until_left(pool, 47)
+    pool._relieve(47, pool._begun)
+    assert len(_threads("test-few")) == 50, "none was"
+    gate.set()
+    pool.close()
+
+
+async def _until_left(pool: Pool, jobs: int) -> None:
+    while pool._jobs.qsize() > jobs:  # noqa: ASYNC110 - threads take them
+        await asyncio.sleep(0.001)

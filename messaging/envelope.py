@@ -2,6 +2,9 @@
 
 Every message of every transport is one of a few envelopes. Bodies inside a batch of broadcasts stay
 encoded until somebody wants them, so a message that no filter matches costs next to nothing.
+
+Beside msgpack's own types there is one extension type, for UUIDs: code 2, the 16 bytes (see `uuids`). A
+message with any other is unreadable.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import msgspec
 
 from messaging.communicator import BroadcastMessage
 from messaging.errors import BodyTooDeep, UnreadableMessage
+from messaging.uuids import read_extension, with_uuids
 
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
@@ -101,9 +105,12 @@ class Broadcasts(msgspec.Struct, array_like=True, frozen=True, tag=4, gc=False):
 
 Envelope = Task | Call | Calls | Replies | Broadcasts
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
+"""What reading may raise."""
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
-_body_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
+_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope, ext_hook=read_extension)
+_body_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ext_hook=read_extension)
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -124,7 +131,7 @@ def encode(envelope: Envelope) -> bytes:
         and not isinstance(envelope.body, msgspec.Raw)
     ):
         _check_depth(encoded, MOST_NESTED + 1)
-    data = _VERSION_BYTE + encoded
+    data = _VERSION_BYTE + with_uuids(encoded, envelope)
     if len(data) > MAX_BYTES:
         raise UnreadableMessage(
             f"the message is {len(data)} bytes, over the limit of {MAX_BYTES}; "
@@ -147,7 +154,7 @@ def decode(data: bytes | memoryview) -> Envelope:
         raise UnreadableMessage(f"{len(data)} bytes, over the limit of {MAX_BYTES}")
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise UnreadableMessage(f"no envelope: {error}") from error
 
 
@@ -164,7 +171,19 @@ def pack(body: Any) -> msgspec.Raw:
         raise _too_deep() from error
     if len(encoded) > MOST_NESTED and not isinstance(body, msgspec.Raw):
         _check_depth(encoded, MOST_NESTED)
-    return msgspec.Raw(encoded)
+    return msgspec.Raw(with_uuids(encoded, body))
+
+
+def unpack(encoded: msgspec.Raw) -> Any:
+    """A body that was encoded by itself.
+
+    Raises:
+        UnreadableMessage: it cannot be read; the text says why.
+    """
+    try:
+        return _body_decoder.decode(encoded)
+    except _UNREADABLE as error:
+        raise UnreadableMessage(f"no body: {error}") from error
 
 
 _HEADS = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
@@ -205,7 +224,5 @@ def pack_broadcasts(messages: Sequence[BroadcastMessage]) -> Broadcasts:
 
 
 def unpack_broadcast(message: Broadcast) -> BroadcastMessage:
-    """The broadcast with its body decoded."""
-    return BroadcastMessage(
-        _body_decoder.decode(message.body), message.sender, message.subject, message.correlation_id
-    )
+    """The broadcast with its body decoded. Raises as `unpack`."""
+    return BroadcastMessage(unpack(message.body), message.sender, message.subject, message.correlation_id)

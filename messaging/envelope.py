@@ -10,22 +10,29 @@ message with any other is unreadable.
 from __future__ import annotations
 
 import enum
-import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from messaging.communicator import BroadcastMessage
-from messaging.errors import BodyTooDeep, UnreadableMessage
-from messaging.uuids import read_extension, with_uuids
+from messaging.errors import UnreadableMessage
+from messaging.nesting import (
+    BOXES,
+    LARGE,
+    MANY,
+    MOST_NESTED,
+    check_depth,
+    encode_if_shallow,
+    few_and_plain,
+    few_heads,
+    too_deep,
+)
+from messaging.uuids import MARK, read_extension, with_uuids
 
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
 """No envelope may be larger; big data belongs in the store or in files."""
-MOST_NESTED = 500
-"""Lists and dictionaries within each other in a body. Reading takes a frame of Python's stack for each,
-and whoever reads has frames of his own: the limit is about half of what Python grants by default."""
 
 _VERSION_BYTE = bytes([VERSION])
 
@@ -108,7 +115,7 @@ Envelope = Task | Call | Calls | Replies | Broadcasts
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
 """What reading may raise."""
 
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope, ext_hook=read_extension)
 _body_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ext_hook=read_extension)
 
@@ -121,17 +128,11 @@ def encode(envelope: Envelope) -> bytes:
         BodyTooDeep: its body is nested deeper than `MOST_NESTED`.
         UnreadableMessage: it is larger than `MAX_BYTES`.
     """
-    try:
-        encoded = _encoder.encode(envelope)
-    except RecursionError as error:
-        raise _too_deep() from error
-    if (
-        len(encoded) > MOST_NESTED  # each level takes a byte
-        and isinstance(envelope, (Task, Call))
-        and not isinstance(envelope.body, msgspec.Raw)
-    ):
-        _check_depth(encoded, MOST_NESTED + 1)
-    data = _VERSION_BYTE + with_uuids(encoded, envelope)
+    if isinstance(envelope, (Task, Call)):
+        encoded = _encoded(envelope, envelope.body, MOST_NESTED + 1)
+    else:
+        encoded = _encoded_together(envelope)
+    data = _VERSION_BYTE + encoded
     if len(data) > MAX_BYTES:
         raise UnreadableMessage(
             f"the message is {len(data)} bytes, over the limit of {MAX_BYTES}; "
@@ -165,13 +166,7 @@ def pack(body: Any) -> msgspec.Raw:
         TypeError: msgpack cannot carry it.
         BodyTooDeep: it is nested deeper than `MOST_NESTED`.
     """
-    try:
-        encoded = _encoder.encode(body)
-    except RecursionError as error:
-        raise _too_deep() from error
-    if len(encoded) > MOST_NESTED and not isinstance(body, msgspec.Raw):
-        _check_depth(encoded, MOST_NESTED)
-    return msgspec.Raw(with_uuids(encoded, body))
+    return msgspec.Raw(_encoded(body, body, MOST_NESTED))
 
 
 def unpack(encoded: msgspec.Raw) -> Any:
@@ -186,36 +181,48 @@ def unpack(encoded: msgspec.Raw) -> Any:
         raise UnreadableMessage(f"no body: {error}") from error
 
 
-_HEADS = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
-"""The bytes that begin a list or a dictionary in msgpack; each level needs one."""
-_WORTH_COUNTING = 64 * 1024
+def _encoded(message: Any, body: Any, most: int) -> bytes:
+    """A body as msgpack, or the message around it: nested no deeper than so many levels, with its UUIDs."""
+    many = type(body) in BOXES and len(body) > MANY
+    encoded = encode_if_shallow(_encode, message) if many else None
+    if encoded is None:
+        try:
+            encoded = _encode(message)
+        except RecursionError as error:
+            raise too_deep() from error
+        if len(encoded) <= MOST_NESTED and MARK not in encoded:  # each level takes a byte
+            return encoded
+        if type(body) is msgspec.Raw or (len(encoded) > LARGE and few_and_plain(body)):
+            return encoded
+        if not few_heads(encoded, most) and (many or encode_if_shallow(_encode, message) is None):
+            check_depth(encoded, most)
+    return with_uuids(encoded, message)
 
 
-def _check_depth(encoded: bytes, limit: int) -> None:
-    """Raise BodyTooDeep if something is nested deeper than the limit.
-
-    Counting the bytes that could begin a level costs next to nothing and clears most messages; the others
-    are read here, level by level.
-    """
-    size = len(encoded)
-    if size < _WORTH_COUNTING and size - len(encoded.translate(None, _HEADS)) <= limit:
-        return
+def _encoded_together(envelope: Calls | Replies | Broadcasts) -> bytes:
+    """An envelope of several as msgpack; their bodies were packed, or are made here."""
     try:
-        level = [_body_decoder.decode(encoded)]
+        encoded = _encode(envelope)
     except RecursionError as error:
-        raise _too_deep() from error
-    for _ in range(limit):
-        level = [inner for inner in gc.get_referents(*level) if type(inner) in (list, dict, tuple)]
-        if not level:
-            return
-    raise _too_deep()
+        raise too_deep() from error
+    if len(encoded) > LARGE and all(map(_is_packed, _parts(envelope))):
+        return encoded
+    return with_uuids(encoded, envelope)
 
 
-def _too_deep() -> BodyTooDeep:
-    return BodyTooDeep(
-        f"lists and dictionaries are nested more than {MOST_NESTED} deep; send them flatter, for example "
-        "as a list of nodes that name each other"
-    )
+def _parts(envelope: Calls | Replies | Broadcasts) -> Iterator[Any]:
+    """What users have given for it."""
+    if isinstance(envelope, Broadcasts):
+        for message in envelope.messages:
+            yield message.sender
+            yield message.correlation_id
+    else:
+        for item in envelope.calls if isinstance(envelope, Calls) else envelope.replies:
+            yield item.body
+
+
+def _is_packed(part: Any) -> bool:
+    return type(part) in (msgspec.Raw, str, int, type(None))
 
 
 def pack_broadcasts(messages: Sequence[BroadcastMessage]) -> Broadcasts:

@@ -16,6 +16,9 @@ import msgspec
 UUID_CODE = 2
 """The code of the extension type (Tarantool has the same); its data are the 16 bytes of the UUID."""
 
+MARK = 0xD9
+"""A byte that is in every message with a UUID, as an ordinary encoder writes it; most small ones lack it."""
+
 _AS_TEXT = re.compile(rb"\xd9\x24[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _AS_BYTES = b"\xc4\x10"
 _AS_EXTENSION = bytes([0xD8, UUID_CODE])

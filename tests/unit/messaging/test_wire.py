@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 import messaging
 from messaging.communicator import BroadcastMessage
 from messaging.envelope import (
-    MOST_NESTED,
     Address,
     Broadcast,
     Call,
@@ -33,6 +32,7 @@ from messaging.envelope import (
     unpack_broadcast,
 )
 from messaging.errors import BodyTooDeep, InvalidUri, UnreadableMessage
+from messaging.nesting import MOST_NESTED
 from messaging.uri import parse_uri
 from messaging.uuids import with_uuids
 

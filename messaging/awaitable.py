@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import threading
@@ -47,7 +48,7 @@ class AwaitableCommunicator:
     def __init__(self, transport: Transport, name: str = "quince-messages") -> None:
         self._thread = CommThread(transport, name)
         self._transport = transport
-        self._listeners = LinkFanOut(self._cross)
+        self._listeners = LinkFanOut(lambda listener: functools.partial(self._cross, listener))
         self._mailbox: Mailbox | None = None
         self._home: int | None = None
         transport.on_link(self._listeners)
@@ -67,7 +68,7 @@ class AwaitableCommunicator:
         return self._transport.state
 
     def on_link(self, listener: LinkListener) -> None:
-        """Call `listener` on this loop with each new state of the link."""
+        """Call `listener` on this loop with each new state of the link, with CLOSED while `close` runs."""
         self._listeners.add(listener)
 
     async def open(self) -> None:
@@ -198,7 +199,10 @@ class AwaitableCommunicator:
         return await self._run(self._transport.subscribe, lambda message: self._cross(call, message), wanted)
 
     async def unsubscribe(self, identifier: str) -> None:
-        """Stop receiving. Raises ValueError if there is no such identifier."""
+        """Stop receiving: on return, what has come has been handed over, and nothing more will be.
+
+        Raises ValueError if there is no such identifier.
+        """
         await self._run(self._transport.unsubscribe, identifier)
 
     # Crossing between this loop and the hidden one

@@ -1,4 +1,5 @@
-"""Broadcasts on their way out: checked and encoded where they are sent, put together where they leave.
+"""Broadcasts on their way: checked and encoded where they are sent, put together where they leave, and read
+where somebody wants them.
 
 Many travel in one envelope, so one that cannot be encoded, or is too large, would take its neighbours with
 it; and its sender would have gone on long ago.
@@ -6,13 +7,26 @@ it; and its sender would have gone on long ago.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from messaging.communicator import BroadcastMessage
-from messaging.envelope import MAX_BYTES, Broadcasts, encode, pack, pack_broadcasts
+from messaging.communicator import BroadcastHandler, BroadcastMessage
+from messaging.envelope import (
+    MAX_BYTES,
+    Broadcast,
+    Broadcasts,
+    encode,
+    pack,
+    pack_broadcasts,
+    unpack,
+    unpack_broadcast,
+)
+from messaging.errors import UnreadableMessage
+
+log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 1024 * 1024
 """Bytes of bodies from which an envelope of several broadcasts takes no more."""
@@ -34,7 +48,7 @@ def checked(message: BroadcastMessage) -> BroadcastMessage:
     head = pack((message.sender, message.subject, message.correlation_id))
     sender, correlation_id = message.sender, message.correlation_id
     if type(sender) not in _PLAIN or type(correlation_id) not in _PLAIN:
-        sender, _, correlation_id = msgspec.msgpack.decode(head)
+        sender, _, correlation_id = unpack(head)
     sent = BroadcastMessage(body, sender, message.subject, correlation_id)
     if len(bytes(head)) + _length(body) > MAX_BYTES - _ROOM:
         encode(pack_broadcasts([sent]))
@@ -54,6 +68,17 @@ def in_envelopes(messages: Sequence[BroadcastMessage]) -> Iterator[Broadcasts]:
         size += length
     if together:
         yield pack_broadcasts(together)
+
+
+def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> None:
+    """Read a broadcast that came and give it to those who want it; one that cannot be read is dropped."""
+    try:
+        message = unpack_broadcast(broadcast)
+    except UnreadableMessage as error:
+        log.warning("a broadcast is dropped: %s", error)
+        return
+    for handler in handlers:
+        handler(message)
 
 
 def _length(body: Any) -> int:

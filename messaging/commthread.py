@@ -154,18 +154,22 @@ class CommThread:
 
 
 class LinkFanOut:
-    """Tells listeners of a face about the link, through whatever crosses to their thread."""
+    """Tells the listeners of a face about the link.
 
-    def __init__(self, cross: Callable[..., None]) -> None:
-        self._cross = cross
+    Args:
+        reach: Makes of a listener something that may be called on the hidden thread.
+    """
+
+    def __init__(self, reach: Callable[[LinkListener], LinkListener]) -> None:
+        self._reach = reach
         self._listeners: list[LinkListener] = []
 
     def add(self, listener: LinkListener) -> None:
-        self._listeners.append(listener)
+        self._listeners.append(self._reach(listener))
 
     def __call__(self, state: LinkState) -> None:
-        for listener in self._listeners:
-            self._cross(listener, state)
+        for tell in self._listeners:
+            tell(state)
 
 
 def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:

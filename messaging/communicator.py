@@ -12,7 +12,7 @@ Subscribers of the blocking face are called on a pool of threads of the communic
 the awaitable face (functions or coroutine functions) are called on the loop that made it.
 
 Message bodies are whatever msgpack can carry: None, bool, int (64 bits), float, str, bytes, list, dict,
-nested up to `envelope.MOST_NESTED` deep. docs/communicator.md says what becomes of some other things.
+nested up to `nesting.MOST_NESTED` deep. docs/communicator.md says what becomes of some other things.
 """
 
 from __future__ import annotations

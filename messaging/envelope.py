@@ -2,26 +2,37 @@
 
 Every message of every transport is one of a few envelopes. Bodies inside a batch of broadcasts stay
 encoded until somebody wants them, so a message that no filter matches costs next to nothing.
+
+Beside msgpack's own types there is one extension type, for UUIDs: code 2, the 16 bytes (see `uuids`). A
+message with any other is unreadable.
 """
 
 from __future__ import annotations
 
 import enum
-import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from messaging.communicator import BroadcastMessage
-from messaging.errors import BodyTooDeep, UnreadableMessage
+from messaging.errors import UnreadableMessage
+from messaging.nesting import (
+    BOXES,
+    LARGE,
+    MANY,
+    MOST_NESTED,
+    check_depth,
+    encode_if_shallow,
+    few_and_plain,
+    few_heads,
+    too_deep,
+)
+from messaging.uuids import MARK, read_extension, with_uuids
 
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
 """No envelope may be larger; big data belongs in the store or in files."""
-MOST_NESTED = 500
-"""Lists and dictionaries within each other in a body. Reading takes a frame of Python's stack for each,
-and whoever reads has frames of his own: the limit is about half of what Python grants by default."""
 
 _VERSION_BYTE = bytes([VERSION])
 
@@ -101,9 +112,12 @@ class Broadcasts(msgspec.Struct, array_like=True, frozen=True, tag=4, gc=False):
 
 Envelope = Task | Call | Calls | Replies | Broadcasts
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
-_body_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
+"""What reading may raise."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope, ext_hook=read_extension)
+_body_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ext_hook=read_extension)
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -114,16 +128,10 @@ def encode(envelope: Envelope) -> bytes:
         BodyTooDeep: its body is nested deeper than `MOST_NESTED`.
         UnreadableMessage: it is larger than `MAX_BYTES`.
     """
-    try:
-        encoded = _encoder.encode(envelope)
-    except RecursionError as error:
-        raise _too_deep() from error
-    if (
-        len(encoded) > MOST_NESTED  # each level takes a byte
-        and isinstance(envelope, (Task, Call))
-        and not isinstance(envelope.body, msgspec.Raw)
-    ):
-        _check_depth(encoded, MOST_NESTED + 1)
+    if isinstance(envelope, (Task, Call)):
+        encoded = _encoded(envelope, envelope.body, MOST_NESTED + 1)
+    else:
+        encoded = _encoded_together(envelope)
     data = _VERSION_BYTE + encoded
     if len(data) > MAX_BYTES:
         raise UnreadableMessage(
@@ -147,7 +155,7 @@ def decode(data: bytes | memoryview) -> Envelope:
         raise UnreadableMessage(f"{len(data)} bytes, over the limit of {MAX_BYTES}")
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise UnreadableMessage(f"no envelope: {error}") from error
 
 
@@ -158,45 +166,63 @@ def pack(body: Any) -> msgspec.Raw:
         TypeError: msgpack cannot carry it.
         BodyTooDeep: it is nested deeper than `MOST_NESTED`.
     """
-    try:
-        encoded = _encoder.encode(body)
-    except RecursionError as error:
-        raise _too_deep() from error
-    if len(encoded) > MOST_NESTED and not isinstance(body, msgspec.Raw):
-        _check_depth(encoded, MOST_NESTED)
-    return msgspec.Raw(encoded)
+    return msgspec.Raw(_encoded(body, body, MOST_NESTED))
 
 
-_HEADS = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
-"""The bytes that begin a list or a dictionary in msgpack; each level needs one."""
-_WORTH_COUNTING = 64 * 1024
+def unpack(encoded: msgspec.Raw) -> Any:
+    """A body that was encoded by itself.
 
-
-def _check_depth(encoded: bytes, limit: int) -> None:
-    """Raise BodyTooDeep if something is nested deeper than the limit.
-
-    Counting the bytes that could begin a level costs next to nothing and clears most messages; the others
-    are read here, level by level.
+    Raises:
+        UnreadableMessage: it cannot be read; the text says why.
     """
-    size = len(encoded)
-    if size < _WORTH_COUNTING and size - len(encoded.translate(None, _HEADS)) <= limit:
-        return
     try:
-        level = [_body_decoder.decode(encoded)]
+        return _body_decoder.decode(encoded)
+    except _UNREADABLE as error:
+        raise UnreadableMessage(f"no body: {error}") from error
+
+
+def _encoded(message: Any, body: Any, most: int) -> bytes:
+    """A body as msgpack, or the message around it: nested no deeper than so many levels, with its UUIDs."""
+    many = type(body) in BOXES and len(body) > MANY
+    encoded = encode_if_shallow(_encode, message) if many else None
+    if encoded is None:
+        try:
+            encoded = _encode(message)
+        except RecursionError as error:
+            raise too_deep() from error
+        if len(encoded) <= MOST_NESTED and MARK not in encoded:  # each level takes a byte
+            return encoded
+        if type(body) is msgspec.Raw or (len(encoded) > LARGE and few_and_plain(body)):
+            return encoded
+        if not few_heads(encoded, most) and (many or encode_if_shallow(_encode, message) is None):
+            check_depth(encoded, most)
+    return with_uuids(encoded, message)
+
+
+def _encoded_together(envelope: Calls | Replies | Broadcasts) -> bytes:
+    """An envelope of several as msgpack; their bodies were packed, or are made here."""
+    try:
+        encoded = _encode(envelope)
     except RecursionError as error:
-        raise _too_deep() from error
-    for _ in range(limit):
-        level = [inner for inner in gc.get_referents(*level) if type(inner) in (list, dict, tuple)]
-        if not level:
-            return
-    raise _too_deep()
+        raise too_deep() from error
+    if len(encoded) > LARGE and all(map(_is_packed, _parts(envelope))):
+        return encoded
+    return with_uuids(encoded, envelope)
 
 
-def _too_deep() -> BodyTooDeep:
-    return BodyTooDeep(
-        f"lists and dictionaries are nested more than {MOST_NESTED} deep; send them flatter, for example "
-        "as a list of nodes that name each other"
-    )
+def _parts(envelope: Calls | Replies | Broadcasts) -> Iterator[Any]:
+    """What users have given for it."""
+    if isinstance(envelope, Broadcasts):
+        for message in envelope.messages:
+            yield message.sender
+            yield message.correlation_id
+    else:
+        for item in envelope.calls if isinstance(envelope, Calls) else envelope.replies:
+            yield item.body
+
+
+def _is_packed(part: Any) -> bool:
+    return type(part) in (msgspec.Raw, str, int, type(None))
 
 
 def pack_broadcasts(messages: Sequence[BroadcastMessage]) -> Broadcasts:
@@ -205,7 +231,5 @@ def pack_broadcasts(messages: Sequence[BroadcastMessage]) -> Broadcasts:
 
 
 def unpack_broadcast(message: Broadcast) -> BroadcastMessage:
-    """The broadcast with its body decoded."""
-    return BroadcastMessage(
-        _body_decoder.decode(message.body), message.sender, message.subject, message.correlation_id
-    )
+    """The broadcast with its body decoded. Raises as `unpack`."""
+    return BroadcastMessage(unpack(message.body), message.sender, message.subject, message.correlation_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import queue
@@ -18,7 +19,6 @@ MOST_THREADS = 1_000
 IDLE = 10.0
 """Seconds after which a thread that has nothing to do ends."""
 AT_ONCE = 2
-"""Threads that are started without hesitation."""
 HESITATION = 0.005
 """Seconds that a job may wait for a busy thread before another one is started for it. Most jobs are
 short, and threads that compete for the interpreter lock make all of them slower."""
@@ -32,12 +32,18 @@ class Pool:
     (The threads of `concurrent.futures` are joined at exit, so one subscriber that blocks would hang
     the program there.) Used from one event loop, which also watches for jobs that wait too long.
     Threads are started as they are needed, and end when they are not.
+
+    Args:
+        at_once: Threads that are started without hesitation.
     """
 
-    def __init__(self, name: str, most: int = MOST_THREADS, idle: float = IDLE) -> None:
+    def __init__(
+        self, name: str, most: int = MOST_THREADS, idle: float = IDLE, at_once: int = AT_ONCE
+    ) -> None:
         self._name = name
         self._most = most
         self._patience = idle
+        self._at_once = at_once
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -55,7 +61,7 @@ class Pool:
         self._jobs.put((function, args))
         if self._idle.acquire(blocking=False):
             return
-        if self._threads < AT_ONCE:
+        if self._threads < self._at_once:
             self._start_thread()
         elif not self._watching:
             self._watching = True
@@ -89,10 +95,17 @@ class Pool:
         with self._lock:
             self._threads -= 1
 
-    def close(self) -> None:
-        """No more jobs. Those that run go on; nobody waits for them."""
+    def close(self, *, drop: bool = True) -> None:
+        """No more jobs. Those that run go on; nobody waits for them.
+
+        Args:
+            drop: Those that wait for a thread are not begun any more.
+        """
         with self._lock:
             self._closed = True
+            with contextlib.suppress(queue.Empty):
+                while drop:
+                    self._jobs.get_nowait()
             for _ in range(self._threads):
                 self._jobs.put(None)
 
@@ -132,15 +145,24 @@ class InOrder:
         self._waiting: deque[Any] = deque()
         self._lock = threading.Lock()
         self._running = False
+        self._stopped = False
 
     def put(self, item: Any) -> None:
         """Have `function(item)` called after those before it."""
         with self._lock:
+            if self._stopped:
+                return
             self._waiting.append(item)
             if self._running:
                 return
             self._running = True
         self._pool.submit(self._run)
+
+    def stop(self) -> None:
+        """Begin no more calls, from any thread. One that runs goes on; nobody waits for it."""
+        with self._lock:
+            self._stopped = True
+            self._waiting.clear()
 
     def _run(self) -> None:
         while True:
@@ -151,5 +173,5 @@ class InOrder:
                 item = self._waiting.popleft()
             try:
                 self._function(item)
-            except BaseException:  # also SystemExit: the next broadcasts are to be heard
-                log.exception("a broadcast subscriber failed")
+            except BaseException:  # also SystemExit: what comes next is to be heard
+                log.exception("a subscriber failed")

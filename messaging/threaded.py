@@ -32,7 +32,7 @@ from messaging.envelope import pack
 from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber, MessageTimeout
 from messaging.kiwifilter import routable
 from messaging.limits import check_prefetch, check_priority, check_queue
-from messaging.pool import InOrder, Pool
+from messaging.pool import MOST_THREADS, InOrder, Pool
 from messaging.subscribers import QueueSubscribers, rpc_handler
 from messaging.taskqueue import TaskQueue
 
@@ -57,14 +57,17 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self._transport = transport
         self._thread = CommThread(transport, "quince-messages")
         self._pool = Pool("quince-subscriber")
+        self._link_pool = Pool(
+            "quince-link-listener", at_once=MOST_THREADS
+        )  # one may block, others want to hear
         self._task_prefetch = task_prefetch
         self._lock = threading.Lock()
         self._tasks: dict[str, QueueSubscribers] = {}
-        self._broadcasts: dict[Any, str] = {}
+        self._broadcasts: dict[Any, tuple[str, InOrder]] = {}
         self._bridge = Bridge(self._thread)
         self._outgoing = Outgoing(self._thread, self._bridge)
         self._answered: dict[str, float] = {}
-        self._listeners = LinkFanOut(self._pool.submit)
+        self._listeners = LinkFanOut(lambda listener: InOrder(self._link_pool, listener).put)
         transport.on_link(self._listeners)
 
     def open(self) -> None:
@@ -82,9 +85,16 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self.close()
 
     def close(self) -> None:
-        """Requeue what is unsettled and disconnect. Prompt, from any thread; may be called twice."""
+        """Requeue what is unsettled and disconnect. Prompt, from any thread; may be called twice.
+
+        Subscribers that are at work go on, and nobody waits for them; no other call begins on return, but
+        for the listeners of the link, who hear that it is closed.
+        """
         closing = self._thread.close()
+        for _, in_order in list(self._broadcasts.values()):
+            in_order.stop()
         self._pool.close()
+        closing.add_done_callback(lambda _: self._link_pool.close(drop=False))
         if not self._thread.here:
             concurrent.futures.wait([closing], timeout=CLOSE_TIMEOUT + 1)
 
@@ -98,7 +108,10 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         return self._transport.state
 
     def on_link(self, listener: LinkListener) -> None:
-        """Call `listener`, on a thread of the communicator, with each new state of the link."""
+        """Call `listener`, on a thread of the communicator, with each new state of the link, in order.
+
+        The last one is CLOSED. `close` does not wait until it was heard.
+        """
         self._listeners.add(listener)
 
     # Task queue
@@ -333,27 +346,32 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         self._thread.check()
         name = uuid.uuid4().hex if identifier is None else identifier
+        in_order = InOrder(self._pool, functools.partial(_call_broadcast, subscriber, self))
         with self._lock:
             if name in self._broadcasts:
                 raise DuplicateSubscriber(f"{name!r} is a broadcast subscriber already")
-            self._broadcasts[name] = ""
-        in_order = InOrder(self._pool, functools.partial(_call_broadcast, subscriber, self))
+            self._broadcasts[name] = "", in_order
         try:
-            self._broadcasts[name] = self._bridge.wait(
+            subscription = self._bridge.wait(
                 self._transport.subscribe, in_order.put, wanted or routable(subscriber)
             )
         except BaseException:
             self._broadcasts.pop(name, None)
             raise
+        self._broadcasts[name] = subscription, in_order
         return name
 
     def remove_broadcast_subscriber(self, identifier: Any) -> None:
-        """Stop receiving. Raises ValueError if there is no such subscriber."""
+        """Stop receiving. No call begins after the return; one that runs already goes on.
+
+        Raises ValueError if there is no such subscriber.
+        """
         self._thread.check()
         try:
-            subscription = self._broadcasts.pop(identifier)
+            subscription, in_order = self._broadcasts.pop(identifier)
         except KeyError:
             raise ValueError(f"no broadcast subscriber {identifier!r}") from None
+        in_order.stop()
         self._bridge.wait(self._transport.unsubscribe, subscription)
 
     # Crossing to the hidden thread

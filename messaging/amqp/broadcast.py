@@ -17,8 +17,9 @@ from messaging.amqp.frames import Delivery, text_array_field
 from messaging.amqp.lane import Lane
 from messaging.amqp.session import Session
 from messaging.amqp.topology import Names, binding_keys, broadcast_key
+from messaging.broadcasts import hand_over
 from messaging.communicator import BroadcastHandler, BroadcastMessage, SubjectFilter
-from messaging.envelope import Broadcast, Broadcasts, decode, encode, pack_broadcasts, unpack_broadcast
+from messaging.envelope import Broadcast, Broadcasts, decode, encode, pack_broadcasts
 from messaging.errors import UnreadableMessage
 from messaging.filters import Subscriptions
 
@@ -134,9 +135,7 @@ class Broadcasting:
         for broadcast in message.messages:
             handlers = self._subscriptions.matching(broadcast.sender, broadcast.subject)
             if handlers:
-                whole = unpack_broadcast(broadcast)
-                for handler in handlers:
-                    handler(whole)
+                hand_over(broadcast, handlers)
 
     def _closed(self, link: Link, error: BaseException | None) -> None:
         self._lane = None

@@ -82,9 +82,11 @@ class Session:
         if side_tasks:  # what they say at the end, to callers, leaves with the link's last messages
             await asyncio.wait(side_tasks, timeout=FAREWELL_TIMEOUT)
         link, self._link = self._link, None
-        if link is not None:
-            await self._leave(link)
-        self._enter(LinkState.CLOSED)
+        try:
+            if link is not None:
+                await self._leave(link)
+        finally:  # also if the broker does not let us go in time
+            self._enter(LinkState.CLOSED)
 
     async def _leave(self, link: Link) -> None:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from messaging.broadcasts import in_envelopes
+from messaging.broadcasts import hand_over, in_envelopes
 from messaging.communicator import (
     EVERYTHING,
     BroadcastHandler,
@@ -28,7 +28,7 @@ from messaging.communicator import (
     TaskHandle,
     Transport,
 )
-from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode, unpack_broadcast
+from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
 from messaging.filters import Subscriptions, sender_key
 from messaging.local.committer import Committer
@@ -286,9 +286,7 @@ class LocalTransport(Transport):
             if handlers is None:
                 handlers = audiences[about] = self._subscribers.matching(broadcast.sender, broadcast.subject)
             if handlers:
-                message = unpack_broadcast(broadcast)
-                for handler in handlers:
-                    handler(message)
+                hand_over(broadcast, handlers)
 
     # From other communicators
 

@@ -18,6 +18,7 @@ from messaging.envelope import (
 )
 from messaging.errors import (
     MessagingError,
+    UnreadableMessage,
 )
 from messaging.mailbox import Mailbox
 from messaging.memory.hub import Entry, Hub
@@ -61,9 +62,16 @@ class MemoryConsumer:
 
     def _hand_over(self) -> None:
         tasks: list[MemoryTask] = []
+        unreadable = 0
         while self._arrived:
-            entry = self._arrived.popleft()
-            tasks.append(MemoryTask(self._hub, self._queue, entry, self._settled))
+            task = readable(self._hub, self._queue, self._arrived.popleft(), self._settled)
+            if task is None:
+                unreadable += 1
+            else:
+                tasks.append(task)
+        if unreadable:
+            self._room += unreadable
+            self._hub.pump(self._queue)
         if self._closed:
             for task in tasks:
                 task.requeue()
@@ -106,7 +114,7 @@ class MemoryTask:
     def __init__(self, hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], None]) -> None:
         message = decode(entry.data)
         if not isinstance(message, Task):
-            raise TypeError("only tasks are put on queues")
+            raise UnreadableMessage(f"a {type(message).__name__} where a task should be")
         self.body = message.body
         self._address = message.reply_to
         self._hub = hub
@@ -150,3 +158,12 @@ class MemoryTask:
         self._open = False
         self._gone(self)
         return True
+
+
+def readable(hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], None]) -> MemoryTask | None:
+    """The task in an entry; one that cannot be read is put aside."""
+    try:
+        return MemoryTask(hub, queue, entry, gone)
+    except UnreadableMessage as error:
+        hub.bury(queue, entry, str(error))
+        return None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from messaging.broadcasts import in_envelopes
+from messaging.broadcasts import hand_over, in_envelopes
 from messaging.calls import Answering, PendingCalls, error_reply
 from messaging.communicator import (
     EVERYTHING,
@@ -30,7 +30,6 @@ from messaging.envelope import (
     Task,
     decode,
     encode,
-    unpack_broadcast,
 )
 from messaging.errors import (
     CommunicatorClosed,
@@ -39,7 +38,7 @@ from messaging.errors import (
 )
 from messaging.filters import Subscriptions
 from messaging.mailbox import Mailbox
-from messaging.memory.delivery import MemoryConsumer, MemoryTask
+from messaging.memory.delivery import MemoryConsumer, MemoryTask, readable
 from messaging.memory.hub import Hub
 
 
@@ -102,12 +101,13 @@ class MemoryTransport(Transport):
         return consumer
 
     async def pull(self, *, queue: str) -> TaskHandle | None:
-        entry = self._connected.take(queue)
-        if entry is None:
-            return None
-        task = MemoryTask(self._connected, queue, entry, self._pulled.discard)
-        self._pulled.add(task)
-        return task
+        hub = self._connected
+        while (entry := hub.take(queue)) is not None:
+            task = readable(hub, queue, entry, self._pulled.discard)
+            if task is not None:
+                self._pulled.add(task)
+                return task
+        return None
 
     async def queue_size(self, *, queue: str) -> int:
         return self._connected.size(queue)
@@ -181,9 +181,7 @@ class MemoryTransport(Transport):
             for broadcast in message.messages:
                 handlers = self._subscriptions.matching(broadcast.sender, broadcast.subject)
                 if handlers:
-                    whole = unpack_broadcast(broadcast)
-                    for handler in handlers:
-                        handler(whole)
+                    hand_over(broadcast, handlers)
 
     @property
     def _connected(self) -> Hub:

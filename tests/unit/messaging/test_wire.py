@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import messaging
 from messaging.communicator import BroadcastMessage
 from messaging.envelope import (
-    MOST_NESTED,
     Address,
+    Broadcast,
     Call,
     Calls,
     Envelope,
@@ -32,7 +32,9 @@ from messaging.envelope import (
     unpack_broadcast,
 )
 from messaging.errors import BodyTooDeep, InvalidUri, UnreadableMessage
+from messaging.nesting import MOST_NESTED
 from messaging.uri import parse_uri
+from messaging.uuids import with_uuids
 
 bodies = st.recursive(
     st.one_of(
@@ -42,9 +44,14 @@ bodies = st.recursive(
         st.floats(allow_nan=False),
         st.text(max_size=20),
         st.binary(max_size=20),
+        st.uuids(),
+        st.uuids().map(str),  # what could be taken for a UUID in one encoding or the other
+        st.uuids().map(lambda value: b"\xd9$" + str(value).encode()),
+        st.uuids().map(lambda value: b"\xc4\x10" + value.bytes),
     ),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(st.text(max_size=5), st.uuids()), inner, max_size=3),
     ),
     max_leaves=8,
 )
@@ -117,7 +124,9 @@ ARRIVALS = [
     (bytearray(b"x"), b"x"),
     (Colour.RED, "red"),
     (Point(1), {"x": 1}),
-    (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+    (uuid.UUID(int=5), uuid.UUID(int=5)),
+    ({uuid.UUID(int=5): {uuid.UUID(int=6)}}, {uuid.UUID(int=5): [uuid.UUID(int=6)]}),
+    ("00000000-0000-0000-0000-000000000005", "00000000-0000-0000-0000-000000000005"),
     (decimal.Decimal("1.10"), "1.10"),
     (NOON, "2026-01-02T12:00:00"),
     (NOON.date(), "2026-01-02"),
@@ -144,6 +153,25 @@ def test_what_arrives_is_what_the_documentation_says(sent: object, arrives: obje
     assert isinstance(read, Task)
     assert read.body == arrives
     assert type(read.body) is type(arrives)
+
+
+def test_a_uuid_is_an_extension_of_code_2() -> None:
+    assert bytes(pack(uuid.UUID(int=5))) == b"\xd8\x02" + bytes(15) + b"\x05"
+
+
+@pytest.mark.parametrize("unknown", [b"\xd4\x03x", b"\xd8\x05" + bytes(16), b"\xd4\x02x"])
+def test_other_extensions_are_unreadable(unknown: bytes) -> None:
+    with pytest.raises(UnreadableMessage, match=r"extension type|16"):
+        decode(encode(Task(msgspec.Raw(unknown))))
+    with pytest.raises(UnreadableMessage, match=r"extension type|16"):
+        unpack_broadcast(Broadcast(None, None, None, msgspec.Raw(unknown)))
+
+
+def test_what_changes_while_it_is_sent_is_refused() -> None:
+    body = [uuid.UUID(int=5), uuid.UUID(int=6)]
+    encoded = msgspec.msgpack.encode(body)
+    with pytest.raises(RuntimeError, match="changed by another thread"):
+        with_uuids(encoded, [*body, "more"])
 
 
 @pytest.mark.parametrize(("body", "error"), REFUSED)

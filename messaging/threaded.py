@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import kiwipy
 
 from messaging.bridge import Bridge, Outgoing
-from messaging.broadcasts import checked
+from messaging.broadcasts import body_size, checked
 from messaging.commthread import CLOSE_TIMEOUT, CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -148,14 +148,16 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         check_queue(queue)
         check_priority(priority)
-        if not no_reply:
-            return self._bridge.two_stages(
-                self._transport.call_task, pack(task), queue=queue, priority=priority
-            )
-        if not wait:
-            return self._bridge.two_stages(self._durable, [pack(task)], queue, priority)
-        self.send_tasks([task], queue=queue, priority=priority)
-        return None
+        if no_reply and wait:
+            self.send_tasks([task], queue=queue, priority=priority)
+            return None
+        body = pack(task)
+        size = body_size(body)
+        if no_reply:
+            return self._bridge.two_stages(self._durable, [body], queue, priority, size=size)
+        return self._bridge.two_stages(
+            self._transport.call_task, body, queue=queue, priority=priority, size=size
+        )
 
     def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
         """Put many tasks on the queue; the broker has them all on disk on return."""
@@ -262,12 +264,14 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         identifier = str(recipient_id)
         known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
         transport = self._transport
+        body = pack(msg)
         outcome = self._bridge.two_stages(
             transport.ask,
             identifier,
-            pack(msg),
+            body,
             wait=not known,
             at_once=transport.ask_at_once,
+            size=body_size(body),
             routed=not known,
         )
         if len(self._answered) > MOST_KNOWN:

@@ -14,7 +14,7 @@ from messaging.broadcasts import body_size, in_pieces
 from messaging.commthread import CommThread
 from messaging.communicator import BroadcastMessage, LinkState
 from messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
-from messaging.futures import follow, settle
+from messaging.futures import Outcome, follow, settle
 from messaging.room import Room
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Bridge:
         **kwargs: Any,
     ) -> T:
         """Run a coroutine function there and wait for its outcome."""
-        self._refuse_there()
+        self._thread.refuse_here()
         running = self._thread.submit(function, *args, **kwargs)
         try:
             return running.result(_timeout)
@@ -65,22 +65,23 @@ class Bridge:
         at_once: Callable[..., asyncio.Future[Any] | None] | None = None,
         size: int = 0,
         **kwargs: Any,
-    ) -> concurrent.futures.Future[Any]:
+    ) -> Outcome:
         """Begin something that answers in two stages; the second comes in the future.
 
         With `wait` the first one is waited for, and its errors are raised here. Without, `at_once` is
         tried there before, with the same positional arguments: it costs no task; and it is here that those
-        who send too much wait for the broker.
+        who send too much wait for the broker. The hidden thread itself may call it then, and does not wait.
 
         Args:
             size: Bytes of the message.
         """
-        outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        outcome = Outcome(self._thread.refuse_here)
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)
             return outcome
-        self._refuse_there()
-        if not self._room.take(size, timeout=ROOM_TIMEOUT):
+        if self._thread.here:
+            self._room.take_anyway(size)
+        elif not self._room.take(size, timeout=ROOM_TIMEOUT):
             raise MessageTimeout(f"{self._room} wait, and too little left within {ROOM_TIMEOUT:g} s")
         try:
             self._thread.post(self._begin, outcome, size, at_once, function, args, kwargs)
@@ -103,7 +104,7 @@ class Bridge:
 
     async def _stages(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -112,7 +113,7 @@ class Bridge:
 
     async def _stages_or_tell(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -129,7 +130,7 @@ class Bridge:
 
     def _begin(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         size: int,
         at_once: Callable[..., asyncio.Future[Any] | None] | None,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
@@ -147,7 +148,7 @@ class Bridge:
 
     def _begun_at_once(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         at_once: Callable[..., asyncio.Future[Any] | None],
         args: tuple[Any, ...],
     ) -> bool:
@@ -164,10 +165,6 @@ class Bridge:
     def _first_stage_over(self, size: int, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._room.give_back(size)
-
-    def _refuse_there(self) -> None:
-        if self._thread.here:
-            raise RuntimeError("the communication thread cannot wait for itself; call from another thread")
 
 
 class Outgoing:
@@ -187,7 +184,9 @@ class Outgoing:
         self._thread.check()
         size = sum([body_size(message.body) for message in messages])
         away = self._transport.state is not LinkState.CONNECTED
-        if away or not self._room.take(size, len(messages)):
+        if self._thread.here:
+            self._room.take_anyway(size, len(messages))
+        elif away or not self._room.take(size, len(messages)):
             self._bridge.wait(self._hand_over, messages)
             return
         self._waiting.append((messages, size))

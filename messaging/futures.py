@@ -8,6 +8,32 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Outcome(concurrent.futures.Future[Any]):
+    """A future for threads, ended by the hidden one, which also calls its callbacks.
+
+    To wait for it there would be to wait for ever, and so is refused.
+
+    Args:
+        refuse_there: Raises RuntimeError on the hidden thread.
+    """
+
+    def __init__(self, refuse_there: Callable[[], None]) -> None:
+        super().__init__()
+        self.refuse_there = refuse_there
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As that of every future."""
+        if not self.done():
+            self.refuse_there()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As that of every future."""
+        if not self.done():
+            self.refuse_there()
+        return super().exception(timeout)
+
+
 def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseException | None) -> None:
     """End a thread's future, unless somebody has."""
     if outcome.done():
@@ -21,7 +47,7 @@ def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseExce
         outcome.set_result(result)
 
 
-def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
+def follow(source: asyncio.Future[Any], outcome: Outcome) -> None:
     """On the hidden loop: let a thread's future end like one of the loop, nested ones too."""
 
     def ended(done: asyncio.Future[Any]) -> None:
@@ -30,7 +56,7 @@ def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any])
         elif (error := done.exception()) is not None:
             settle(outcome, None, error)
         elif isinstance(result := done.result(), asyncio.Future):
-            inner: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            inner = Outcome(outcome.refuse_there)
             follow(result, inner)
             settle(outcome, inner, None)
         else:

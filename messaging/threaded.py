@@ -163,6 +163,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """Put many tasks on the queue; the broker has them all on disk on return."""
         check_queue(queue)
         check_priority(priority)
+        self._thread.refuse_here()
         outcome = self._bridge.two_stages(
             self._durable, bodies, queue, priority, at_once=self._transport.store_at_once
         )
@@ -255,24 +256,25 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
     def rpc_send(self, recipient_id: Any, msg: Any) -> concurrent.futures.Future[Any]:
         """Call; returns the future of the answer (itself a future if the subscriber returned one).
 
-        That somebody is there is waited for, unless an answer came from there a moment ago; then it is
-        the future that would say otherwise.
+        That somebody is there is waited for, unless an answer came from there a moment ago, or this is a
+        callback of a future; then it is the future that would say otherwise.
 
         Raises:
             UnroutableError: nobody is there.
         """
         identifier = str(recipient_id)
         known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
+        wait = not known and not self._thread.here
         transport = self._transport
         body = pack(msg)
         outcome = self._bridge.two_stages(
             transport.ask,
             identifier,
             body,
-            wait=not known,
+            wait=wait,
             at_once=transport.ask_at_once,
             size=body_size(body),
-            routed=not known,
+            routed=wait,
         )
         if len(self._answered) > MOST_KNOWN:
             self._answered.clear()

@@ -13,12 +13,13 @@ from typing import Any
 from messaging.communicator import TaskBatchCallback
 from messaging.envelope import Address, Reply, Task, encode
 from messaging.errors import CommunicatorClosed
+from messaging.local.claims import Hungry, NewTask
 from messaging.local.committer import Committer
 from messaging.local.consumer import LocalConsumer, Surroundings
 from messaging.local.frames import Bell
 from messaging.local.holding import HeldTask
 from messaging.local.peers import Peers
-from messaging.local.taskfile import Hungry, NewTask, TaskFile
+from messaging.local.taskfile import TaskFile
 
 _log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import re
 import secrets
 import socket
@@ -45,9 +46,16 @@ class Directory:
     def prepare(self) -> None:
         """Make the folders, private to this user. Any number of processes may do so at once.
 
+        Not even root enters those of another user: what it made there, the other could not read.
+
         Raises:
             ConnectionFailed: They cannot be made, or are not this user's.
         """
+        if (somebody := self._other_owner()) is not None:
+            raise ConnectionFailed(
+                f"local://{self.root} cannot be used: {somebody}, and is private to that user; "
+                "choose another folder, or run this as that user"
+            )
         try:
             self.peers.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
@@ -59,6 +67,18 @@ class Directory:
                 f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
                 "choose a folder that you may write to"
             ) from error
+
+    def _other_owner(self) -> str | None:
+        """Whose folder it is, or that in which it cannot be seen, if that is another user."""
+        for path in (self.folder, *self.folder.parents):
+            try:
+                owner = path.stat().st_uid
+            except FileNotFoundError:
+                return None  # it is to be made
+            except OSError:
+                continue
+            return None if owner == os.geteuid() else f"{path} belongs to {_name_of(owner)}"
+        return None
 
     def _make_private(self, path: Path) -> None:
         # Only if it is new: closing a SQLite file would drop this process's other locks on it.
@@ -195,6 +215,13 @@ class Seat:
 def is_peer(name: str) -> bool:
     """Whether it could be the name of a communicator; it becomes part of paths."""
     return _PEER.fullmatch(name) is not None
+
+
+def _name_of(user: int) -> str:
+    try:
+        return f"{pwd.getpwuid(user).pw_name} (user {user})"
+    except KeyError:
+        return f"user {user}"
 
 
 def _is_free(lock_path: Path) -> bool:

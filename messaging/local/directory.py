@@ -141,9 +141,7 @@ class Directory:
         address = self._socket_path(peer)
         new = self.peers / f"{peer}.new"
         try:
-            lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            os.write(lock, address.encode())
+            lock = _new_lock(new, address)
         except OSError as error:
             raise ConnectionFailed(
                 f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
@@ -180,6 +178,8 @@ class Seat:
         self._directory = directory
         self._lock: int | None = lock
         self._path = new
+        self._published = 0
+        """The inode of the lock file that the others see."""
 
     def listen(self) -> socket.socket:
         """A socket that listens at its address. Raises ConnectionFailed."""
@@ -193,23 +193,60 @@ class Seat:
             raise ConnectionFailed(f"cannot listen at {self.address} ({error.strerror})") from error
         return listener
 
+    def in_place(self) -> bool:
+        """Whether its lock file is where the others look for it."""
+        try:
+            return os.stat(self._path).st_ino == self._published  # noqa: PTH116 - half the time of pathlib's
+        except OSError:
+            return False
+
+    def put_back(self) -> socket.socket:
+        """Make its files again, after somebody has removed them; to be published again.
+
+        Returns:
+            A socket that listens at its address, where the old one is heard no more.
+
+        Raises:
+            OSError, ConnectionFailed: they cannot be made.
+        """
+        peers = self._directory.peers
+        peers.mkdir(mode=0o700, exist_ok=True)
+        new = peers / f"{self.peer}.new"
+        new.unlink(missing_ok=True)
+        lock = _new_lock(new, self.address)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock, self._path = lock, new
+        Path(self.address).unlink(missing_ok=True)
+        return self.listen()
+
     def publish(self) -> None:
         """Let the others see it; its socket must be listening by now."""
         path = self._directory.peers / f"{self.peer}{LOCK_SUFFIX}"
         self._path.rename(path)
         self._path = path
+        self._published = path.stat().st_ino
 
     def leave(self) -> None:
         """Remove its files and free its lock. May be called twice."""
         if self._lock is None:
             return
-        self._directory.remove(self.address, self._path)
+        with contextlib.suppress(OSError):  # somebody has put something else there: it is not ours to remove
+            self._directory.remove(self.address, self._path)
         os.close(self._lock)
         self._lock = None
 
     def descriptors(self) -> list[int]:
         """The lock, for a forked child to let go of."""
         return [] if self._lock is None else [self._lock]
+
+
+def _new_lock(path: Path, address: str) -> int:
+    """A new lock file, its lock held."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, address.encode())
+    return lock
 
 
 def is_peer(name: str) -> bool:

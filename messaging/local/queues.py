@@ -208,7 +208,7 @@ class Queues:
         if whom.peer == self._peers.name:
             self.rung(Bell(queue, whom.consumer, count))
         elif not self._peers.send_note(whom.peer, Bell(queue, whom.consumer, count)):
-            _log.debug("communicator %s could not be rung", whom.peer)
+            self._peers.seek(whom.peer)
 
     def rung(self, bell: Bell) -> None:
         """Somebody rang one of the consumers here."""

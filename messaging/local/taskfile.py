@@ -347,6 +347,15 @@ class TaskFile:
         """Nobody serves it any more, if it was this peer."""
         self._db.execute("DELETE FROM identifiers WHERE identifier = ? AND peer = ?", (identifier, peer))
 
+    def is_registered(self, peer: str) -> bool:
+        """Whether a peer consumes or serves anything, as far as is known here."""
+        found = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM consumers WHERE peer = ?1) "
+            "OR EXISTS (SELECT 1 FROM identifiers WHERE peer = ?1)",
+            (peer,),
+        )
+        return bool(found.fetchone()[0])
+
     def who_serves(self, identifier: str) -> str | None:
         """The peer that serves an identifier."""
         row = self._db.execute("SELECT peer FROM identifiers WHERE identifier = ?", (identifier,)).fetchone()

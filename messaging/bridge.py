@@ -6,22 +6,27 @@ import asyncio
 import concurrent.futures
 import functools
 import logging
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from messaging.broadcasts import body_size, in_pieces
 from messaging.commthread import CommThread
 from messaging.communicator import BroadcastMessage, LinkState
 from messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
 from messaging.futures import Outcome, follow, settle
+from messaging.room import Room
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_WAITING = 2_000
 """Messages on their way to the broker before those who send more must wait."""
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""Bytes of their bodies, of broadcasts and of all others; a larger message passes alone."""
 ROOM_TIMEOUT = 60.0
+MOST_HANDED_OVER = 4 * 1024 * 1024
+"""Bytes of broadcasts that a transport gets at a time, so that it can wait for the broker in between."""
 
 
 class Bridge:
@@ -29,7 +34,7 @@ class Bridge:
 
     def __init__(self, thread: CommThread) -> None:
         self._thread = thread
-        self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._room = Room(MOST_WAITING, MOST_WAITING_BYTES)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._not_begun = 0
         """Of those under way, the ones whose first step is still to come."""
@@ -42,7 +47,7 @@ class Bridge:
         **kwargs: Any,
     ) -> T:
         """Run a coroutine function there and wait for its outcome."""
-        self._refuse_there()
+        self._thread.refuse_here()
         running = self._thread.submit(function, *args, **kwargs)
         try:
             return running.result(_timeout)
@@ -52,15 +57,14 @@ class Bridge:
             running.cancel()
             raise MessageTimeout(f"the broker did not answer within {_timeout:g} s") from error
 
-    def here(self, function: Callable[..., bool], *args: Any) -> concurrent.futures.Future[Any] | None:
+    def here(self, function: Callable[..., bool], *args: Any) -> Outcome | None:
         """Begin something on this thread, with what attends to its answer as the last argument.
 
         None if it could not be, or if something asked for before has not been begun yet: then `two_stages`.
         """
-        self._refuse_there()
         if not self._thread.at_rest or self._under_way:
             return None
-        outcome = Outcome()
+        outcome = Outcome(self._thread.refuse_here)
         return outcome if function(*args, functools.partial(follow, outcome=outcome)) else None
 
     def two_stages(
@@ -69,24 +73,30 @@ class Bridge:
         *args: Any,
         wait: bool = False,
         at_once: Callable[..., asyncio.Future[Any] | None] | None = None,
+        size: int = 0,
         **kwargs: Any,
-    ) -> concurrent.futures.Future[Any]:
+    ) -> Outcome:
         """Begin something that answers in two stages; the second comes in the future.
 
         With `wait` the first one is waited for, and its errors are raised here. Without, `at_once` is
-        tried there before, with the same positional arguments: it costs no task.
+        tried there before, with the same positional arguments: it costs no task; and it is here that those
+        who send too much wait for the broker. The hidden thread itself may call it then, and does not wait.
+
+        Args:
+            size: Bytes of the message.
         """
-        outcome = Outcome()
+        outcome = Outcome(self._thread.refuse_here)
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)
             return outcome
-        self._refuse_there()
-        if not self._room.acquire(timeout=ROOM_TIMEOUT):
-            raise MessageTimeout(f"{MOST_WAITING} messages wait, and none left within {ROOM_TIMEOUT:g} s")
+        if self._thread.here:
+            self._room.take_anyway(size)
+        elif not self._room.take(size, timeout=ROOM_TIMEOUT):
+            raise MessageTimeout(f"{self._room} wait, and too little left within {ROOM_TIMEOUT:g} s")
         try:
-            self._thread.post(self._begin, outcome, at_once, function, args, kwargs)
+            self._thread.post(self._begin, outcome, size, at_once, function, args, kwargs)
         except BaseException:
-            self._room.release()
+            self._room.give_back(size)
             raise
         return outcome
 
@@ -104,7 +114,7 @@ class Bridge:
 
     async def _stages(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -113,7 +123,7 @@ class Bridge:
 
     async def _stages_or_tell(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -130,7 +140,8 @@ class Bridge:
 
     def _begin(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
+        size: int,
         at_once: Callable[..., asyncio.Future[Any] | None] | None,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
@@ -138,16 +149,16 @@ class Bridge:
     ) -> None:
         # What is begun at once must not overtake what was asked for before.
         if at_once is not None and not self._not_begun and self._begun_at_once(outcome, at_once, args):
-            self._room.release()
+            self._room.give_back(size)
             return
         task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, function, args, kwargs))
         self._not_begun += 1
         self._under_way.add(task)
-        task.add_done_callback(self._first_stage_over)
+        task.add_done_callback(functools.partial(self._first_stage_over, size))
 
     def _begun_at_once(
         self,
-        outcome: concurrent.futures.Future[Any],
+        outcome: Outcome,
         at_once: Callable[..., asyncio.Future[Any] | None],
         args: tuple[Any, ...],
     ) -> bool:
@@ -161,13 +172,9 @@ class Bridge:
         follow(answer, outcome)
         return True
 
-    def _first_stage_over(self, task: asyncio.Task[None]) -> None:
+    def _first_stage_over(self, size: int, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._room.release()
-
-    def _refuse_there(self) -> None:
-        if self._thread.here:
-            raise RuntimeError("the communication thread cannot wait for itself; call from another thread")
+        self._room.give_back(size)
 
 
 class Outgoing:
@@ -177,17 +184,22 @@ class Outgoing:
         self._thread = thread
         self._bridge = bridge
         self._transport = thread.transport
-        self._waiting: deque[BroadcastMessage] = deque()
+        self._waiting: deque[tuple[Sequence[BroadcastMessage], int]] = deque()
+        self._room = Room(MOST_WAITING, MOST_WAITING_BYTES)
         self._posted = False
         self._handing_over = asyncio.Lock()
 
     def send(self, messages: Sequence[BroadcastMessage]) -> None:
-        """Send without waiting, unless the broker is away or too many wait already."""
+        """Send without waiting, unless the broker is away or too much waits already."""
         self._thread.check()
-        if self._transport.state is not LinkState.CONNECTED or len(self._waiting) >= MOST_WAITING:
+        size = sum([body_size(message.body) for message in messages])
+        away = self._transport.state is not LinkState.CONNECTED
+        if self._thread.here:
+            self._room.take_anyway(size, len(messages))
+        elif away or not self._room.take(size, len(messages)):
             self._bridge.wait(self._hand_over, messages)
             return
-        self._waiting.extend(messages)
+        self._waiting.append((messages, size))
         if not self._posted:
             self._posted = True
             self._thread.post(self._begin)
@@ -206,11 +218,23 @@ class Outgoing:
             log.warning("broadcasts are lost: %s", error)
 
     async def _hand_over(self, messages: Sequence[BroadcastMessage]) -> None:
-        async with self._handing_over:  # meanwhile they wait here, where they are counted
+        async with self._handing_over:
             self._posted = False
             together: list[BroadcastMessage] = []
+            size = 0
             while self._waiting:
-                together.append(self._waiting.popleft())
+                some, their_size = self._waiting.popleft()
+                together += some
+                size += their_size
+            number = len(together)
             together += messages
-            if together:
-                await self._transport.broadcast(together)
+            try:
+                await self._hand_over_in_pieces(together)
+            finally:
+                self._room.give_back(size, number)
+
+    async def _hand_over_in_pieces(self, messages: Sequence[BroadcastMessage]) -> None:
+        for before, piece in enumerate(in_pieces(messages, MOST_HANDED_OVER)):
+            if before:
+                await asyncio.sleep(0)  # let the transport write what it writes at the end of a turn
+            await self._transport.broadcast(piece)

@@ -50,24 +50,29 @@ def checked(message: BroadcastMessage) -> BroadcastMessage:
     if type(sender) not in _PLAIN or type(correlation_id) not in _PLAIN:
         sender, _, correlation_id = unpack(head)
     sent = BroadcastMessage(body, sender, message.subject, correlation_id)
-    if len(bytes(head)) + _length(body) > MAX_BYTES - _ROOM:
+    if len(bytes(head)) + body_size(body) > MAX_BYTES - _ROOM:
         encode(pack_broadcasts([sent]))
     return sent
 
 
 def in_envelopes(messages: Sequence[BroadcastMessage]) -> Iterator[Broadcasts]:
     """Broadcasts ready to travel, in order, no more together than is good to send at once."""
+    return map(pack_broadcasts, in_pieces(messages, MOST_TOGETHER))
+
+
+def in_pieces(messages: Sequence[BroadcastMessage], most: int) -> Iterator[list[BroadcastMessage]]:
+    """Broadcasts in order, their bodies no more than so many bytes together, or else alone."""
     together: list[BroadcastMessage] = []
     size = 0
     for message in messages:
-        length = _length(message.body)
-        if together and size + length > MOST_TOGETHER:
-            yield pack_broadcasts(together)
+        length = body_size(message.body)
+        if together and size + length > most:
+            yield together
             together, size = [], 0
         together.append(message)
         size += length
     if together:
-        yield pack_broadcasts(together)
+        yield together
 
 
 def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> None:
@@ -81,6 +86,6 @@ def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> Non
         handler(message)
 
 
-def _length(body: Any) -> int:
-    """Of an encoded body; one that comes from elsewhere is not encoded yet."""
+def body_size(body: Any) -> int:
+    """Bytes of an encoded body; 0 for one that comes from elsewhere and is not encoded yet."""
     return len(memoryview(body)) if isinstance(body, msgspec.Raw) else 0

@@ -49,6 +49,14 @@ class CommThread:
         """Whether the caller is on the hidden thread."""
         return threading.current_thread() is self._thread
 
+    def refuse_here(self) -> None:
+        """Raise RuntimeError if the caller is on the hidden thread, which must not wait for itself."""
+        if self.here:
+            raise RuntimeError(
+                "callbacks of futures run on the communication thread, which cannot wait for itself; "
+                "have `communicator.on_pool(function)` call what waits, or wait on a thread of your own"
+            )
+
     def start(self) -> concurrent.futures.Future[None]:
         """Start the thread and open the transport; the future ends when it is open, or raises."""
         loop = asyncio.new_event_loop()

@@ -10,21 +10,41 @@ from typing import Any
 
 
 class Outcome(concurrent.futures.Future[Any]):
-    """A thread's future that follows one of the hidden loop; who cancels it cancels that one.
+    """A future for threads that follows one of the hidden thread, which also calls its callbacks.
+
+    To wait for it there would be to wait for ever, and so is refused. Who cancels it cancels that one.
+
+    Args:
+        refuse_there: Raises RuntimeError on the hidden thread.
 
     Attributes:
         source: The one that it follows.
     """
 
-    source: asyncio.Future[Any] | None = None
+    def __init__(self, refuse_there: Callable[[], None]) -> None:
+        super().__init__()
+        self.refuse_there = refuse_there
+        self.source: asyncio.Future[Any] | None = None
 
     def cancel(self) -> bool:
-        """See `concurrent.futures.Future`."""
+        """As that of every future."""
         cancelled = super().cancel()
         if cancelled and self.source is not None and not self.source.done():
             with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever would answer
                 self.source.get_loop().call_soon_threadsafe(self.source.cancel)
         return cancelled
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As that of every future."""
+        if not self.done():
+            self.refuse_there()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As that of every future."""
+        if not self.done():
+            self.refuse_there()
+        return super().exception(timeout)
 
 
 def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -40,7 +60,7 @@ def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseExce
         outcome.set_result(result)
 
 
-def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
+def follow(source: asyncio.Future[Any], outcome: Outcome) -> None:
     """Let a thread's future end like one of the loop, nested ones too.
 
     On the loop, or from the thread that has just made `source`, before anything can end it.
@@ -52,14 +72,13 @@ def follow(source: asyncio.Future[Any], outcome: concurrent.futures.Future[Any])
         elif (error := done.exception()) is not None:
             settle(outcome, None, error)
         elif isinstance(result := done.result(), asyncio.Future):
-            inner = Outcome()
+            inner = Outcome(outcome.refuse_there)
             follow(result, inner)
             settle(outcome, inner, None)
         else:
             settle(outcome, result, None)
 
-    if isinstance(outcome, Outcome):
-        outcome.source = source
+    outcome.source = source
     source.add_done_callback(ended)
 
 

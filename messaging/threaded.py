@@ -7,7 +7,6 @@ import concurrent.futures
 import contextlib
 import functools
 import threading
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self, TypeVar
@@ -15,7 +14,8 @@ from typing import Any, Self, TypeVar
 import kiwipy
 
 from messaging.bridge import Bridge, Outgoing
-from messaging.broadcasts import checked
+from messaging.broadcasts import body_size, checked
+from messaging.calling import Calling
 from messaging.commthread import CLOSE_TIMEOUT, CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -29,7 +29,7 @@ from messaging.communicator import (
 )
 from messaging.crossing import CrossingTask
 from messaging.envelope import pack
-from messaging.errors import CommunicatorClosed, DeliveryFailed, DuplicateSubscriber, MessageTimeout
+from messaging.errors import CommunicatorClosed, DuplicateSubscriber
 from messaging.kiwifilter import routable
 from messaging.limits import check_prefetch, check_priority, check_queue
 from messaging.pool import MOST_THREADS, InOrder, Pool
@@ -40,9 +40,6 @@ T = TypeVar("T")
 
 TASK_PREFETCH = 32
 """Tasks that a queue's subscribers of one communicator hold at a time, each on a thread of its own."""
-MOST_KNOWN = 2_000
-TRUST = 0.05
-"""Seconds after an answer for which `rpc_send` takes it that somebody is still there."""
 
 
 class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is untyped
@@ -66,7 +63,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self._broadcasts: dict[Any, tuple[str, InOrder]] = {}
         self._bridge = Bridge(self._thread)
         self._outgoing = Outgoing(self._thread, self._bridge)
-        self._answered: dict[str, float] = {}
+        self._calling = Calling(self._thread, self._bridge)
         self._listeners = LinkFanOut(lambda listener: InOrder(self._link_pool, listener).put)
         transport.on_link(self._listeners)
 
@@ -148,19 +145,22 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """
         check_queue(queue)
         check_priority(priority)
-        if not no_reply:
-            return self._bridge.two_stages(
-                self._transport.call_task, pack(task), queue=queue, priority=priority
-            )
-        if not wait:
-            return self._bridge.two_stages(self._durable, [pack(task)], queue, priority)
-        self.send_tasks([task], queue=queue, priority=priority)
-        return None
+        if no_reply and wait:
+            self.send_tasks([task], queue=queue, priority=priority)
+            return None
+        body = pack(task)
+        size = body_size(body)
+        if no_reply:
+            return self._bridge.two_stages(self._durable, [body], queue, priority, size=size)
+        return self._bridge.two_stages(
+            self._transport.call_task, body, queue=queue, priority=priority, size=size
+        )
 
     def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None:
         """Put many tasks on the queue; the broker has them all on disk on return."""
         check_queue(queue)
         check_priority(priority)
+        self._thread.refuse_here()
         outcome = self._bridge.two_stages(
             self._durable, bodies, queue, priority, at_once=self._transport.store_at_once
         )
@@ -253,20 +253,13 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
     def rpc_send(self, recipient_id: Any, msg: Any) -> concurrent.futures.Future[Any]:
         """Call; returns the future of the answer (itself a future if the subscriber returned one).
 
-        That somebody is there is waited for, unless an answer came from there a moment ago; then it is
-        the future that would say otherwise.
+        That somebody is there is waited for, unless an answer came from there a moment ago, or this is a
+        callback of a future; then it is the future that would say otherwise.
 
         Raises:
             UnroutableError: nobody is there.
         """
-        identifier = str(recipient_id)
-        known = time.monotonic() - self._answered.get(identifier, -TRUST) < TRUST
-        outcome = self._call(identifier, pack(msg), known)
-        if len(self._answered) > MOST_KNOWN:
-            self._answered.clear()
-        self._answered[identifier] = time.monotonic()
-        outcome.add_done_callback(lambda done: self._note_answer(identifier, done))
-        return outcome
+        return self._calling.send(str(recipient_id), msg)
 
     def rpc_call(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any:
         """Call and wait for the answer, however many futures it comes in.
@@ -279,17 +272,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
             MessageTimeout: there was no answer in time. What was begun there goes on.
             RemoteError: the other side raised.
         """
-        identifier = str(recipient_id)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        answer: Any = self._call(identifier, pack(msg), True)
-        while isinstance(answer, concurrent.futures.Future):
-            try:
-                answer = answer.result(None if deadline is None else deadline - time.monotonic())
-            except TimeoutError as error:
-                if answer.cancel():
-                    raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
-                answer = answer.result()  # it has ended just now
-        return answer
+        return self._calling.call(str(recipient_id), msg, timeout)
 
     def rpc_cast(self, recipient_id: Any, msg: Any) -> None:
         """Call without an answer. Raises UnroutableError if nobody is there."""
@@ -304,7 +287,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def remove_rpc_subscriber(self, identifier: Any) -> None:
         """Stop answering. Raises ValueError if there is no such subscriber."""
-        self._answered.pop(str(identifier), None)
+        self._calling.forget(str(identifier))
         self._bridge.wait(self._transport.unserve, str(identifier))
 
     # Broadcast
@@ -390,21 +373,6 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.set_result(None)
         return stored
-
-    def _call(self, identifier: str, body: Any, known: bool) -> concurrent.futures.Future[Any]:
-        """By the shortest way: from this thread, else from the hidden one, else with the broker's word."""
-        transport = self._transport
-        if known and (outcome := self._bridge.here(transport.ask_here, identifier, body)) is not None:
-            return outcome
-        return self._bridge.two_stages(
-            transport.ask, identifier, body, wait=not known, at_once=transport.ask_at_once, routed=not known
-        )
-
-    def _note_answer(self, identifier: str, done: concurrent.futures.Future[Any]) -> None:
-        if done.cancelled() or isinstance(done.exception(), DeliveryFailed):
-            self._answered.pop(identifier, None)
-        elif identifier in self._answered:
-            self._answered[identifier] = time.monotonic()
 
 
 def _call_broadcast(subscriber: Callable[..., Any], owner: Communicator, message: BroadcastMessage) -> None:

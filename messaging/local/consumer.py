@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from messaging.communicator import TaskBatchCallback
 from messaging.envelope import Reply, Task, decode
 from messaging.errors import UnreadableMessage
+from messaging.local.claims import Claim, Claimed, ClaimedTask, GivenTask, Hungry
 from messaging.local.committer import Committer
 from messaging.local.holding import HeldTask, Holder, Verdict
-from messaging.local.taskfile import Claim, Claimed, ClaimedTask, Hungry, TaskFile
+from messaging.local.taskfile import TaskFile
 
 _log = logging.getLogger(__name__)
 
@@ -143,14 +144,58 @@ class LocalConsumer:
             asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self.look_again)
             return
         self._told = claim.turn
-        self._hungry = len(claimed.tasks) < claim.room and not self._paused
-        self._held += len(claimed.tasks)
-        if handles := self._handles(claimed.tasks):
-            self._deliver(handles)
+        given = len(claimed.tasks) + len(claimed.unread)
+        self._hungry = given < claim.room and not self._paused
+        self._held += given
         others = [hungry for hungry in claimed.pass_on if hungry.consumer != self.number]
         if others and not self._hungry:
             self._around.ring(self.queue, others, 1)
-        self.claim()
+        self._arrived(claimed.tasks, claimed.unread)
+
+    def _arrived(self, tasks: Sequence[ClaimedTask], unread: Sequence[GivenTask]) -> None:
+        """Deliver tasks, then read on: the bodies of all that it was given may be too large together."""
+        self._claiming = bool(unread)
+        if handles := self._handles(tasks):
+            self._deliver(handles)
+        if unread:
+            self._read(unread)
+        else:
+            self.claim()
+
+    def _read(self, unread: Sequence[GivenTask]) -> None:
+        if self._closed:
+            return
+        if self._paused:
+            self._give_back(unread)
+            return
+
+        def came(read: tuple[Sequence[ClaimedTask], Sequence[GivenTask]], error: Exception | None) -> None:
+            if self._closed:
+                return
+            if error is None:
+                self._arrived(*read)
+            else:
+                _log.error("consumer of %s: tasks will be read again: %s", self.queue, error)
+                asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self._read, unread)
+
+        self._around.committer.run_then(lambda file: file.read(unread), came)
+
+    def _give_back(self, unread: Sequence[GivenTask]) -> None:
+        """It was paused before it had read them: somebody else may."""
+        self._held -= len(unread)
+        self._claiming = False
+
+        def work(file: TaskFile) -> Sequence[Hungry]:
+            file.give_back(self.number, [id_ for _, id_, _, _ in unread])
+            return file.hungry(self.queue)
+
+        def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
+            if error is not None:
+                _log.error("consumer of %s: tasks could not be given back: %s", self.queue, error)
+            else:
+                self._around.ring(self.queue, hungry, len(unread))
+
+        self._around.committer.run_then(work, offer, heavy=True)
 
     def _handles(self, tasks: Sequence[ClaimedTask]) -> list[HeldTask]:
         handles = []

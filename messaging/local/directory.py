@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import re
 import secrets
 import socket
@@ -45,9 +46,16 @@ class Directory:
     def prepare(self) -> None:
         """Make the folders, private to this user. Any number of processes may do so at once.
 
+        Not even root enters those of another user: what it made there, the other could not read.
+
         Raises:
             ConnectionFailed: They cannot be made, or are not this user's.
         """
+        if (somebody := self._other_owner()) is not None:
+            raise ConnectionFailed(
+                f"local://{self.root} cannot be used: {somebody}, and is private to that user; "
+                "choose another folder, or run this as that user"
+            )
         try:
             self.peers.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
@@ -59,6 +67,18 @@ class Directory:
                 f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
                 "choose a folder that you may write to"
             ) from error
+
+    def _other_owner(self) -> str | None:
+        """Whose folder it is, or that in which it cannot be seen, if that is another user."""
+        for path in (self.folder, *self.folder.parents):
+            try:
+                owner = path.stat().st_uid
+            except FileNotFoundError:
+                return None  # it is to be made
+            except OSError:
+                continue
+            return None if owner == os.geteuid() else f"{path} belongs to {_name_of(owner)}"
+        return None
 
     def _make_private(self, path: Path) -> None:
         # Only if it is new: closing a SQLite file would drop this process's other locks on it.
@@ -121,9 +141,7 @@ class Directory:
         address = self._socket_path(peer)
         new = self.peers / f"{peer}.new"
         try:
-            lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            os.write(lock, address.encode())
+            lock = _new_lock(new, address)
         except OSError as error:
             raise ConnectionFailed(
                 f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
@@ -160,6 +178,8 @@ class Seat:
         self._directory = directory
         self._lock: int | None = lock
         self._path = new
+        self._published = 0
+        """The inode of the lock file that the others see."""
 
     def listen(self) -> socket.socket:
         """A socket that listens at its address. Raises ConnectionFailed."""
@@ -173,17 +193,46 @@ class Seat:
             raise ConnectionFailed(f"cannot listen at {self.address} ({error.strerror})") from error
         return listener
 
+    def in_place(self) -> bool:
+        """Whether its lock file is where the others look for it."""
+        try:
+            return os.stat(self._path).st_ino == self._published  # noqa: PTH116 - half the time of pathlib's
+        except OSError:
+            return False
+
+    def put_back(self) -> socket.socket:
+        """Make its files again, after somebody has removed them; to be published again.
+
+        Returns:
+            A socket that listens at its address, where the old one is heard no more.
+
+        Raises:
+            OSError, ConnectionFailed: they cannot be made.
+        """
+        peers = self._directory.peers
+        peers.mkdir(mode=0o700, exist_ok=True)
+        new = peers / f"{self.peer}.new"
+        new.unlink(missing_ok=True)
+        lock = _new_lock(new, self.address)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock, self._path = lock, new
+        Path(self.address).unlink(missing_ok=True)
+        return self.listen()
+
     def publish(self) -> None:
         """Let the others see it; its socket must be listening by now."""
         path = self._directory.peers / f"{self.peer}{LOCK_SUFFIX}"
         self._path.rename(path)
         self._path = path
+        self._published = path.stat().st_ino
 
     def leave(self) -> None:
         """Remove its files and free its lock. May be called twice."""
         if self._lock is None:
             return
-        self._directory.remove(self.address, self._path)
+        with contextlib.suppress(OSError):  # somebody has put something else there: it is not ours to remove
+            self._directory.remove(self.address, self._path)
         os.close(self._lock)
         self._lock = None
 
@@ -192,9 +241,24 @@ class Seat:
         return [] if self._lock is None else [self._lock]
 
 
+def _new_lock(path: Path, address: str) -> int:
+    """A new lock file, its lock held."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, address.encode())
+    return lock
+
+
 def is_peer(name: str) -> bool:
     """Whether it could be the name of a communicator; it becomes part of paths."""
     return _PEER.fullmatch(name) is not None
+
+
+def _name_of(user: int) -> str:
+    try:
+        return f"{pwd.getpwuid(user).pw_name} (user {user})"
+    except KeyError:
+        return f"user {user}"
 
 
 def _is_free(lock_path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -53,12 +54,16 @@ class Peers:
         on_note: Callable[[str, Bell | Nobody], None],
         on_gone: Callable[[str], None],
         hand_back: Callable[[str], Coroutine[Any, Any, None]],
+        on_absent: Callable[[str], Coroutine[Any, Any, None]],
+        look: Callable[[], None],
     ) -> None:
         self.name = seat.peer
         self.on_envelope = on_envelope
         self.on_note = on_note
         self._on_gone = on_gone
         self._hand_back = hand_back
+        self._on_absent = on_absent
+        self._look = look
         self._directory = directory
         self._seat = seat
         self._server: asyncio.Server | None = None
@@ -68,7 +73,7 @@ class Peers:
         self._added: list[SubjectFilter] = []
         self._removed: list[SubjectFilter] = []
         self._collecting = False
-        self._announcement: asyncio.Task[None] | None = None
+        self._announcement: asyncio.Task[object] | None = None
         self._revision = 0
         self._noted: dict[tuple[str, int], asyncio.Event] = {}
         self._sluggish: set[str] = set()
@@ -76,16 +81,29 @@ class Peers:
         self._theirs: Subscriptions[str] = Subscriptions()
         self._their_ids: dict[str, dict[SubjectFilter, str]] = {}
         self._their_revision: dict[str, int] = {}
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[object]] = set()
+        self._sought: set[str] = set()
         self._closed = False
 
     async def open(self) -> None:
         """Listen, be seen, and know everybody who is there."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Link(self), sock=self._seat.listen())
+        await self.listen(self._seat.listen())
         self._seat.publish()
-        others = self._directory.others(self.name)
-        if others:
+        await self.meet_everybody()
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Take connections there, and where it was before no more."""
+        before = self._server
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener)
+        if before is not None:
+            before.close()
+
+    async def meet_everybody(self) -> None:
+        """Connect to those who are there, and say hello again to those who are connected."""
+        for link in self._all_links():
+            self._say_hello(link)
+        if others := self._directory.others(self.name):
             await asyncio.wait([self.errand(self._meet(peer)) for peer in others])
 
     async def close(self) -> None:
@@ -113,14 +131,14 @@ class Peers:
     def _all_links(self) -> list[Link]:
         return [*self._unnamed, *(link for links in self._links.values() for link in links)]
 
-    def errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def errand(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         """Run something beside, owned (and at the end cancelled) by this object."""
         task = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errand_done)
         return task
 
-    def _errand_done(self, task: asyncio.Task[None]) -> None:
+    def _errand_done(self, task: asyncio.Task[object]) -> None:
         self._errands.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("an errand of communicator %s failed: %s", self.name, error, exc_info=error)
@@ -173,7 +191,16 @@ class Peers:
         if peer in self._links:
             return True
         await self._meet(peer)
-        return peer in self._links
+        if peer in self._links:
+            return True
+        await self._on_absent(peer)
+        return False
+
+    def seek(self, peer: str) -> None:
+        """Have somebody connected who is not, if it is there."""
+        if peer not in self._links and peer not in self._sought:
+            self._sought.add(peer)
+            self.errand(self.reach(peer)).add_done_callback(lambda _: self._sought.discard(peer))
 
     async def drain(self, peers: Iterable[str]) -> None:
         """Wait a moment for peers that read more slowly than we write; not for those that do not read."""
@@ -287,6 +314,7 @@ class Peers:
 
     def heard(self, link: Link, payload: bytes) -> None:
         """A frame arrived. Raises BadFrame."""
+        self._look()
         note = read_note(payload)
         if link.peer is None:
             if not isinstance(note, Hello) or note.version != VERSION or not is_peer(note.peer):

@@ -13,12 +13,13 @@ from typing import Any
 from messaging.communicator import TaskBatchCallback
 from messaging.envelope import Address, Reply, Task, encode
 from messaging.errors import CommunicatorClosed
+from messaging.local.claims import Hungry, NewTask
 from messaging.local.committer import Committer
 from messaging.local.consumer import LocalConsumer, Surroundings
 from messaging.local.frames import Bell
 from messaging.local.holding import HeldTask
 from messaging.local.peers import Peers
-from messaging.local.taskfile import Hungry, NewTask, TaskFile
+from messaging.local.taskfile import TaskFile
 
 _log = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ class Queues:
         if whom.peer == self._peers.name:
             self.rung(Bell(queue, whom.consumer, count))
         elif not self._peers.send_note(whom.peer, Bell(queue, whom.consumer, count)):
-            _log.debug("communicator %s could not be rung", whom.peer)
+            self._peers.seek(whom.peer)
 
     def rung(self, bell: Bell) -> None:
         """Somebody rang one of the consumers here."""

@@ -15,18 +15,19 @@ import operator
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from messaging.communicator import DeadLetter
+from messaging.local.claims import Claim, Claimed, ClaimedTask, GivenTask, Hungry, NewTask
 from messaging.local.gate import Gate, insist
 from messaging.local.log import Log
 
 SCHEMA_VERSION = 2
 ROWS_PER_STATEMENT = 500
 MOST_INLINE = 4096  # bytes of a body; twice that for each of 65,535 tasks is well under 10^9
+MOST_READ = 16 * 1024 * 1024  # bytes of bodies that are read in one go, or one that is larger
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -76,59 +77,7 @@ _UNSOUND = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedTask:
-    """A task as its consumer gets it; `body` is an envelope."""
-
-    id: int
-    redelivered: bool
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Hungry:
-    """A consumer that found too little on its queue and waits for a bell."""
-
-    consumer: int
-    peer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a consumer gives and asks for at once.
-
-    Attributes:
-        settled: Tasks that it is done with.
-        most: How many it wants now.
-        room: How many it could hold beside those it holds.
-        turn: Number of this claim; claims of a consumer count up.
-        since: Number of its last claim that told it what it got.
-    """
-
-    consumer: int
-    queue: str
-    settled: Sequence[int]
-    most: int
-    room: int
-    prefetch: int
-    turn: int
-    since: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """What a claim brought.
-
-    Attributes:
-        pass_on: Consumers to ring because tasks are left that this consumer has no room for.
-    """
-
-    tasks: Sequence[ClaimedTask]
-    pass_on: Sequence[Hungry]
-
-
-NewTask = tuple[str, int, bytes]
-_given_rows = msgspec.json.Decoder(list[tuple[int, int, int, str | None]])
+_given_tasks = msgspec.json.Decoder(list[GivenTask])
 _place = operator.itemgetter(0, 1)
 
 
@@ -231,10 +180,11 @@ class TaskFile:
     def claim(self, claim: Claim) -> Claimed:
         """Delete what a consumer has settled, give it tasks, and note whether it stays hungry."""
         self._exchange(claim, claim.most)
-        tasks = self._given(claim)
-        if len(tasks) < claim.room or not self.has_ready(claim.queue):
-            return Claimed(tasks, ())
-        return Claimed(tasks, self.hungry(claim.queue))
+        given = self._given(claim)
+        tasks, unread = self.read(given)
+        if len(given) < claim.room or not self.has_ready(claim.queue):
+            return Claimed(tasks, (), unread)
+        return Claimed(tasks, self.hungry(claim.queue), unread)
 
     def _exchange(self, claim: Claim, most: int) -> None:
         self._db.execute(
@@ -242,11 +192,11 @@ class TaskFile:
             (claim.consumer, _ids(claim.settled), claim.queue, most, claim.turn, claim.prefetch),
         )
 
-    def _given(self, claim: Claim) -> list[ClaimedTask]:
+    def _given(self, claim: Claim) -> list[GivenTask]:
         """What a consumer was given after its claim number `since`; of what can be no task the next ones."""
         while True:
             try:
-                return self._read_given(claim.consumer, claim.since)
+                return self._look_at_given(claim.consumer, claim.since)
             except (msgspec.MsgspecError, sqlite3.Error) as error:
                 if is_busy(error):
                     raise
@@ -255,22 +205,32 @@ class TaskFile:
                     raise
                 self._exchange(claim, buried)  # so that it is hungry exactly if it has room
 
-    def _read_given(self, consumer: int, since: int) -> list[ClaimedTask]:
+    def _look_at_given(self, consumer: int, since: int) -> list[GivenTask]:
         """All in one row, few and quick calls, but for large bodies: a row has a limit of 10^9 bytes."""
         (found,) = self._db.execute(
             "SELECT json_group_array(json_array(-priority, id, redelivered, "
-            f"CASE WHEN length(body) <= {MOST_INLINE} THEN hex(body) END)) "
+            f"CASE WHEN length(body) <= {MOST_INLINE} THEN hex(body) ELSE length(body) END)) "
             "FROM tasks WHERE owner = ? AND turn > ?",
             (consumer, since),
         ).fetchone()
-        rows = sorted(_given_rows.decode(found), key=_place)
-        return [
-            ClaimedTask(id_, bool(again), self._body(id_) if body is None else bytes.fromhex(body))
-            for _, id_, again, body in rows
-        ]
+        return sorted(_given_tasks.decode(found), key=_place)
+
+    def read(self, given: Sequence[GivenTask]) -> tuple[list[ClaimedTask], Sequence[GivenTask]]:
+        """The first of these tasks, as many as are read in one go, and the others. They are held here, so
+        that nobody changes them."""
+        tasks: list[ClaimedTask] = []
+        size = 0
+        for position, (_, id_, again, body) in enumerate(given):
+            if isinstance(body, str):
+                tasks.append(ClaimedTask(id_, bool(again), bytes.fromhex(body)))
+                continue
+            size += body
+            if tasks and size > MOST_READ:
+                return tasks, given[position:]
+            tasks.append(ClaimedTask(id_, bool(again), self._body(id_)))
+        return tasks, ()
 
     def _body(self, id_: int) -> bytes:
-        """Of a task that is held here, so that nobody changes it."""
         (body,) = self._db.execute("SELECT CAST(body AS BLOB) FROM tasks WHERE id = ?", (id_,)).fetchone()
         return bytes(body)
 
@@ -297,6 +257,14 @@ class TaskFile:
         """These tasks of its are done."""
         self._db.execute(
             "DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
+            (_ids(ids), consumer),
+        )
+
+    def give_back(self, consumer: int, ids: Sequence[int]) -> None:
+        """These tasks of its, which it has not seen, go back to their places on the queue."""
+        self._db.execute(
+            "UPDATE tasks SET owner = NULL, turn = NULL "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
             (_ids(ids), consumer),
         )
 
@@ -378,6 +346,15 @@ class TaskFile:
     def remove_identifier(self, identifier: str, peer: str) -> None:
         """Nobody serves it any more, if it was this peer."""
         self._db.execute("DELETE FROM identifiers WHERE identifier = ? AND peer = ?", (identifier, peer))
+
+    def is_registered(self, peer: str) -> bool:
+        """Whether a peer consumes or serves anything, as far as is known here."""
+        found = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM consumers WHERE peer = ?1) "
+            "OR EXISTS (SELECT 1 FROM identifiers WHERE peer = ?1)",
+            (peer,),
+        )
+        return bool(found.fetchone()[0])
 
     def who_serves(self, identifier: str) -> str | None:
         """The peer that serves an identifier."""

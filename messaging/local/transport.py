@@ -39,6 +39,7 @@ from messaging.local.gate import GateTimeout
 from messaging.local.peers import Peers
 from messaging.local.queues import Queues
 from messaging.local.rpc import Rpc
+from messaging.local.seating import Seating
 from messaging.local.taskfile import TaskFile
 
 
@@ -61,6 +62,7 @@ class LocalTransport(Transport):
         self._file: TaskFile
         self._committer: Committer
         self._peers: Peers
+        self._seating: Seating
         self._queues: Queues
         self._rpc: Rpc
 
@@ -98,6 +100,16 @@ class LocalTransport(Transport):
             on_note=self._noted,
             on_gone=self._gone,
             hand_back=lambda peer: self._queues.hand_back(peer),
+            on_absent=lambda peer: self._seating.absent(peer),
+            look=lambda: self._seating.look(),
+        )
+        self._seating = Seating(
+            self._directory,
+            self._seat,
+            self._peers,
+            self._committer,
+            shared=self._file.in_place,
+            on_back=lambda: self._queues.look_again(),
         )
         self._rpc = Rpc(self._committer, self._peers)
         self._queues = Queues(self._committer, self._peers, self._rpc.reply)
@@ -112,6 +124,7 @@ class LocalTransport(Transport):
         if self.state is LinkState.CLOSED or os.getpid() != self._process:
             return
         self._become(LinkState.CLOSED)
+        self._seating.stop()
         keep_nothing(self)
         await self._queues.close()
         await self._rpc.close()
@@ -136,6 +149,7 @@ class LocalTransport(Transport):
             )
         if self.state is LinkState.CLOSED:
             raise CommunicatorClosed("this communicator is closed; connect again")
+        self._seating.look()
 
     # Task queue
 

@@ -59,7 +59,7 @@ def test_rpc_send_to_nobody_raises_on_the_spot(pair: Pair) -> None:
 def test_who_has_gone_since_a_recent_answer_is_nobody_too(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.threaded.TRUST", 60.0)
+    monkeypatch.setattr("messaging.calling.TRUST", 60.0)
     caller, server = pair
     server.add_rpc_subscriber(lambda _comm, msg: msg, "leaving")
     assert caller.rpc_send("leaving", 1).result(SOON) == 1

@@ -40,13 +40,14 @@ async def test_coroutines_launch_continue_and_execute(pair: Pair, persister: InM
     assert await controller.execute_process(Doubles, init_kwargs=three) == {"twice": 6}
 
 
-async def test_threads_launch_and_continue(pair: Pair, persister: InMemoryPersister) -> None:
+async def test_threads_launch_continue_and_execute(pair: Pair, persister: InMemoryPersister) -> None:
     controller = RemoteProcessThreadController(pair[0])
     three = {"inputs": {"n": 3}}
     pid = await unwrapped(controller.launch_process(Doubles, init_kwargs=three, persist=True, nowait=True))
     assert isinstance(pid, uuid.UUID)
     assert [kept.pid for kept in persister.get_checkpoints()] == [pid]
     assert await unwrapped(controller.continue_process(pid)) == {"twice": 6}
+    assert await unwrapped(controller.execute_process(Doubles, init_kwargs=three)) == {"twice": 6}
 
 
 async def test_what_was_continued_is_paused_played_and_killed(

@@ -26,6 +26,12 @@ def open_to_all(directory: Path) -> Path:
 
 
 @pytest.fixture
+def writable_by_all(directory: Path) -> Path:
+    directory.chmod(0o777)
+    return directory
+
+
+@pytest.fixture
 def small_disk(directory: Path) -> Iterator[Path]:
     disk = directory / "disk"
     disk.mkdir()
@@ -103,7 +109,31 @@ async def test_the_folder_of_somebody_else_is_said(join: Join, open_to_all: Path
     await join(path=open_to_all)
     member = await join(opened=False, path=open_to_all)
     await member.tell("become", user=NOBODY)
-    with pytest.raises(Refused, match=r"ConnectionFailed.*that you may write to"):
+    told = r"ConnectionFailed.*local:///.* cannot be used: /.*/quince belongs to root.*another folder"
+    with pytest.raises(Refused, match=told):
+        await member.tell("open")
+
+
+@as_root
+async def test_root_does_not_enter_the_folder_of_somebody_else_either(
+    join: Join, writable_by_all: Path
+) -> None:
+    """What root made there, its owner could not read."""
+    owner = await join(opened=False, path=writable_by_all)
+    await owner.tell("become", user=NOBODY)
+    await owner.tell("open")
+    member = await join(opened=False, path=writable_by_all)
+    with pytest.raises(Refused, match=rf"ConnectionFailed.*quince belongs to \w+ \(user {NOBODY}\)"):
+        await member.tell("open")
+    await owner.tell("send", bodies=[1], queue="q")
+    assert await owner.tell("size", queue="q") == 1
+
+
+@as_root
+async def test_a_folder_that_cannot_be_seen_is_said(join: Join, directory: Path) -> None:
+    member = await join(opened=False, path=directory / "new")  # it is private to root
+    await member.tell("become", user=NOBODY)
+    with pytest.raises(Refused, match=rf"ConnectionFailed.*{directory} belongs to root"):
         await member.tell("open")
 
 

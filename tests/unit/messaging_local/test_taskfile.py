@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.local.taskfile import Claim, Claimed, Hungry, TaskFile
+from messaging.local.claims import Claim, Claimed, Hungry
+from messaging.local.taskfile import TaskFile
 
 _turns = itertools.count(1)
 
@@ -201,3 +202,23 @@ def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskF
     file.insert([("q", 0, body) for body in large[2:]])
     file._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)  # 10^9 in real life
     assert bodies(file, me, 10) == [large[1], large[0], b"small", *large[2:]]
+
+
+def test_a_claim_reads_no_more_than_so_many_bytes_in_one_go(
+    file: TaskFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.local.taskfile.MOST_READ", 25_000)
+    me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
+    sent = [bytes([65 + n]) * size for n, size in enumerate([30_000, 10_000, 10_000, 5, 10_000, 10_000])]
+    file.insert([("q", 0, body) for body in sent])
+    claimed = claim(file, me, 5, 5)
+    read = [[task.body for task in claimed.tasks]]
+    unread = claimed.unread
+    while unread:
+        tasks, unread = file.read(unread)
+        read.append([task.body for task in tasks])
+    assert read == [sent[:1], sent[1:4], sent[4:5]]
+    assert claim(file, you, 5, 5).tasks[0].body == sent[5]
+    file.give_back(me, [id_ for _, id_, _, _ in claimed.unread])
+    again = claim(file, you, 4, 5).tasks
+    assert [(task.body, task.redelivered) for task in again] == [(body, False) for body in sent[1:4]]

@@ -11,6 +11,8 @@ from engine import Workspace
 from engine.roundtrip import CHECK_VARIABLE
 from engine.workspace import Place
 from tests.crew import Crew
+from tests.forked import ForkServer
+from tests.integration.commands import Quince
 
 BACKENDS = [
     "embedded",
@@ -41,3 +43,10 @@ def crew(place: Place) -> Iterator[Crew]:
     workers = Crew(place)
     yield workers
     workers.close()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Where the commands of `Quince` are forked."""
+    with ForkServer(Quince.environment()) as server:
+        yield server

@@ -7,6 +7,8 @@ interpreter. `tests/forked.py` asks for them; this file imports nothing of the t
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -19,7 +21,10 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = "engine.cli.main"
-WHEN_RUN = ("engine.functions", "messaging.local", "rich._emoji_codes", "sqlite3")
+WHEN_RUN = (
+    "engine.functions", "messaging.amqp", "messaging.local", "rich._emoji_codes", "sqlite3",
+    "sqlalchemy.dialects.postgresql.psycopg", "psycopg",
+)  # fmt: skip
 """What most commands import while they run, beside the modules of the commands."""
 
 
@@ -50,29 +55,54 @@ def prepare() -> None:
 def serve(channel: socket.socket) -> dict[str, Any] | None:
     """Fork for each request; returns it in the fork, and None when there are no more.
 
-    What it answers: the process id, and then how the process ended, as `waitpid` says it.
+    With each request come the file that gets the process id and then, as `waitpid` says it, how the process
+    ended; and the files of the process. A fork between waits for that end, so that many can run at once.
     """
     channel.send(b"ready")
     while True:
-        text, descriptors, _, _ = socket.recv_fds(channel, 1 << 20, 3)
+        text, (ended, *files), _, _ = _receive(channel)
         if not text:
             return None
-        child = os.fork()
-        if not child:
-            return {"streams": descriptors, **json.loads(text)}
-        for stream in descriptors:
-            os.close(stream)
-        channel.send(str(child).encode())
-        channel.send(str(os.waitpid(child, 0)[1]).encode())
+        if not os.fork():
+            channel.close()
+            child = os.fork()
+            if not child:
+                os.close(ended)
+                return {"files": files, **json.loads(text)}
+            _close(files)
+            os.write(ended, f"{child}\n".encode())
+            os.write(ended, f"{os.waitpid(child, 0)[1]}\n".encode())
+            os._exit(0)
+        _close([ended, *files])
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[int], int, Any]:
+    text, files, flags, address = socket.recv_fds(channel, 1 << 20, 8)
+    return text, files or [-1], flags, address
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def become(
-    streams: list[int], words: list[str], folder: str, environment: dict[str, str], umask: int
+    files: list[int],
+    numbers: list[int],
+    words: list[str],
+    folder: str,
+    environment: dict[str, str],
+    umask: int,
 ) -> None:
     """Take on what a program is given when it is started."""
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    aside = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, max(numbers) + 1) for file in files]
+    _close(files)
+    for number, file in zip(numbers, aside, strict=True):
+        os.dup2(file, number)
+    _close(aside)
     os.chdir(folder)
     os.umask(umask)
     os.environ.clear()

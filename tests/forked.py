@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -24,7 +25,7 @@ READ_LATE = ("QUINCE_", "PYTEST_")
 class ForkServer:
     """Runs `quince` in an environment that differs from that of the start in `READ_LATE` alone.
 
-    One command at a time. What needs a real start, as another locale, is refused by `can_run`.
+    What needs a real start, as another locale does, is told by `can_run`.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -46,7 +47,10 @@ class ForkServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._channel.close()
-        self._process.communicate(timeout=30)
+        self._process.wait(30)
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     def can_run(self, environment: Mapping[str, str]) -> bool:
         """Whether a fork would notice nothing."""
@@ -60,21 +64,69 @@ class ForkServer:
         Raises:
             subprocess.TimeoutExpired: it took too long; it is killed.
         """
-        request = {"words": words, "folder": str(cwd), "environment": dict(env), "umask": _umask()}
         (out, its_out), (err, its_err) = os.pipe(), os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
-        socket.send_fds(self._channel, [json.dumps(request).encode()], [nothing, its_out, its_err])
+        process = self.start(words, cwd=cwd, env=env, files={0: nothing, 1: its_out, 2: its_err})
         for theirs in (nothing, its_out, its_err):
             os.close(theirs)
-        pid = int(self._channel.recv(16))
         try:
             said = _read([out, err], timeout)
         except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            self._channel.recv(16)
+            process.kill()
+            process.wait()
             raise subprocess.TimeoutExpired(list(words), timeout) from None
-        status = os.waitstatus_to_exitcode(int(self._channel.recv(16)))
-        return subprocess.CompletedProcess(list(words), status, *said)
+        return subprocess.CompletedProcess(list(words), process.wait(timeout), *said)
+
+    def start(
+        self, words: Sequence[str], *, cwd: Path, env: Mapping[str, str], files: Mapping[int, int]
+    ) -> Forked:
+        """Start a command and go on.
+
+        Args:
+            files: Which file the command gets under which number.
+        """
+        ended, its_end = os.pipe()
+        request = {
+            "words": words, "folder": str(cwd), "environment": dict(env), "umask": _umask(),
+            "numbers": list(files),
+        }  # fmt: skip
+        socket.send_fds(self._channel, [json.dumps(request).encode()], [its_end, *files.values()])
+        os.close(its_end)
+        return Forked(ended)
+
+
+class Forked:
+    """A command that was forked, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, ended: int) -> None:
+        self._ended = os.fdopen(ended, "rb", buffering=0)
+        self.pid = int(self._ended.readline())
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            ready, _, _ = select.select([self._ended], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+            with self._ended:
+                self.returncode = os.waitstatus_to_exitcode(int(self._ended.readline()))
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, sign: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sign)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
 
 
 def _settled(environment: Mapping[str, str]) -> dict[str, str]:

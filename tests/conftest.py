@@ -15,6 +15,30 @@ from tests.services import Postgres, RabbitMQ, ServiceMissing
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with `&` in a script: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONGEST_FIRST = [
+    f"tests/{name}.py"
+    for name in (
+        "integration/messaging/test_faults", "integration/test_races", "integration/test_crash_everywhere",
+        "integration/test_life", "integration/test_faults", "integration/test_control",
+        "integration/test_examples_run", "integration/test_cli", "integration/test_takeover",
+        "integration/test_signals", "integration/test_chaos", "integration/messaging/test_ledger",
+        "integration/test_deployment", "simulation/test_simulation", "integration/test_cli_refusals",
+        "integration/test_doctor", "integration/control_table/test_control_table",
+        "integration/messaging/test_long_tasks", "integration/test_once", "integration/test_suspending",
+        "integration/test_remote", "integration/test_odd_steps", "integration/test_forks",
+    )
+]  # fmt: skip
+"""Files that take more than half a minute: begun late, one of them would keep a run waiting at its end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -15,6 +15,7 @@ from typing import TypeVar
 from engine.service import READY_VARIABLE
 from engine.worker import LINGER_SECONDS
 from engine.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
+from tests.forked import Forked, ForkServer
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,27 +25,36 @@ class WorkerProcess:
     """One `quince worker`, ready for work when the constructor returns."""
 
     def __init__(
-        self, place: Place, name: str, slots: int, queues: tuple[str, ...], linger: float = LINGER_SECONDS
+        self,
+        place: Place,
+        name: str,
+        slots: int,
+        queues: tuple[str, ...],
+        linger: float = LINGER_SECONDS,
+        forks: ForkServer | None = None,
     ) -> None:
         self.log = place.state / "logs" / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         out, into = os.pipe()
-        command = [
-            sys.executable, "-m", "engine.cli.main", "worker", "--name", name, "--slots", str(slots),
+        words = [
+            "worker", "--name", name, "--slots", str(slots),
             "--folder", str(place.folder), "--linger", str(linger),
         ]  # fmt: skip
         for queue in queues:
-            command += ["--queue", queue]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment(place) | {READY_VARIABLE: str(into)},
-                pass_fds=(into,),
-                cwd=place.folder,
-            )
+            words += ["--queue", queue]
+        variables = environment(place) | {READY_VARIABLE: str(into)}
+        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            if forks is not None and forks.can_run(variables):
+                files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), into: into}
+                self.process: subprocess.Popen[bytes] | Forked = forks.start(
+                    words, cwd=place.folder, env=variables, files=files
+                )
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "engine.cli.main", *words],
+                    stdin=nothing, stdout=log, stderr=log,
+                    env=variables, pass_fds=(into,), cwd=place.folder,
+                )  # fmt: skip
         os.close(into)
         with os.fdopen(out, "rb") as pipe:
             readable, _, _ = select.select([pipe], [], [], 60)
@@ -72,10 +82,15 @@ class WorkerProcess:
 
 
 class Crew:
-    """Starts workers on one place, and leaves none behind."""
+    """Starts workers on one place, and leaves none behind.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        forks: Where the workers are forked; without it, a Python is started for each.
+    """
+
+    def __init__(self, place: Place, forks: ForkServer | None = None) -> None:
         self.place = place
+        self._forks = forks
         self.workers: list[WorkerProcess] = []
 
     def start(
@@ -88,7 +103,7 @@ class Crew:
     ) -> list[WorkerProcess]:
         first = len(self.workers) + 1
         fresh = [
-            WorkerProcess(self.place, f"test-worker-{n}", slots, queues, linger)
+            WorkerProcess(self.place, f"test-worker-{n}", slots, queues, linger, self._forks)
             for n in range(first, first + count)
         ]
         self.workers += fresh
@@ -104,11 +119,16 @@ class Crew:
 def environment(place: Place) -> dict[str, str]:
     """The environment of a program that works on this place and can import the tests' classes."""
     return {
-        **os.environ,
+        **importing(),
         STORE_VARIABLE: place.store,
         BROKER_VARIABLE: place.broker,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
+
+
+def importing() -> dict[str, str]:
+    """The environment of a program that can import the tests' classes."""
+    found = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
 
 
 def eventually(look: Callable[[], T], timeout: float = 30, what: str = "it") -> T:

@@ -1,4 +1,8 @@
-"""The command line as people use it: a program of its own, in a workspace of its own."""
+"""The command line as people use it: a program of its own, in a workspace of its own.
+
+Commands that are run to their end are forks of a program that has imported everything; those that are
+started beside a test, as `start` does, are programs from their first instruction on.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crew import eventually
+from tests.forked import ForkServer
 
 STEPS = Path(__file__).with_name("cli_steps.py")
 
@@ -39,8 +44,9 @@ class Ended:
 class Quince:
     """Runs `quince` in one folder, which has `steps.py`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: ForkServer) -> None:
         self.folder = folder
+        self._forks = forks
         shutil.copy(STEPS, folder / "steps.py")
 
     def __call__(self, *words: str, **environment: str) -> Ended:
@@ -51,6 +57,14 @@ class Quince:
 
     def raw(self, *words: str, **environment: str) -> Ended:
         """The same, whatever it prints."""
+        variables = self.environment(**environment)
+        if not self._forks.can_run(variables):
+            return self.afresh(*words, **environment)
+        done = self._forks.run(words, cwd=self.folder, env=variables, timeout=90)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def afresh(self, *words: str, **environment: str) -> Ended:
+        """The same in a Python that is started for it."""
         done = subprocess.run(
             self.command(*words), cwd=self.folder, env=self.environment(**environment),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90,
@@ -91,6 +105,7 @@ class Quince:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "engine.cli.main", *words]
 
-    def environment(self, **changes: str) -> dict[str, str]:
+    @staticmethod
+    def environment(**changes: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("QUINCE_")}
         return kept | {"COLUMNS": "80"} | changes

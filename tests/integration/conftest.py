@@ -10,7 +10,9 @@ import pytest
 from engine import Workspace
 from engine.roundtrip import CHECK_VARIABLE
 from engine.workspace import Place
-from tests.crew import Crew
+from tests.crew import Crew, importing
+from tests.forked import ForkServer
+from tests.integration.commands import Quince
 
 BACKENDS = [
     "embedded",
@@ -37,7 +39,21 @@ def home(place: Place) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def crew(place: Place) -> Iterator[Crew]:
-    workers = Crew(place)
+def crew(place: Place, worker_forks: ForkServer) -> Iterator[Crew]:
+    workers = Crew(place, worker_forks)
     yield workers
     workers.close()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Where the commands of `Quince` are forked."""
+    with ForkServer(Quince.environment()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def worker_forks() -> Iterator[ForkServer]:
+    """Where the workers of `crew` are forked."""
+    with ForkServer(importing()) as server:
+        yield server

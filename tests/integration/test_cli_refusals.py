@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.workspace import locate, open_store
+from tests.forked import ForkServer
 from tests.integration.commands import Quince
 
 NOBODY = "127.0.0.1:1"
@@ -24,8 +25,8 @@ def made(quince: Quince) -> Quince:
 
 
 @pytest.fixture
-def quince(tmp_path: Path) -> Quince:
-    return Quince(tmp_path)
+def quince(tmp_path: Path, forks: ForkServer) -> Quince:
+    return Quince(tmp_path, forks)
 
 
 @pytest.mark.parametrize("verb", ["run", "submit"])

@@ -146,7 +146,7 @@ def test_what_is_asked_after_a_kill_says_that_the_kill_wins(
     crew.start()
     gate = tmp_path / "gate"
     handle = submit(flows.Blocker, gate=str(gate), workspace=home)
-    eventually(lambda: handle.row.owner)
+    eventually(Path(f"{gate}.blocked").exists)  # one that is only owned may be dead before it is asked
     handle.kill()
     for answer in (handle.pause("p"), handle.play()):
         assert (answer.accepted, answer.applied) == (True, False)

@@ -9,14 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from engine import ProcessState, Workspace
+from engine import ProcessState, Workspace, get_process
 from engine.workspace import Place
 from persistence.records import Selection
 from tests.crew import ROOT, Crew, environment, eventually
@@ -55,10 +54,6 @@ def check_result(document: dict[str, Any]) -> None:
     assert base64.b64decode(outputs["plot"]).startswith(b"\x89PNG")
 
 
-def has_ended(place: Place, pid: int) -> bool:
-    return bool(quince(place, "show", str(pid))["ended"])
-
-
 def test_equation_of_state_on_two_workers(place: Place, folder: Path, crew: Crew) -> None:
     crew.start(2)
     check_result(quince(place, "submit", TARGET, "--wait", "--timeout", "50"))
@@ -86,11 +81,13 @@ def test_equation_of_state_with_a_worker_killed_in_the_middle(
         assert [event.kind for event in home.store.events(child.pid)].count("report") == 1
 
 
-def test_equation_of_state_tells_what_is_wrong_with_its_input(place: Place, folder: Path, crew: Crew) -> None:
+def test_equation_of_state_tells_what_is_wrong_with_its_input(
+    place: Place, home: Workspace, folder: Path, crew: Crew
+) -> None:
     crew.start()
     for words, status in ((["points=4"], 420), (["strain=0.01"], 420)):
         pid = quince(place, "submit", TARGET, *words)["pid"]
-        eventually(partial(has_ended, place, pid), what="the end")
+        get_process(pid, workspace=home).wait(50)
         document = quince(place, "show", str(pid))
         assert document["exit_status"] == status
         assert "points are too few" in document["exit_message"] or "no minimum" in document["exit_message"]

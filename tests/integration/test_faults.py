@@ -14,15 +14,18 @@ from engine.workspace import Place
 from persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually
+from tests.forked import ForkServer
 from tests.services import Postgres, RabbitMQ
 
 CHAINS = 60
 
 
 @pytest.fixture
-def served(tmp_path: Path, postgres_url: str, rabbitmq_url: str) -> Iterator[tuple[Workspace, Crew]]:
+def served(
+    tmp_path: Path, postgres_url: str, rabbitmq_url: str, worker_forks: ForkServer
+) -> Iterator[tuple[Workspace, Crew]]:
     place = Place(tmp_path, postgres_url, rabbitmq_url)
-    crew = Crew(place)
+    crew = Crew(place, worker_forks)
     with Workspace(place) as home:
         yield home, crew
     crew.close()

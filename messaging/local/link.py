@@ -86,6 +86,9 @@ class Link(asyncio.BufferedProtocol):
 
         False, and from then on not `crowded` but stuck, if it has read nothing for `patience` seconds.
         """
+        if self._transport.is_closing():  # it takes nothing more, and is not told of as lost before the end
+            await self.ended.wait()
+            return True
         while True:
             taken = self._taken()
             try:

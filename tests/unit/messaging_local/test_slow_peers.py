@@ -102,3 +102,19 @@ async def test_what_one_that_does_not_read_has_missed_is_told_once(
     begin, end = (record.getMessage() for record in caplog.records)
     assert "does not read: broadcasts to it are dropped" in begin
     assert end.startswith(f"{missed} broadcasts")
+
+
+async def test_one_that_has_just_hung_up_is_not_asked_again_and_again(
+    pair: tuple[LocalTransport, LocalTransport],
+) -> None:
+    """Between the loss of a connection and the word of it, its sender must let the loop go on."""
+    sender, _ = pair
+    ((link,),) = sender._peers._links.values()
+    peer = link.peer
+    assert peer is not None
+    link.abort("a test says so")
+    assert not link.ended.is_set()
+    async with asyncio.timeout(10):
+        await sender._peers.tell(peer, b"payload", 1)
+        assert not await sender._peers.send_in_time(peer, b"payload")
+    assert link.ended.is_set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from messaging.amqp.connection import Link
 from messaging.amqp.frames import Delivery
 from messaging.amqp.lane import Lane, Receipt
 from messaging.amqp.session import Session
-from messaging.amqp.topology import Names
+from messaging.amqp.topology import Names, call_key, inbox_key
 from messaging.amqp.unanswered import Unanswered
 from messaging.calls import Answering, PendingCalls, error_reply, packed
 from messaging.communicator import RpcHandler
@@ -37,6 +38,8 @@ from messaging.errors import (
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 128
+MOST_UNSENT = 10_000
+"""Answers that wait for the link; the oldest go first when there are more."""
 PROBE_TIMEOUT = 2.0
 _PROBE = "\x00who"
 _STILL = "\x00still"
@@ -60,6 +63,7 @@ class Rpc:
         self._replies: dict[str, list[Reply]] = {}
         self._flushing = False
         self._unanswered = Unanswered(self._worked_on, self.pending.fail, session.spawn)
+        self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MOST_UNSENT)
         self._answering = Answering(self.reply, self._reply_here)
         self._routing: dict[int, asyncio.Future[None]] = {}
 
@@ -75,12 +79,14 @@ class Rpc:
             )
         lane = await link.lane()
         self._queue = await topology.declare_inbox(lane)
-        keys = [_inbox_key(self.inbox), *map(_call_key, self._handlers)]
+        keys = [inbox_key(self.inbox), *map(call_key, self._handlers)]
         await topology.bind(lane, self._queue, self._exchange, keys)
         await lane.consume(self._queue, "inbox", self._received, no_ack=True, exclusive=True)
         lane.on_closed = lambda error: self._closed(link, error)
         lane.on_cancelled = lambda _tag: self._session.broken(link, "the inbox was deleted")
         self._lane = lane
+        for _ in range(len(self._unsent)):
+            self._send_answer(*self._unsent.popleft())
 
     async def stop(self) -> None:
         """Stop the handlers; their callers hear of it with the link's last messages."""
@@ -142,7 +148,7 @@ class Rpc:
         attend(future)
         try:
             data = encode(Calls([Call(identifier, pack(body), Address(self.inbox, number))]))
-            sent = lane.publish_here(self._exchange, _call_key(identifier), data, mandatory=True)
+            sent = lane.publish_here(self._exchange, call_key(identifier), data, mandatory=True)
         except (MessagingError, ValueError):  # the loop tells the caller
             sent = False
         if not sent:
@@ -164,9 +170,20 @@ class Rpc:
         self, identifier: str, loop: asyncio.AbstractEventLoop | None = None
     ) -> tuple[int, asyncio.Future[Any]]:
         number, future = self.pending.ask(loop)
-        self._unanswered.add(number, identifier, future.get_loop())
-        future.add_done_callback(lambda _done: self._unanswered.discard(number))
+        self._watch(number, identifier, future)
         return number, future
+
+    def _watch(self, number: int, identifier: str, future: asyncio.Future[Any]) -> None:
+        """Have it looked after until the answer has come, in however many stages it does."""
+
+        def ended(done: asyncio.Future[Any]) -> None:
+            if done.cancelled() or done.exception() or not isinstance(done.result(), asyncio.Future):
+                self._unanswered.discard(number)
+            else:
+                done.result().add_done_callback(ended)
+
+        self._unanswered.add(number, identifier, future.get_loop())
+        future.add_done_callback(ended)
 
     async def cast(self, identifier: str, body: Any) -> None:
         """Call without an answer; ends when the broker has routed it."""
@@ -174,7 +191,7 @@ class Rpc:
         receipt = Receipt(1)
         data = encode(Calls([Call(identifier, pack(body))]))
         lane = self._need(self._confirmed)
-        lane.publish(self._exchange, _call_key(identifier), [data], receipt=receipt, mandatory=True)
+        lane.publish(self._exchange, call_key(identifier), [data], receipt=receipt, mandatory=True)
         try:
             await receipt.future
         except UnroutableError as error:
@@ -186,7 +203,7 @@ class Rpc:
         if lane is None or self._replies:
             return False
         try:
-            return lane.publish_here(self._exchange, _inbox_key(address.inbox), encode(Replies([reply])))
+            return lane.publish_here(self._exchange, inbox_key(address.inbox), encode(Replies([reply])))
         except UnreadableMessage:  # the loop tells the caller
             return False
 
@@ -209,7 +226,7 @@ class Rpc:
         self._handlers[identifier] = handler
         try:
             lane = self._need(self._lane)
-            await topology.bind(lane, self._queue, self._exchange, [_call_key(identifier)])
+            await topology.bind(lane, self._queue, self._exchange, [call_key(identifier)])
         except BaseException:
             self._handlers.pop(identifier, None)
             raise
@@ -220,7 +237,7 @@ class Rpc:
             raise ValueError(f"no RPC subscriber {identifier!r}")
         del self._handlers[identifier]
         if self._lane is not None and self._lane.usable:
-            await topology.unbind(self._lane, self._queue, self._exchange, [_call_key(identifier)])
+            await topology.unbind(self._lane, self._queue, self._exchange, [call_key(identifier)])
 
     async def _is_served(self, identifier: str) -> bool:
         """Whether somebody answers there: a binding of one who died unnoticed does not count."""
@@ -274,7 +291,7 @@ class Rpc:
         try:
             lane = self._need(self._confirmed if confirmed else self._out)
             data = encode(Calls(calls))
-            lane.publish(self._exchange, _call_key(to), [data], receipt=receipt, mandatory=True)
+            lane.publish(self._exchange, call_key(to), [data], receipt=receipt, mandatory=True)
         except (MessagingError, ValueError) as error:
             self._routed(calls, error)
 
@@ -304,17 +321,21 @@ class Rpc:
             self._routed(message.calls, UnroutableError("nobody listens there"))
 
     def _send_replies(self, inbox: str, replies: list[Reply]) -> None:
-        if self._out is None or not self._out.usable:
-            log.warning("%d answers are lost: the broker is away", len(replies))
-            return
         try:
-            self._out.publish(self._exchange, _inbox_key(inbox), [encode(Replies(replies))])
+            self._send_answer(inbox, encode(Replies(replies)))
         except UnreadableMessage as error:
             if len(replies) > 1:
                 for reply in replies:
                     self._send_replies(inbox, [reply])
             else:
                 self._send_replies(inbox, [error_reply(replies[0].call, error)])
+
+    def _send_answer(self, inbox: str, answer: bytes) -> None:
+        """Send an answer, or keep it until the link is back."""
+        if self._out is not None and self._out.usable:
+            self._out.publish(self._exchange, inbox_key(inbox), [answer])
+        else:
+            self._unsent.append((inbox, answer))
 
     # Receiving
 
@@ -365,11 +386,3 @@ class Rpc:
             return
         self._unanswered.fail_all("the link was lost before the answer came")
         self._session.broken(link, f"the channel of the inbox was closed ({error!r})")
-
-
-def _call_key(identifier: str) -> str:
-    return f"to.{identifier}"
-
-
-def _inbox_key(inbox: str) -> str:
-    return f"inbox.{inbox}"

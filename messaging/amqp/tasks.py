@@ -10,6 +10,7 @@ from typing import Any
 from pamqp import commands
 
 from messaging.amqp import topology
+from messaging.amqp.answers import TaskAnswers
 from messaging.amqp.connection import Link
 from messaging.amqp.consumer import Consumer
 from messaging.amqp.deadletters import DeadLetters
@@ -38,7 +39,7 @@ class TaskQueues:
     ) -> None:
         self._session = session
         self._names = names
-        self._rpc = rpc
+        self._answers = TaskAnswers(session, names, rpc.pending)
         self._dead = dead
         self._renew_after = renew_after
         self._out: Lane | None = None
@@ -51,7 +52,7 @@ class TaskQueues:
         self._ways = Ways(session, rpc.reply, self.bury)
 
     async def restore(self, link: Link) -> None:
-        """Open the lanes on a new link, and every consumer."""
+        """Open the lanes on a new link."""
         self._declared.clear()
         self._control = control = await link.lane()
         await topology.declare_exchanges(control, self._names)
@@ -61,9 +62,17 @@ class TaskQueues:
             lane.on_closed = lambda error: self._session.broken(
                 link, f"a channel of the task queues was closed ({error!r})"
             )
+
+    async def restore_consumers(self, link: Link) -> None:
+        """Consume again: the last thing on a new link, for what is done with a task needs all of it."""
+        await self._answers.restore(link)
         for consumer in list(self._consumers):
-            await topology.declare_task_queue(control, consumer.queue)
+            await topology.declare_task_queue(self._need(self._control), consumer.queue)
             await consumer.restore(link)
+
+    async def farewell(self) -> None:
+        """Take away what nobody else needs."""
+        await self._answers.farewell()
 
     # Sending
 
@@ -93,6 +102,7 @@ class TaskQueues:
         self, name: str, priority: int, encoded: list[bytes], sent: asyncio.Future[None]
     ) -> None:
         try:
+            await self._answers.ready()
             await self._send_all(name, priority, encoded)
         except asyncio.CancelledError:
             sent.cancel()
@@ -115,9 +125,9 @@ class TaskQueues:
 
     async def call(self, body: Any, *, queue: str, priority: int) -> Awaitable[Any]:
         """Put one task on a queue; returns the future of its result."""
-        number, future = self._rpc.pending.ask()
+        reply_to, future = self._answers.expect()
         try:
-            await self.send([body], queue=queue, priority=priority, reply_to=Address(self._rpc.inbox, number))
+            await self.send([body], queue=queue, priority=priority, reply_to=reply_to)
         except BaseException:
             future.cancel()
             raise

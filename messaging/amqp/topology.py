@@ -2,6 +2,8 @@
 
     P.tasks.p9.QUEUE   a durable classic queue for each task queue, priorities 0 to 9
     P.dead             a durable classic queue for what nobody can read or wants
+    P.answers.NAME     a durable classic queue for each communicator that waits for results of tasks; gone
+                       when that closes, or when nobody has read from it for an hour
     P.rpc              a direct exchange; every communicator's inbox is bound to it
     P.broadcast        a topic exchange; routing key: sender, then subject
 
@@ -21,6 +23,8 @@ from messaging.communicator import SubjectFilter
 from messaging.filters import sender_key
 from messaging.limits import MAX_PRIORITY
 
+ANSWERS_KEPT = 3_600_000
+"""Milliseconds that results wait for a communicator that has lost its link."""
 _KEY_BYTES = 255
 _SENDER_BYTES = 100
 
@@ -37,6 +41,9 @@ class Names:
     @property
     def dead(self) -> str:
         return f"{self.prefix}.dead"
+
+    def answers(self, inbox: str) -> str:
+        return f"{self.prefix}.answers.{inbox}"
 
     @property
     def rpc(self) -> str:
@@ -81,6 +88,27 @@ async def declare_inbox(lane: Lane) -> str:
         )
     )
     return str(declared.queue)
+
+
+async def declare_answers(lane: Lane, name: str) -> None:
+    """Declare a queue for the results of tasks."""
+    await lane.rpc(
+        commands.Queue.Declare(
+            queue=name,
+            durable=True,
+            arguments={"x-queue-type": "classic", "x-expires": ANSWERS_KEPT},
+        )
+    )
+
+
+def call_key(identifier: str) -> str:
+    """The routing key of calls to an identifier."""
+    return f"to.{identifier}"
+
+
+def inbox_key(inbox: str) -> str:
+    """The routing key of answers to an inbox."""
+    return f"inbox.{inbox}"
 
 
 async def bind(lane: Lane, queue: str, exchange: str, keys: Iterable[str]) -> None:

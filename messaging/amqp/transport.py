@@ -73,10 +73,12 @@ class AmqpTransport(Transport):
         await self._tasks.restore(link)
         await self._rpc.restore(link)
         await self._broadcasting.restore(link)
+        await self._tasks.restore_consumers(link)
 
     async def _farewell(self, link: Link) -> None:
         """Take the inboxes away before the connection, so that callers see at once that we are gone."""
         await self._rpc.farewell()
+        await self._tasks.farewell()
 
     # Task queue
 

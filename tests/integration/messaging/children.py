@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -43,6 +44,14 @@ def hang_in_call(uri: str) -> None:
     forever.wait()
 
 
+def promise(uri: str) -> None:
+    """Serve `promises`, which answers that it will answer, and never does."""
+    communicator = messaging.connect(uri)
+    communicator.add_rpc_subscriber(lambda _comm, _msg: concurrent.futures.Future(), "promises")
+    print("ready", flush=True)
+    threading.Event().wait()
+
+
 def just_end(uri: str) -> None:
     """Leave everything open and let the interpreter end, with a subscriber that is blocked."""
     communicator = messaging.connect(uri)
@@ -72,6 +81,7 @@ def fork_and_use(uri: str) -> None:
 ROLES = {
     "hold_tasks": hold_tasks,
     "hang_in_call": hang_in_call,
+    "promise": promise,
     "just_end": just_end,
     "fork_and_use": fork_and_use,
 }

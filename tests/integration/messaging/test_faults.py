@@ -191,6 +191,104 @@ def test_calls_one_by_one_across_a_cable_that_is_cut_again_and_again(
         assert asyncio.run(stubbornly(lambda: asyncio.to_thread(caller.rpc_call, "echo", "over", timeout=5)))
 
 
+def test_the_answer_of_a_task_that_was_delivered_again_at_once(proxy: Proxy, uri: str) -> None:
+    """The consumer comes back on a new link, is done with the task in no time, and has a way to say so."""
+    hold, runs = threading.Event(), []
+    with messaging.connect(uri) as sender, messaging.connect(proxy.uri(uri)) as worker:
+
+        def work(_comm: object, number: int) -> int:
+            runs.append(number)
+            if len(runs) == 1:
+                proxy.cut()
+                hold.wait(20)
+            return number
+
+        worker.add_task_subscriber(work)
+        answer = sender.task_send(7)
+        assert answer is not None
+        assert answer.result(20) == 7
+        hold.set()
+        assert runs == [7, 7]
+
+
+@pytest.mark.parametrize("away", ["sender", "worker"])
+def test_an_answer_waits_for_those_who_are_away(away: str, proxy: Proxy, uri: str) -> None:
+    across = proxy.uri(uri)
+    asked, answer = threading.Event(), threading.Event()
+
+    def work(_comm: object, number: int) -> int:
+        asked.set()
+        answer.wait(20)
+        return number
+
+    with (
+        messaging.connect(across if away == "sender" else uri) as sender,
+        messaging.connect(across if away == "worker" else uri) as worker,
+    ):
+        worker.add_task_subscriber(work)
+        worker.add_rpc_subscriber(work, "work")
+        futures = [sender.task_send(8)]
+        if away == "worker":  # a caller who is away gives his calls up
+            futures.append(sender.rpc_send("work", 8))
+        asked.wait(20)
+        assert sender.queue_size() == 0, "it is confirmed"
+        proxy.refuse()
+        answer.set()
+        time.sleep(0.4)
+        proxy.refuse(False)
+        assert [future and future.result(20) for future in futures] == [8] * len(futures)
+
+
+def test_an_answer_that_went_into_a_dead_link_comes_again(proxy: Proxy, uri: str) -> None:
+    """The broker has sent it, and does not know yet that nobody reads there."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def work(_comm: object, number: int) -> int:
+        asked.set()
+        answer.wait(20)
+        return number
+
+    with messaging.connect(proxy.uri(uri)) as sender, messaging.connect(uri) as worker:
+        worker.add_task_subscriber(work)
+        future = sender.task_send(9)
+        asked.wait(20)
+        assert sender.queue_size() == 0, "it is confirmed"
+        proxy.freeze()
+        answer.set()
+        time.sleep(0.3)
+        proxy.cut()
+        proxy.thaw()
+        assert future is not None
+        assert future.result(20) == 9
+
+
+def test_the_queue_of_answers_goes_with_its_communicator(node: RabbitMQ, uri: str) -> None:
+    def queues() -> list[str]:
+        return [name for name in node.ctl("-q", "list_queues", "name").split() if ".answers." in name]
+
+    before = queues()
+    with messaging.connect(uri) as sender:
+        sender.task_send("to whom it may concern", queue="nobody", no_reply=True)
+        assert queues() == before, "it asked for no answer"
+        sender.task_send("to whom it may concern", queue="nobody")
+        sender.queue_size(queue="nobody")
+        assert len(queues()) == len(before) + 1
+    assert queues() == before
+
+
+async def test_a_promise_ends_when_the_caller_loses_his_link(proxy: Proxy, uri: str) -> None:
+    async with (
+        messaging.connect_async(uri) as server,
+        messaging.connect_async(proxy.uri(uri)) as caller,
+    ):
+        promise: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        await server.add_rpc_subscriber(lambda _comm, _msg: promise, "promises")
+        promised = await caller.rpc_send("promises", 1)
+        proxy.cut()
+        with pytest.raises(MessagingError, match="link"):
+            await asyncio.wait_for(promised, 10)
+
+
 async def test_a_reply_to_a_task_arrives_though_the_sender_reconnected(proxy: Proxy, uri: str) -> None:
     async with (
         messaging.connect_async(uri) as worker,

@@ -62,6 +62,19 @@ async def test_a_call_to_a_killed_server_fails_and_does_not_hang(broker: str) ->
 
 
 @several_processes
+async def test_a_killed_server_keeps_no_promise(broker: str) -> None:
+    """It had answered with a future."""
+    async with messaging.connect_async(broker) as client:
+        with child("promise", broker) as server:
+            assert line(server) == "ready"
+            promised = await asyncio.wait_for(client.rpc_send("promises", 1), 15)
+            assert isinstance(promised, asyncio.Future)
+            os.kill(server.pid, signal.SIGKILL)
+            with pytest.raises(MessagingError):
+                await asyncio.wait_for(promised, 15)
+
+
+@several_processes
 async def test_a_call_that_takes_long_is_waited_for(broker: str) -> None:
     async with (
         messaging.connect_async(broker) as client,

@@ -1,0 +1,99 @@
+"""Where the results of tasks come in.
+
+A call fails when its link does; a task goes on, and so must the way of its result. So results come to a
+durable queue of the communicator's own, which outlives its link, and leave it when they have been read.
+Communicators that ask for no results have none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import Any
+
+from pamqp import commands
+
+from messaging.amqp import topology
+from messaging.amqp.connection import Link
+from messaging.amqp.frames import Delivery
+from messaging.amqp.lane import Lane
+from messaging.amqp.session import Session
+from messaging.amqp.settling import Settlements
+from messaging.amqp.topology import Names
+from messaging.calls import PendingCalls
+from messaging.envelope import Address, Replies, decode
+from messaging.errors import UnreadableMessage
+
+log = logging.getLogger(__name__)
+
+PREFETCH = 1_000
+
+
+class TaskAnswers:
+    """The results that one communicator waits for."""
+
+    def __init__(self, session: Session, names: Names, pending: PendingCalls) -> None:
+        self._session = session
+        self._names = names
+        self._pending = pending
+        self._inbox = uuid.uuid4().hex
+        self._queue = names.answers(self._inbox)
+        self._lane: Lane | None = None
+        self._opening = asyncio.Lock()
+        self._wanted = False
+        self._opened = False
+
+    def expect(self) -> tuple[Address, asyncio.Future[Any]]:
+        """An address for a result, and the future of that result; `ready` comes before its task is sent."""
+        self._wanted = True
+        number, future = self._pending.ask()
+        return Address(self._inbox, number), future
+
+    async def ready(self) -> None:
+        """Have a place for results, if one is wanted. Those who wait for it go on in the order they came."""
+        if self._wanted and not self._opened:
+            async with self._opening:
+                if not self._opened:
+                    await self._open(await self._session.ready())
+
+    async def restore(self, link: Link) -> None:
+        """Go on reading on a new link."""
+        if self._wanted:
+            await self._open(link)
+
+    async def farewell(self) -> None:
+        """Nobody waits for results any more."""
+        if self._lane is not None and self._lane.usable:
+            await self._lane.rpc(commands.Queue.Delete(queue=self._queue))
+
+    async def _open(self, link: Link) -> None:
+        lane = await link.lane(prefetch=PREFETCH)
+        settlements = Settlements(lane)
+        await topology.declare_answers(lane, self._queue)
+        await topology.bind(lane, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
+
+        def received(about: Delivery, _header: bytes, body: bytes) -> None:
+            settlements.opened(about.tag)
+            self._received(body)
+            settlements.ack(about.tag)
+
+        await lane.consume(self._queue, "answers", received, no_ack=False)
+        lane.on_closed = lambda error: self._session.broken(
+            link, f"the channel for the results of tasks was closed ({error!r})"
+        )
+        lane.on_cancelled = lambda _tag: self._session.broken(
+            link, "the queue for the results of tasks was deleted"
+        )
+        self._lane = lane
+        self._opened = True
+
+    def _received(self, body: bytes) -> None:
+        try:
+            message = decode(body)
+        except UnreadableMessage as error:
+            log.warning("a message to this communicator is dropped: %s", error)
+            return
+        if isinstance(message, Replies):
+            for reply in message.replies:
+                self._pending.settle(reply)

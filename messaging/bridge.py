@@ -15,7 +15,7 @@ from messaging.commthread import CommThread
 from messaging.communicator import BroadcastMessage, LinkState
 from messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
 from messaging.futures import Outcome, follow, settle
-from messaging.room import Room
+from messaging.room import Place, Room
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -89,14 +89,15 @@ class Bridge:
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)
             return outcome
-        if self._thread.here:
-            self._room.take_anyway(size)
-        elif not self._room.take(size, timeout=ROOM_TIMEOUT):
-            raise MessageTimeout(f"{self._room} wait, and too little left within {ROOM_TIMEOUT:g} s")
+        place = Place(size)
         try:
-            self._thread.post(self._begin, outcome, size, at_once, function, args, kwargs)
+            if self._thread.here:
+                self._room.take_anyway(place)
+            elif not self._room.take(place, timeout=ROOM_TIMEOUT):
+                raise MessageTimeout(f"{self._room} wait, and too little left within {ROOM_TIMEOUT:g} s")
+            self._thread.post(self._begin, outcome, place, at_once, function, args, kwargs)
         except BaseException:
-            self._room.give_back(size)
+            self._room.give_back(place)
             raise
         return outcome
 
@@ -141,7 +142,7 @@ class Bridge:
     def _begin(
         self,
         outcome: Outcome,
-        size: int,
+        place: Place,
         at_once: Callable[..., asyncio.Future[Any] | None] | None,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
@@ -149,12 +150,12 @@ class Bridge:
     ) -> None:
         # What is begun at once must not overtake what was asked for before.
         if at_once is not None and not self._not_begun and self._begun_at_once(outcome, at_once, args):
-            self._room.give_back(size)
+            self._room.give_back(place)
             return
         task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, function, args, kwargs))
         self._not_begun += 1
         self._under_way.add(task)
-        task.add_done_callback(functools.partial(self._first_stage_over, size))
+        task.add_done_callback(functools.partial(self._first_stage_over, place))
 
     def _begun_at_once(
         self,
@@ -172,9 +173,9 @@ class Bridge:
         follow(answer, outcome)
         return True
 
-    def _first_stage_over(self, size: int, task: asyncio.Task[None]) -> None:
+    def _first_stage_over(self, place: Place, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._room.give_back(size)
+        self._room.give_back(place)
 
 
 class Outgoing:
@@ -184,7 +185,7 @@ class Outgoing:
         self._thread = thread
         self._bridge = bridge
         self._transport = thread.transport
-        self._waiting: deque[tuple[Sequence[BroadcastMessage], int]] = deque()
+        self._waiting: deque[tuple[Sequence[BroadcastMessage], Place]] = deque()
         self._room = Room(MOST_WAITING, MOST_WAITING_BYTES)
         self._posted = False
         self._handing_over = asyncio.Lock()
@@ -192,21 +193,36 @@ class Outgoing:
     def send(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send without waiting, unless the broker is away or too much waits already."""
         self._thread.check()
-        size = sum([body_size(message.body) for message in messages])
-        away = self._transport.state is not LinkState.CONNECTED
-        if self._thread.here:
-            self._room.take_anyway(size, len(messages))
-        elif away or not self._room.take(size, len(messages)):
-            self._bridge.wait(self._hand_over, messages)
-            return
-        self._waiting.append((messages, size))
-        if not self._posted:
-            self._posted = True
-            self._thread.post(self._begin)
+        place = Place(sum([body_size(message.body) for message in messages]), len(messages))
+        try:
+            if self._taken(place):
+                self._waiting.append((messages, place))
+                self._wake()
+                return
+        except BaseException:
+            self._room.give_back(place)
+            raise
+        self._bridge.wait(self._hand_over, messages)
 
     def flush(self) -> None:
         """Wait until all of them have been handed over."""
         self._bridge.wait(self._hand_over, ())
+
+    def _taken(self, place: Place) -> bool:
+        """Take room without waiting for it; False if it is better to wait."""
+        if self._thread.here:
+            self._room.take_anyway(place)
+            return True
+        return self._transport.state is LinkState.CONNECTED and self._room.take(place)
+
+    def _wake(self) -> None:
+        if not self._posted:
+            try:
+                self._posted = True
+                self._thread.post(self._begin)
+            except BaseException:
+                self._posted = False  # the next one wakes it, be it for the second time
+                raise
 
     def _begin(self) -> None:
         self._thread.spawn(self._hand_over_or_tell())
@@ -221,17 +237,16 @@ class Outgoing:
         async with self._handing_over:
             self._posted = False
             together: list[BroadcastMessage] = []
-            size = 0
+            places: list[Place] = []
             while self._waiting:
-                some, their_size = self._waiting.popleft()
+                some, place = self._waiting.popleft()
                 together += some
-                size += their_size
-            number = len(together)
+                places.append(place)
             together += messages
             try:
                 await self._hand_over_in_pieces(together)
             finally:
-                self._room.give_back(size, number)
+                self._room.give_back(*places)
 
     async def _hand_over_in_pieces(self, messages: Sequence[BroadcastMessage]) -> None:
         for before, piece in enumerate(in_pieces(messages, MOST_HANDED_OVER)):

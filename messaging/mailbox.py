@@ -25,18 +25,24 @@ class Mailbox:
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Have the loop call `function(*args)` soon, in the order of posting. From any thread.
 
+        If Ctrl-C comes meanwhile it may be called or not, or only with the next one that is posted.
+
         Raises:
             RuntimeError: the loop is closed.
         """
         self._entries.append((function, args))
         if not self._awake:
-            self._awake = True
-            self._loop.call_soon_threadsafe(self._drain)
+            try:
+                self._awake = True
+                self._loop.call_soon_threadsafe(self._drain)
+            except BaseException:
+                self._awake = False  # the next one wakes it, be it for the second time
+                raise
 
     @property
     def at_rest(self) -> bool:
         """Whether all that was posted has been called. A poster that sees it can trust it for his own."""
-        return not self._awake
+        return not self._awake and not self._entries
 
     def _drain(self) -> None:
         try:

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
+
+
+class Place:
+    """What some messages take up in a `Room`: taken and given back once, however often that is asked for.
+
+    So Ctrl-C, which may come when nobody can tell any more who was to give it back, loses nothing.
+
+    Args:
+        size: Bytes of their bodies.
+        number: Messages.
+    """
+
+    __slots__ = ("number", "size", "taken")
+
+    def __init__(self, size: int, number: int = 1) -> None:
+        self.size = size
+        self.number = number
+        self.taken = False
 
 
 class Room:
     """Room for messages on their way, bounded by number and by bytes. For any threads.
 
-    What is larger than all of the room passes alone.
+    What is larger than all of the room passes alone. Nothing is called between the changes of one
+    account, so that no signal comes between them; a handler of one may itself take room.
 
     Args:
         most: Messages.
@@ -18,50 +38,61 @@ class Room:
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()
-        self._change = threading.Condition(self._lock)
+        self._lock = threading.RLock()
+        self._gates: list[threading.Lock] = []
+        """One for each thread that waits, opened when room is given back. (A signal in the middle of a
+        `threading.Condition` can leave its lock open, or locked.)"""
         self._number = 0
         self._bytes = 0
-        self._waiting = 0
 
-    def take(self, size: int, number: int = 1, *, timeout: float = 0.0) -> bool:
-        """Take room for messages of so many bytes in all; False if there is none in time."""
-        with self._lock:
-            if not self._fits(size, number):
-                return bool(timeout) and self._take_later(size, number, timeout)
-            self._number += number
-            self._bytes += size
-        return True
+    def take(self, place: Place, *, timeout: float = 0.0) -> bool:
+        """Take room; False if there is none in time."""
+        if self._taken(place, None):
+            return True
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            gate = threading.Lock()
+            gate.acquire()
+            if self._taken(place, gate):
+                return True
+            gate.acquire(timeout=left)
+        return False
 
-    def take_anyway(self, size: int, number: int = 1) -> None:
+    def take_anyway(self, place: Place) -> None:
         """Take it even if it is not there, on the thread that must not wait."""
         with self._lock:
-            self._number += number
-            self._bytes += size
+            self._add(place)
 
-    def give_back(self, size: int, number: int = 1) -> None:
-        """Give back what was taken."""
+    def give_back(self, *places: Place) -> None:
+        """Give back what was taken, if it was, and was not given back yet."""
         with self._lock:
-            self._number -= number
-            self._bytes -= size
-            if self._waiting:
-                self._change.notify_all()
+            for place in places:
+                if place.taken:
+                    place.taken = False
+                    self._number -= place.number
+                    self._bytes -= place.size
+            while self._gates:
+                self._gates.pop().release()
 
-    def _take_later(self, size: int, number: int, timeout: float) -> bool:
-        self._waiting += 1
-        try:
-            if not self._change.wait_for(lambda: self._fits(size, number), timeout):
-                return False
-        finally:
-            self._waiting -= 1
-        self._number += number
-        self._bytes += size
-        return True
+    def _taken(self, place: Place, gate: threading.Lock | None) -> bool:
+        """Take room if there is any; if not, have the gate opened when some is given back."""
+        with self._lock:
+            if self._fits(place):
+                self._add(place)
+                return True
+            if gate is not None:
+                self._gates.append(gate)
+        return False
 
-    def _fits(self, size: int, number: int) -> bool:
+    def _add(self, place: Place) -> None:
+        place.taken = True
+        self._number += place.number
+        self._bytes += place.size
+
+    def _fits(self, place: Place) -> bool:
         if not self._number:
             return True
-        return self._number + number <= self._most and self._bytes + size <= self._most_bytes
+        return self._number + place.number <= self._most and self._bytes + place.size <= self._most_bytes
 
     def __str__(self) -> str:
         return f"{self._number} messages of {self._bytes} bytes"

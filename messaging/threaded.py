@@ -16,6 +16,7 @@ import kiwipy
 from messaging.bridge import Bridge, Outgoing
 from messaging.broadcasts import body_size, checked
 from messaging.calling import Calling
+from messaging.closing import CloseCallback, CloseCallbacks
 from messaging.commthread import CLOSE_TIMEOUT, CommThread, LinkFanOut
 from messaging.communicator import (
     DEFAULT_QUEUE,
@@ -65,6 +66,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self._outgoing = Outgoing(self._thread, self._bridge)
         self._calling = Calling(self._thread, self._bridge)
         self._listeners = LinkFanOut(lambda listener: InOrder(self._link_pool, listener).put)
+        self._close_callbacks: CloseCallbacks | None = None
         transport.on_link(self._listeners)
 
     def open(self) -> None:
@@ -110,6 +112,19 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         The last one is CLOSED. `close` does not wait until it was heard.
         """
         self._listeners.add(listener)
+
+    def add_close_callback(self, callback: CloseCallback, weak: bool = False) -> None:
+        """Call `callback(communicator, None)` once, on a thread of the communicator, when it is closed.
+
+        Args:
+            weak: Forget it when nothing else refers to it.
+        """
+        self._thread.check()
+        with self._lock:
+            if self._close_callbacks is None:
+                self._close_callbacks = CloseCallbacks(self)
+                self._listeners.add(self._close_callbacks)
+            self._close_callbacks.add(callback, weak=weak)
 
     # Task queue
 

@@ -13,8 +13,14 @@ from messaging.errors import DeliveryFailed
 
 T = TypeVar("T")
 
-_TOLD_BY_US = ("error when creating transport", "Connection %r was blocked", "Connection %r was unblocked")
-"""How messages of aiormq begin about what we raise, or log ourselves once: it would log each attempt."""
+_TOLD_BY_US = (
+    "error when creating transport",
+    "Connection %r was blocked",
+    "Connection %r was unblocked",
+    "Unexpected connection close from remote",
+)
+"""How messages of aiormq begin about what we raise, or log ourselves once: it would log each
+attempt, and each connection."""
 _ours = ContextVar("_ours", default=False)
 
 

@@ -42,6 +42,7 @@ class Splitter(asyncio.StreamReaderProtocol):
         self.wire = Wire(loop)
         self._pending = b""
         self._shown = 0.0
+        self._told: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -54,7 +55,7 @@ class Splitter(asyncio.StreamReaderProtocol):
         super().connection_lost(exc)
         self.writable.set()
         if not self.lost.done():
-            self.lost.set_result(exc)
+            self.lost.set_result(self._told or exc)
 
     def eof_received(self) -> bool:
         super().eof_received()
@@ -114,6 +115,8 @@ class Splitter(asyncio.StreamReaderProtocol):
             self.on_blocked(payload[5 : 5 + payload[4]].decode(errors="replace"))
         elif method == frames.UNBLOCKED:
             self.on_blocked(None)
+        elif method == frames.CLOSE:
+            self._told = ConnectionError(payload[7 : 7 + payload[6]].decode(errors="replace"))
 
 
 class SplittingTransportFactory(TransportFactory):

@@ -21,6 +21,7 @@ class Wire:
         self._lock = threading.Lock()
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1
+        self._process = os.getpid()
         self._waiting: list[bytes] = []
         self._rest = b""
 
@@ -58,13 +59,14 @@ class Wire:
                 self._transport.write(data)
 
     def write_here(self, data: bytes) -> bool:
-        """From any thread: send now, if nothing else waits to be sent; False if that cannot be."""
-        if self._waiting or not self._lock.acquire(blocking=False):
+        """From any thread: send now, if nothing else waits to be sent; False if that cannot be.
+
+        In a child made by `fork()` it cannot: the socket is the parent's.
+        """
+        if self._waiting or self._lock.locked() or self._process != os.getpid():
             return False
-        try:
+        with self._lock:  # with `acquire(blocking=False)` Ctrl-C could leave it locked
             return self._is_free() and self._sent(data)
-        finally:
-            self._lock.release()
 
     def _is_free(self) -> bool:
         if self._descriptor < 0 or self._rest or self._waiting:

@@ -334,3 +334,31 @@ def test_closing_is_prompt_idempotent_and_final(broker: str) -> None:
     with pytest.raises((kiwipy.CommunicatorClosed, kiwipy.CancelledError)):
         pending.result(SOON)
     blocked.set()
+
+
+def test_close_callbacks_are_called_once(broker: str, caplog: pytest.LogCaptureFixture) -> None:
+    heard: queue.Queue[tuple[Any, ...]] = queue.Queue()
+
+    def tell(*args: Any) -> None:
+        heard.put(args)
+
+    def forgotten(*_args: Any) -> None:
+        heard.put(("forgotten",))
+
+    communicator = messaging.connect(broker)
+    communicator.add_close_callback(tell)
+    communicator.add_close_callback(tell)
+    communicator.add_close_callback(lambda *_: 1 / 0)
+    communicator.add_close_callback(kept := lambda *_: heard.put(("kept",)), weak=True)
+    communicator.add_close_callback(forgotten, True)
+    del forgotten
+    with pytest.raises(ValueError, match="callable"):
+        communicator.add_close_callback(None)  # type: ignore[arg-type]
+    communicator.close()
+    communicator.close()
+    assert {heard.get(timeout=SOON) for _ in range(2)} == {(communicator, None), ("kept",)}
+    with pytest.raises(queue.Empty):
+        heard.get(timeout=0.1)
+    assert "a close callback failed" in caplog.text
+    with pytest.raises(messaging.CommunicatorClosed):
+        communicator.add_close_callback(kept)

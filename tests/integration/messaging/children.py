@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,12 +80,32 @@ def fork_and_use(uri: str) -> None:
     communicator.close()
 
 
+def fork_in_a_subscriber(uri: str) -> None:
+    """Let a child made by fork come back from a subscriber, and print who has answered the call."""
+    server, caller = messaging.connect(uri), messaging.connect(uri)
+
+    def fork(_comm: Any, _msg: Any) -> str:
+        pid = os.fork()
+        if pid == 0:
+            return "child"
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return "parent"
+
+    server.add_rpc_subscriber(fork, "fork")
+    print([caller.rpc_call("fork", None, timeout=10) for _ in range(3)], flush=True)
+    caller.close()
+    server.close()
+
+
 ROLES = {
     "hold_tasks": hold_tasks,
     "hang_in_call": hang_in_call,
     "promise": promise,
     "just_end": just_end,
     "fork_and_use": fork_and_use,
+    "fork_in_a_subscriber": fork_in_a_subscriber,
 }
 
 

@@ -113,6 +113,13 @@ def test_a_forked_child_is_refused_and_the_parent_goes_on(broker: str) -> None:
     assert program.returncode == 0
 
 
+@several_processes
+def test_a_child_forked_in_a_subscriber_does_not_answer_for_its_parent(broker: str) -> None:
+    with child("fork_in_a_subscriber", broker) as program:
+        output, _ = program.communicate(timeout=30)
+    assert output.splitlines() == ["['parent', 'parent', 'parent']"]
+
+
 def test_importing_messaging_is_quick_and_loads_no_broker() -> None:
     code = (
         "import sys, messaging; messaging.connect('memory://x').close(); "

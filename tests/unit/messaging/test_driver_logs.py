@@ -7,9 +7,11 @@ import socket
 from collections.abc import Iterator
 
 import aio_pika
+import aiormq.connection
 import pytest
 
 import messaging
+from messaging.amqp.driver import our_connection
 
 
 @pytest.fixture
@@ -30,3 +32,14 @@ async def test_a_refused_connection_is_told_by_the_error_alone(
         with pytest.raises(OSError, match=r"refused|Connect"):
             await aio_pika.connect(nobody_there)
         assert [record.name for record in caplog.records] == ["aiormq.connection"]
+
+
+def test_what_a_broker_says_in_closing_is_told_by_the_driver_for_others_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger(aiormq.connection.__name__)
+    said = 'Unexpected connection close from remote "%s", Connection.Close(reply_code=%r, reply_text=%r)'
+    with our_connection():
+        log.error(said, "ours", 320, "maintenance")
+    log.error(said, "another's", 320, "maintenance")
+    assert [record.getMessage().split('"')[1] for record in caplog.records] == ["another's"]

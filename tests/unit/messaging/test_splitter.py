@@ -85,3 +85,11 @@ async def test_blocking_is_told() -> None:
     splitter.data_received(pamqp.frame.marshal(commands.Connection.Blocked("low on disk"), 0))
     splitter.data_received(pamqp.frame.marshal(commands.Connection.Unblocked(), 0))
     assert told == ["low on disk", None]
+
+
+async def test_the_reason_of_a_broker_that_hangs_up_is_kept() -> None:
+    splitter = Splitter(asyncio.StreamReader(), asyncio.get_running_loop())
+    close = commands.Connection.Close(320, "CONNECTION_FORCED - maintenance", 0, 0)
+    splitter.data_received(pamqp.frame.marshal(close, 0))
+    splitter.connection_lost(ConnectionResetError("reset by peer"))
+    assert str(splitter.lost.result()) == "CONNECTION_FORCED - maintenance"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import pytest
 
 from messaging.amqp.wire import Wire, WireWriter
 
@@ -143,3 +146,46 @@ async def test_a_peer_that_has_hung_up_is_no_error_here() -> None:
     async with wired() as (wire, _, _, theirs):
         theirs.close()
         assert not await asyncio.to_thread(wire.write_here, b"hello?")
+
+
+async def test_ctrl_c_while_a_thread_writes_leaves_the_wire_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with wired() as (wire, _, _writer, theirs):
+        monkeypatch.setattr(wire, "_lock", InterruptedLock())
+        with contextlib.suppress(KeyboardInterrupt):
+            wire.write_here(b"first ")
+        assert wire.write_here(b"second")
+        assert theirs.recv(100).endswith(b"second")
+
+
+class InterruptedLock:
+    """A lock with Ctrl-C at the end of `acquire`; between `with` and its block there is no room for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self._lock.acquire(blocking=blocking)
+        raise KeyboardInterrupt
+
+    def locked(self) -> bool:
+        return self._lock.locked()
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.release()
+
+
+async def test_a_forked_child_writes_nothing_to_its_parents_socket() -> None:
+    async with wired() as (wire, _, _, theirs):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(1 if wire.write_here(b"child") else 0)
+        waited = await asyncio.to_thread(os.waitpid, pid, 0)
+        assert os.waitstatus_to_exitcode(waited[1]) == 0
+        assert wire.write_here(b"parent")
+        assert theirs.recv(100) == b"parent"

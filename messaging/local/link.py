@@ -133,10 +133,10 @@ class Link(asyncio.BufferedProtocol):
         if self._transport.is_closing():
             return False
         if self._unsent + self._transport.get_write_buffer_size() > MOST_BUFFERED:
-            self._flush()  # so that `make_room` knows of it
+            self.flush()  # so that `make_room` knows of it
             return False
         if not self._parts:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self.flush)
         self._parts.append(data)
         self._unsent += len(data)
         return True
@@ -146,10 +146,11 @@ class Link(asyncio.BufferedProtocol):
         if self._transport.is_closing():
             return False
         self._parts.append(data)
-        self._flush()
+        self.flush()
         return True
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was sent in this turn of the loop."""
         parts, self._parts = self._parts, []
         self._unsent = 0
         if parts and not self._transport.is_closing():
@@ -165,7 +166,7 @@ class Link(asyncio.BufferedProtocol):
     def hang_up(self) -> None:
         """Write what is left, as far as it goes at once, and close."""
         if self._parts:
-            self._flush()
+            self.flush()
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:

@@ -150,6 +150,11 @@ class Peers:
         links = self._links.get(peer)
         return links is not None and links[0].send(frame(payload))
 
+    def flush(self, peer: str) -> None:
+        """Write what was sent to it in this turn of the loop: somebody waits for the answer."""
+        if links := self._links.get(peer):
+            links[0].flush()
+
     def send_now(self, peer: str, payload: bytes) -> bool:
         """Send answers that the peer has asked for, however much waits; False if it is not there.
 

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from messaging.broadcasts import body_size
 from messaging.calls import Answering, PendingCalls, error_reply, packed
 from messaging.communicator import RpcHandler
-from messaging.envelope import Address, Call, Replies, Reply, decode, encode
+from messaging.envelope import Address, Call, Calls, Replies, Reply, decode, encode, pack
 from messaging.errors import (
     CommunicatorClosed,
     DuplicateSubscriber,
@@ -28,6 +29,10 @@ from messaging.local.peers import Peers
 
 _log = logging.getLogger(__name__)
 
+MOST_TOGETHER = 128
+SMALL = 4096
+"""Bytes of a body up to which calls travel together."""
+
 
 class Rpc:
     """Both ends of RPC for one communicator. Lives on the event loop."""
@@ -39,6 +44,7 @@ class Rpc:
         self._handlers: dict[str, RpcHandler] = {}
         self._routes: dict[str, str] = {}
         self._replies: dict[str, list[Reply]] = {}
+        self._together: dict[str, list[Call]] = {}
         self._answering = Answering(lambda to, reply: self.reply([(to.inbox, reply)]))
 
     async def close(self) -> None:
@@ -77,10 +83,23 @@ class Rpc:
         return future
 
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
-        """See `Transport.ask_at_once`."""
+        """See `Transport.ask_at_once`. Small calls of one turn of the loop travel together."""
         peer = self._routes.get(identifier)
         if peer is None or peer == self._peers.name:
             return None
+        body = pack(body)
+        if body_size(body) > SMALL:
+            self._send_together()  # those before it
+            return self._ask_alone(peer, identifier, body)
+        address, future = self.expect()
+        call = Call(identifier, body, address)
+        self._pending.note(address.call, (peer, call))
+        if not self._together:
+            asyncio.get_running_loop().call_soon(self._send_together)
+        self._together.setdefault(peer, []).append(call)
+        return future
+
+    def _ask_alone(self, peer: str, identifier: str, body: Any) -> asyncio.Future[Any] | None:
         address, future = self.expect()
         call = Call(identifier, body, address)
         try:
@@ -93,6 +112,24 @@ class Rpc:
             return None
         self._pending.note(address.call, (peer, call))
         return future
+
+    def _send_together(self) -> None:
+        together, self._together = self._together, {}
+        for peer, calls in together.items():
+            for start in range(0, len(calls), MOST_TOGETHER):
+                batch = calls[start : start + MOST_TOGETHER]
+                if not self._peers.send(peer, encode(Calls(batch))):
+                    self._peers.errand(self._send_by_and_by(batch))
+            self._peers.flush(peer)
+
+    async def _send_by_and_by(self, calls: Sequence[Call]) -> None:
+        """Send calls one by one, to a peer that reads slowly or has gone."""
+        for call in calls:
+            try:
+                await self._send(call)
+            except MessagingError as error:
+                if call.reply_to is not None:
+                    self._pending.fail(call.reply_to.call, error)
 
     async def cast(self, identifier: str, body: Any) -> None:
         """See `Transport.cast`."""

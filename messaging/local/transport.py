@@ -28,7 +28,7 @@ from messaging.communicator import (
     TaskHandle,
     Transport,
 )
-from messaging.envelope import Broadcasts, Call, Envelope, Replies, encode
+from messaging.envelope import Broadcasts, Call, Calls, Envelope, Replies, encode
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
 from messaging.filters import Subscriptions, sender_key
 from messaging.local.committer import Committer
@@ -311,6 +311,9 @@ class LocalTransport(Transport):
             self._rpc.replied(envelope.replies)
         elif isinstance(envelope, Call):
             self._rpc.called(peer, envelope)
+        elif isinstance(envelope, Calls):
+            for call in envelope.calls:
+                self._rpc.called(peer, call)
 
     def _noted(self, peer: str, note: Bell | Nobody) -> None:
         if isinstance(note, Bell):

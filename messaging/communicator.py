@@ -49,6 +49,10 @@ class TaskHandle(Protocol):
     @property
     def redelivered(self) -> bool: ...
 
+    @property
+    def no_reply(self) -> bool:
+        """Whether nobody waits for its result."""
+
     def ack(self, result: Any = None) -> None:
         """Done: it leaves the queue for good. `result` goes to the sender if it asked for a reply."""
 
@@ -141,6 +145,11 @@ class Transport(ABC):
     """
 
     state: LinkState
+
+    @property
+    def server_properties(self) -> dict[str, Any]:
+        """What the server said of itself when the link was made; empty if there is no server."""
+        return {}
 
     @abstractmethod
     async def open(self) -> None:

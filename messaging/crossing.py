@@ -22,7 +22,7 @@ class CrossingTask:
         gone: Called on the hidden thread once it is settled.
     """
 
-    __slots__ = ("_gone", "_settled", "_task", "_thread", "body", "redelivered")
+    __slots__ = ("_gone", "_settled", "_task", "_thread", "body", "no_reply", "redelivered")
 
     def __init__(self, task: TaskHandle, thread: CommThread, gone: Callable[[], None] | None = None) -> None:
         self._task = task
@@ -31,6 +31,7 @@ class CrossingTask:
         self._settled = False
         self.body = task.body
         self.redelivered = task.redelivered
+        self.no_reply = task.no_reply
 
     def ack(self, result: Any = None) -> None:
         self._settle(self._task.ack, result)

@@ -104,6 +104,10 @@ class IncomingTask:
         return self._task.redelivered
 
     @property
+    def no_reply(self) -> bool:
+        return self._task.no_reply
+
+    @property
     def state(self) -> TaskState:
         return self._state
 

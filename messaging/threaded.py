@@ -106,6 +106,11 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """Where the link to the broker stands."""
         return self._transport.state
 
+    @property
+    def server_properties(self) -> dict[str, Any]:
+        """What the broker says of itself; empty without one."""
+        return self._transport.server_properties
+
     def on_link(self, listener: LinkListener) -> None:
         """Call `listener`, on a thread of the communicator, with each new state of the link, in order.
 

@@ -209,6 +209,10 @@ class FaultyTask:
     def redelivered(self) -> bool:
         return self._task.redelivered
 
+    @property
+    def no_reply(self) -> bool:
+        return self._task.no_reply
+
     def ack(self, result: Any = None) -> None:
         with self._points.around("acknowledgement of a task"):
             self._task.ack(result)

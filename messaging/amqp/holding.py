@@ -55,6 +55,10 @@ class DeliveredTask:
         self.body = message.body
         self._reply_to = message.reply_to
 
+    @property
+    def no_reply(self) -> bool:
+        return self._reply_to is None
+
     def ack(self, result: Any = None) -> None:
         if self._close():
             self._answer(Status.RESULT, result)

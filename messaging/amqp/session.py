@@ -45,6 +45,7 @@ class Session:
     def __init__(self, uri: BrokerUri, name: str, restore: Restore, farewell: Restore) -> None:
         self.uri = uri
         self.state = LinkState.CLOSED
+        self.server: dict[str, Any] = {}
         self._name = name
         self._restore = restore
         self._farewell = farewell
@@ -180,6 +181,7 @@ class Session:
     async def _adopt(self, link: Link) -> None:
         await self._restore(link)
         self._link = link
+        self.server = link.server
         link.sending.on_blocked(self._blocked)
         self._ready.set()
         self._enter(LinkState.CONNECTED)

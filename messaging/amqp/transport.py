@@ -57,6 +57,10 @@ class AmqpTransport(Transport):
     def state(self) -> LinkState:  # type: ignore[override]
         return self._session.state
 
+    @property
+    def server_properties(self) -> dict[str, Any]:
+        return dict(self._session.server)
+
     async def open(self) -> None:
         await self._session.open()
 

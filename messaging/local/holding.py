@@ -31,6 +31,11 @@ class HeldTask:
         self.redelivered = redelivered
         self.settled = False
 
+    @property
+    def no_reply(self) -> bool:
+        """See `TaskHandle.no_reply`."""
+        return self.reply_to is None
+
     def ack(self, result: Any = None) -> None:
         """See `TaskHandle.ack`."""
         self._holder.settle(self, Verdict.done, result)

@@ -127,6 +127,10 @@ class MemoryTask:
     def redelivered(self) -> bool:
         return self._entry.redelivered
 
+    @property
+    def no_reply(self) -> bool:
+        return self._address is None
+
     def ack(self, result: Any = None) -> None:
         if self._close():
             self._reply(Reply(0, Status.RESULT, result))

@@ -362,3 +362,10 @@ def test_close_callbacks_are_called_once(broker: str, caplog: pytest.LogCaptureF
     assert "a close callback failed" in caplog.text
     with pytest.raises(messaging.CommunicatorClosed):
         communicator.add_close_callback(kept)
+
+
+def test_server_properties_are_those_of_a_broker(broker: str, pair: Pair) -> None:
+    properties = pair[0].server_properties
+    assert properties.get("product") == ("RabbitMQ" if broker.startswith("amqp") else None)
+    properties.clear()
+    assert bool(pair[0].server_properties) == broker.startswith("amqp")

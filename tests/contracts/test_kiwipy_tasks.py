@@ -300,3 +300,17 @@ def test_tasks_of_one_thread_keep_their_order_however_they_are_sent(pair: Pair) 
             came.append(task.body)
             task.ack()
         assert came == ["first", "second", "third", "fourth", "fifth"]
+
+
+def test_a_task_knows_whether_somebody_waits_for_its_result(pair: Pair) -> None:
+    sender, taker = pair
+    sender.task_queue("asked").task_send("told", no_reply=True)
+    outcome = sender.task_queue("asked").task_send("asked")
+    sender.queue_size(queue="asked")  # both are there
+    seen = []
+    for task in taker.task_queue("asked"):
+        seen.append((task.body, task.no_reply))
+        task.process().set_result(1)
+    assert seen == [("told", True), ("asked", False)]
+    assert outcome is not None
+    assert outcome.result(SOON) == 1

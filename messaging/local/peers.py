@@ -93,11 +93,11 @@ class Peers:
 
     async def listen(self, listener: socket.socket) -> None:
         """Take connections there, and where it was before no more."""
-        before = self._server
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener)
+        before, loop = self._server, asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener, start_serving=False)
         if before is not None:
             before.close()
+        await self._server.start_serving()
 
     async def meet_everybody(self) -> None:
         """Connect to those who are there, and say hello again to those who are connected."""
@@ -111,6 +111,8 @@ class Peers:
         self._closed = True
         if self._server is not None:
             self._server.close()
+            await asyncio.sleep(0)  # what has just been accepted becomes a link,
+            await asyncio.sleep(0)  # to be hung up
         for errand in list(self._errands):
             errand.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)

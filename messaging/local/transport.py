@@ -116,6 +116,7 @@ class LocalTransport(Transport):
         try:
             await self._peers.open()
         except BaseException:
+            await self._peers.close()
             await self._committer.close()
             raise
 

@@ -6,6 +6,7 @@ What every transport must do is in `tests/contracts`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -385,3 +386,17 @@ async def test_a_failed_opening_leaves_no_file_of_its_own(tmp_path: Path) -> Non
     with pytest.raises(ConnectionFailed):
         await LocalTransport(tmp_path).open()
     assert not list((tmp_path / "quince" / "peers").iterdir())
+
+
+async def test_an_opening_that_is_cut_off_leaves_no_socket(tmp_path: Path, opened: Open) -> None:
+    """What the garbage collector finds unclosed fails this test."""
+    await opened()  # somebody to meet
+    for turns in range(60):
+        transport = LocalTransport(tmp_path / "d")
+        opening = asyncio.create_task(transport.open())
+        await asyncio.sleep(turns * 0.0001)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await transport.close()
+        del transport, opening
+    gc.collect()

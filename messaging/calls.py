@@ -174,10 +174,13 @@ class Answering:
         if not self._send_here(address, reply):
             return False
         self._working.pop(work, None)
+        work.answer_here = None  # it holds the future that holds it
         return True
 
     def _ended(self, work: asyncio.Future[Any]) -> None:
         address = self._working.pop(work, None)
+        if isinstance(work, Arrival):
+            work.answer_here = None
         error = None if work.cancelled() else work.exception()  # looked at even if nobody waits for it
         if address is None:  # nobody waits, or it was answered from its thread meanwhile
             return

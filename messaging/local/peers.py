@@ -109,10 +109,7 @@ class Peers:
     async def close(self) -> None:
         """Stop listening and hang up, once what was written has left or cannot."""
         self._closed = True
-        if self._server is not None:
-            self._server.close()
-            await asyncio.sleep(0)  # what has just been accepted becomes a link,
-            await asyncio.sleep(0)  # to be hung up
+        await self._listen_no_more()
         for errand in list(self._errands):
             errand.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
@@ -124,6 +121,17 @@ class Peers:
         self._links.clear()
         self._unnamed.clear()
         self._missed.all_over()
+
+    async def _listen_no_more(self) -> None:
+        """asyncio leaves whom it has just accepted with an open socket if the server is closed at once."""
+        if self._server is None:
+            return
+        for listener in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self._server.close()
+        self._server = None
 
     def descriptors(self) -> list[int]:
         """The sockets, for a forked child to let go of."""
@@ -312,6 +320,9 @@ class Peers:
 
     def made(self, link: Link) -> None:
         """A connection begins."""
+        if self._closed and self._server is None:
+            link.hang_up()
+            return
         self._unnamed.add(link)
         self._say_hello(link)
 

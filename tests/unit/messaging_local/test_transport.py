@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -399,4 +400,30 @@ async def test_an_opening_that_is_cut_off_leaves_no_socket(tmp_path: Path, opene
         await asyncio.gather(opening, return_exceptions=True)
         await transport.close()
         del transport, opening
+    gc.collect()
+
+
+async def test_a_connection_that_comes_at_the_last_moment_leaves_no_socket(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the garbage collector finds unclosed fails this test."""
+    for turns in range(6):
+        transport = await opened()
+        hang_up = transport._peers.close
+        with socket.socket(socket.AF_UNIX) as late:
+            late.setblocking(False)
+
+            async def close(
+                transport: LocalTransport = transport,
+                late: socket.socket = late,
+                turns: int = turns,
+                hang_up: Callable[[], Awaitable[None]] = hang_up,
+            ) -> None:
+                late.connect(transport._seat.address)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await hang_up()
+
+            monkeypatch.setattr(transport._peers, "close", close)
+            await transport.close()
     gc.collect()

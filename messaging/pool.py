@@ -68,14 +68,15 @@ class Pool:
             asyncio.get_running_loop().call_later(HESITATION, self._relieve, self._jobs.qsize(), self._begun)
 
     def _relieve(self, before: int, begun: int) -> None:
-        """Start threads for jobs that have waited for a while: one for each if none was begun meanwhile,
-        since then all threads block; one more if they did not become fewer."""
+        """Start threads for jobs that have waited for a while and did not become fewer: as many again as
+        there are if none was begun meanwhile, for then all of them seem to block; else one."""
         waiting = self._jobs.qsize()
         self._watching = bool(waiting) and not self._closed
         if not self._watching:
             return
         if waiting >= before:
-            for _ in range(min(waiting if self._begun == begun else 1, self._most - self._threads)):
+            more = max(self._threads, AT_ONCE) if self._begun == begun else 1
+            for _ in range(min(more, waiting, self._most - self._threads)):
                 self._start_thread()
         asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting, self._begun)
 

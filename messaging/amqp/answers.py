@@ -8,7 +8,6 @@ Communicators that ask for no results have none.
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from typing import Any
 
@@ -17,26 +16,28 @@ from pamqp import commands
 from messaging.amqp import topology
 from messaging.amqp.connection import Link
 from messaging.amqp.frames import Delivery
-from messaging.amqp.lane import Lane
+from messaging.amqp.lane import Lane, OnDelivery
 from messaging.amqp.session import Session
 from messaging.amqp.settling import Settlements
 from messaging.amqp.topology import Names
 from messaging.calls import PendingCalls
-from messaging.envelope import Address, Replies, decode
-from messaging.errors import UnreadableMessage
-
-log = logging.getLogger(__name__)
+from messaging.envelope import Address
 
 PREFETCH = 1_000
 
 
 class TaskAnswers:
-    """The results that one communicator waits for."""
+    """The results that one communicator waits for.
 
-    def __init__(self, session: Session, names: Names, pending: PendingCalls) -> None:
+    Args:
+        read: Reads answers, as it does those to calls.
+    """
+
+    def __init__(self, session: Session, names: Names, pending: PendingCalls, read: OnDelivery) -> None:
         self._session = session
         self._names = names
         self._pending = pending
+        self._read = read
         self._inbox = uuid.uuid4().hex
         self._queue = names.answers(self._inbox)
         self._lane: Lane | None = None
@@ -54,8 +55,9 @@ class TaskAnswers:
         """Have a place for results, if one is wanted. Those who wait for it go on in the order they came."""
         if self._wanted and not self._opened:
             async with self._opening:
-                if not self._opened:
-                    await self._open(await self._session.ready())
+                link = await self._session.ready()
+                if not self._opened:  # a new link may have brought it
+                    await self._open(link)
 
     async def restore(self, link: Link) -> None:
         """Go on reading on a new link."""
@@ -73,9 +75,9 @@ class TaskAnswers:
         await topology.declare_answers(lane, self._queue)
         await topology.bind(lane, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
 
-        def received(about: Delivery, _header: bytes, body: bytes) -> None:
+        def received(about: Delivery, header: bytes, body: bytes) -> None:
             settlements.opened(about.tag)
-            self._received(body)
+            self._read(about, header, body)
             settlements.ack(about.tag)
 
         await lane.consume(self._queue, "answers", received, no_ack=False)
@@ -87,13 +89,3 @@ class TaskAnswers:
         )
         self._lane = lane
         self._opened = True
-
-    def _received(self, body: bytes) -> None:
-        try:
-            message = decode(body)
-        except UnreadableMessage as error:
-            log.warning("a message to this communicator is dropped: %s", error)
-            return
-        if isinstance(message, Replies):
-            for reply in message.replies:
-                self._pending.settle(reply)

@@ -81,7 +81,7 @@ class Rpc:
         self._queue = await topology.declare_inbox(lane)
         keys = [inbox_key(self.inbox), *map(call_key, self._handlers)]
         await topology.bind(lane, self._queue, self._exchange, keys)
-        await lane.consume(self._queue, "inbox", self._received, no_ack=True, exclusive=True)
+        await lane.consume(self._queue, "inbox", self.received, no_ack=True, exclusive=True)
         lane.on_closed = lambda error: self._closed(link, error)
         lane.on_cancelled = lambda _tag: self._session.broken(link, "the inbox was deleted")
         self._lane = lane
@@ -339,7 +339,8 @@ class Rpc:
 
     # Receiving
 
-    def _received(self, _about: Delivery, _header: bytes, body: bytes) -> None:
+    def received(self, _about: Delivery, _header: bytes, body: bytes) -> None:
+        """Calls, or answers, came."""
         try:
             message = decode(body)
         except UnreadableMessage as error:

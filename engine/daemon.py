@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from engine.daemon_report import DaemonReport, ReportFile
 from engine.errors import DaemonError
 from engine.service import READY_VARIABLE
 from engine.survivors import Survivor, end, survivors, tell
@@ -50,11 +51,18 @@ class DaemonState:
     Attributes:
         ospid: The supervisor's process id, or None if no daemon runs.
         survivors: Workers of a daemon that was killed.
+        report: What a daemon that runs tells of its workers, if it could.
     """
 
     ospid: int | None
     settings: Settings | None
     survivors: Sequence[Survivor] = ()
+    report: DaemonReport | None = None
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong with a daemon that runs, or with its workers, each in one sentence."""
+        return self.report.all_troubles() if self.report is not None else []
 
     @property
     def running(self) -> bool:
@@ -69,6 +77,7 @@ class DaemonFiles:
         self._state = folder / STATE
         self.settings = self._state / "daemon.json"
         self.lock = self._state / "daemon.lock"
+        self.report = self._state / "daemon.report"
 
     def log(self, name: str) -> Path:
         """The log of the daemon (`daemon`) or of a worker (`worker-1`)."""
@@ -140,7 +149,9 @@ def state(place: Place) -> DaemonState:
     """Whether a daemon runs on this host, and with what settings."""
     files = DaemonFiles(place.folder)
     ospid = files.holder()
-    return DaemonState(ospid, files.read(), survivors(place, ospid))
+    report = ReportFile(files.report).read()
+    told = report if report is not None and report.process == ospid else None  # else of an earlier daemon
+    return DaemonState(ospid, files.read(), survivors(place, ospid), told)
 
 
 def start(place: Place, settings: Settings) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from engine import daemon
 from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.outbox import RUN_QUEUE, run_queue
 from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
@@ -33,7 +34,7 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        about: `store`, `broker`, `worker`, `owner`, `queue`, `code` or `dead letters`.
+        about: `store`, `broker`, `daemon`, `worker`, `owner`, `queue`, `code` or `dead letters`.
         sentence: What it is.
         remedy: What to do about it.
         pids: The processes that it holds up, if they are known.
@@ -68,8 +69,8 @@ class _Checkup:
 
     def findings(self) -> Iterator[Finding]:
         checks: list[Callable[[], Iterable[Finding]]] = [
-            self._damage, self._dead_workers, self._unknown_owners, self._ended_runs, self._forgotten,
-            self._code, self._dead_letters,
+            self._damage, self._daemon, self._dead_workers, self._unknown_owners, self._ended_runs,
+            self._forgotten, self._code, self._dead_letters,
         ]  # fmt: skip
         for check in checks:
             try:
@@ -90,6 +91,10 @@ class _Checkup:
                 f"the database file is damaged: {line}",
                 "stop all workers; go back to a backup, or save what can be read: `sqlite3 FILE .recover`",
             )
+
+    def _daemon(self) -> Iterator[Finding]:
+        for trouble in daemon.state(self._workspace.place).troubles:
+            yield Finding("daemon", trouble, "it tries again by itself; see `quince daemon logs`")
 
     # Who holds what
 

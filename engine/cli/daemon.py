@@ -102,7 +102,7 @@ def status(as_json: AsJson = False) -> int:
     elif not state.running:
         print(survivors_sentence(state) or "the daemon does not run; start it with `quince daemon start`")
     else:
-        print("\n".join(filter(None, (daemon_sentence(state), survivors_sentence(state)))))
+        print("\n".join(filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles))))
     if workers and not as_json:
         show(worker_table(workers, time.time()))
     return DONE if state.running else FAILED
@@ -157,6 +157,7 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
         "running": state.running,
         "process": state.ospid,
         "wanted": settings.workers if settings and state.running else 0,
+        "troubles": state.troubles,
         "survivors": [{"name": left.name, "process": left.ospid} for left in state.survivors],
     }
 

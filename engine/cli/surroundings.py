@@ -114,7 +114,7 @@ def _answers(where: str, error: str | None) -> Text:
 
 def _daemon(state: daemon.DaemonState) -> Text:
     if state.running:
-        beside = f"\n{survivors_sentence(state)}" if state.survivors else ""
+        beside = "".join(f"\n{line}" for line in (survivors_sentence(state), *state.troubles) if line)
         return Text.assemble(("✔ ", "green"), daemon_sentence(state), (beside, "yellow"))
     if state.survivors:
         return Text.assemble(("○ ", "yellow"), survivors_sentence(state))

@@ -12,13 +12,14 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
-from fnmatch import fnmatch
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 from engine.errors import EngineError, UnknownTarget, UnloadableClass
+from engine.trust import distrust, is_named
 
 _MODULE_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _FILE_PATH = re.compile(r"[^\0:]+\.py:[A-Za-z_][\w.]*")
@@ -37,7 +38,8 @@ class Registry:
 
     Args:
         folder: The workspace's folder; scripts are named relative to it, and it is importable.
-        allowed: Patterns of modules (`mypkg.*`) or script paths that may be loaded; empty: any.
+        allowed: Patterns of modules (`mypkg.*`) or script paths that may be loaded; empty: any. They are
+            compared with what a class path leads to, links and `..` followed, and with what was loaded.
     """
 
     def __init__(self, folder: Path, allowed: Sequence[str] = ()) -> None:
@@ -97,13 +99,37 @@ class Registry:
         module_part, _, qualname = path.rpartition(":")
         if not (_MODULE_PATH.fullmatch(path) or _FILE_PATH.fullmatch(path)):
             raise UnloadableClass(f"{path!r} is no class path: write module:Class or file.py:Class")
-        if self.allowed and not any(fnmatch(module_part, pattern) for pattern in self.allowed):
-            raise UnloadableClass(f"{module_part!r} is not among the modules that this workspace allows")
+        if module_part.endswith(".py"):
+            file = (self.folder / module_part).resolve()
+            self._require_allowed(path, _names_of_file(file, self.folder))
+            self._require_own(file)
+        else:
+            self._require_allowed(path, [module_part])
         module = self._import(module_part)
         try:
-            return functools.reduce(getattr, qualname.split("."), module)
+            found = functools.reduce(getattr, qualname.split("."), module)
         except AttributeError:
             raise UnloadableClass(f"{module_part} has no {qualname!r}{_suggest(module, qualname)}") from None
+        self._require_allowed(path, _real_names(found, self.folder))
+        return found
+
+    def _require_allowed(self, path: str, names: Iterable[str]) -> None:
+        """One of the names is among what this workspace allows."""
+        known = sorted(names)
+        if self.allowed and not any(fnmatchcase(name, one) for name in known for one in self.allowed):
+            real = known[0] if known else "of no module that can be found"
+            told = f"{path!r}" if real == path.rpartition(":")[0] else f"{path!r} (it is {real})"
+            raise UnloadableClass(f"{told} is not among the modules that this workspace allows")
+
+    def _require_own(self, file: Path) -> None:
+        """Nobody but this user and root could have written the file: a stored path may name any."""
+        for place in (file, file.parent):
+            reason = distrust(place)
+            if reason is not None and not (is_named(self.folder) or is_named(file.parent)):
+                raise UnloadableClass(
+                    f"{file} is not imported, since {place} {reason}: take others' rights away, or name the "
+                    f"folder {file.parent} in QUINCE_TRUST if you trust them"
+                )
 
     def _import(self, module_part: str) -> ModuleType:
         self.make_importable()
@@ -211,6 +237,28 @@ def _import_from_package(file: Path, name: str) -> ModuleType:
         raise UnloadableClass(f"{file} is {name}, but {_file_of(module)} is loaded under that name")
     _by_file.add(name)
     return module
+
+
+def _names_of_file(file: Path, folder: Path) -> set[str]:
+    """The names of a file in a workspace: its path, and that by which it is imported from the folder."""
+    root, dotted = _within_packages(file)
+    within = file.is_relative_to(folder)
+    return {(file.relative_to(folder) if within else file).as_posix(), *([dotted] if root == folder else ())}
+
+
+def _real_names(found: Any, folder: Path) -> set[str]:
+    """The names of the module that really defines it, by whatever way it was reached."""
+    module = sys.modules.get(str(getattr(found, "__module__", None)))
+    try:
+        defined = functools.reduce(getattr, found.__qualname__.split("."), module)
+    except AttributeError:
+        return set()
+    if module is None or found not in [defined, getattr(defined, "process_class", defined)]:
+        return set()
+    file = _file_of(module)
+    names = set() if file is None else _names_of_file(file, folder)
+    by_file = module.__name__ == "__main__" or module.__name__ in _by_file
+    return names if by_file else names | {module.__name__}
 
 
 def _path_of(cls: ProcessClass, folder: Path) -> str:

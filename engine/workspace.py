@@ -19,6 +19,7 @@ import messaging
 from engine.errors import WorkspaceError
 from engine.registry import Registry
 from engine.teller import Teller
+from engine.trust import require_trusted
 from engine.watch import Watcher
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
@@ -97,9 +98,11 @@ def locate(folder: Path | str | None = None, *, store: str | None = None, broker
     """Find the workspace, without opening or making anything.
 
     Raises:
-        WorkspaceError: `quince.toml` cannot be read, or says something impossible.
+        WorkspaceError: `quince.toml` cannot be read, or says something impossible; or others than this
+            user could have written what stands there.
     """
     root = Path(folder).resolve() if folder is not None else _search(Path.cwd())
+    require_trusted(root, (CONFIG, STATE))
     settings = _read(root / CONFIG)
     return Place(
         folder=root,

@@ -20,6 +20,8 @@ import psutil
 
 from engine.daemon_report import DaemonReport, ReportFile
 from engine.errors import DaemonError
+from engine.lease import host_name
+from engine.machine import Program, program_of
 from engine.service import READY_VARIABLE
 from engine.survivors import Survivor, end, survivors, tell
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
@@ -52,12 +54,14 @@ class DaemonState:
         ospid: The supervisor's process id, or None if no daemon runs.
         survivors: Workers of a daemon that was killed.
         report: What a daemon that runs tells of its workers, if it could.
+        elsewhere: A sentence about a daemon that runs on another host or in another container.
     """
 
     ospid: int | None
     settings: Settings | None
     survivors: Sequence[Survivor] = ()
     report: DaemonReport | None = None
+    elsewhere: str | None = None
 
     @property
     def troubles(self) -> list[str]:
@@ -126,12 +130,16 @@ class DaemonFiles:
                     f"a daemon runs already in {self.folder}; `quince daemon scale N` changes its size"
                 ) from None
             file.truncate(0)
-            file.write(f"{os.getpid()}\n")
+            file.write(f"{os.getpid()}\n{Program.this()}\n{host_name()}\n")
             file.flush()
             yield
 
     def holder(self) -> int | None:
-        """The process id of the daemon that runs, or None."""
+        """The process id of the daemon that runs, or None.
+
+        Raises:
+            DaemonError: it runs where its process id means nothing to us.
+        """
         try:
             with self.lock.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,15 +148,30 @@ class DaemonFiles:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            text = self.lock.read_text().strip()
-            return int(text) if text.isdigit() else None
+            return self._written()
         return None
+
+    def _written(self) -> int | None:
+        """The process that has written itself down as the holder."""
+        number, program, host = [*self.lock.read_text().split("\n"), "", ""][:3]
+        holder = program_of(program)
+        if holder is None:  # a version of before
+            return int(number) if number.isdecimal() else None
+        if holder.runs() is None:
+            raise DaemonError(
+                f"the daemon of {self.folder} runs on another host or in another container ({host}, where it "
+                f"is process {holder.ospid}); see to it there, or give this host a workspace of its own"
+            )
+        return holder.ospid
 
 
 def state(place: Place) -> DaemonState:
     """Whether a daemon runs on this host, and with what settings."""
     files = DaemonFiles(place.folder)
-    ospid = files.holder()
+    try:
+        ospid = files.holder()
+    except DaemonError as error:
+        return DaemonState(None, files.read(), elsewhere=str(error))
     report = ReportFile(files.report).read()
     told = report if report is not None and report.process == ospid else None  # else of an earlier daemon
     return DaemonState(ospid, files.read(), survivors(place, ospid), told)

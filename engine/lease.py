@@ -1,4 +1,8 @@
-"""A worker's claim to be alive: a held lock for its own host, a heartbeat in the store for the others."""
+"""A worker's claim to be alive: its process for its own host, a heartbeat in the store for the others.
+
+The lock file tells of the process, and where it is to be believed. A file that is not there, or was copied,
+proves nothing, and neither does the name of a host: two machines, or containers, may have one name.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ import os
 import secrets
 import socket
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from engine.machine import Program, program_of
 from persistence.errors import PersistenceError, UnknownWorker
 from persistence.records import WorkerRow
 
@@ -54,9 +60,10 @@ class Lease:
     def __enter__(self) -> Lease:
         self.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = self.lock.open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._file.write(f"{os.getpid()}\n")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what earlier versions look at
+        self._file.write(f"{Program.this()}\n{_place_of(self._file)}\n")
         self._file.flush()
+        _held.add(self)
         self._thread.start()
         return self
 
@@ -68,6 +75,13 @@ class Lease:
         if self._file is not None:
             self.lock.unlink(missing_ok=True)
             self._file.close()
+
+    def let_go(self) -> None:
+        """In a forked child: the lock is the parent's, and ends with it."""
+        if self._file is not None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, self._file.fileno(), inheritable=False)
+            os.close(nothing)
 
     def beat(self) -> None:
         """Hand one heartbeat in."""
@@ -89,23 +103,44 @@ class Lease:
 
 
 def is_dead(worker: WorkerRow) -> bool:
-    """Proof that a worker of this host is dead: nobody holds its lock.
+    """Proof that a worker of this host is dead: its process has ended.
 
-    A worker of another host cannot be proven dead here; its heartbeat has to expire.
+    A worker of another host cannot be proven dead here, nor one of which is not known where it ran; its
+    heartbeat has to expire.
     """
+    program = process_of(worker)
+    return program is not None and program.runs() is False
+
+
+def process_of(worker: WorkerRow) -> Program | None:
+    """The process of a worker of this host; None if it is one of another, or that is not known."""
     if worker.host != host_name() or worker.lock is None:
-        return False
+        return None
+    return written_in(Path(worker.lock))
+
+
+def written_in(lock: Path) -> Program | None:
+    """The process that holds, or held, a lock file; None if the file is not there or is a copy."""
     try:
-        with Path(worker.lock).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except FileNotFoundError:
-        return not _runs(worker.ospid)
-    except OSError:
-        return False
-    return True
+        with lock.open("r") as file:
+            who, _, place = file.read(4096).partition("\n")
+            return program_of(who) if place.strip() == _place_of(file) else None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
-def _runs(ospid: int) -> bool:
-    return Path(f"/proc/{ospid}").exists()
+def _place_of(file: IO[str]) -> str:
+    """Which file it is, on which file system: one that was copied is another."""
+    found = os.fstat(file.fileno())
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+_held: weakref.WeakSet[Lease] = weakref.WeakSet()
+
+
+def _let_go_of_all() -> None:
+    for lease in list(_held):
+        lease.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_of_all)

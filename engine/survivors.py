@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psutil
 
-from engine.lease import host_name
+from engine.lease import host_name, written_in
 from engine.service import SUPERVISOR_VARIABLE
 from engine.workspace import Place
 
@@ -37,7 +38,7 @@ def survivors(place: Place, daemon: int | None) -> list[Survivor]:
     Args:
         daemon: Process id of the daemon that runs now, whose workers are left out.
     """
-    found = {_survivor(place, ospid, daemon) for ospid in _candidates(place)}
+    found = {_survivor(place, ospid, proven, daemon) for ospid, proven in _candidates(place)}
     return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.ospid))
 
 
@@ -56,15 +57,17 @@ def tell(members: Sequence[Survivor]) -> None:
         process.terminate()
 
 
-def _candidates(place: Place) -> Iterator[int]:
-    """Process ids in the names of the workers' lock files: `host:ospid:random`."""
-    for lock in (place.state / "locks").glob(f"{host_name()}:*"):
+def _candidates(place: Place) -> Iterator[tuple[int, bool]]:
+    """Process ids in the names of the workers' lock files (`host:ospid:random`), and whether it is proven
+    that they are those workers. Files of other machines or containers of this name are left out."""
+    for lock in (place.state / "locks").glob(f"{glob.escape(host_name())}:*"):
         number = lock.name.split(":")[-2]
-        if number.isdigit():
-            yield int(number)
+        program = written_in(lock)
+        if number.isdigit() and (program is None or program.runs()):
+            yield int(number), program is not None
 
 
-def _survivor(place: Place, ospid: int, daemon: int | None) -> Survivor | None:
+def _survivor(place: Place, ospid: int, proven: bool, daemon: int | None) -> Survivor | None:
     """What that process says of itself; its number may be in use by somebody else by now."""
     try:
         process = psutil.Process(ospid)
@@ -72,7 +75,7 @@ def _survivor(place: Place, ospid: int, daemon: int | None) -> Survivor | None:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
     options = dict(itertools.pairwise(words))
-    if supervisor in {None, str(daemon)} or options.get("--folder") != str(place.folder):
+    if supervisor in {None, str(daemon)} or not (proven or options.get("--folder") == str(place.folder)):
         return None
     return Survivor(options.get("--name", "worker"), ospid)
 

@@ -19,7 +19,7 @@ from engine.cli.terminal import say, show, show_json
 from engine.cli.trouble import DONE, FAILED
 from engine.cli.workers import worker_table
 from engine.errors import DaemonError
-from engine.lease import host_name
+from engine.lease import process_of
 from engine.survivors import Survivor
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
 from engine.workspace import Place, Workspace
@@ -100,7 +100,11 @@ def status(as_json: AsJson = False) -> int:
     if as_json:
         show_json({**daemon_document(state), "workers": [worker_document(worker) for worker in workers]})
     elif not state.running:
-        print(survivors_sentence(state) or "the daemon does not run; start it with `quince daemon start`")
+        print(
+            state.elsewhere
+            or survivors_sentence(state)
+            or "the daemon does not run; start it with `quince daemon start`"
+        )
     else:
         print("\n".join(filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles))))
     if workers and not as_json:
@@ -156,6 +160,7 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
     return {
         "running": state.running,
         "process": state.ospid,
+        "elsewhere": state.elsewhere,
         "wanted": settings.workers if settings and state.running else 0,
         "troubles": state.troubles,
         "survivors": [{"name": left.name, "process": left.ospid} for left in state.survivors],
@@ -171,7 +176,7 @@ def _workers(place: Place, state: daemon.DaemonState) -> list[WorkerRow]:
     if not family:
         return []
     with Workspace(place) as home:
-        return [w for w in home.store.workers() if w.host == host_name() and w.ospid in family]
+        return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]
 
 
 def _named(left: Sequence[Survivor]) -> str:

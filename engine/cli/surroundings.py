@@ -116,8 +116,8 @@ def _daemon(state: daemon.DaemonState) -> Text:
     if state.running:
         beside = "".join(f"\n{line}" for line in (survivors_sentence(state), *state.troubles) if line)
         return Text.assemble(("✔ ", "green"), daemon_sentence(state), (beside, "yellow"))
-    if state.survivors:
-        return Text.assemble(("○ ", "yellow"), survivors_sentence(state))
+    if state.elsewhere or state.survivors:
+        return Text.assemble(("○ ", "yellow"), state.elsewhere or survivors_sentence(state))
     return Text.assemble(("○ ", "dim"), "none on this host; `quince daemon start` starts it")
 
 

@@ -1,0 +1,97 @@
+"""Which process is meant by a process id, and whether it still runs.
+
+A process id says nothing by itself: it is used again, and on another machine, or in another container, it
+belongs to somebody else. What is proven here is proven for the same boot of the same kernel, in the same
+namespace of process ids, by id and start time. Of all others nothing is known.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One operating-system process, from its start to its end.
+
+    Attributes:
+        ospid: Its process id.
+        started: When it started, in ticks since the boot; 0 if that could not be found out.
+        machine: Where its id means it (see `machine`).
+    """
+
+    ospid: int
+    started: int
+    machine: str
+
+    @classmethod
+    def this(cls) -> Program:
+        """The calling process."""
+        return cls(os.getpid(), _started(os.getpid()) or 0, machine())
+
+    def runs(self) -> bool | None:
+        """Whether it lives. None: that cannot be told from here (it runs elsewhere, or may have ended)."""
+        if not self.machine or self.machine != machine():
+            return None
+        try:
+            os.kill(self.ospid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass  # there is one, of another user
+        started = _started(self.ospid)
+        if started is None or not self.started:
+            return None
+        return started == self.started
+
+    def __str__(self) -> str:
+        return f"{self.ospid} {self.started} {self.machine}"
+
+
+def program_of(text: str) -> Program | None:
+    """The process that `str(program)` has written down; None if that is not what this is."""
+    words = text.split()
+    if len(words) != 3 or not (words[0].isdecimal() and words[1].isdecimal()):
+        return None
+    ospid = int(words[0])
+    return Program(ospid, int(words[1]), words[2]) if 0 < ospid < 2**31 else None
+
+
+def machine() -> str:
+    """Where process ids mean what they mean here: this boot of this kernel, this namespace of process ids.
+    Empty if the system does not tell; then nothing is proven."""
+    return "" if not (boot := _boot()) else "/".join([boot, *_namespaces()])
+
+
+@functools.cache
+def _boot() -> str:
+    with suppress(OSError):
+        return BOOT_ID.read_text().strip()
+    return ""
+
+
+def _namespaces() -> Iterator[str]:
+    for name in ("pid", "time"):  # start times are told by the clock of the reader's own namespace
+        try:
+            yield str(Path(f"/proc/self/ns/{name}").readlink()).removeprefix(f"{name}:")
+        except OSError:
+            yield ""
+
+
+def _started(ospid: int) -> int | None:
+    """When that process started, if /proc tells of it as it is known here; 0 if it has ended and nobody
+    has asked how."""
+    with suppress(OSError, ValueError, IndexError):
+        if Path("/proc/self").readlink().name != str(os.getpid()):
+            return None  # the /proc of another namespace: the ids in it are others
+        words = Path(f"/proc/{ospid}/stat").read_bytes().rpartition(b")")[2].split()
+        ended = words[0] in (b"Z", b"X") and int(words[17]) <= 1  # no thread of it goes on without the first
+        return 0 if ended else int(words[19])
+    return None

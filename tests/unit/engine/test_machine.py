@@ -1,0 +1,182 @@
+"""Which process is meant, and what proves that it, or the worker that ran in it, is dead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.daemon import DaemonFiles, Settings, start, state, stop
+from engine.errors import DaemonError
+from engine.lease import Lease, host_name, is_dead, process_of
+from engine.machine import Program, machine, program_of
+from engine.workspace import Place
+from persistence.records import WorkerRow
+
+GONE = 2**22 + 7  # no process has such an id: the kernel gives none above 2**22
+
+
+def row(lock: Path, host: str | None = None) -> WorkerRow:
+    return WorkerRow(lock.name, host or host_name(), GONE, "w", (), 1, str(lock), "running", 0.0, 0.0)
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The lock file that a worker has left whose process was killed."""
+    lock = tmp_path / "locks" / "h:1:aa"
+    child = os.fork()
+    if not child:
+        Lease(None, lock.name, lock, lambda: None).__enter__()
+        os._exit(0)
+    os.waitpid(child, 0)
+    return lock
+
+
+def test_a_process_is_known_by_its_id_and_its_start() -> None:
+    this = Program.this()
+    assert this.runs() is True
+    assert replace(this, started=this.started - 1).runs() is False, "the id is in use again"
+    assert replace(this, ospid=GONE).runs() is False
+    assert program_of(str(this)) == this
+
+
+@pytest.mark.parametrize("text", ["", "17", "x y z", "17 4 ", "-1 4 m", f"{2**40} 4 m"])
+def test_what_is_no_process(text: str) -> None:
+    assert program_of(text) is None
+
+
+def test_of_another_machine_nothing_is_known() -> None:
+    for elsewhere in ("", f"other-boot/{machine()}", machine() + "1"):
+        assert replace(Program.this(), ospid=GONE, machine=elsewhere).runs() is None
+
+
+def test_without_a_start_only_the_absence_of_the_id_counts() -> None:
+    assert replace(Program.this(), started=0).runs() is None
+    assert replace(Program.this(), ospid=GONE, started=0).runs() is False
+
+
+def test_a_process_that_nobody_has_waited_for_has_ended() -> None:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    started = int(Path(f"/proc/{child}/stat").read_bytes().rpartition(b")")[2].split()[19])
+    assert Program(child, started, machine()).runs() is False
+    os.waitpid(child, 0)
+
+
+def test_a_worker_whose_process_was_killed_is_dead(left: Path) -> None:
+    assert is_dead(row(left))
+    assert not is_dead(row(left, host="another")), "of another host nothing is believed"
+
+
+def test_a_worker_that_lives_is_not_dead(tmp_path: Path) -> None:
+    with Lease(None, "w", tmp_path / "w", lambda: None):
+        assert not is_dead(row(tmp_path / "w"))
+        assert process_of(row(tmp_path / "w")) == Program.this()
+
+
+def test_a_lock_file_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
+    """Another container of this name has it in a folder of its own."""
+    assert not is_dead(row(tmp_path / "h:1:aa"))
+
+
+def test_a_copied_lock_file_proves_nothing(left: Path) -> None:
+    shutil.copy2(left, left.with_name("copy"))
+    left.unlink()
+    assert not is_dead(row(left.with_name("copy")))
+
+
+@pytest.mark.parametrize("text", ["", "17\n", "garbage\x00\n", "\udcff"])
+def test_garbage_in_a_lock_file_proves_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "w").write_text(text, errors="surrogateescape")
+    assert not is_dead(row(tmp_path / "w"))
+
+
+def test_a_forked_child_that_lives_on_does_not_keep_its_worker_alive(tmp_path: Path) -> None:
+    """Neither by the lock that it has inherited, nor by its descriptor."""
+    lock, (out, into) = tmp_path / "w", os.pipe()
+    worker = os.fork()
+    if not worker:
+        Lease(None, "w", lock, lambda: None).__enter__()
+        child = os.fork()
+        if not child:
+            signal.pause()
+        os.write(into, f"{child}\n".encode())
+        os._exit(0)
+    os.waitpid(worker, 0)
+    child = int(os.read(out, 100))
+    try:
+        assert is_dead(row(lock))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.close(out)
+        os.close(into)
+
+
+NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc"]
+LOOK = """
+import sys
+from engine.lease import is_dead, host_name
+from persistence.records import WorkerRow
+from pathlib import Path
+row = WorkerRow("w", host_name(), 1, "w", (), 1, sys.argv[1], "running", 0.0, 0.0)
+print(is_dead(row))
+"""
+
+
+def in_a_container(program: str, *words: Any, options: list[str] = NAMESPACES) -> str:
+    """What a program says that runs in a namespace of process ids of its own."""
+    if os.geteuid():
+        pytest.skip("namespaces of process ids need root")
+    try:
+        done = subprocess.run(
+            [*options, sys.executable, "-c", program, *map(str, words)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    if done.returncode and "unshare" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("options", [NAMESPACES, ["unshare", "--pid", "--fork"]], ids=["proc", "no-proc"])
+def test_in_another_container_nobody_here_is_dead(left: Path, options: list[str]) -> None:
+    assert is_dead(row(left))
+    assert in_a_container(LOOK, left, options=options) == "False"
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from engine.daemon import DaemonFiles
+with DaemonFiles(Path(sys.argv[1])).hold():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_daemon_of_another_container_is_not_taken_for_a_process_of_ours(tmp_path: Path) -> None:
+    in_a_container("")  # else skipped
+    (tmp_path / ".quince").mkdir()
+    with subprocess.Popen(
+        [*NAMESPACES, sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        place = Place(tmp_path, f"sqlite:///{tmp_path}/x.db", f"local://{tmp_path}/m")
+        for ask in (DaemonFiles(tmp_path).holder, lambda: stop(place), lambda: start(place, Settings())):
+            with pytest.raises(DaemonError, match="in another container"):
+                ask()
+        assert "in another container" in (state(place).elsewhere or "")
+        holder.communicate(timeout=30)
+    assert DaemonFiles(tmp_path).holder() is None

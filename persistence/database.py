@@ -46,8 +46,8 @@ class Database(Protocol):
         """Begin to write. Returns the time by the store's clock, and a ticket for `committed`."""
 
     def together(self, connection: Connection) -> AbstractContextManager[Any]:
-        """Held around the writes that end a transaction, and its commit: they may travel together, so that
-        what one of them answers is only known after the last. Nothing can be read inside."""
+        """Held around the writes that end a transaction; commits at its end. They may travel together with
+        the commit, so that what one of them answers is only known then. Nothing can be read inside."""
 
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
         """Whether a transaction whose commit got no answer was committed; None: not known yet."""

@@ -26,6 +26,7 @@ from persistence.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from persistence.together import in_one_go, pipeline
 
 CONNECT_SECONDS = 10
 
@@ -81,21 +82,18 @@ class PostgreSQL:
 
     @contextmanager
     def together(self, connection: Connection) -> Iterator[None]:
-        driver: Any = connection.connection.driver_connection
-        psycopg = connection.dialect.loaded_dbapi
-        if not psycopg.Pipeline.is_supported():
+        if in_one_go(connection):
+            try:
+                with pipeline(connection) as driver:
+                    yield
+                    driver.cursor().execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    connection.connection.rollback()  # for SQLAlchemy, it has none to roll back
+                raise
+        else:
             yield
-            return
-        pipeline = driver.pipeline()
-        pipeline.__enter__()
-        try:
-            yield
-        except BaseException:
-            _leave(pipeline, psycopg.Error)
-            with contextlib.suppress(psycopg.Error):
-                driver.rollback()  # SQLAlchemy takes a transaction whose commit has failed for ended
-            raise
-        _leave(pipeline, psycopg.Error)
+        connection.commit()
 
     def lock_schema(self, connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
@@ -153,9 +151,3 @@ class PostgreSQL:
             raise MissingDriver(
                 'PostgreSQL needs the driver psycopg; install it with: pip install "quince[postgres]"'
             ) from error
-
-
-def _leave(pipeline: Any, driver_error: type[Exception]) -> None:
-    """Without a word: what there was to say, the statements or the commit have said."""
-    with contextlib.suppress(driver_error):
-        pipeline.__exit__(None, None, None)

@@ -9,7 +9,8 @@ import contextlib
 import sqlite3
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,10 @@ class SQLite:
         self._begin_immediate(connection)
         return time.time(), None
 
-    def together(self, connection: Connection) -> AbstractContextManager[Any]:
-        return contextlib.nullcontext()
+    @contextmanager
+    def together(self, connection: Connection) -> Iterator[None]:
+        yield
+        connection.commit()
 
     def lock_schema(self, connection: Connection) -> None:
         self._begin_immediate(connection)

@@ -1,8 +1,10 @@
-"""Several reads as one message to the database and one answer, where its driver can do that."""
+"""Several statements as one message to the database and one answer, where its driver can do that."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -21,17 +23,46 @@ def fetch(connection: Connection, *asked: Asked) -> list[Sequence[Any]]:
     Raises:
         DBAPIError: as if they had been executed one by one.
     """
-    psycopg: Any = connection.dialect.loaded_dbapi
-    if connection.dialect.name != "postgresql" or not psycopg.Pipeline.is_supported():
+    if not in_one_go(connection):
         return [connection.execute(statement, parameters).all() for statement, parameters in asked]
+    with pipeline(connection) as driver:
+        cursors = [
+            driver.cursor().execute(_text(statement, connection.dialect), parameters)
+            for statement, parameters in asked
+        ]
+    return [cursor.fetchall() for cursor in cursors]
+
+
+def in_one_go(connection: Connection) -> bool:
+    """Whether the driver can send several statements before it reads an answer."""
+    psycopg: Any = connection.dialect.loaded_dbapi
+    return connection.dialect.name == "postgresql" and bool(psycopg.Pipeline.is_supported())
+
+
+@contextmanager
+def pipeline(connection: Connection) -> Iterator[Any]:
+    """The driver's connection; what is executed on it inside is sent without waiting for answers, which
+    have all come at the end.
+
+    Nothing inside may wait for an answer by `commit()` or `Pipeline.sync()`: psycopg then waits for it
+    without having sent all that it was asked to, and so for ever, as soon as that is more than the
+    buffers of the socket hold. The end of the pipeline sends all, and reads meanwhile.
+
+    Raises:
+        DBAPIError: what a statement was answered.
+    """
+    psycopg: Any = connection.dialect.loaded_dbapi
     driver: Any = connection.connection.driver_connection
+    block = driver.pipeline()
     try:
-        with driver.pipeline():
-            cursors = [
-                driver.cursor().execute(_text(statement, connection.dialect), parameters)
-                for statement, parameters in asked
-            ]
-        return [cursor.fetchall() for cursor in cursors]
+        block.__enter__()
+        try:
+            yield driver
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):  # what there was to say was said
+                block.__exit__(None, None, None)
+            raise
+        block.__exit__(None, None, None)
     except psycopg.Error as error:
         lost = bool(driver.closed)
         raise DBAPIError.instance(

@@ -101,7 +101,6 @@ class Transactor:
             with self._database.together(connection):
                 write(result, connection)
                 committing = True
-                connection.commit()
         except DBAPIError as error:
             if committing and self._database.trouble(error) is Trouble.LOST:
                 return _Done(result) if self._was_committed(ticket, outage, error) else None

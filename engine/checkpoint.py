@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from engine.child import ChildProcess, collect_children
@@ -125,6 +129,9 @@ def _checked(memory: Any) -> dict[str, Any]:
     return checked
 
 
+_ENGINE = f"{Path(__file__).parent}{os.sep}"
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorStory:
     """An exception as the store keeps it: never the object, always the words."""
@@ -139,7 +146,8 @@ class ErrorStory:
         name = (
             kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         )
-        return cls(name, words_of(error), storable("".join(_user_frames(error))))
+        lines = traceback.format_exception(kind, error, user_frames(error))
+        return cls(name, words_of(error), storable("".join(lines)))
 
     def encode(self) -> bytes:
         return encode({"type": self.type_name, "text": self.text, "traceback": self.traceback}, "error")
@@ -150,15 +158,13 @@ class ErrorStory:
         return cls(plain.get("type", "Exception"), plain.get("text", ""), plain.get("traceback", ""))
 
 
-def _user_frames(error: BaseException) -> list[str]:
-    """The traceback without the engine's own frames at its head."""
+def user_frames(error: BaseException) -> TracebackType | None:
+    """The traceback of an exception, without the engine's own frames at its head."""
     trace = error.__traceback__
     while trace is not None and _is_engine(trace.tb_frame.f_code.co_filename) and trace.tb_next is not None:
         trace = trace.tb_next
-    return traceback.format_exception(type(error), error, trace)
+    return trace
 
 
 def _is_engine(file: str) -> bool:
-    return file.replace("\\", "/").endswith(
-        ("/engine/stepping.py", "/engine/runner.py", "/concurrent/futures/thread.py", "/asyncio/tasks.py")
-    )
+    return file.startswith(_ENGINE) or file == asyncio.tasks.__file__

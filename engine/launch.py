@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.errors import InvalidDefinition, UnknownTarget
+from engine.checkpoint import user_frames
+from engine.errors import InvalidDefinition, ProcessExcepted, UnknownTarget
 from engine.handle import ProcessHandle, WorkspaceLike
 from engine.outbox import run_queue
 from engine.process import new_process
@@ -98,7 +99,8 @@ def run(
     controlled from elsewhere. Interrupting it (Ctrl-C) kills the process.
 
     Raises:
-        As `submit`, and as `ProcessHandle.result`.
+        As `submit`, and as `ProcessHandle.result`; the cause of a `ProcessExcepted` is the exception itself,
+        and its traceback ends in the step that raised it.
         RunInterrupted: a `KeyboardInterrupt` that knows the pid.
     """
     home = resolve(workspace)
@@ -112,6 +114,13 @@ def run(
         handle = ProcessHandle(pid, home)
         try:
             return handle.result()
+        except ProcessExcepted as excepted:
+            error = worker.error(pid)
+            if error is None:
+                raise
+            # The last frames become those of the step: a debugger's post mortem begins there.
+            error.__traceback__ = user_frames(error)
+            raise excepted.with_traceback(error.__traceback__) from error
         except KeyboardInterrupt:
             handle.kill("run() was interrupted")
             raise RunInterrupted(pid) from None
@@ -175,7 +184,12 @@ class _WorkerThread:
 
     def feed_from_outside(self, pids: Sequence[int]) -> None:
         """Run these (from any thread)."""
+        self._worker.errors.update(dict.fromkeys(pids))
         self._worker.call(lambda: self._worker.feed(pids))
+
+    def error(self, pid: int) -> BaseException | None:
+        """The exception that ended one of them here, if one did."""
+        return self._worker.errors.get(pid)
 
     def __enter__(self) -> _WorkerThread:
         self._thread.start()

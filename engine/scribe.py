@@ -52,6 +52,7 @@ class Scribe:
 
     def excepted(self, process: Process, error: BaseException, *, outputs: bool = True) -> Step:
         """The process ends with this error."""
+        self._crew.excepted(process.pid, error)
         story = checkpoint.ErrorStory.of(error)
         _log.warning("process %s excepted: %s: %s", process.pid, story.type_name, story.text)
         kept: bytes | None = None

@@ -69,23 +69,34 @@ class Stepper:
             return call, await _guarded(process, call.function(process))
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        call, answer = await loop.run_in_executor(self._threads, context.run, _blocking, process)
+        found = await loop.run_in_executor(self._threads, context.run, _blocking, process)
+        if isinstance(found, BaseException):
+            raise found
+        call, answer = found
         if inspect.isawaitable(answer):
             answer = await _guarded(process, answer)
         return call, answer
 
 
-def _blocking(process: Process) -> tuple[Call | Return | None, Any]:
-    """On a thread: find the step (which may ask predicates) and run it, or make its coroutine."""
+def _blocking(process: Process) -> tuple[Call | Return | None, Any] | Exception:
+    """On a thread: find the step (which may ask predicates) and run it, or make its coroutine.
+
+    An exception of the user's is given back: asyncio would make a TimeoutError anew, without its traceback,
+    and lets no StopIteration pass.
+    """
     try:
         call = process._next()
         return call, call.function(process) if isinstance(call, Call) else None
-    except StopIteration as error:  # cannot travel through a future
-        raise RuntimeError(f"a step of {type(process).__name__} raised StopIteration") from error
-    except Exception:
-        raise
+    except StopIteration as error:  # cannot leave a coroutine
+        stopped = RuntimeError(f"a step of {type(process).__name__} raised StopIteration")
+        stopped.__cause__ = error
+        return stopped
+    except Exception as error:
+        return error
     except BaseException as error:  # SystemExit, KeyboardInterrupt, GeneratorExit: not the worker's end
-        raise _exited(process, error) from error
+        ended = _exited(process, error)
+        ended.__cause__ = error
+        return ended
 
 
 async def _guarded(process: Process, answer: Any) -> Any:

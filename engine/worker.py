@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from engine.recovery import Sweeper
 from engine.registry import Registry
 from engine.runner import Runner
 from engine.slots import Slots
+from engine.step_threads import StepThreads
 from engine.stepping import Stepper
 from engine.suspects import Suspects
 from engine.workspace import Place, open_store
@@ -53,6 +53,8 @@ LAST_SECONDS = 5.0
 MOST_THREADS = 10_000
 """Started as they are needed. The slots limit how many are at work; a step that was fenced by force
 keeps its thread until it ends, and must not take it from others."""
+DEFAULT_THREADS = 64
+"""Of the loop's default executor, where `asyncio.to_thread` of users' coroutines goes."""
 TERMINATIONS = SubjectFilter(
     subjects=tuple(
         f"state_changed.{before.value}.{after.value}"
@@ -73,6 +75,9 @@ class Worker:
         name: For people; also its log's name.
         linger: Seconds that a waiting process stays in memory.
         checked: Round-trip each checkpoint (see `engine.roundtrip`), unless `QUINCE_CHECK` says otherwise.
+
+    Attributes:
+        errors: The exceptions that ended processes, for those pids that stand in it (`run()` puts its own).
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Worker:
         self.checked = roundtrip.wanted(checked)
         self.slots = Slots(slots)
         self.held: dict[int, Runner] = {}
+        self.errors: dict[int, BaseException | None] = {}
         self.store: Any = None
         self.outbox: Any = None
         self.stepper: Any = None
@@ -157,8 +163,9 @@ class Worker:
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
         communicator = await stack.enter_async_context(messaging.connect_async(self.place.broker))
-        threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="quince-step")
-        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        threads = StepThreads(MOST_THREADS)
+        stack.callback(threads.shutdown, cancel_futures=True)
+        loop.set_default_executor(StepThreads(DEFAULT_THREADS))
         self.stepper = Stepper(threads)
         self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
         self.inbox = Inbox(self.slots, self._claim)
@@ -380,6 +387,11 @@ class Worker:
 
     def name_of(self, cls: Any) -> str:
         return self._registry.name_of(cls)
+
+    def excepted(self, pid: int, error: BaseException) -> None:
+        """A process ends with this exception."""
+        if pid in self.errors:
+            self.errors[pid] = error
 
     async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None:
         """Take in how they ended; with the same read, how the process that looks at them stands."""

@@ -61,9 +61,9 @@ class Pool:
         self._jobs.put((function, args))
         if self._idle.acquire(blocking=False):
             return
-        if self._threads < self._at_once:
-            self._start_thread()
-        elif not self._watching:
+        if self._threads < self._at_once and self._start_thread():
+            return
+        if not self._watching:
             self._watching = True
             asyncio.get_running_loop().call_later(HESITATION, self._relieve, self._jobs.qsize(), self._begun)
 
@@ -80,10 +80,10 @@ class Pool:
                 self._start_thread()
         asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting, self._begun)
 
-    def _start_thread(self) -> None:
+    def _start_thread(self) -> bool:
         with self._lock:
             if self._closed:
-                return
+                return False
             self._threads += 1
         name = f"{self._name}-{next(self._numbers)}"
         try:
@@ -91,6 +91,8 @@ class Pool:
         except RuntimeError as error:  # the system grants no more: those that run will come to it
             log.warning("no thread could be started for a subscriber: %s", error)
             self._ended()
+            return False
+        return True
 
     def _ended(self) -> None:
         with self._lock:

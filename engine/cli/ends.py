@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sysconfig
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.pretty import Pretty
@@ -11,7 +14,7 @@ from rich.text import Text
 
 from engine.checkpoint import ErrorStory
 from engine.cli.documents import plain, row_document
-from engine.cli.terminal import show, show_json
+from engine.cli.terminal import say, show, show_json
 from engine.cli.trouble import DONE, FAILED, complain
 from engine.errors import ProcessNotFound, ResultUnavailable
 from engine.handle import outputs_of
@@ -24,6 +27,9 @@ LONGEST_TEXT = 2000
 LONGEST_ARRAY = 50
 """What is longer is shown by its size."""
 
+_FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n(?:    (.+)\n)?', re.MULTILINE)
+_INSTALLED = (sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]))
+
 
 def stored(home: Workspace, pid: int) -> Result:
     """The result row of a process.
@@ -34,11 +40,6 @@ def stored(home: Workspace, pid: int) -> Result:
     for result in home.store.results([pid]):
         return result
     raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.place.folder})")
-
-
-def end_document(home: Workspace, pid: int) -> dict[str, Any]:
-    """How a process ended, as JSON: its row, outputs and error."""
-    return result_document(stored(home, pid))
 
 
 def result_document(result: Result) -> dict[str, Any]:
@@ -77,7 +78,10 @@ def show_result(result: Result) -> int:
         show_values(outputs_of(result))
     except ResultUnavailable as error:
         show_values(decode(result.outputs) if result.outputs else {})
-        complain(_with_hint(str(error), result))
+        complain(str(error))
+        if result.error is not None:
+            where = failing_line(ErrorStory.decode(result.error).traceback)
+            say(f"{where}`quince show {row.pid}` tells more")
         return FAILED
     return DONE
 
@@ -136,5 +140,13 @@ def _size(count: int) -> str:
     return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
-def _with_hint(sentence: str, result: Result) -> str:
-    return f"{sentence} (`quince show {result.row.pid}` tells more)" if result.error else sentence
+def failing_line(traceback: str) -> str:
+    """The last line of users' own code in a traceback, as a line: `  flow.py, line 12, in collect: 1 / 0`.
+
+    Code that is installed counts only if there is no other.
+    """
+    frames = [found.groups() for found in _FRAME.finditer(traceback)]
+    own = [one for one in frames if not one[0].startswith(_INSTALLED) and "/site-packages/" not in one[0]]
+    for file, line, function, code in reversed(own or frames):
+        return f"  {file}, line {line}, in {function}" + (f": {code}\n" if code else "\n")
+    return ""

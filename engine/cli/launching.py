@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.documents import plain, row_document
-from engine.cli.ends import end_document, show_end, show_values
+from engine.cli.ends import show_end, show_values
 from engine.cli.options import AsJson, Timeout
 from engine.cli.progress import told_if_interrupted, watch
 from engine.cli.session import session
@@ -68,9 +68,7 @@ def run(
             say(f"interrupted; {interruption}")
             raise
         except ResultUnavailable as error:
-            if as_json:
-                show_json(end_document(home, error.pid))
-            raise
+            return show_end(home, error.pid, as_json=as_json)
         if as_json:
             show_json({"state": "finished", "exit_status": 0, "outputs": plain(outputs)})
         else:

@@ -69,7 +69,8 @@ class _Checkup:
 
     def findings(self) -> Iterator[Finding]:
         checks: list[Callable[[], Iterable[Finding]]] = [
-            self._damage, self._daemon, self._dead_workers, self._unknown_owners, self._ended_runs,
+            self._damage, self._daemon, self._dead_workers, self._troubled_workers,
+            self._unknown_owners, self._ended_runs,
             self._forgotten, self._code, self._dead_letters,
         ]  # fmt: skip
         for check in checks:
@@ -122,6 +123,16 @@ class _Checkup:
             for worker in silent:
                 if beats.get(worker.id) == worker.heartbeat:
                     yield worker, f"no heartbeat for {now - worker.heartbeat:.0f} s"
+
+    def _troubled_workers(self) -> Iterator[Finding]:
+        now = self._store.clock()
+        for worker in self._store.workers():
+            for trouble in worker.troubles if now - worker.heartbeat <= EXPIRY_SECONDS else ():
+                yield Finding(
+                    "worker",
+                    f"{worker.name} ({worker.id}): {trouble}",
+                    "it is tried again and again; the worker's log says more",
+                )
 
     def _unknown_owners(self) -> Iterator[Finding]:
         before = self._store.owners()

@@ -134,8 +134,15 @@ class StoreContract(Protocol):
 
     def register_worker(self, worker: WorkerRow) -> Future[None]: ...
 
-    def heartbeat(self, worker_id: str, *, state: str | None = None) -> Future[None]:
-        """Now (database or local clock, one and the same for `sweep`)."""
+    def heartbeat(
+        self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
+    ) -> Future[None]:
+        """Now (database or local clock, one and the same for `sweep`).
+
+        Args:
+            state: From now on; None: as it is.
+            troubles: What the worker finds wrong with itself just now, each in one sentence.
+        """
 
     def remove_worker(self, worker_id: str) -> Future[None]:
         """A graceful end: the row goes; it must own nothing."""

@@ -361,6 +361,7 @@ class WorkerRow:
         slots: How many processes it runs at once.
         state: `running`, `draining` or `stopped`.
         held: How many processes it owns (filled by reads).
+        troubles: What is wrong with it, as it said with its last heartbeat, each in one sentence.
     """
 
     id: str
@@ -374,6 +375,7 @@ class WorkerRow:
     started: float
     heartbeat: float
     held: int = 0
+    troubles: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,8 +191,10 @@ class Store:
     def register_worker(self, worker: WorkerRow) -> Future[None]:
         return self._write(Register(worker))
 
-    def heartbeat(self, worker_id: str, *, state: str | None = None) -> Future[None]:
-        return self._write(Heartbeat(worker_id, state))
+    def heartbeat(
+        self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
+    ) -> Future[None]:
+        return self._write(Heartbeat(worker_id, state, troubles))
 
     def remove_worker(self, worker_id: str) -> Future[None]:
         return self._write(RemoveWorker(worker_id))

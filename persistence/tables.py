@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration in `persistence.migrations`."""
 
 metadata = MetaData()
@@ -149,6 +149,8 @@ workers = Table(
     Column("state", String(16), nullable=False),
     Column("started", _Seconds, nullable=False),
     Column("heartbeat", _Seconds, nullable=False),
+    # What is wrong with it, as it says itself with its heartbeats: a list of sentences; null is none.
+    Column("troubles", Text),
 )
 
 counters = Table(

@@ -11,7 +11,7 @@ from persistence.records import WorkerRow
 
 def worker_row(row: Any, held: int = 0) -> WorkerRow:
     """Columns in the order of the table."""
-    worker_id, host, ospid, name, queues, slots, lock, state, started, heartbeat = row[:10]
+    worker_id, host, ospid, name, queues, slots, lock, state, started, heartbeat, troubles = row[:11]
     return WorkerRow(
         worker_id,
         host,
@@ -24,4 +24,5 @@ def worker_row(row: Any, held: int = 0) -> WorkerRow:
         started,
         heartbeat,
         held,
+        () if troubles is None else tuple(msgspec.json.decode(troubles)),
     )

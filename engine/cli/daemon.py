@@ -17,7 +17,7 @@ from engine.cli.options import AsJson
 from engine.cli.session import session
 from engine.cli.terminal import say, show, show_json
 from engine.cli.trouble import DONE, FAILED
-from engine.cli.workers import worker_table
+from engine.cli.workers import trouble_lines, worker_table
 from engine.errors import DaemonError
 from engine.lease import process_of
 from engine.survivors import Survivor
@@ -109,6 +109,8 @@ def status(as_json: AsJson = False) -> int:
         print("\n".join(filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles))))
     if workers and not as_json:
         show(worker_table(workers, time.time()))
+        for line in trouble_lines(workers, time.time()):
+            show(line)
     return DONE if state.running else FAILED
 
 

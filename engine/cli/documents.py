@@ -60,6 +60,7 @@ def worker_document(worker: WorkerRow) -> dict[str, Any]:
         "held": worker.held,
         "started": iso(worker.started),
         "heartbeat": iso(worker.heartbeat),
+        "troubles": list(worker.troubles),
     }
 
 

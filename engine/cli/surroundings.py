@@ -14,7 +14,7 @@ from engine.cli.daemon import daemon_document, daemon_sentence, survivors_senten
 from engine.cli.documents import worker_document
 from engine.cli.listing import summary
 from engine.cli.terminal import show
-from engine.cli.workers import worker_table
+from engine.cli.workers import trouble_lines, worker_table
 from engine.workspace import Place, Workspace
 from messaging.errors import MessagingError
 from messaging.uri import parse_uri
@@ -67,6 +67,8 @@ class Surroundings:
         if self.workers:
             print()
             show(worker_table(self.workers, now))
+            for line in trouble_lines(self.workers, now):
+                show(line)
 
 
 def look_around(place: Place) -> Surroundings:

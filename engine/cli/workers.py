@@ -9,6 +9,7 @@ from rich.text import Text
 
 from engine.cli.wording import span
 from engine.lease import EXPIRY_SECONDS
+from engine.text import visible
 from persistence.records import WorkerRow
 
 
@@ -31,6 +32,16 @@ def worker_table(workers: Sequence[WorkerRow], now: float) -> Table:
     return table
 
 
+def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Text]:
+    """What the workers that live find wrong with themselves, one line each."""
+    return [
+        Text.assemble(("✘ ", "bold red"), (f"{worker.name}: ", "bold"), visible(trouble))
+        for worker in workers
+        if alive(worker, now)
+        for trouble in worker.troubles
+    ]
+
+
 def alive(worker: WorkerRow, now: float) -> bool:
     """Its heartbeat has not expired."""
     return now - worker.heartbeat <= EXPIRY_SECONDS
@@ -39,6 +50,8 @@ def alive(worker: WorkerRow, now: float) -> bool:
 def _state(worker: WorkerRow, beat: float) -> Text:
     if beat > EXPIRY_SECONDS:
         return Text("lost", style="bold red")
+    if worker.troubles:
+        return Text("in trouble", style="bold red")
     return Text(worker.state, style="green" if worker.state == "running" else "yellow")
 
 

@@ -56,15 +56,16 @@ class Register(Operation[None]):
 class Heartbeat(Operation[None]):
     """I live."""
 
-    def __init__(self, worker_id: str, state: str | None) -> None:
+    def __init__(self, worker_id: str, state: str | None, troubles: Sequence[str]) -> None:
         super().__init__()
-        self._id, self._state = worker_id, state
+        self._id, self._state, self._troubles = worker_id, state, list(troubles)
 
     def need(self, needs: Needs) -> None:
         """No process."""
 
     def apply(self, unit: Unit) -> None:
-        values: dict[str, object] = {"heartbeat": unit.now}
+        troubles = msgspec.json.encode(self._troubles).decode() if self._troubles else None
+        values: dict[str, object] = {"heartbeat": unit.now, "troubles": troubles}
         if self._state is not None:
             values["state"] = self._state
         done = unit.connection.execute(update(workers).where(workers.c.id == self._id).values(values))

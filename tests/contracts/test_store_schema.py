@@ -79,6 +79,33 @@ def test_upgrading_what_is_new_changes_nothing(store_url: str) -> None:
     assert upgrade(store_url) == upgrade(store_url) == SCHEMA_VERSION
 
 
+def test_a_worker_row_of_the_second_version_comes_over(store_url: str) -> None:
+    assert upgrade(store_url, "0002") == "0002"
+    database = database_of(store_url)
+    with database.writer() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO workers (id, host, ospid, name, queues, slots, state, started, heartbeat) "
+                """VALUES ('h:1:a', 'h', 1, 'w', '["default"]', 8, 'running', 1.0, 2.0)"""
+            )
+        )
+        connection.commit()
+    database.dispose()
+    assert upgrade(store_url) == SCHEMA_VERSION
+    with Store(store_url) as store:
+        (worker,) = store.workers()
+        assert (worker.id, worker.queues, worker.heartbeat, worker.troubles) == (
+            "h:1:a",
+            ("default",),
+            2.0,
+            (),
+        )
+        store.heartbeat("h:1:a", troubles=["no thread", "the broker is away"]).result()
+        assert store.workers()[0].troubles == ("no thread", "the broker is away")
+        store.heartbeat("h:1:a").result()
+        assert store.workers()[0].troubles == ()
+
+
 def test_a_store_of_the_first_version_is_refused_and_upgraded_with_what_it_holds(store_url: str) -> None:
     assert upgrade(store_url, "0001") == "0001"
     database = database_of(store_url)

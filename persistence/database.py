@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 
-from persistence.errors import InvalidUrl, PersistenceError
+from persistence.errors import InvalidUrl, PersistenceError, RecordRefused, StoreUnavailable
+from persistence.troubles import Trouble
 
 EXAMPLES = "sqlite:///quince.sqlite or postgresql://user:password@host/database"
-
-
-class Trouble(enum.Enum):
-    """What an error of the database means for a transaction."""
-
-    LOST = "the connection is gone, or the server does not take one now"
-    CONFLICT = "another transaction was in the way: the same again will work"
-    STATE = "the database cannot write now (full, locked, damaged): nobody's data is at fault"
-    DATA = "these values are not taken"
 
 
 class Database(Protocol):
@@ -50,14 +41,16 @@ class Database(Protocol):
         the commit, so that what one of them answers is only known then. Nothing can be read inside."""
 
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
-        """Whether a transaction whose commit got no answer was committed; None: not known yet."""
+        """Whether a transaction whose commit got no answer was committed; None: not known yet. Not asked
+        where there is no ticket: there, a commit that fails has not happened."""
 
     def lock_schema(self, connection: Connection) -> None:
         """Begin, and keep others from making the schema until the end of the transaction."""
 
-    def trouble(self, error: DBAPIError) -> Trouble: ...
+    def trouble(self, error: Exception) -> Trouble:
+        """What an error means that came while the database was used."""
 
-    def explain(self, error: DBAPIError) -> PersistenceError:
+    def explain(self, error: Exception) -> PersistenceError:
         """The error in a sentence; never with the password."""
 
     def dispose(self) -> None: ...
@@ -84,10 +77,17 @@ def parse(url: str) -> URL:
     )
 
 
+def told(database: Database, error: Exception) -> PersistenceError:
+    """What callers of an open store are told: of their values, or else that they may ask again."""
+    said = database.explain(error)
+    return said if isinstance(said, (RecordRefused, StoreUnavailable)) else StoreUnavailable(str(said))
+
+
 def first_line(error: BaseException) -> str:
     """What the driver said, without the statement and its parameters."""
-    said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
+    cause = getattr(error, "orig", None) or error
+    said = str(cause).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(cause).__name__
 
 
 def _masked(url: str) -> str:

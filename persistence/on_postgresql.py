@@ -13,34 +13,40 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from persistence.database import Trouble, first_line
+from persistence.database import first_line
 from persistence.errors import (
     InvalidUrl,
     MissingDriver,
     PersistenceError,
     PidTaken,
     RecordRefused,
+    StoreBusy,
     StoreFull,
     StoreUnavailable,
 )
 from persistence.together import in_one_go, pipeline
+from persistence.troubles import Trouble, sqlstate_of, trouble_of
 
 CONNECT_SECONDS = 10
+_PID_KEY = "processes_pkey"
 
 # One message, one answer. The transaction takes in what stands before its BEGIN.
 _begin = "SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text; BEGIN"
 _fate = text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 _lock_schema = text("SELECT pg_advisory_xact_lock(7161532, 1)")
 
-_NOT_OURS = {"42501", "42P01", "42703"}  # no right, no such table or column: nothing in the data
-_CONFLICTS = {"40001", "40P01"}
-_FULL = {"53100"}
-_LOST_CLASSES = {"08", "57", "58"}
-_LOST = {"25006", "53300", "25P03"}
-_BAD_LOGIN = {"28000", "28P01", "3D000"}
+_ADVICE = {
+    "25006": "it takes no writes: a standby, or a primary that was made read-only",
+    "42501": "the user lacks a right; give it to the owner of the tables",
+    "42703": "the tables are not as they were; are they being restored, or upgraded?",
+    "42P01": "the tables are not there; are they being restored, or upgraded?",
+    "53300": "no connection is left; raise max_connections, or the limit of the role or database",
+    "57014": "somebody cancels what we ask",
+}
+"""What to say of a SQLSTATE that the server's own sentence does not say."""
 
 # A server that is frozen or cut off must not hold the writer for the two hours of TCP's default, and
 # a writer that is cut off must not hold its locks in the server.
@@ -104,36 +110,45 @@ class PostgreSQL:
         connection.rollback()
         return None if status == "in progress" else status == "committed"
 
-    def trouble(self, error: DBAPIError) -> Trouble:
-        code: str | None = getattr(error.orig, "sqlstate", None)
-        if code in _CONFLICTS:
-            return Trouble.CONFLICT
-        if code in _FULL:
-            return Trouble.STATE
-        if error.connection_invalidated or code in _LOST or (code or "")[:2] in _LOST_CLASSES:
-            return Trouble.LOST
-        if code is None and type(error.orig).__name__ == "OperationalError":
-            return Trouble.LOST  # libpq could not connect, or found the connection broken
-        if (code or "")[:2] in {"28", "3D", "53", "XX"} or code in _NOT_OURS:
-            return Trouble.STATE
-        return Trouble.DATA
+    def trouble(self, error: Exception) -> Trouble:
+        return trouble_of(error)
 
-    def explain(self, error: DBAPIError) -> PersistenceError:
-        said, code = first_line(error), getattr(error.orig, "sqlstate", None)
+    def explain(self, error: Exception) -> PersistenceError:
+        said, code, trouble = first_line(error), sqlstate_of(error), self.trouble(error)
         where = self.url.render_as_string()
-        if code in _FULL:
+        if code is None and trouble is Trouble.LOST:
+            return self._no_connection(said)
+        if code == "53100":
             return StoreFull(f"the disk of {where} is full; make room, nothing was written")
-        if code == "3D000" or ("database" in said and "does not exist" in said):
-            return InvalidUrl(f"{where}: there is no such database; make it (`createdb {self.url.database}`)")
-        if code in _BAD_LOGIN or "authentication failed" in said or "does not exist" in said:
-            return InvalidUrl(f"{where} does not let us in: {said}")
-        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) == "processes_pkey":
+        if code in {"55P03", "55006"}:
+            return StoreBusy(
+                f"{where}: {said}; another session holds the lock (VACUUM FULL, ALTER TABLE, LOCK TABLE?): "
+                "end it, or wait for it; nothing was written"
+            )
+        if isinstance(error, PoolTimeout):
+            return StoreBusy(f"{where}: all connections of this program are in use; it asks again")
+        if getattr(getattr(getattr(error, "orig", None), "diag", None), "constraint_name", None) == _PID_KEY:
             return PidTaken()
-        if self.trouble(error) is Trouble.DATA:
+        if trouble is Trouble.DATA:
             return RecordRefused(f"the database does not take this: {said}")
+        if code is None:
+            return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
+        return StoreUnavailable(f"{where} cannot do it now: {said} ({code}){self._advice(code)}")
+
+    def _no_connection(self, said: str) -> PersistenceError:
+        """libpq tells why in words alone."""
+        where = self.url.render_as_string()
+        if "database" in said and "does not exist" in said:
+            return InvalidUrl(f"{where}: there is no such database; make it (`createdb {self.url.database}`)")
+        if "authentication failed" in said or "does not exist" in said or "no pg_hba.conf entry" in said:
+            return InvalidUrl(f"{where} does not let us in: {said}")
         return StoreUnavailable(
             f"{where} does not answer: {said}; see that it runs, and that the address is right"
         )
+
+    @staticmethod
+    def _advice(code: str) -> str:
+        return f"; {_ADVICE[code]}" if code in _ADVICE else ""
 
     def dispose(self) -> None:
         for engine in (self._reader, self._writer):

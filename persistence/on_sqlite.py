@@ -16,10 +16,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from persistence.database import Trouble, first_line
+from persistence.database import first_line
 from persistence.errors import (
     InvalidUrl,
     NotAStore,
@@ -30,6 +30,7 @@ from persistence.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from persistence.troubles import Trouble, sqlite_code_of, trouble_of
 from persistence.turnstile import Turnstile
 
 BUSY_SECONDS = 30.0
@@ -86,14 +87,14 @@ class SQLite:
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
         return False  # a COMMIT that fails on SQLite has not happened
 
-    def trouble(self, error: DBAPIError) -> Trouble:
-        code = _code(error)
-        if code in {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, None}:
-            return Trouble.DATA
-        return Trouble.STATE
+    def trouble(self, error: Exception) -> Trouble:
+        trouble = trouble_of(error)
+        if self._in_memory and trouble is Trouble.LOST:
+            return Trouble.UNKNOWN  # the database would be gone with its connection
+        return trouble
 
-    def explain(self, error: DBAPIError) -> PersistenceError:
-        where, said, code = self.url.database, first_line(error), _code(error)
+    def explain(self, error: Exception) -> PersistenceError:
+        where, said, code = self.url.database, first_line(error), sqlite_code_of(error)
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(f"the disk that holds {where} is full; make room, nothing was written")
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -112,7 +113,7 @@ class SQLite:
             return PidTaken()
         if self.trouble(error) is Trouble.DATA:
             return RecordRefused(f"the database does not take this: {said}")
-        return StoreUnavailable(f"{where} cannot be used: {said}")
+        return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
 
     def dispose(self) -> None:
         self._turnstile.close()
@@ -149,7 +150,7 @@ class SQLite:
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             except OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                if sqlite_code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -180,9 +181,3 @@ def _turn_wal_on(connection: sqlite3.Connection) -> None:
             time.sleep(_LONGEST_PAUSE)
         else:
             return
-
-
-def _code(error: DBAPIError) -> int | None:
-    """SQLite's primary result code."""
-    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF

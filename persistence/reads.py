@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Executable, Select, and_, bindparam, func, or_, select
-from sqlalchemy.exc import DBAPIError
 
-from persistence.database import Database, Trouble
+from persistence.database import Database, told
+from persistence.errors import PersistenceError
 from persistence.live import Live, live_rows
 from persistence.membership import one_of
 from persistence.records import (
@@ -36,6 +36,7 @@ from persistence.tables import (
     signals,
     workers,
 )
+from persistence.troubles import Trouble
 from persistence.worker_rows import worker_row
 
 PAGE = 500
@@ -199,16 +200,23 @@ class Reader:
         return rows[0][0] if rows else None
 
     def all(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
-        """The rows. A connection that was lost is made again, for a while."""
+        """The rows. A connection that was lost is made again, for a while.
+
+        Raises:
+            StoreUnavailable: the database does not answer, or not this.
+        """
         until = time.monotonic() + READ_PATIENCE
         pause = 0.0
         while True:
             try:
                 with self._database.exclusive(), self._database.engine().connect() as connection:
                     return connection.execute(statement, parameters).all()
-            except DBAPIError as error:
-                if self._database.trouble(error) is not Trouble.LOST or time.monotonic() > until:
-                    raise self._database.explain(error) from error
+            except PersistenceError:
+                raise
+            except Exception as error:
+                again = self._database.trouble(error) in {Trouble.LOST, Trouble.CONFLICT}
+                if not again or time.monotonic() > until:
+                    raise told(self._database, error) from error
             time.sleep(pause)
             pause = min(pause * 2 + 0.01, 1.0)
 

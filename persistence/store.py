@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
-
 from persistence import schema
 from persistence.checkups import Checkups
 from persistence.errors import PersistenceError, StoreClosed
@@ -96,12 +94,12 @@ class Store:
             return
         try:
             schema.ready(self._database)
-        except DBAPIError as error:
-            self._database.dispose()
-            raise self._database.explain(error) from error
         except PersistenceError:
             self._database.dispose()
             raise
+        except Exception as error:
+            self._database.dispose()
+            raise self._database.explain(error) from error
         self._writer = Writer(self._database, patience=self._patience)
         self._writer.on_batch = self._on_batch
         self._writer.start()

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from persistence.database import Database, Trouble
-from persistence.errors import StoreUnavailable
+from persistence.database import Database
+from persistence.errors import PersistenceError, StoreUnavailable
+from persistence.minutely import Minutely
+from persistence.troubles import Trouble, sqlstate_of
 
 _log = logging.getLogger("quince.store")
 _T = TypeVar("_T")
@@ -43,6 +45,7 @@ class Transactor:
         self._patience = patience
         self._connection: Connection | None = None
         self._stopping = threading.Event()
+        self._minutely = Minutely(_log)
 
     def run(
         self, work: Callable[[Connection, float], _T], write: Callable[[_T, Connection], object] = _nothing
@@ -57,19 +60,22 @@ class Transactor:
 
         Raises:
             StoreUnavailable: the database was away for longer than the patience.
-            DBAPIError: it refused (`Database.trouble` and `explain` tell why); all was undone.
+            Exception: anything else that came of it (`Database.trouble` and `explain` tell what it means);
+                all was undone.
         """
-        outage = _Outage(self._patience, self._stopping)
+        outage = _Outage(self._database, self._patience, self._stopping, self._minutely)
         conflicts = 0
         while True:
             try:
                 with self._database.turn():
                     done = self._once(work, write, outage)
-            except DBAPIError as error:
+            except PersistenceError:
+                raise
+            except Exception as error:
                 trouble = self._database.trouble(error)
                 if trouble is Trouble.LOST:
                     self._drop()
-                    outage.wait(self._database, error)
+                    outage.wait(error)
                 elif trouble is Trouble.CONFLICT and conflicts < _CONFLICTS:
                     conflicts += 1
                     time.sleep(random.uniform(0, 0.002 * conflicts))
@@ -94,35 +100,44 @@ class Transactor:
     ) -> _Done[_T] | None:
         """Run the work once. None if it has to be run again."""
         connection = self._connected()
-        committing = False
+        committing, ticket = False, None
         try:
             now, ticket = self._database.begin(connection)
             result = work(connection, now)
             with self._database.together(connection):
                 write(result, connection)
                 committing = True
-        except DBAPIError as error:
-            if committing and self._database.trouble(error) is Trouble.LOST:
-                return _Done(result) if self._was_committed(ticket, outage, error) else None
-            self._undo(connection)
+        except Exception as error:
+            trouble = self._database.trouble(error)
+            if committing and ticket is not None and (trouble is Trouble.LOST or not sqlstate_of(error)):
+                if self._was_committed(ticket, outage, error):
+                    return _Done(result)
+                if trouble is Trouble.LOST:
+                    return None
+            else:
+                self._undo(connection)
             raise
         except BaseException:
             self._undo(connection)
             raise
         return _Done(result)
 
-    def _was_committed(self, ticket: Any, outage: _Outage, error: DBAPIError) -> bool:
-        """Find out, from the database, what became of a commit that got no answer."""
-        _log.warning("the connection broke in the middle of a commit; asking what became of it")
+    def _was_committed(self, ticket: Any, outage: _Outage, error: Exception) -> bool:
+        """Find out, from the database, what became of a commit that got no answer.
+
+        Only its answer counts: whatever goes wrong while it is asked is no answer.
+
+        Raises:
+            StoreUnavailable: it has not answered for longer than the patience; it stays in doubt.
+        """
+        _log.warning("a commit got no answer (%s); asking what became of it", self._database.explain(error))
         outage.in_doubt = True
         while True:
             self._drop()
-            outage.wait(self._database, error)
+            outage.wait(error)
             try:
                 fate = self._database.committed(self._connected(), ticket)
-            except DBAPIError as again:
-                if self._database.trouble(again) is not Trouble.LOST:
-                    raise
+            except Exception as again:
                 error = again
                 continue
             if fate is not None:
@@ -160,24 +175,28 @@ class _Done(Generic[_T]):
 class _Outage:
     """The pauses between tries while the database is away, up to the patience."""
 
-    def __init__(self, patience: float, stopping: threading.Event) -> None:
+    def __init__(
+        self, database: Database, patience: float, stopping: threading.Event, minutely: Minutely
+    ) -> None:
         self.in_doubt = False
+        self._database = database
         self._patience = patience
         self._stopping = stopping
+        self._minutely = minutely
         self._until: float | None = None
         self._pause = _FIRST_PAUSE
 
-    def wait(self, database: Database, error: DBAPIError) -> None:
+    def wait(self, error: Exception) -> None:
         """Pause, or say that it has been enough."""
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._patience
-            _log.warning("the database is away: %s", database.explain(error))
+        self._minutely.warn("the database is away: %s", self._database.explain(error))
         if now >= self._until or self._stopping.wait(self._pause):
-            raise StoreUnavailable(self._story(database, error), in_doubt=self.in_doubt) from error
+            raise StoreUnavailable(self._story(error), in_doubt=self.in_doubt) from error
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
-    def _story(self, database: Database, error: DBAPIError) -> str:
+    def _story(self, error: Exception) -> str:
         doubt = " (whether the last commit was kept is not known)" if self.in_doubt else ""
         why = "the store was closed" if self._stopping.is_set() else f"gave up after {self._patience:g} s"
-        return f"{database.explain(error)}; {why}{doubt}"
+        return f"{self._database.explain(error)}; {why}{doubt}"

@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from persistence.changes import Changes
-from persistence.database import Database, Trouble
-from persistence.errors import PersistenceError, RecordRefused, StoreClosed
+from persistence.database import Database, told
+from persistence.errors import PersistenceError, StoreClosed
+from persistence.minutely import Minutely
 from persistence.operations.base import Operation
 from persistence.transactor import Transactor
+from persistence.troubles import Trouble
 from persistence.unit import Needs, Unit
 
 _log = logging.getLogger("quince.store")
@@ -47,6 +49,7 @@ class Writer:
         self.on_batch: Callable[[Callable[[], None]], object] | None = None
         self._database = database
         self._transactor = Transactor(database, patience=patience)
+        self._minutely = Minutely(_log)
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._open = False
@@ -122,7 +125,7 @@ class Writer:
         return group, None, last
 
     def _settle(self, group: Sequence[Operation[Any]]) -> Settled:
-        """Commit a group. If its data is refused, halve it until the one at fault stands alone."""
+        """Commit a group. If one of it may be at fault, halve it until that one stands alone."""
         for chance in range(_CHANCES):
             try:
                 settled, _ = self._transactor.run(
@@ -130,25 +133,22 @@ class Writer:
                     lambda applied, connection: applied[1].write(connection),
                 )
                 return settled
-            except DBAPIError as error:
-                refused = self._database.explain(error)
-                if self._database.trouble(error) is not Trouble.DATA:
-                    return _all(group, refused, error)
-                if len(group) > 1:
-                    break
-                if not isinstance(error, IntegrityError) or chance == _CHANCES - 1:
-                    return _all(group, refused, error)
             except PersistenceError as error:
                 return _all(group, error, error.__cause__)
-            except (SQLAlchemyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-                if len(group) > 1:
-                    break
-                return _all(group, RecordRefused(f"the database driver does not take this: {error}"), error)
             except Exception as error:
-                _log.exception("the store failed in a way that it should not")
-                return _all(group, PersistenceError(f"the store failed: {error}"), error)
+                trouble = self._database.trouble(error)
+                if trouble.of_one and len(group) > 1:
+                    break
+                if not isinstance(error, IntegrityError) or chance == _CHANCES - 1:
+                    self._note(trouble, error)
+                    return _all(group, told(self._database, error), error)
         middle = len(group) // 2
         return self._settle(group[:middle]) + self._settle(group[middle:])
+
+    def _note(self, trouble: Trouble, error: Exception) -> None:
+        if trouble is not Trouble.DATA:
+            odd = trouble.of_one
+            self._minutely.warn("the store refuses a call, which may be made again: %s", error, trace=odd)
 
     def _resolve(self, settled: Settled) -> None:
         later: Settled = []

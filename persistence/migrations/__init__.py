@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from persistence.database import Database
 from persistence.errors import SchemaTooNew
@@ -37,7 +37,7 @@ def upgrade(url: str, revision: str = "head") -> str:
     database = database_of(url)
     try:
         return _upgrade(database, revision)
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         raise database.explain(error) from error
     finally:
         database.dispose()

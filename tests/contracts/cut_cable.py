@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 
@@ -23,6 +24,8 @@ class Cable:
         self.cuts = 0
         self._word = b""
         self._delivered = False
+        self._then: Callable[[], object] = _nothing
+        self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     def __enter__(self) -> Cable:
@@ -34,16 +37,18 @@ class Cable:
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        _close(*self._sockets)  # a program may have forgotten one
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def cut_at(self, word: bytes, *, delivered: bool) -> None:
+    def cut_at(self, word: bytes, *, delivered: bool, then: Callable[[], object] | None = None) -> None:
         """Cut the connection on which the program next sends this.
 
         Args:
             delivered: The server still gets it, and answers; the answer is what is lost.
+            then: Called when it is lost, before the program sees that the connection is cut.
         """
-        self._delivered, self._word = delivered, word
+        self._delivered, self._then, self._word = delivered, then or _nothing, word
 
     def _accept(self) -> None:
         while True:
@@ -52,6 +57,7 @@ class Cable:
             except OSError:
                 return
             server = socket.create_connection(self._server)
+            self._sockets += [program, server]
             gone = threading.Event()
             for target, args in (
                 (self._upstream, (program, server, gone)),
@@ -71,6 +77,7 @@ class Cable:
                     if self._delivered:
                         server.sendall(data)
                         continue  # until the server's answer ends it
+                    self._then()
                     break
                 server.sendall(data)
         _close(program, server)
@@ -79,9 +86,14 @@ class Cable:
         with contextlib.suppress(OSError):
             while data := server.recv(1 << 16):
                 if cut.is_set():
+                    self._then()
                     break
                 program.sendall(data)
         _close(program, server)
+
+
+def _nothing() -> None:
+    """Nothing happens besides."""
 
 
 def _close(*sockets: socket.socket) -> None:

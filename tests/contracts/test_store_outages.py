@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from persistence.errors import StoreUnavailable
-from persistence.records import NewEvent, Selection, State, Step
+from persistence.records import NewEvent, NewSignal, Selection, State, Step
 from persistence.store import Store
 from tests.contracts.cut_cable import Cable
 from tests.contracts.store_backends import born, finish, held, new, step
@@ -65,6 +65,58 @@ def test_inserts_and_pids_in_doubt_are_applied_once(store: Store, cable: Cable, 
     assert [row.pid for row in store.select(Selection())] == sorted(inserted, reverse=True)
     assert cable.cuts == 2
     assert pids == [1, 2, 3]
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_commit_stays_in_doubt_while_the_server_does_not_answer(
+    postgres_url: str,
+    postgres_server: Postgres,
+    cable: Cable,
+    caplog: pytest.LogCaptureFixture,
+    delivered: bool,
+) -> None:
+    """The server is frozen when the answer to a COMMIT is lost. That no connection can be made, for however
+    long, says nothing about what became of it."""
+    url = make_url(postgres_url).set(port=cable.port, query={"connect_timeout": "2"})
+    with Store(url.render_as_string(hide_password=False), patience=60) as store:
+        (pid,) = born(store)
+        cable.cut_at(COMMIT, delivered=delivered, then=postgres_server.freeze)
+        sent = [store.send([NewSignal(pid, f"s{n}", b"1")], author="ann") for n in range(5)]
+        with ThreadPoolExecutor(1) as pool:
+            thawed = pool.submit(_thaw_after_a_timeout, postgres_server, caplog)
+            assert [one.applied for future in sent for one in future.result(timeout=60)] == [True] * 5
+            assert thawed.result() >= 1
+        assert cable.cuts == 1
+        assert sorted(signal.name for signal in store.signals(pid)) == [f"s{n}" for n in range(5)]
+
+
+def _thaw_after_a_timeout(server: Postgres, caplog: pytest.LogCaptureFixture) -> int:
+    """Wait until the store has tried to connect in vain; returns how often it said so."""
+    deadline = time.monotonic() + 30
+    said: list[str] = []
+    try:
+        while not said and time.monotonic() < deadline:
+            time.sleep(0.05)
+            said = [m for m in caplog.messages if "the database is away" in m and "timeout expired" in m]
+    finally:
+        server.thaw()
+    return len(said)
+
+
+def test_a_commit_in_doubt_is_told_as_such_when_the_patience_is_over(
+    postgres_url: str, postgres_server: Postgres, cable: Cable
+) -> None:
+    url = make_url(postgres_url).set(port=cable.port, query={"connect_timeout": "2"})
+    with Store(url.render_as_string(hide_password=False), patience=0.5) as store:
+        (pid,) = born(store)
+        cable.cut_at(COMMIT, delivered=True, then=postgres_server.freeze)
+        try:
+            with pytest.raises(StoreUnavailable, match="is not known") as caught:
+                store.send([NewSignal(pid, "once", b"1")], author="ann").result(timeout=60)
+        finally:
+            postgres_server.thaw()
+        assert caught.value.in_doubt is True
+        assert [signal.name for signal in store.signals(pid)] == ["once"]
 
 
 def test_the_group_is_answered_after_the_server_cut_it_off(store: Store, postgres_server: Postgres) -> None:

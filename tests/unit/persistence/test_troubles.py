@@ -1,0 +1,175 @@
+"""Whose fault an error is: a walk over every SQLSTATE, every result code of SQLite, every class of the drivers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sqlite3
+from itertools import chain
+
+import psycopg
+import pytest
+from psycopg import errors as sqlstates
+from sqlalchemy import exc
+
+from persistence.database import told
+from persistence.errors import RecordRefused, StoreUnavailable
+from persistence.minutely import MINUTE, Minutely
+from persistence.opening import database_of
+from persistence.troubles import SQLITE_CODES, SQLSTATE_CLASSES, SQLSTATES, Trouble, trouble_of
+
+APPENDIX_A = (
+    "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53"
+    " 54 55 57 58 72 F0 HV P0 XX"
+).split()
+OF_VALUES = ("22", "23")
+KNOWN = {
+    "08006": Trouble.LOST, "0A000": Trouble.LOST, "25006": Trouble.LOST, "25P02": Trouble.LOST,
+    "25P03": Trouble.LOST, "25P04": Trouble.LOST, "26000": Trouble.LOST, "28P01": Trouble.REFUSED,
+    "3D000": Trouble.REFUSED, "40001": Trouble.CONFLICT, "40P01": Trouble.CONFLICT, "42501": Trouble.REFUSED,
+    "42601": Trouble.OURS, "42P05": Trouble.LOST, "53100": Trouble.STATE, "53300": Trouble.LOST,
+    "55006": Trouble.STATE, "55P03": Trouble.STATE, "57014": Trouble.CONFLICT, "57P01": Trouble.LOST,
+    "57P03": Trouble.LOST, "57P05": Trouble.LOST, "58030": Trouble.LOST, "ZZ999": Trouble.UNKNOWN,
+}  # fmt: skip
+
+
+def said_by_server(code: str) -> exc.DBAPIError:
+    kind = type("Said", (psycopg.DatabaseError,), {"sqlstate": code})
+    return exc.DBAPIError("SELECT 1", {}, kind("it says so"))
+
+
+def sqlite_says(code: int) -> exc.DBAPIError:
+    error = sqlite3.DatabaseError("it says so")
+    error.sqlite_errorcode = code
+    return exc.DBAPIError("SELECT 1", {}, error)
+
+
+def every_sqlstate() -> set[str]:
+    named = {str(kind.sqlstate) for _, kind in inspect.getmembers(sqlstates, _has_code)}
+    return named | {f"{one}000" for one in APPENDIX_A}
+
+
+def _has_code(kind: object) -> bool:
+    return inspect.isclass(kind) and isinstance(getattr(kind, "sqlstate", None), str)
+
+
+def test_every_class_of_sqlstates_is_in_the_table() -> None:
+    assert set(SQLSTATE_CLASSES) == set(APPENDIX_A)
+    assert {code[:2] for code in every_sqlstate()} <= set(SQLSTATE_CLASSES)
+    assert {code[:2] for code in SQLSTATES} <= set(SQLSTATE_CLASSES)
+
+
+@pytest.mark.parametrize("backend", ["sqlite://", "postgresql://u:secret@h/d"])
+def test_only_what_is_of_the_values_is_blamed_on_them(backend: str) -> None:
+    """All that PostgreSQL, SQLite and their drivers can say: whoever asked is told to ask again, unless it is
+    proven that his values are at fault."""
+    database = database_of(backend)
+    for code in every_sqlstate():
+        error = said_by_server(code)
+        of_values = code[:2] in OF_VALUES or code == "54000"
+        assert (trouble_of(error) is Trouble.DATA) is of_values, code
+        assert isinstance(told(database, error), RecordRefused if of_values else StoreUnavailable), code
+    for code in _sqlite_codes():
+        error = sqlite_says(code)
+        of_values = code & 0xFF in {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
+        assert (trouble_of(error) is Trouble.DATA) is of_values, code
+        assert isinstance(told(database, error), RecordRefused if of_values else StoreUnavailable), code
+
+
+def _sqlite_codes() -> set[int]:
+    named = {
+        value
+        for name, value in vars(sqlite3).items()
+        if name.startswith("SQLITE_") and isinstance(value, int) and hasattr(sqlite3, "SQLITE_OK")
+    }
+    codes = {value for value in named if value & 0xFF in _primary()}
+    assert _primary() <= codes
+    return codes | set(SQLITE_CODES)
+
+
+def _primary() -> set[int]:
+    return set(range(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_WARNING + 1))
+
+
+def test_every_result_code_of_sqlite_is_in_the_table() -> None:
+    assert _primary() <= set(SQLITE_CODES)
+
+
+@pytest.mark.parametrize(("code", "trouble"), KNOWN.items())
+def test_sqlstates_that_have_hurt(code: str, trouble: Trouble) -> None:
+    assert trouble_of(said_by_server(code)) is trouble
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (psycopg.OperationalError("connection refused"), Trouble.LOST),
+        (sqlstates.ConnectionTimeout("connection timeout expired"), Trouble.LOST),
+        (psycopg.errors.PipelineAborted("pipeline aborted"), Trouble.LOST),
+        (psycopg.InterfaceError("the connection is closed"), Trouble.LOST),
+        (psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"), Trouble.DATA),
+        (psycopg.ProgrammingError("cannot adapt type 'object' using placeholder '%s'"), Trouble.DATA),
+        (psycopg.ProgrammingError("the query has 0 placeholders but 1 parameters"), Trouble.OURS),
+        (psycopg.NotSupportedError("no pipeline"), Trouble.LOST),
+        (psycopg.InternalError("?"), Trouble.UNKNOWN),
+        (psycopg.Error("?"), Trouble.UNKNOWN),
+        (sqlite3.ProgrammingError("Error binding parameter 1: type 'object' is not supported"), Trouble.DATA),
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), Trouble.OURS),
+        (sqlite3.OperationalError("?"), Trouble.LOST),
+    ],
+)
+def test_what_the_drivers_say_themselves(error: Exception, trouble: Trouble) -> None:
+    assert trouble_of(error) is trouble
+    assert trouble_of(exc.DBAPIError("SELECT 1", {}, error)) is trouble
+    if trouble is not Trouble.DATA:
+        assert trouble_of(exc.DBAPIError("SELECT 1", {}, error, connection_invalidated=True)) is Trouble.LOST
+
+
+def test_the_table_knows_every_class_of_the_drivers() -> None:
+    kinds = chain(inspect.getmembers(psycopg.errors), inspect.getmembers(sqlite3))
+    for _, kind in kinds:
+        if inspect.isclass(kind) and issubclass(kind, (psycopg.Error, sqlite3.Error)):
+            assert trouble_of(exc.DBAPIError("SELECT 1", {}, kind("?"))) in Trouble
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (exc.TimeoutError("QueuePool limit of size 5 overflow 20 reached"), Trouble.STATE),
+        (exc.PendingRollbackError("?"), Trouble.LOST),
+        (exc.ResourceClosedError("?"), Trouble.LOST),
+        (exc.InvalidRequestError("?"), Trouble.UNKNOWN),
+        (OSError(24, "Too many open files"), Trouble.LOST),
+        (ConnectionResetError(), Trouble.LOST),
+        (TimeoutError(), Trouble.LOST),
+        (MemoryError(), Trouble.UNKNOWN),
+        (RecursionError(), Trouble.UNKNOWN),
+        (KeyError("a fault of ours"), Trouble.UNKNOWN),
+        (TypeError("a fault of ours"), Trouble.UNKNOWN),
+        (ValueError("a fault of ours"), Trouble.UNKNOWN),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), Trouble.DATA),
+        (OverflowError("Python int too large to convert to SQLite INTEGER"), Trouble.DATA),
+        (exc.StatementError("?", "SELECT 1", {}, OverflowError("too large")), Trouble.DATA),
+        (exc.StatementError("?", "SELECT 1", {}, KeyError("a fault of ours")), Trouble.UNKNOWN),
+    ],
+)
+def test_what_neither_server_nor_driver_has_said(error: Exception, trouble: Trouble) -> None:
+    assert trouble_of(error) is trouble
+    for backend in ("sqlite://", "postgresql://u:secret@h/d"):
+        kind = RecordRefused if trouble is Trouble.DATA else StoreUnavailable
+        assert isinstance(told(database_of(backend), error), kind)
+
+
+def test_what_lasts_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    minutely = Minutely(logging.getLogger("quince.store"), lambda: now)
+    for _ in range(3):
+        for moment in (0.0, 1.0, MINUTE - 1, MINUTE, MINUTE + 1):
+            now = moment
+            minutely.warn("the database is away: %s", "connection refused")
+    minutely.warn("the database is away: %s", "something else")
+    assert [record.message for record in caplog.records] == [
+        "the database is away: connection refused",
+        "the database is away: connection refused",
+        "the database is away: something else",
+    ]

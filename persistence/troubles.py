@@ -160,7 +160,9 @@ def trouble_of(error: BaseException) -> Trouble:
         return trouble_of(error.orig)  # while the parameters were made ready
     if isinstance(error, exc.TimeoutError):
         return Trouble.STATE  # all connections of the pool are in use
-    if isinstance(error, (exc.DisconnectionError, exc.ResourceClosedError, exc.PendingRollbackError, OSError)):
+    if isinstance(
+        error, (exc.DisconnectionError, exc.ResourceClosedError, exc.PendingRollbackError, OSError)
+    ):
         return Trouble.LOST
     if isinstance(error, (UnicodeError, OverflowError)):
         return Trouble.DATA

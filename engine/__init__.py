@@ -32,9 +32,10 @@ if TYPE_CHECKING:
         WaitTimeout,
         WorkspaceError,
     )
+    from engine.find import find
     from engine.functions import process
     from engine.handle import ProcessHandle, get_process
-    from engine.launch import run, submit, submit_many
+    from engine.launch import asubmit, asubmit_many, run, submit, submit_many
     from engine.process import Process
     from engine.spec import ExitCode
     from engine.workchain import ToContext, WorkChain, append_, if_, return_, signal_, while_
@@ -49,9 +50,10 @@ _HOMES = {
         "InvalidWait", "MisusedOnce", "ProcessExcepted", "ProcessFailed", "ProcessKilled", "ProcessNotFound",
         "UnknownTarget", "UnreadableCheckpoint", "WaitTimeout", "WorkspaceError",
     ),
+    "engine.find": ("find",),
     "engine.functions": ("process",),
     "engine.handle": ("ProcessHandle", "get_process"),
-    "engine.launch": ("run", "submit", "submit_many"),
+    "engine.launch": ("asubmit", "asubmit_many", "run", "submit", "submit_many"),
     "engine.process": ("Process",),
     "engine.spec": ("ExitCode",),
     "engine.workchain": ("ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"),
@@ -120,6 +122,9 @@ __all__ = [
     "Workspace",
     "WorkspaceError",
     "append_",
+    "asubmit",
+    "asubmit_many",
+    "find",
     "get_process",
     "if_",
     "locate",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,17 @@ from engine.errors import (
 from engine.held import is_held
 from engine.signals import send_one
 from engine.tree import Branch, tree
-from engine.why import Why, why
+from engine.why import Why, nobody_works, why
 from engine.workspace import Workspace, resolve
 from persistence.codec import decode
 from persistence.records import Control, EventRow, ProcessRow, Result, State
 
+_log = logging.getLogger("quince")
+
 WorkspaceLike = Workspace | Path | str | None
+
+REMIND_SECONDS = 3.0
+"""Seconds that a wait goes on in silence though no worker is there."""
 
 
 class ProcessHandle:
@@ -97,7 +104,7 @@ class ProcessHandle:
             ProcessHeld: the engine has paused it, since it cannot go on with it; says why.
             WaitTimeout: it has not terminated yet; says why. It goes on.
         """
-        rows = self.workspace.watcher.wait([self.pid], settled, timeout)
+        rows = self.workspace.watcher.wait([self.pid], settled, timeout, _Reminder(self.workspace).look)
         row = self._ended(rows)
         if not row.terminated:
             raise WaitTimeout(f"process {self.pid} has not ended after {timeout:g} s: {self.why().sentence}")
@@ -129,7 +136,8 @@ class ProcessHandle:
         return self._result_async().__await__()
 
     async def _result_async(self) -> Mapping[str, Any]:
-        self._ended(await self.workspace.watcher.wait_async([self.pid], settled))
+        reminder = _Reminder(self.workspace)
+        self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder.look))
         return outputs_of(await asyncio.to_thread(self._stored))
 
     def _not_found(self) -> ProcessNotFound:
@@ -222,6 +230,26 @@ class ProcessHandle:
 
     def __hash__(self) -> int:
         return hash(self.pid)
+
+
+class _Reminder:
+    """Says, once, after a moment of waiting, that nobody works who could end it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._due = time.monotonic() + REMIND_SECONDS
+        self._said = False
+
+    def look(self, rows: Sequence[ProcessRow]) -> None:
+        """The rows that are waited for, as they are now."""
+        if self._said or time.monotonic() < self._due:
+            return
+        for row in rows:
+            nobody = nobody_works(self._workspace, row)
+            if nobody is not None:
+                self._said = True
+                _log.warning("waiting for process %s: %s", row.pid, nobody)
+                return
 
 
 def settled(row: ProcessRow) -> bool:

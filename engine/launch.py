@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from engine.arguments import gathered
 from engine.checkpoint import user_frames
 from engine.errors import InvalidDefinition, ProcessExcepted, UnknownTarget
 from engine.handle import ProcessHandle, WorkspaceLike
@@ -31,28 +32,33 @@ def submit(
     process_class: Any,
     /,
     *,
+    inputs: Mapping[str, Any] | None = None,
     key: str | None = None,
-    queue: str = "default",
-    priority: int = 0,
+    queue: str | None = None,
+    priority: int | None = None,
     workspace: WorkspaceLike = None,
-    **inputs: Any,
+    **named: Any,
 ) -> ProcessHandle:
     """Submit a process to the daemon. Durable on return, whether a daemon runs or not.
 
     Args:
         process_class: A process class or a `@process` function, at the top level of a module.
+        inputs: Its inputs, by name; those called as an argument of this function can be given only here.
         key: At most one process has a given key: submitting again returns the one that has it.
-        queue: Which workers run it.
-        priority: 0 to 9 (first).
+        queue: Which workers run it; `default` if not given.
+        priority: 0 to 9 (first); 0 if not given.
         workspace: A `Workspace`, its folder, or None for the one that is found from here.
-        inputs: Its inputs.
+        named: Its inputs, or more of them.
 
     Raises:
         InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
         PersistenceError, MessagingError: no store, no broker; nothing was written.
     """
+    given = gathered(
+        process_class, inputs, named, key=key, queue=queue, priority=priority, workspace=workspace
+    )
     return submit_many(
-        process_class, [inputs], keys=[key], queue=queue, priority=priority, workspace=workspace
+        process_class, [given], keys=[key], queue=queue, priority=priority, workspace=workspace
     )[0]
 
 
@@ -62,8 +68,8 @@ def submit_many(
     /,
     *,
     keys: Sequence[str | None] | None = None,
-    queue: str = "default",
-    priority: int = 0,
+    queue: str | None = None,
+    priority: int | None = None,
     workspace: WorkspaceLike = None,
 ) -> list[ProcessHandle]:
     """Submit one process for each mapping of inputs, in one transaction: all or none.
@@ -80,6 +86,21 @@ def submit_many(
     return [ProcessHandle(pid, home) for pid in pids]
 
 
+async def asubmit(process_class: Any, /, **arguments: Any) -> ProcessHandle:
+    """`submit` for programs on an event loop: other coroutines go on while it writes.
+
+    Args, Raises: as `submit`. Cancelled, it may have submitted or not: give a `key` to ask again.
+    """
+    return await asyncio.to_thread(submit, process_class, **arguments)
+
+
+async def asubmit_many(
+    process_class: Any, inputs: Iterable[Mapping[str, Any]], /, **arguments: Any
+) -> list[ProcessHandle]:
+    """`submit_many` for programs on an event loop. Args, Raises: as `submit_many`."""
+    return await asyncio.to_thread(submit_many, process_class, inputs, **arguments)
+
+
 def _ready(new: NewProcess) -> Woken:
     return Woken(new.pid, None, new.queue, new.priority)
 
@@ -88,10 +109,11 @@ def run(
     process_class: Any,
     /,
     *,
+    inputs: Mapping[str, Any] | None = None,
     key: str | None = None,
-    priority: int = 0,
+    priority: int | None = None,
     workspace: WorkspaceLike = None,
-    **inputs: Any,
+    **named: Any,
 ) -> Mapping[str, Any]:
     """Run a process and its children here and now, without a daemon, and return its outputs.
 
@@ -106,10 +128,11 @@ def run(
     home = resolve(workspace)
     home.place.require_shared()
     cls = getattr(process_class, "process_class", process_class)
+    given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
     with _WorkerThread(home) as worker:
         path = home.registry.name_of(cls)
         queue = run_queue(worker.id)
-        _, (pid,) = _insert(home, lambda: _prepare(home, cls, path, [inputs], [key], queue, priority))
+        _, (pid,) = _insert(home, lambda: _prepare(home, cls, path, [given], [key], queue, priority))
         worker.feed_from_outside([pid])
         handle = ProcessHandle(pid, home)
         try:
@@ -145,8 +168,8 @@ def _prepare(
     path: str,
     inputs: Sequence[Mapping[str, Any]],
     keys: Sequence[str | None] | None,
-    queue: str,
-    priority: int,
+    queue: str | None,
+    priority: int | None,
 ) -> list[NewProcess]:
     cls = getattr(process_class, "process_class", process_class)
     pids = home.store.allocate_pids(len(inputs))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from plumpy.utils import AttributesFrozendict
 
+from engine.arguments import gathered
 from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
@@ -86,7 +87,6 @@ class Process:
             try:
                 cls.define(spec)
                 cls._check_definition(spec)
-                _refuse_reserved(cls, spec)
             except InvalidDefinition:
                 raise
             except (TypeError, ValueError, AttributeError, AssertionError) as error:
@@ -248,9 +248,10 @@ class Process:
         process_class: Any,
         /,
         *,
+        inputs: Mapping[str, Any] | None = None,
         queue: str | None = None,
         priority: int | None = None,
-        **inputs: Any,
+        **named: Any,
     ) -> ChildProcess:
         """Submit a child. It exists, and goes to the queue, when this step commits; not before.
 
@@ -258,9 +259,10 @@ class Process:
 
         Args:
             process_class: A process class or a `@process` function.
+            inputs: Its inputs, by name; those called `inputs`, `queue` or `priority` can be given only here.
             queue: Where it runs; this process's queue if not given.
             priority: 0 to 9 (first); this process's priority if not given.
-            inputs: Its inputs.
+            named: Its inputs, or more of them.
 
         Raises:
             InvalidInput: names the port and what is wrong.
@@ -270,7 +272,7 @@ class Process:
         forbid_inside("submit", getattr(cls, "__name__", str(cls)))
         child = new_process(
             cls,
-            inputs,
+            gathered(cls, inputs, named, queue=queue, priority=priority),
             pid=self._host.new_pid(),
             class_path=self._host.name_of(cls),
             parent=self._row,
@@ -423,15 +425,6 @@ def new_process(
 
 
 LARGEST_STATUS = 2**31 - 1
-RESERVED = frozenset({"key", "queue", "priority", "workspace"})
-"""Names that `submit` and `run` take for themselves."""
-
-
-def _refuse_reserved(cls: type[Process], spec: Any) -> None:
-    for name in RESERVED.intersection(spec.inputs):
-        raise InvalidDefinition(
-            f"{cls.__qualname__}: no input can be called {name!r}; submit() takes an argument of that name"
-        )
 
 
 def _frozen(values: Mapping[str, Any]) -> AttributesFrozendict:

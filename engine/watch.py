@@ -58,9 +58,13 @@ class Watcher:
                 look.rang(bell.wait(look.patience))
 
     async def wait_async(
-        self, pids: Sequence[int], until: Callable[[ProcessRow], bool], timeout: float | None = None
+        self,
+        pids: Sequence[int],
+        until: Callable[[ProcessRow], bool],
+        timeout: float | None = None,
+        progress: Callable[[Sequence[ProcessRow]], None] | None = None,
     ) -> list[ProcessRow]:
-        """The same from a coroutine; no thread waits meanwhile."""
+        """`wait` from a coroutine; no thread waits meanwhile. `progress` is called on a thread."""
         loop = asyncio.get_running_loop()
         look = await loop.run_in_executor(None, _Look, self._workspace.store, pids, until, timeout)
         bell = asyncio.Event()
@@ -69,7 +73,10 @@ class Watcher:
         try:
             while True:
                 bell.clear()
-                if await loop.run_in_executor(None, look.look):
+                over = await loop.run_in_executor(None, look.look)
+                if progress is not None:
+                    await loop.run_in_executor(None, progress, look.seen)
+                if over:
                     return look.seen
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), look.patience)

@@ -52,6 +52,21 @@ def why(workspace: Workspace, pid: int) -> Why:
     return Why(pid, sentence, tuple(evidence))
 
 
+def nobody_works(workspace: Workspace, row: ProcessRow) -> str | None:
+    """That no worker will take a process up, and what starts one; None if one will, or none is needed."""
+    if row.terminated or row.paused or row.owner is not None or row.queue.startswith("run:"):
+        return None
+    alive = _living(_Facts(workspace, row))
+    if not alive:
+        return "no worker is running: the process is kept until `quince daemon start`"
+    if any(row.queue in worker.queues for worker in alive):
+        return None
+    return (
+        f"no worker takes the queue {row.queue!r} now: the process is kept until one does "
+        f"(`quince worker --queue {row.queue}`)"
+    )
+
+
 class _Facts:
     """What the store says of one process, read when it is asked for."""
 

@@ -169,6 +169,24 @@ class Workspace:
     registry: Registry = field(init=False)
     watcher: Watcher = field(init=False)
 
+    @classmethod
+    def at(
+        cls, folder: Path | str | None = None, *, store: str | None = None, broker: str | None = None
+    ) -> Workspace:
+        """A workspace of one's own, closed by `with` or `close()`: `with Workspace.at("study") as home: ...`
+
+        Nothing is opened or made before it is used.
+
+        Args:
+            folder: Its folder; the one that is found from here if not given.
+            store: SQLAlchemy URL, instead of what the folder says.
+            broker: URI of the messages, instead of what the folder says.
+
+        Raises:
+            WorkspaceError: as `locate`.
+        """
+        return cls(locate(folder, store=store, broker=broker))
+
     def __post_init__(self) -> None:
         self.registry = Registry(self.place.folder, self.place.allowed)
         self.watcher = Watcher(self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -23,9 +22,9 @@ from engine.errors import ResultUnavailable
 from engine.handle import ProcessHandle
 from engine.launch import RunInterrupted, submit_many
 from engine.launch import run as run_here
-from engine.lease import EXPIRY_SECONDS
 from engine.process import new_process
 from engine.registry import load_target
+from engine.why import nobody_works
 from engine.workspace import Workspace
 from persistence.codec import decode
 from persistence.records import ProcessRow
@@ -63,7 +62,7 @@ def run(
         if holder is not None:
             _tell_taken(home, cls, inputs, holder)
         try:
-            outputs = run_here(cls, key=key, priority=priority, workspace=home, **inputs)
+            outputs = run_here(cls, key=key, priority=priority, workspace=home, inputs=inputs)
         except RunInterrupted as interruption:
             say(f"interrupted; {interruption}")
             raise
@@ -150,15 +149,9 @@ def _tell(handle: ProcessHandle, *, to_stderr: bool) -> None:
 
 
 def _warn_if_nobody_works(handle: ProcessHandle) -> None:
-    row = handle.row
-    if row.terminated or row.queue.startswith("run:"):
-        return
-    workers = handle.workspace.store.workers()
-    alive = [w for w in workers if w.heartbeat > time.time() - EXPIRY_SECONDS and w.state == "running"]
-    if not alive:
-        say("no worker is running: the process is kept until `quince daemon start`")
-    elif not any(row.queue in worker.queues for worker in alive):
-        say(f"no worker takes the queue {row.queue!r} now: the process is kept until one does")
+    nobody = nobody_works(handle.workspace, handle.row)
+    if nobody is not None:
+        say(nobody)
 
 
 def _report_to_stderr() -> None:

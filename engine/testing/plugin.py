@@ -1,9 +1,9 @@
-"""The pytest plugin: the fixture `crash_everywhere`."""
+"""The pytest plugin: the fixtures `crash_everywhere` and `quince_workspace`."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,26 @@ import pytest
 
 if TYPE_CHECKING:
     from engine.testing import CrashReport
+    from engine.workspace import Workspace
 
 CrashEverywhere = Callable[..., "CrashReport"]
+
+
+@pytest.fixture
+def quince_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """An empty embedded workspace in a folder of its own, closed and gone after the test.
+
+    It is the working directory meanwhile, so `run(MyChain, n=3)` without another word happens there.
+    """
+    workspaces = importlib.import_module("engine.workspace")  # only now: no other test pays for it
+    for name in (workspaces.STORE_VARIABLE, workspaces.BROKER_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    workspaces.prepare(workspaces.locate(folder))  # else one in a folder above would be found
+    with workspaces.resolve(None) as home:
+        yield home
 
 
 @pytest.fixture

@@ -1,0 +1,42 @@
+"""The inputs of a call of `submit` or `run`: given by name, or in one mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import InvalidInput
+
+
+def gathered(
+    process_class: Any, inputs: Any, named: Mapping[str, Any], **arguments: Any
+) -> Mapping[str, Any]:
+    """All inputs of one call.
+
+    Args:
+        inputs: The mapping that was given as `inputs`, or None.
+        named: Those given by name.
+        arguments: What else the call was given, by name; None is not given.
+
+    Raises:
+        InvalidInput: one is given twice; `inputs` is no mapping; or the process has an input of the name of
+            an argument, so that nobody knows which of the two is meant.
+    """
+    cls = getattr(process_class, "process_class", process_class)
+    ports = cls.spec().inputs if isinstance(cls, type) and hasattr(cls, "spec") else ()
+    name = getattr(cls, "__name__", str(cls))
+    if inputs is None:
+        for argument, value in arguments.items():
+            if value is not None and argument in ports:
+                raise InvalidInput(
+                    f"{name} has an input called {argument!r}, and so has submit() an argument: write "
+                    f"inputs={{{argument!r}: ..., ...}} with all inputs, and {argument}= for the argument",
+                    argument,
+                )
+        return named
+    if not isinstance(inputs, Mapping):
+        own = "; an input of that name is given as inputs={'inputs': ...}" if "inputs" in ports else ""
+        raise InvalidInput(f"inputs must be a mapping of {name}'s inputs, not {type(inputs).__name__}{own}")
+    if twice := sorted(set(inputs) & set(named), key=str):
+        raise InvalidInput(f"{name}: the input {twice[0]!r} is given twice, by name and in inputs", twice[0])
+    return {**inputs, **named}

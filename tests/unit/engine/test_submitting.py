@@ -1,0 +1,135 @@
+"""Submitting and finding from Python: inputs in a mapping, from a loop, and what tells that nobody works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import (
+    InvalidInput,
+    Process,
+    WaitTimeout,
+    Workspace,
+    asubmit,
+    asubmit_many,
+    find,
+    handle,
+    run,
+    submit,
+)
+from tests.flows import add
+
+
+class Keyed(Process):
+    """Its inputs are called as arguments of `submit` are."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        for name in ("key", "queue", "inputs"):
+            spec.input(name, valid_type=str, required=False)
+        spec.output("all", valid_type=dict)
+
+    def run(self) -> None:
+        self.out("all", dict(self.inputs))
+
+
+class KeyedParent(Keyed):
+    def run(self) -> None:
+        self.submit(Keyed, inputs={"queue": "q", "inputs": "i"}, queue="elsewhere")
+        self.out("all", {})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.at(tmp_path) as home:
+        yield home
+
+
+def test_a_workspace_for_a_test_is_found_without_a_word(quince_workspace: Workspace, tmp_path: Path) -> None:
+    assert run(add, x=1) == {"result": 2}
+    assert [process.workspace for process in find()] == [quince_workspace]
+    assert quince_workspace.place.folder == tmp_path / "workspace"
+
+
+def test_inputs_in_a_mapping_collide_with_nothing(home: Workspace) -> None:
+    given = {"key": "k", "queue": "q", "inputs": "i"}
+    assert run(Keyed, inputs=given, workspace=home)["all"] == given
+    submitted = submit(Keyed, inputs=given, key="its key", queue="its queue", workspace=home)
+    assert (submitted.inputs, submitted.row.key, submitted.row.queue) == (given, "its key", "its queue")
+    run(KeyedParent, workspace=home)
+    (child,) = find(cls=Keyed, queue="elsewhere", workspace=home)
+    assert child.inputs == {"queue": "q", "inputs": "i"}
+    assert submit(add, inputs={"x": 1}, y=2, workspace=home).inputs == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize("call", [submit, run])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"key": "k"}, r"Keyed has an input called 'key', .* write inputs=\{'key': \.\.\., \.\.\.\}"),
+        ({"inputs": "i"}, r"a mapping of Keyed's inputs, not str; .* given as inputs=\{'inputs': \.\.\.\}"),
+        ({"inputs": {"key": "a"}, "other": 1}, "other"),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(home: Workspace, call: Any, arguments: Any, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        call(Keyed, workspace=home, **arguments)
+    assert find(workspace=home) == []
+
+
+def test_an_input_is_given_once(home: Workspace) -> None:
+    with pytest.raises(InvalidInput, match="add: the input 'x' is given twice"):
+        submit(add, inputs={"x": 1}, x=2, workspace=home)
+
+
+async def test_a_loop_goes_on_while_it_submits(home: Workspace) -> None:
+    one = await asubmit(add, x=1, key="one", workspace=home)
+    assert await asubmit(add, x=1, key="one", workspace=home) == one
+    many = await asubmit_many(add, [{"x": n} for n in range(3)], workspace=home)
+    assert [process.inputs["x"] for process in many] == [0, 1, 2]
+
+
+def test_processes_are_found(home: Workspace) -> None:
+    first, second = (submit(add, x=n, workspace=home) for n in range(2))
+    other = submit(Keyed, inputs={}, workspace=home, queue="slow")
+    second.kill()
+    assert find(workspace=home) == [other, second, first]
+    assert find(workspace=home, limit=1) == [other]
+    assert find(cls=add, workspace=home) == find(cls="add", workspace=home) == [second, first]
+    assert (
+        find(state="killed", workspace=home) == find(state=["killed", "excepted"], workspace=home) == [second]
+    )
+    assert find(queue="slow", workspace=home) == [other]
+    assert find(tree=first, workspace=home) == [first]
+    assert find(parent=first.pid, workspace=home) == []
+    assert find(since=timedelta(minutes=1), workspace=home) == [other, second, first]
+    assert find(since=datetime.now(UTC) + timedelta(hours=1), workspace=home) == []
+    with pytest.raises(ValueError, match="'done' is not a valid State: the states are created, running"):
+        find(state="done", workspace=home)
+
+
+def test_waiting_says_that_nobody_works(
+    home: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handle, "REMIND_SECONDS", 0.0)
+    process = submit(add, x=1, workspace=home)
+
+    async def patiently() -> None:
+        await asyncio.wait_for(process, 1)
+
+    with caplog.at_level(logging.WARNING, "quince"):
+        with pytest.raises(WaitTimeout):
+            process.result(timeout=0.5)
+        with pytest.raises(TimeoutError):
+            asyncio.run(patiently())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"waiting for process {process.pid}: no worker is running: the process is kept until "
+        "`quince daemon start`"
+    ] * 2

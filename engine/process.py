@@ -14,12 +14,13 @@ from plumpy.utils import AttributesFrozendict
 from engine.arguments import gathered
 from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
+from engine.definition import declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
 from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
-from engine.text import storable
+from engine.text import name_problem, storable
 from messaging.limits import check_priority, check_queue
 from persistence.codec import check, encode
 from persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
@@ -73,6 +74,7 @@ class Process:
     @classmethod
     def define(cls, spec: Any) -> None:
         """Declare inputs, outputs and exit codes; call `super().define(spec)` first."""
+        spec.based = True
 
     @classmethod
     def spec(cls) -> Any:
@@ -83,14 +85,8 @@ class Process:
         """
         spec = cls.__dict__.get("_spec")
         if spec is None:
-            spec = cls._spec_class()
-            try:
-                cls.define(spec)
-                cls._check_definition(spec)
-            except InvalidDefinition:
-                raise
-            except (TypeError, ValueError, AttributeError, AssertionError) as error:
-                raise InvalidDefinition(f"{cls.__qualname__}.define failed: {error}") from error
+            spec = declared(cls)
+            cls._check_definition(spec)
             spec.seal()
             cls._spec = spec
         return spec
@@ -404,6 +400,9 @@ def new_process(
             f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
         )
     values = parse_inputs(cls.spec(), cls.__name__, inputs)
+    wrong = None if key is None else name_problem(key, LONGEST_KEY)
+    if wrong:
+        raise InvalidInput(f"{cls.__name__}: its key {wrong}")
     try:
         if priority is not None:
             check_priority(priority)
@@ -425,6 +424,8 @@ def new_process(
 
 
 LARGEST_STATUS = 2**31 - 1
+LONGEST_KEY = 500
+"""Characters; an index of PostgreSQL holds no more than 2,700 bytes."""
 
 
 def _frozen(values: Mapping[str, Any]) -> AttributesFrozendict:

@@ -117,6 +117,8 @@ class Reader:
         return self._one(_get, pid=pid)
 
     def find_key(self, key: str) -> ProcessRow | None:
+        if "\0" in key or key != key.encode("utf-8", "ignore").decode():
+            return None  # no store keeps such a text
         return self._one(_by_key, key=key)
 
     def select(self, selection: Selection) -> list[ProcessRow]:

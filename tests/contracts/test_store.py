@@ -448,6 +448,7 @@ def test_live_checkpoints(store: Store) -> None:
 def test_what_is_not_there(store: Store) -> None:
     assert store.get(1) is None
     assert store.find_key("x") is None
+    assert store.find_key("x\0y") is store.find_key("x\udc80y") is None
     assert store.inputs(1) is store.checkpoint(1) is None
     assert [*store.tree(1), *store.results([1]), *store.events(1), *store.awaited(1)] == []
 

@@ -98,12 +98,12 @@ BAD: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "hint"), GOOD, ids=str)
+@pytest.mark.parametrize(("value", "hint"), GOOD)
 def test_what_a_hint_says_of_a_good_value(value: Any, hint: Any) -> None:
     assert mismatch(value, hint) is None
 
 
-@pytest.mark.parametrize(("value", "hint", "words"), BAD, ids=str)
+@pytest.mark.parametrize(("value", "hint", "words"), BAD)
 def test_what_a_hint_says_of_a_bad_value(value: Any, hint: Any, words: str) -> None:
     assert str(mismatch(value, hint)) == words
 

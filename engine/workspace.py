@@ -22,6 +22,7 @@ from engine.teller import Teller
 from engine.trust import require_trusted
 from engine.watch import Watcher
 from messaging.errors import MessagingError
+from messaging.passwords import without_password
 from persistence.errors import PersistenceError
 from persistence.store import Store
 
@@ -46,6 +47,10 @@ class Place:
     store: str
     broker: str
     allowed: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        urls = f"store={without_password(self.store)!r}, broker={without_password(self.broker)!r}"
+        return f"Place(folder={str(self.folder)!r}, {urls}, allowed={self.allowed!r})"
 
     @property
     def state(self) -> Path:
@@ -79,8 +84,8 @@ class Place:
         ):
             if memory:
                 raise WorkspaceError(
-                    f"the {what} {url} lives in the memory of one program, where no worker could see it; "
-                    "use a file, a folder or a server"
+                    f"the {what} {without_password(url)} lives in the memory of one program, "
+                    "where no worker could see it; use a file, a folder or a server"
                 )
 
     @property
@@ -147,7 +152,9 @@ def _read(file: Path) -> Mapping[str, Any]:
         )
     for name, kind in (("store", str), ("broker", str), ("modules", list)):
         if name in settings and not isinstance(settings[name], kind):
-            raise WorkspaceError(f"{file}: {name} must be a {kind.__name__}, not {settings[name]!r}")
+            raise WorkspaceError(
+                f"{file}: {name} must be a {kind.__name__}, not a {type(settings[name]).__name__}"
+            )
     return settings
 
 

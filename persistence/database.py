@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from persistence.errors import InvalidUrl, PersistenceError, RecordRefused, StoreUnavailable
+from persistence.passwords import without_password
 from persistence.troubles import Trouble
 
 EXAMPLES = "sqlite:///quince.sqlite or postgresql://user:password@host/database"
@@ -64,15 +66,26 @@ def parse(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidUrl(f"{_masked(url)} is not a database URL; write it like {EXAMPLES}") from error
+    except (ArgumentError, ValueError):  # what it says may quote the password
+        raise InvalidUrl(
+            f"{without_password(url)!r} is not a database URL; write it like {EXAMPLES}"
+        ) from None
     kind, _, driver = parsed.drivername.partition("+")
     if kind == "sqlite" and driver in {"", "pysqlite"}:
+        if parsed.host or parsed.username is not None:
+            raise InvalidUrl(
+                f"{without_password(url)!r} names no file: three slashes stand before it, as in {EXAMPLES}"
+            )
         return parsed.set(drivername="sqlite")
     if kind in {"postgresql", "postgres"} and driver in {"", "psycopg"}:
+        if _has_split_password(url, parsed):  # the driver would quote a part of it, as a host or a database
+            raise InvalidUrl(
+                f"{without_password(url)!r} is not a database URL: in a user name, a password or the name of "
+                "a database @ is written %40, / %2F, ? %3F, # %23, : %3A and % %25"
+            )
         return parsed.set(drivername="postgresql+psycopg")
     raise InvalidUrl(
-        f"{parsed.render_as_string()}: Quince keeps processes in SQLite or in PostgreSQL (with psycopg 3), "
+        f"{without_password(url)}: Quince keeps processes in SQLite or in PostgreSQL (with psycopg 3), "
         f"not with {parsed.drivername}; write the URL like {EXAMPLES}"
     )
 
@@ -83,14 +96,21 @@ def told(database: Database, error: Exception) -> PersistenceError:
     return said if isinstance(said, (RecordRefused, StoreUnavailable)) else StoreUnavailable(str(said))
 
 
+def _has_split_password(url: str, parsed: URL) -> bool:
+    """A character that should have been encoded has ended the user, or the password, before its end."""
+    ats = url.partition("://")[2].partition("?")[0].count("@")
+    anonymous, host, database = parsed.username is None, parsed.host or "", parsed.database or ""
+    option = re.search(r"/.*\?.*=", str(parsed.password or ""))  # what was taken for a password has one
+    return ats > (not anonymous) or "@" in host or (anonymous and ":" in database) or option is not None
+
+
+def shown(url: URL) -> str:
+    """A URL that has been parsed, without its password."""
+    return without_password(url.render_as_string(hide_password=False))
+
+
 def first_line(error: BaseException) -> str:
     """What the driver said, without the statement and its parameters."""
     cause = getattr(error, "orig", None) or error
     said = str(cause).strip()
     return said.splitlines()[0].rstrip(".") if said else type(cause).__name__
-
-
-def _masked(url: str) -> str:
-    """A text that may be a URL, with whatever may be a password left out."""
-    head, at, tail = url.rpartition("@")
-    return repr(f"{head.partition('://')[0]}://***@{tail}" if at else url)

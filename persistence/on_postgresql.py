@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from persistence.database import first_line
+from persistence.database import first_line, shown
 from persistence.errors import (
     InvalidUrl,
     MissingDriver,
@@ -115,7 +115,7 @@ class PostgreSQL:
 
     def explain(self, error: Exception) -> PersistenceError:
         said, code, trouble = first_line(error), sqlstate_of(error), self.trouble(error)
-        where = self.url.render_as_string()
+        where = shown(self.url)
         if code is None and trouble is Trouble.LOST:
             return self._no_connection(said)
         if code == "53100":
@@ -137,7 +137,7 @@ class PostgreSQL:
 
     def _no_connection(self, said: str) -> PersistenceError:
         """libpq tells why in words alone."""
-        where = self.url.render_as_string()
+        where = shown(self.url)
         if "database" in said and "does not exist" in said:
             return InvalidUrl(f"{where}: there is no such database; make it (`createdb {self.url.database}`)")
         if "authentication failed" in said or "does not exist" in said or "no pg_hba.conf entry" in said:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from persistence.database import first_line
+from persistence.database import first_line, shown
 from persistence.errors import (
     InvalidUrl,
     NotAStore,
@@ -162,11 +162,9 @@ class SQLite:
             return
         path = Path(str(self.url.database))
         if not path.absolute().parent.is_dir():
-            raise InvalidUrl(
-                f"{self.url.render_as_string()}: there is no folder {path.absolute().parent}; make it first"
-            )
+            raise InvalidUrl(f"{shown(self.url)}: there is no folder {path.absolute().parent}; make it first")
         if path.is_dir():
-            raise InvalidUrl(f"{self.url.render_as_string()}: {path} is a folder; name a file in it")
+            raise InvalidUrl(f"{shown(self.url)}: {path} is a folder; name a file in it")
 
 
 def _turn_wal_on(connection: sqlite3.Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Inspector, insert, inspect, select
 
-from persistence.database import Database
+from persistence.database import Database, shown
 from persistence.errors import NotAStore, SchemaOutdated, SchemaTooNew
 from persistence.tables import SCHEMA_VERSION, counters, metadata, schema
 
@@ -39,7 +39,7 @@ def version(connection: Connection) -> str | None:
         ours = sorted(tables & set(metadata.tables))
         if ours:
             raise NotAStore(
-                f"{connection.engine.url.render_as_string()} holds tables of somebody else "
+                f"{shown(connection.engine.url)} holds tables of somebody else "
                 f"({', '.join(ours)}); give Quince a database of its own"
             )
         return None

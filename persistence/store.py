@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from persistence import schema
 from persistence.checkups import Checkups
+from persistence.database import shown
 from persistence.errors import PersistenceError, StoreClosed
 from persistence.opening import database_of
 from persistence.operations.base import Operation
@@ -78,7 +79,7 @@ class Store:
     @property
     def url(self) -> str:
         """The URL without its password."""
-        return self._database.url.render_as_string()
+        return shown(self._database.url)
 
     # Opening
 

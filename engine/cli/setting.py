@@ -9,10 +9,10 @@ import typer
 
 from engine.cli.config import write_config
 from engine.cli.session import session
-from engine.cli.surroundings import shown_broker, shown_store
 from engine.cli.terminal import say
 from engine.cli.trouble import DONE
 from engine.workspace import CONFIG, Workspace, locate
+from messaging.passwords import without_password
 from persistence.migrations import upgrade
 
 app = typer.Typer()
@@ -37,5 +37,7 @@ def init(
         _ = home.store, home.communicator  # both answer, or nothing is written down
     if store or broker:
         write_config(folder / CONFIG, store=store, broker=broker)
-    say(f"workspace {folder}\nstore     {shown_store(place)}\nbroker    {shown_broker(place)}")
+    say(f"workspace {folder}")
+    say(f"store     {without_password(place.store)}")
+    say(f"broker    {without_password(place.broker)}")
     return DONE

@@ -17,8 +17,7 @@ from engine.cli.terminal import show
 from engine.cli.workers import trouble_lines, worker_table
 from engine.workspace import Place, Workspace
 from messaging.errors import MessagingError
-from messaging.uri import parse_uri
-from persistence.database import parse
+from messaging.passwords import without_password
 from persistence.errors import PersistenceError
 from persistence.records import State, WorkerRow
 
@@ -39,9 +38,13 @@ class Surroundings:
         """As JSON."""
         return {
             "folder": str(self.place.folder),
-            "store": {"url": shown_store(self.place), "ok": not self.store_error, "error": self.store_error},
+            "store": {
+                "url": without_password(self.place.store),
+                "ok": not self.store_error,
+                "error": self.store_error,
+            },
             "broker": {
-                "uri": shown_broker(self.place),
+                "uri": without_password(self.place.broker),
                 "ok": not self.broker_error,
                 "error": self.broker_error,
             },
@@ -57,8 +60,8 @@ class Surroundings:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row("workspace", str(self.place.folder))
-        table.add_row("store", _answers(shown_store(self.place), self.store_error))
-        table.add_row("broker", _answers(shown_broker(self.place), self.broker_error))
+        table.add_row("store", _answers(without_password(self.place.store), self.store_error))
+        table.add_row("broker", _answers(without_password(self.place.broker), self.broker_error))
         table.add_row("daemon", _daemon(self.daemon))
         if self.store_error is None:
             table.add_row("processes", summary(self.counts))
@@ -86,22 +89,6 @@ def look_around(place: Place) -> Surroundings:
         except MessagingError as error:
             found["broker_error"] = _sentence(error)
     return Surroundings(place, daemon.state(place), **found)
-
-
-def shown_store(place: Place) -> str:
-    """The URL of the store, its password hidden."""
-    try:
-        return parse(place.store).render_as_string(hide_password=True)
-    except PersistenceError:
-        return "(not a URL of a store)"
-
-
-def shown_broker(place: Place) -> str:
-    """The URI of the broker, its password hidden."""
-    try:
-        return parse_uri(place.broker).shown
-    except MessagingError:
-        return "(not a URI of a broker)"
 
 
 def _sentence(error: Exception) -> str:

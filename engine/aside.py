@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from engine.step_threads import StepThreads
 
 T = TypeVar("T")
 
 THREADS = 4
 
 
-class _Threads:
-    """The pool, made anew in a forked child: threads do not survive a fork."""
-
-    def __init__(self) -> None:
-        self.renew()
-        os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="quince-aside")
-
-
-_threads = _Threads()
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, StepThreads] = WeakKeyDictionary()
+"""Of each loop: threads do not survive a fork, and a loop of the parent's is none of the child's."""
 
 
 def aside(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
@@ -33,4 +24,8 @@ def aside(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
     The loop's default executor belongs to the steps: they may fill it with calls that take a week, and
     the engine must go on reading.
     """
-    return asyncio.get_running_loop().run_in_executor(_threads.pool, function, *args)
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = StepThreads(THREADS, "quince-aside")
+    return loop.run_in_executor(pool, function, *args)

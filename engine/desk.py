@@ -14,18 +14,22 @@ from typing import Any, Protocol
 from engine.aside import aside
 from engine.errors import EngineError, ProcessNotFound
 from engine.landing import landed
-from engine.outbox import LARGEST_PID, Outbox, change_of, changes_of
+from engine.outbox import Outbox, change_of, changes_of, is_pid, shown
 from engine.runner import Runner
 from engine.signals import new_signal
 from engine.text import storable
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
+from messaging.sidetasks import SideTasks
 from persistence.errors import PersistenceError
 from persistence.records import Control, ControlOutcome, ProcessRow, Selection, Woken
 
 _log = logging.getLogger("quince.worker")
 
 CONTROL_QUEUE = "control"
+MOST_AUTHOR = 200
+MOST_REASON = 4_000
+"""Characters of a name and of a reason that come over the wire."""
 APPLY_SECONDS = 60.0
 """Seconds that an answer waits for a running step to end."""
 
@@ -38,6 +42,7 @@ class Answering(Protocol):
 
     id: str
     name: str
+    side: SideTasks
     store: Any
     outbox: Outbox
     held: dict[int, Runner]
@@ -53,6 +58,7 @@ class Desk:
         self._worker = worker
         self._communicator = communicator
         self._answers: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def open(self) -> None:
         """Begin to answer."""
@@ -61,6 +67,7 @@ class Desk:
 
     async def close(self) -> None:
         """Leave what is not answered yet to other workers."""
+        self._closing = True
         for answer in self._answers:
             answer.cancel()
         await asyncio.gather(*self._answers, return_exceptions=True)
@@ -70,15 +77,24 @@ class Desk:
             self._spawn(self._answer(task))
 
     def _spawn(self, work: Any) -> None:
-        answer = asyncio.get_running_loop().create_task(work, name="desk")
+        answer = self._worker.side.spawn("an answer to a control", work)
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
 
     async def _answer(self, task: TaskHandle) -> None:
+        """Whatever comes of it, the task is settled: what is not would be kept from the broker's count, and a
+        few of them would end all control."""
         try:
             task.ack(await self._handle(task.body))
+        except asyncio.CancelledError:
+            if not self._closing:
+                task.requeue()
+            raise
         except (EngineError, PersistenceError, MessagingError, ValueError) as error:
             task.fail(error)
+        except Exception as error:
+            task.fail(error)
+            raise
 
     async def _handle(self, body: Any) -> dict[str, Any]:
         """`{"pid": 7, "message": <plumpy's message>, "author": "ada"}`.
@@ -93,8 +109,8 @@ class Desk:
             return await self._status(pid)
         if verb == "signal":
             return await self._signal(pid, message, _author(body))
-        if verb not in {"pause", "play", "kill"}:
-            raise ValueError(f"a process takes status, signal, pause, play and kill, not {verb!r}")
+        if not isinstance(verb, str) or verb not in {"pause", "play", "kill"}:
+            raise ValueError(f"a process takes status, signal, pause, play and kill, not {shown(verb)}")
         outcomes = await landed(
             self._worker.store.control(
                 Control(verb),
@@ -198,16 +214,22 @@ def status_of(row: ProcessRow) -> dict[str, Any]:
 
 
 def _author(body: Any) -> str:
-    return storable(str(body.get("author") or "remote"))
+    author = body.get("author")
+    return _text(author, MOST_AUTHOR) if author else "remote"
 
 
 def _reason(said: Any) -> str | None:
-    return None if said is None else storable(str(said))
+    return None if said is None else _text(said, MOST_REASON)
+
+
+def _text(said: Any, most: int) -> str:
+    """What somebody calls himself, or gives as a reason: text, whatever came, and no book."""
+    return storable(said[:most]) if isinstance(said, str) else shown(said)
 
 
 def _parts(body: Any) -> tuple[int, dict[str, Any]]:
     if isinstance(body, dict):
         pid, message = body.get("pid"), body.get("message")
-        if type(pid) is int and 0 < pid <= LARGEST_PID and isinstance(message, dict):
+        if is_pid(pid) and isinstance(message, dict):
             return pid, message
-    raise ValueError(f"not a message to a process: {str(body)[:200]}")
+    raise ValueError(f"not a message to a process: {shown(body)}")

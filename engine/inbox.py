@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from engine.slots import Slots
 from messaging.communicator import TaskConsumer, TaskHandle
 
+_log = logging.getLogger("quince.worker")
+
 Entry = tuple[int, TaskHandle | None]
 
+AGAIN_SECONDS = 1.0
+"""Until a consumer that could not be paused, or resumed, is told again."""
 HOLD_SECONDS = 5.0
 """A task that finds no slot for so long goes back to the queue, for other workers."""
 
@@ -29,6 +34,7 @@ class Inbox:
         self._consumers: list[TaskConsumer] = []
         self._full: asyncio.TimerHandle | None = None
         self._paused = False
+        self._switched = False
         self._closed = False
         self._switching: asyncio.Task[None] | None = None
         slots.on_free = self.pump
@@ -78,7 +84,8 @@ class Inbox:
             self._full.cancel()
         self._requeue()
         if self._switching is not None:
-            await asyncio.gather(self._switching, return_exceptions=True)
+            self._switching.cancel()
+            await asyncio.wait([self._switching])
         for consumer in self._consumers:
             await consumer.close()
         self._consumers.clear()
@@ -103,12 +110,25 @@ class Inbox:
 
     def _switch(self, *, paused: bool) -> None:
         self._paused = paused
-        before = self._switching
+        if self._switching is None or self._switching.done():
+            self._switching = asyncio.get_running_loop().create_task(self._follow(), name="inbox switch")
+            self._switching.add_done_callback(self._followed)
 
-        async def switch() -> None:
-            if before is not None:
-                await asyncio.gather(before, return_exceptions=True)
+    async def _follow(self) -> None:
+        """Pause or resume the consumers until all are as they should be; that may change meanwhile."""
+        while self._switched != self._paused and not self._closed:
+            paused, failed = self._paused, False
             for consumer in list(self._consumers):
-                await (consumer.pause() if paused else consumer.resume())
+                try:
+                    await (consumer.pause() if paused else consumer.resume())
+                except Exception as error:  # the broker may be away
+                    _log.warning("a consumer cannot be %s: %r", "paused" if paused else "resumed", error)
+                    failed = True
+            if failed:
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                self._switched = paused
 
-        self._switching = asyncio.get_running_loop().create_task(switch(), name="inbox switch")
+    def _followed(self, done: asyncio.Task[None]) -> None:
+        if self._switched != self._paused and not self._closed:
+            self._switch(paused=self._paused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -28,3 +28,8 @@ def _copy(here: asyncio.Future[T], future: Future[T]) -> None:
         here.set_result(future.result())
     else:
         here.set_exception(error)
+
+
+def failure_of(done: asyncio.Future[Any]) -> BaseException | None:
+    """Why a future that is done has no result; None if it has one."""
+    return asyncio.CancelledError("it was cancelled") if done.cancelled() else done.exception()

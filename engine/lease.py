@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from engine.machine import Program, program_of
+from messaging.sidetasks import SideTasks
 from persistence.errors import PersistenceError, UnknownWorker
 from persistence.records import WorkerRow
 
@@ -46,16 +47,25 @@ class Lease:
 
     Args:
         on_lost: Called, from any thread, when the worker finds that it was declared dead.
+        side: Keeps the thread going, and knows what else is wrong with the worker: the heartbeats tell it.
     """
 
-    def __init__(self, store: Any, worker_id: str, lock: Path, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Any,
+        worker_id: str,
+        lock: Path,
+        on_lost: Callable[[], None],
+        side: SideTasks | None = None,
+    ) -> None:
         self._store = store
         self._id = worker_id
         self.lock = lock
         self._on_lost = on_lost
         self._file: IO[str] | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="quince-heartbeat", daemon=True)
+        self._side = side or SideTasks(_log, (PersistenceError,))
+        self._thread = self._side.thread("quince-heartbeat", self._beat)
 
     def __enter__(self) -> Lease:
         self.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -86,9 +96,10 @@ class Lease:
     def beat(self) -> None:
         """Hand one heartbeat in."""
         try:
-            self._store.heartbeat(self._id).add_done_callback(self._beaten)
+            troubles = self._side.sentences()
+            self._store.heartbeat(self._id, troubles=troubles).add_done_callback(self._beaten)
         except PersistenceError as error:
-            _log.warning("the heartbeat could not be written: %s", error)
+            self._side.failed("the heartbeat", error)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -99,7 +110,9 @@ class Lease:
         if isinstance(error, UnknownWorker):
             self._on_lost()
         elif error is not None:
-            _log.warning("the heartbeat could not be written: %s", error)
+            self._side.failed("the heartbeat", error)
+        else:
+            self._side.well("the heartbeat")
 
 
 def is_dead(worker: WorkerRow) -> bool:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
+from engine.landing import failure_of
+from engine.text import storable
 from messaging.communicator import AsyncCommunicator, BroadcastMessage
 from messaging.errors import MessagingError, UnroutableError
 from persistence.records import ControlOutcome, NewProcess, ProcessRow, State, Woken
@@ -25,12 +28,42 @@ def task_for(pid: int) -> dict[str, int]:
 
 
 LARGEST_PID = 2**63 - 1
+DIGITS = 20
+
+
+def is_pid(value: Any) -> TypeGuard[int]:
+    """Whether what came over the wire can be a pid."""
+    return type(value) is int and 0 < value <= LARGEST_PID
 
 
 def pid_of(body: Any) -> int | None:
     """The pid in a task's body; None if the body is not one of ours."""
     pid = body.get("pid") if isinstance(body, dict) else None
-    return pid if isinstance(pid, int) and not isinstance(pid, bool) and 0 < pid <= LARGEST_PID else None
+    return pid if is_pid(pid) else None
+
+
+def asked_of_worker(body: Any) -> tuple[Any, list[int], float]:
+    """What a call asks a worker to do, with which processes, and how many seconds its caller waits.
+
+    Raises:
+        ValueError: it is no call to a worker; says what is wrong.
+    """
+    asked: dict[Any, Any] = body if isinstance(body, dict) else {"pids": None}
+    pids: Any = asked.get("pids", [])
+    wait: Any = asked.get("wait", 0)
+    if not isinstance(pids, list) or not all(map(is_pid, pids)):
+        raise ValueError(f"not a call to a worker: {shown(body)}")
+    if type(wait) not in (int, float) or not 0 <= wait < float("inf"):
+        raise ValueError(f"a worker is waited for some seconds, not {shown(wait)}")
+    return asked.get("verb"), pids, float(wait)
+
+
+def shown(body: Any) -> str:
+    """What came over the wire, for a sentence: whatever it is, however large and deep."""
+    try:
+        return storable(reprlib.repr(body))[:200]
+    except Exception:
+        return f"a {type(body).__name__} that cannot be shown"
 
 
 RUN_QUEUE = "run:"
@@ -94,8 +127,10 @@ def changes_of(outcomes: Sequence[ControlOutcome]) -> list[BroadcastMessage]:
 def pids_of(body: Any, sender: Any) -> Sequence[int]:
     """Whose change a broadcast tells."""
     if isinstance(body, dict) and isinstance(body.get("pids"), list):
-        return [pid for pid in body["pids"] if isinstance(pid, int)]
-    return [int(sender)] if str(sender).isdigit() else []
+        return [pid for pid in body["pids"] if is_pid(pid)]
+    if isinstance(sender, str) and sender.isascii() and sender.isdigit() and len(sender) < DIGITS:
+        return [int(sender)]
+    return [sender] if is_pid(sender) else []
 
 
 class Outbox:
@@ -142,7 +177,8 @@ class Outbox:
     async def drain(self) -> None:
         """Everything gathered so far has been sent, or given up."""
         while self._flusher is not None:
-            await asyncio.shield(self._flusher)
+            await asyncio.wait([self._flusher])
+            await asyncio.sleep(0)  # it is begun again if something is left
 
     @property
     def _anything(self) -> bool:
@@ -151,18 +187,24 @@ class Outbox:
     def _ring(self) -> None:
         if self._flusher is None and self._anything:
             self._flusher = asyncio.get_running_loop().create_task(self._flush(), name="outbox")
+            self._flusher.add_done_callback(self._flushed)
+
+    def _flushed(self, done: asyncio.Task[None]) -> None:
+        self._flusher = None
+        if (error := failure_of(done)) is not None:  # doorbells are lost: the sweeps make up for them
+            _log.error("what was to be sent is lost: %r", error)
+        if not done.cancelled():
+            self._ring()
 
     async def _flush(self) -> None:
-        try:
-            while self._anything:
-                tasks, self._tasks = self._tasks, defaultdict(list)
-                broadcasts, self._broadcasts = self._broadcasts, []
-                calls, self._calls = self._calls, []
-                await asyncio.gather(
-                    self._send_broadcasts(broadcasts), self._send_tasks(tasks), self._send_calls(calls)
-                )
-        finally:
-            self._flusher = None
+        while self._anything:
+            tasks, self._tasks = self._tasks, defaultdict(list)
+            broadcasts, self._broadcasts = self._broadcasts, []
+            calls, self._calls = self._calls, []
+            sends = (self._send_broadcasts(broadcasts), self._send_tasks(tasks), self._send_calls(calls))
+            for outcome in await asyncio.gather(*sends, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    _log.error("some of what was to be sent is lost", exc_info=outcome)
 
     async def _send_tasks(self, tasks: dict[tuple[str, int], list[Any]]) -> None:
         for (queue, priority), bodies in tasks.items():
@@ -176,7 +218,7 @@ class Outbox:
                 _log.info("the program that runs %s has gone", bodies)
             except MessagingError as error:
                 self._failed(error)
-            except ValueError as error:  # a queue that no broker has, of a store that was made elsewhere
+            except Exception as error:  # perhaps a queue that no broker has, of a store made elsewhere
                 _log.error("%d tasks cannot be put on queue %r: %s", len(bodies), queue, error)
 
     async def _send_calls(self, calls: list[tuple[str, Any]]) -> None:
@@ -187,6 +229,8 @@ class Outbox:
                 _log.info("worker %s has gone; whoever finds that out applies %s", worker_id, message)
             except MessagingError as error:
                 self._failed(error)
+            except Exception as error:  # those after it are told all the same
+                _log.error("worker %s cannot be told: %s", worker_id, error)
 
     async def _send_broadcasts(self, broadcasts: list[BroadcastMessage]) -> None:
         if broadcasts:

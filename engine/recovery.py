@@ -5,10 +5,10 @@ Every sweep is a few indexed queries; any worker does it, and doing it twice doe
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from engine.aside import aside
@@ -18,9 +18,8 @@ from engine.outbox import Outbox, run_queue
 from engine.presence import SILENCE_SECONDS, Presence
 from engine.runner import Runner
 from messaging.communicator import DEFAULT_QUEUE, AsyncCommunicator
-from messaging.errors import MessagingError
-from persistence.errors import PersistenceError
-from persistence.records import Control, WorkerRow
+from messaging.sidetasks import SideTasks
+from persistence.records import Control, Woken, WorkerRow
 
 _log = logging.getLogger("quince.worker")
 
@@ -30,6 +29,9 @@ STALE_SECONDS = 5.0
 SUSPICION_SECONDS = 2.5
 """Seconds that a worker with an expired heartbeat is watched before it is held for dead: more than the
 time between two heartbeats."""
+
+
+Part = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Sweeping(Protocol):
@@ -43,7 +45,7 @@ class Sweeping(Protocol):
 
 
 class Sweeper:
-    """The sweeps of one worker, until cancelled."""
+    """The sweeps of one worker."""
 
     def __init__(self, worker: Sweeping, communicator: AsyncCommunicator) -> None:
         self._worker = worker
@@ -51,23 +53,26 @@ class Sweeper:
         self._suspects: dict[str, tuple[float, float]] = {}
         self._presence = Presence(worker.id, communicator)
         self._strays: set[tuple[int, int]] = set()
+        self._turn = 0
 
-    async def run(self) -> None:
-        """Sweep for ever. A store or broker that is away is tried again with the next round."""
-        rounds = max(1, round(SWEEP_SECONDS / DEATH_SECONDS))
-        turn = 0
-        while True:
-            try:
-                await self._bury_neighbours()
-                if turn % rounds == 0:
-                    await self._heed()
-                    await self._return_strays()
-                if turn % rounds == 0 or self._suspects:
-                    await self._sweep()
-            except (PersistenceError, MessagingError) as error:
-                _log.warning("a sweep failed, and will be tried again: %s", error)
-            turn += 1
-            await asyncio.sleep(DEATH_SECONDS)
+    def start(self, side: SideTasks) -> None:
+        """Sweep from now on, as long as `side` lives; whatever fails is tried again with the next round."""
+        side.keep("the sweep", self.round, every=DEATH_SECONDS, longest=SWEEP_SECONDS)
+
+    async def round(self) -> None:
+        """One round, of which no part is kept from being done by the failure of another.
+
+        Raises:
+            Exception: the first failure, after all has been tried.
+        """
+        full = self._turn % max(1, round(SWEEP_SECONDS / DEATH_SECONDS)) == 0
+        self._turn += 1
+        parts: list[Part] = [self._bury_neighbours]
+        if full:
+            parts += [self._heed, self._return_strays]
+        if full or self._suspects:
+            parts.append(self._sweep)
+        await _each(parts)
 
     async def _bury_neighbours(self) -> None:
         """Workers of this host whose lock is free are dead for certain. So are those of another one that
@@ -75,10 +80,10 @@ class Sweeper:
         began = time.monotonic()
         workers: Sequence[WorkerRow] = await aside(self._worker.store.workers)
         self._presence.saw(workers, began)
-        for worker in await aside(self._dead_here, workers):
-            await self._bury(worker, "its lock is free")
-        for worker in await self._presence.vanished(workers):
-            await self._bury(worker, f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s")
+        silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
+        dead = [(worker, "its lock is free") for worker in await aside(self._dead_here, workers)]
+        await self._bury_all(dead)
+        await self._bury_all([(worker, silent) for worker in await self._presence.vanished(workers)])
 
     def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
         return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
@@ -100,31 +105,39 @@ class Sweeper:
 
         A claim whose answer is on its way is no stray: it would have to be so in two sweeps in a row.
         """
-        store, outbox = self._worker.store, self._worker.outbox
-        claims: dict[int, int] = await aside(store.claims, self._worker.id)
+        claims: dict[int, int] = await aside(self._worker.store.claims, self._worker.id)
         driven = {(runner.pid, runner.epoch) for runner in self._worker.held.values()}
         strays = set(claims.items()) - driven
-        for pid, epoch in sorted(strays & self._strays):
-            _log.warning("process %d is held here and nobody drives it; given back", pid)
-            outcome = await landed(store.release(pid, self._worker.id, epoch, always=True))
-            row = await aside(store.get, pid)
-            if outcome.ready and row is not None:
-                outbox.enqueue([row])
-        self._strays = strays
+        still, self._strays = strays & self._strays, strays
+        await _each([partial(self._return, pid, epoch) for pid, epoch in sorted(still)])
+
+    async def _return(self, pid: int, epoch: int) -> None:
+        _log.warning("process %d is held here and nobody drives it; given back", pid)
+        store = self._worker.store
+        outcome = await landed(store.release(pid, self._worker.id, epoch, always=True))
+        row = await aside(store.get, pid)
+        if outcome.ready and row is not None:
+            self._worker.outbox.enqueue([row])
 
     async def _sweep(self) -> None:
         found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
         self._worker.outbox.enqueue(w for w in found.due if w.owner is None)
-        for worker in self._really_silent(found.dead):
-            await self._bury(worker, f"no heartbeat for {EXPIRY_SECONDS:g} s")
-        forgotten: dict[str, list[Any]] = {}
-        for process in found.enqueue:
+        silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
+        dead = [(worker, silent) for worker in self._really_silent(found.dead)]
+        await _each([partial(self._bury_all, dead), partial(self._ring_again, found.enqueue)])
+
+    async def _ring_again(self, idle: Sequence[Woken]) -> None:
+        """Ready processes that have waited for a while get another task, where their queue is empty."""
+        forgotten: dict[str, list[Woken]] = {}
+        for process in idle:
             if process.queue in self._worker.queues:
                 forgotten.setdefault(process.queue, []).append(process)
-        for queue, processes in forgotten.items():
-            if await self._communicator.queue_size(queue=queue) == 0:
-                _log.info("%d ready processes had no task on queue %s; enqueued", len(processes), queue)
-                self._worker.outbox.enqueue(processes)
+        await _each([partial(self._ring_for, queue, found) for queue, found in forgotten.items()])
+
+    async def _ring_for(self, queue: str, processes: Sequence[Woken]) -> None:
+        if await self._communicator.queue_size(queue=queue) == 0:
+            _log.info("%d ready processes had no task on queue %s; enqueued", len(processes), queue)
+            self._worker.outbox.enqueue(processes)
 
     def _really_silent(self, expired: Sequence[WorkerRow]) -> list[WorkerRow]:
         """Those whose heartbeat has expired and did not come while we watched.
@@ -140,6 +153,9 @@ class Sweeper:
         self._suspects = suspects
         silent = [w for w in expired if now - suspects[w.id][1] > SUSPICION_SECONDS]
         return [worker for worker in silent if worker.id != self._worker.id]
+
+    async def _bury_all(self, dead: Sequence[tuple[WorkerRow, str]]) -> None:
+        await _each([partial(self._bury, worker, proof) for worker, proof in dead])
 
     async def _bury(self, worker: WorkerRow, proof: str) -> None:
         """Release what a dead worker held; what a dead `run()` had not finished goes to the daemon.
@@ -158,3 +174,15 @@ class Sweeper:
         moved = {orphan.pid for orphan in orphans}
         self._worker.outbox.enqueue(orphans)
         self._worker.outbox.enqueue(w for w in woken if w.owner is None and w.pid not in moved)
+
+
+async def _each(parts: Sequence[Part]) -> None:
+    """Do all, one after the other, whatever becomes of any; then raise the first failure."""
+    failures: list[Exception] = []
+    for part in parts:
+        try:
+            await part()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from messaging.pool import Pool
+from messaging.sidetasks import Troubles
 
 T = TypeVar("T")
 
@@ -21,12 +22,14 @@ class StepThreads(ThreadPoolExecutor):
 
     Args:
         most: Threads at a time. What comes while there are so many, or while the system grants no more,
-            waits for one.
+            waits for one. It is done then, or not at all if its future was cancelled meanwhile.
+        name: Of the threads.
+        troubles: Is told while the system grants no thread.
     """
 
-    def __init__(self, most: int) -> None:
-        super().__init__(1, thread_name_prefix=NAME)  # starts no thread: `submit` is another one
-        self._pool = Pool(NAME, most, at_once=most)
+    def __init__(self, most: int, name: str = NAME, troubles: Troubles | None = None) -> None:
+        super().__init__(1, thread_name_prefix=name)  # starts no thread: `submit` is another one
+        self._pool = Pool(name, most, at_once=most, troubles=troubles)
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()

@@ -33,8 +33,12 @@ class Teller:
             self._jobs.put(job)
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="quince-teller", daemon=True)
-                thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
-                self._thread = thread
+                try:
+                    thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
+                except (RuntimeError, MemoryError) as error:  # the next one that is posted tries again
+                    _log.warning("nobody can be told for now (%s); workers look in the store", error)
+                else:
+                    self._thread = thread
 
     def flush(self) -> None:
         """Wait until what was posted has been called, or dropped; not for ever."""
@@ -55,6 +59,8 @@ class Teller:
                     return
             except PersistenceError as error:
                 _log.warning("what follows from a control is left to the workers: %s", error)
+            except BaseException:  # also SystemExit: what comes next is to be told
+                _log.exception("what follows from a control is left to the workers")
 
     def _drop(self) -> bool:
         """Empty the queue. False: the end was among what it held."""

@@ -7,8 +7,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,20 @@ import messaging
 from engine import roundtrip, suspects
 from engine.aside import aside
 from engine.child import ChildProcess
-from engine.desk import Desk
+from engine.desk import APPLY_SECONDS, Desk
 from engine.inbox import Inbox
-from engine.landing import landed
+from engine.landing import failure_of, landed
 from engine.lease import Lease, host_name, new_worker_id
-from engine.outbox import Outbox, change_of, look_message, pid_of, pids_of, run_queue
+from engine.outbox import (
+    Outbox,
+    asked_of_worker,
+    change_of,
+    look_message,
+    pid_of,
+    pids_of,
+    run_queue,
+    shown,
+)
 from engine.presence import ARE_YOU_THERE
 from engine.process import Process
 from engine.recovery import Sweeper
@@ -32,6 +41,9 @@ from engine.stepping import Stepper
 from engine.suspects import Suspects
 from engine.workspace import Place, open_store
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
+from messaging.errors import MessagingError
+from messaging.sidetasks import SideTasks
+from persistence.errors import PersistenceError
 from persistence.records import (
     TERMINAL,
     Claim,
@@ -50,6 +62,8 @@ LINGER_SECONDS = 2.0
 GRACE_SECONDS = 30.0
 LAST_SECONDS = 5.0
 """Seconds that a worker that leaves waits for claims that are under way."""
+AGAIN_SECONDS = 1.0
+"""Seconds until what `run()` drives is claimed again, if it could not be."""
 MOST_THREADS = 10_000
 """Started as they are needed. The slots limit how many are at work; a step that was fenced by force
 keeps its thread until it ends, and must not take it from others."""
@@ -100,6 +114,7 @@ class Worker:
         self.checked = roundtrip.wanted(checked)
         self.slots = Slots(slots)
         self.held: dict[int, Runner] = {}
+        self.side = SideTasks(_log, (PersistenceError, MessagingError))
         self.errors: dict[int, BaseException | None] = {}
         self.store: Any = None
         self.outbox: Any = None
@@ -163,20 +178,21 @@ class Worker:
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
         communicator = await stack.enter_async_context(messaging.connect_async(self.place.broker))
-        threads = StepThreads(MOST_THREADS)
+        threads = StepThreads(MOST_THREADS, troubles=self.side)
         stack.callback(threads.shutdown, cancel_futures=True)
         loop.set_default_executor(StepThreads(DEFAULT_THREADS))
         self.stepper = Stepper(threads)
         self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
         self.inbox = Inbox(self.slots, self._claim)
         lock = self.place.state / "locks" / self.id
-        lease = Lease(self.store, self.id, lock, lambda: self.call(lambda: self._lost(lock)))
+        lease = Lease(self.store, self.id, lock, lambda: self.call(lambda: self._lost(lock)), self.side)
         await aside(lease.__enter__)
         stack.push(lease.__exit__)
         await landed(self.store.register_worker(self._row(lock)))
         stack.push_async_callback(self._unregister)
         await self._listen(communicator, stack)
-        await stack.enter_async_context(_background(Sweeper(self, communicator).run(), "sweeper"))
+        stack.push_async_callback(self.side.close)
+        Sweeper(self, communicator).start(self.side)
 
     def _lost(self, lock: Path) -> None:
         """This worker was declared dead (it was frozen, or cut off): drop everything and begin anew.
@@ -197,8 +213,9 @@ class Worker:
         self.store.register_worker(self._row(lock))
 
     def _released(self, done: asyncio.Future[Sequence[Woken]]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            _log.warning("%s could not release what it had claimed: %s", self.name, done.exception())
+        error = failure_of(done)
+        if error is not None:
+            _log.warning("%s could not release what it had claimed: %s", self.name, error)
         else:
             self.outbox.enqueue(woken for woken in done.result() if woken.owner is None)
 
@@ -289,14 +306,19 @@ class Worker:
         for task in tasks:
             pid = pid_of(task.body)
             if pid is None:
-                task.dead_letter(f"not a task of this engine: {str(task.body)[:200]}")
+                task.dead_letter(f"not a task of this engine: {shown(task.body)}")
             else:
                 known.append((pid, task))
         self.inbox.put(known)
 
     def _claim(self, batch: Sequence[tuple[int, TaskHandle | None]]) -> None:
         """Claim what the inbox gives (a slot is taken for each); then acknowledge its tasks."""
-        landing, life = landed(self.store.claim([pid for pid, _ in batch], self.id)), self._life
+        life = self._life
+        try:
+            landing = landed(self.store.claim([pid for pid, _ in batch], self.id))
+        except Exception as error:
+            self._unclaimed(batch, error)
+            return
         self._claiming.add(landing)
         landing.add_done_callback(lambda done: self._claimed(batch, done, life))
 
@@ -304,12 +326,9 @@ class Worker:
         self, batch: Sequence[tuple[int, TaskHandle | None]], done: asyncio.Future[Sequence[Claim]], life: int
     ) -> None:
         self._claiming.discard(done)
-        if done.cancelled() or done.exception() is not None:
-            _log.warning("tasks could not be claimed, and go back to the queue: %s", done.exception())
-            self.slots.give(len(batch))
-            for _, task in batch:
-                if task is not None:
-                    task.requeue()
+        error = failure_of(done)
+        if error is not None:
+            self._unclaimed(batch, error)
             return
         claims = done.result() if life == self._life else ()  # else released, with the life that took them
         if self._leaving:
@@ -319,8 +338,23 @@ class Worker:
             if task is not None:
                 task.ack()
         for claim in claims:
-            self._start(claim)
+            try:
+                self._start(claim)
+            except Exception:  # nobody drives it: a sweep gives it back
+                _log.exception("process %s cannot be begun", claim.row.pid)
+                self.slots.give()
         self.slots.give(len(batch) - len(claims))
+
+    def _unclaimed(self, batch: Sequence[tuple[int, TaskHandle | None]], error: BaseException) -> None:
+        """They go back to where they came from, and so do their slots."""
+        _log.warning("tasks could not be claimed, and go back to the queue: %s", error)
+        fed = [pid for pid, task in batch if task is None]
+        for _, task in batch:
+            if task is not None:
+                task.requeue()
+        if fed and not self.draining:
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.feed, fed)
+        asyncio.get_running_loop().call_soon(self.slots.give, len(batch))
 
     def _give_back(self, batch: Sequence[tuple[int, TaskHandle | None]], claims: Sequence[Claim]) -> None:
         """A claim has landed while this worker leaves: nobody here begins a step any more."""
@@ -459,40 +493,29 @@ class Worker:
 
     async def _on_rpc(self, _communicator: Any, body: Any) -> dict[str, Any]:
         """`{"verb": "pause", "pids": [...], "wait": seconds}`: which of them no longer run here."""
-        if isinstance(body, dict) and body.get("verb") == "run":
-            self.feed(list(body.get("pids", ())))
-            return {"worker": self.id}
-        if isinstance(body, dict) and body.get("verb") == "look":
-            for pid in body.get("pids", ()):
-                if pid in self.held:
-                    self.held[pid].look()
-            return {"worker": self.id}
         if body == ARE_YOU_THERE:
             return {"worker": self.id}
-        verb = _verb(body.get("verb")) if isinstance(body, dict) else None
+        asked, pids, patience = asked_of_worker(body)
+        if asked == "run":
+            self.feed(pids)
+            return {"worker": self.id}
+        runners = [self.held[pid] for pid in pids if pid in self.held]
+        if asked == "look":
+            for runner in runners:
+                runner.look()
+            return {"worker": self.id}
+        verb = _verb(asked)
         if verb is None:
-            raise ValueError(f"a worker takes pause, play and kill, not {body!r}")
-        runners = [self.held[pid] for pid in body.get("pids", ()) if pid in self.held]
+            raise ValueError(f"a worker takes pause, play and kill, not {shown(asked)}")
         for runner in runners:
             runner.nudge(verb)
-        if verb is not Control.PLAY and runners and body.get("wait"):
+        if verb is not Control.PLAY and runners and patience:
             waits = [asyncio.ensure_future(runner.settled.wait()) for runner in runners]
-            _, late = await asyncio.wait(waits, timeout=float(body["wait"]))
+            _, late = await asyncio.wait(waits, timeout=min(patience, APPLY_SECONDS))
             for task in late:
                 task.cancel()
         return {"worker": self.id, "still": [r.pid for r in runners if not r.settled.is_set()]}
 
 
 def _verb(text: Any) -> Control | None:
-    return Control(text) if text in {"pause", "play", "kill"} else None
-
-
-@asynccontextmanager
-async def _background(work: Any, name: str) -> AsyncIterator[None]:
-    """A side task that lives as long as the block; if it fails, the log says so."""
-    task = asyncio.get_running_loop().create_task(work, name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return Control(text) if isinstance(text, str) and text in {"pause", "play", "kill"} else None

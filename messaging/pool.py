@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from messaging.sidetasks import Troubles
+
 log = logging.getLogger(__name__)
 
 MOST_THREADS = 1_000
@@ -22,6 +24,8 @@ AT_ONCE = 2
 HESITATION = 0.005
 """Seconds that a job may wait for a busy thread before another one is started for it. Most jobs are
 short, and threads that compete for the interpreter lock make all of them slower."""
+LONGEST_HESITATION = 1.0
+"""Seconds between two attempts to start a thread, at most, while the system grants none."""
 
 Job = tuple[Callable[..., object], tuple[Any, ...]]
 
@@ -35,10 +39,17 @@ class Pool:
 
     Args:
         at_once: Threads that are started without hesitation.
+        troubles: Is told while the system grants no thread. What waits then is done when it does, or when a
+            thread has nothing to do any more.
     """
 
     def __init__(
-        self, name: str, most: int = MOST_THREADS, idle: float = IDLE, at_once: int = AT_ONCE
+        self,
+        name: str,
+        most: int = MOST_THREADS,
+        idle: float = IDLE,
+        at_once: int = AT_ONCE,
+        troubles: Troubles | None = None,
     ) -> None:
         self._name = name
         self._most = most
@@ -52,6 +63,8 @@ class Pool:
         self._begun = 0
         """Changes whenever a thread takes a job; no more than that is asked of it, so it needs no lock."""
         self._watching = False
+        self._hesitation = HESITATION
+        self._troubles = troubles or Troubles(log)
         self._closed = False
 
     def submit(self, function: Callable[..., object], *args: Any) -> None:
@@ -73,12 +86,16 @@ class Pool:
         waiting = self._jobs.qsize()
         self._watching = bool(waiting) and not self._closed
         if not self._watching:
+            self._hesitation = HESITATION
             return
-        if waiting >= before:
-            more = max(self._threads, AT_ONCE) if self._begun == begun else 1
-            for _ in range(min(more, waiting, self._most - self._threads)):
-                self._start_thread()
-        asyncio.get_running_loop().call_later(HESITATION, self._relieve, waiting, self._begun)
+        try:
+            if waiting >= before:
+                more = max(self._threads, AT_ONCE) if self._begun == begun else 1
+                for _ in range(min(more, waiting, self._most - self._threads)):
+                    if not self._start_thread():
+                        break
+        finally:  # whatever happens, those who wait need somebody who looks
+            asyncio.get_running_loop().call_later(self._hesitation, self._relieve, waiting, self._begun)
 
     def _start_thread(self) -> bool:
         with self._lock:
@@ -88,10 +105,14 @@ class Pool:
         name = f"{self._name}-{next(self._numbers)}"
         try:
             threading.Thread(target=self._work, name=name, daemon=True).start()
-        except RuntimeError as error:  # the system grants no more: those that run will come to it
-            log.warning("no thread could be started for a subscriber: %s", error)
+        except (RuntimeError, MemoryError) as error:  # the system grants no more: those that run come to it
             self._ended()
+            self._hesitation = min(2 * self._hesitation, LONGEST_HESITATION)
+            self._troubles.failed(f"starting a thread ({self._name})", error)
             return False
+        if self._hesitation > HESITATION:
+            self._hesitation = HESITATION
+            self._troubles.well(f"starting a thread ({self._name})")
         return True
 
     def _ended(self) -> None:

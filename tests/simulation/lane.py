@@ -126,6 +126,9 @@ class Lane(_Loop):  # type: ignore[misc]
         task.add_done_callback(lambda done: self._tasks.pop(task, None))
         return task
 
+    def set_default_executor(self, executor: Any) -> None:
+        """All executors are one here."""
+
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         world, actor = self._world, self._actor
         outcome: asyncio.Future[Any] = asyncio.Future(loop=self)

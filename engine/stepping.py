@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -82,8 +85,30 @@ def _blocking(process: Process) -> tuple[Call | Return | None, Any] | Exception:
     """On a thread: find the step (which may ask predicates) and run it, or make its coroutine.
 
     An exception of the user's is given back: asyncio would make a TimeoutError anew, without its traceback,
-    and lets no StopIteration pass.
+    and lets no StopIteration pass. A child that the step has forked ends here at the latest: of the engine
+    it has a copy without a loop.
     """
+    with _forks_end():
+        return _run_blocking(process)
+
+
+@contextlib.contextmanager
+def _forks_end() -> Iterator[None]:
+    this, status = os.getpid(), 0
+    try:
+        yield
+    except BaseException:
+        status = 1
+        raise
+    finally:
+        if os.getpid() != this:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+            os._exit(status)
+
+
+def _run_blocking(process: Process) -> tuple[Call | Return | None, Any] | Exception:
     try:
         call = process._next()
         return call, call.function(process) if isinstance(call, Call) else None

@@ -10,6 +10,7 @@ import atexit
 import os
 import threading
 import tomllib
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,6 +198,15 @@ class Workspace:
     def __post_init__(self) -> None:
         self.registry = Registry(self.place.folder, self.place.allowed)
         self.watcher = Watcher(self)
+        _all.add(self)
+
+    def renew(self) -> None:
+        """In a forked child: nothing here waits for, or speaks through, what is the parent's. (The store
+        sees to itself.)"""
+        _parents.append(self._communicator)
+        self._communicator = None
+        self._lock, self._dialling = threading.RLock(), threading.RLock()
+        self.teller, self.watcher = Teller(), Watcher(self)
 
     @property
     def store(self) -> Store:
@@ -271,6 +281,19 @@ def open_store(place: Place) -> Store:
 
 _open: dict[Place, Workspace] = {}
 _open_lock = threading.Lock()
+_all: weakref.WeakSet[Workspace] = weakref.WeakSet()
+_parents: list[object] = []
+"""In a forked child: communicators of its parent, kept so that none of them says good-bye."""
+
+
+def _renew_all() -> None:
+    global _open_lock
+    _open_lock = threading.Lock()
+    for workspace in list(_all):
+        workspace.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)
 
 
 def resolve(workspace: Workspace | Path | str | None) -> Workspace:

@@ -85,6 +85,7 @@ class Bridge:
         Args:
             size: Bytes of the message.
         """
+        self._thread.check()
         outcome = Outcome(self._thread.refuse_here)
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)

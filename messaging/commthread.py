@@ -97,8 +97,13 @@ class CommThread:
         """Raise if this communicator cannot be used (any more, or in this process)."""
         self._checked()
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a copy, in a child made by `fork()`."""
+        return self._pid != os.getpid()
+
     def _checked(self) -> Mailbox:
-        if self._pid != os.getpid():
+        if self.forked:
             raise CommunicatorForked(
                 "this communicator was opened before fork(); open a new one in the child process"
             )
@@ -107,13 +112,17 @@ class CommThread:
         return self._mailbox
 
     def close(self) -> concurrent.futures.Future[None]:
-        """Close the transport and end the thread; the same future every time."""
+        """Close the transport and end the thread; the same future every time. A copy has nothing to close."""
+        if self.forked:  # its lock may be held by a thread that is not there
+            self._closing = concurrent.futures.Future()
+            self._closing.set_result(None)
+            return self._closing
         with self._lock:
             if self._closing is not None:
                 return self._closing
             self._closing = concurrent.futures.Future()
         _OPEN.discard(self)
-        if self._mailbox is None or self._pid != os.getpid():
+        if self._mailbox is None:
             self._closing.set_result(None)
         else:
             self._mailbox.post(lambda: self.spawn(self._shut()))

@@ -90,6 +90,8 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         for the listeners of the link, who hear that it is closed.
         """
         closing = self._thread.close()
+        if self._thread.forked:
+            return
         for _, in_order in list(self._broadcasts.values()):
             in_order.stop()
         self._pool.close()

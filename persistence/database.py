@@ -57,6 +57,17 @@ class Database(Protocol):
 
     def dispose(self) -> None: ...
 
+    def forsake(self, writing: Connection | None, *, calm: bool) -> bool:
+        """In a forked child: let go of the parent's connections, unheard by anybody.
+
+        Args:
+            writing: The connection that the parent's writer had.
+            calm: No thread was at work when the process was forked.
+
+        Returns:
+            Whether this database goes on all the same; else it can be used no more.
+        """
+
 
 def parse(url: str) -> URL:
     """The URL, taken apart.

@@ -7,11 +7,13 @@ application whether its transaction was committed, when the connection broke in 
 from __future__ import annotations
 
 import contextlib
+import os
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
@@ -32,6 +34,8 @@ from persistence.troubles import Trouble, sqlstate_of, trouble_of
 
 CONNECT_SECONDS = 10
 _PID_KEY = "processes_pkey"
+_abandoned: list[object] = []
+"""What is kept, so that it is never closed."""
 
 # One message, one answer. The transaction takes in what stands before its BEGIN.
 _begin = "SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text; BEGIN"
@@ -64,6 +68,7 @@ class PostgreSQL:
         self.url = url
         self._reader: Engine | None = None
         self._writer: Engine | None = None
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def engine(self) -> Engine:
         if self._reader is None:
@@ -156,13 +161,26 @@ class PostgreSQL:
                 engine.dispose()
         self._reader = self._writer = None
 
+    def forsake(self, writing: Connection | None, *, calm: bool) -> bool:
+        """The sockets are replaced by /dev/null: what ends in the child says good-bye to nobody, and when
+        the parent dies the server hears of it."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for connection in list(self._connections):
+            with contextlib.suppress(Exception):  # it was closed
+                os.dup2(nothing, connection.fileno(), inheritable=False)
+        os.close(nothing)
+        _abandoned.append((self._reader, self._writer, writing))
+        return False
+
     def _make(self, **arguments: Any) -> Engine:
         query = self.url.query
         options = f"{query.get('options', '')} {_OPTIONS}".strip()
         connect = {"connect_timeout": CONNECT_SECONDS, **_KEEPALIVE, **query, "options": options}
         try:
-            return create_engine(self.url.set(query={}), connect_args=connect, **arguments)
+            engine = create_engine(self.url.set(query={}), connect_args=connect, **arguments)
         except ImportError as error:
             raise MissingDriver(
                 'PostgreSQL needs the driver psycopg; install it with: pip install "quince[postgres]"'
             ) from error
+        event.listen(engine, "connect", lambda connection, _record: self._connections.add(connection))
+        return engine

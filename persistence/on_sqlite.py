@@ -5,7 +5,7 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#prag
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import sqlite3
 import threading
 import time
@@ -30,8 +30,13 @@ from persistence.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from persistence.forks import calm
 from persistence.troubles import Trouble, sqlite_code_of, trouble_of
 from persistence.turnstile import Turnstile
+
+_log = logging.getLogger("quince.store")
+_abandoned: list[object] = []
+"""What is kept, so that it is never closed."""
 
 BUSY_SECONDS = 30.0
 """How long the database may be locked by others before a call fails."""
@@ -50,9 +55,7 @@ class SQLite:
         self._turnstile = Turnstile(Path(str(url.database)).absolute())
         self._engines: list[Engine] = []
         self._reader: Engine | None = None
-        self._alone: AbstractContextManager[Any] = (
-            threading.RLock() if self._in_memory else contextlib.nullcontext()
-        )
+        self._alone: AbstractContextManager[Any] = threading.RLock() if self._in_memory else calm
 
     def engine(self) -> Engine:
         if self._reader is None:
@@ -70,7 +73,12 @@ class SQLite:
         return self._alone
 
     def turn(self) -> AbstractContextManager[Any]:
-        return self._alone if self._in_memory else self._turnstile.turn()
+        return self._alone if self._in_memory else self._calm_turn()
+
+    @contextmanager
+    def _calm_turn(self) -> Iterator[None]:
+        with self._turnstile.turn(), calm:
+            yield
 
     def begin(self, connection: Connection) -> tuple[float, None]:
         self._begin_immediate(connection)
@@ -116,11 +124,27 @@ class SQLite:
         return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
 
     def dispose(self) -> None:
-        self._turnstile.close()
-        for engine in self._engines:
-            engine.dispose()
-        self._engines.clear()
-        self._reader = None
+        with calm:
+            self._turnstile.close()
+            for engine in self._engines:
+                engine.dispose()
+            self._engines.clear()
+            self._reader = None
+
+    def forsake(self, writing: Connection | None, *, calm: bool) -> bool:
+        if self._in_memory:
+            self._alone = threading.RLock()
+            return True
+        if calm:  # all are at rest, so closing them writes nothing
+            if writing is not None:
+                writing.invalidate()
+                writing.close()
+            self.dispose()
+        else:  # to close a connection in the middle of a write would undo it under the parent
+            _log.error("this process was forked while %s was written to for a long time", self.url.database)
+            _abandoned.append((self._engines, writing))
+            self._turnstile.close()
+        return False
 
     def _make(self, *, pool: type[Any] | None, busy_ms: int) -> Engine:
         arguments: dict[str, Any] = {"connect_args": {"check_same_thread": False}}

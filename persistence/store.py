@@ -11,6 +11,7 @@ from persistence import schema
 from persistence.checkups import Checkups
 from persistence.database import shown
 from persistence.errors import PersistenceError, StoreClosed
+from persistence.forks import renew_in_children
 from persistence.opening import database_of
 from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims
@@ -66,6 +67,7 @@ class Store:
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._given = url
         self._database = database_of(url, patience=patience)
         self._patience = patience
         self._on_batch: Callable[[Callable[[], None]], object] | None = None
@@ -104,6 +106,25 @@ class Store:
         self._writer = Writer(self._database, patience=self._patience)
         self._writer.on_batch = self._on_batch
         self._writer.start()
+        renew_in_children(self)
+
+    def renew(self, *, calm: bool) -> None:
+        """In a forked child: begin anew, with connections, a writer thread and pids of its own.
+
+        What the parent has handed in and has not heard of yet is the parent's.
+        """
+        if (parents := self._writer) is None:
+            return
+        kept = self._database.forsake(parents.connection, calm=calm)
+        if not kept:
+            self._database = database_of(self._given, patience=self._patience)
+            self._reads = Reader(self._database)
+            self._checkups = Checkups(self._reads)
+        self._on_batch = None
+        self._pid_lock = threading.Lock()
+        self._pids, self._block = [], 0
+        self._writer = Writer(self._database, patience=self._patience)
+        self._writer.start_when_needed()
 
     def close(self) -> None:
         writer, self._writer = self._writer, None

@@ -85,6 +85,11 @@ class Transactor:
                 if done is not None:
                     return done.result
 
+    @property
+    def connection(self) -> Connection | None:
+        """What it writes over just now."""
+        return self._connection
+
     def stop(self) -> None:
         """Wait no longer for a database that is away."""
         self._stopping.set()

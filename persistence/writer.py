@@ -52,17 +52,26 @@ class Writer:
         self._minutely = Minutely(_log)
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
-        self._open = False
+        self._open = self._dormant = False
         self._thread = threading.Thread(target=self._work, name="quince-store", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
         self._open = True  # only now: a start that Ctrl-C cut off is not waited for
 
+    def start_when_needed(self) -> None:
+        """Start with the first operation."""
+        self._dormant = self._open = True
+
+    @property
+    def connection(self) -> Connection | None:
+        """What it writes over just now."""
+        return self._transactor.connection
+
     def stop(self) -> None:
         """Commit what was handed in, then end. A database that is away is not waited for."""
         with self._door:
-            was_open, self._open = self._open, False
+            was_open, self._open = self._open and not self._dormant, False
             if was_open:
                 self._waiting.put(None)
         if was_open:
@@ -78,6 +87,9 @@ class Writer:
         with self._door:
             if not self._open:
                 raise StoreClosed("the store is not open; use it inside `with store:`")
+            if self._dormant:
+                self._thread.start()
+                self._dormant = False
             self._waiting.put(operation)
 
     # The thread

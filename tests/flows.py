@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from engine import Process, ToContext, WorkChain, append_, if_, process, return_, signal_, while_
+from engine import Process, ToContext, WorkChain, append_, if_, process, return_, signal_, submit, while_
 
 
 def note(ledger: str, line: str) -> None:
@@ -424,3 +425,45 @@ class Speechless(Exception):
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
+
+
+def _begun_in_a_child(x: int) -> None:
+    submit(add, x=x).result(timeout=30)
+
+
+class Forking(Process):
+    """Uses Quince in forked children of its step, as multiprocessing does, and forgets to end one of them."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("x", valid_type=int)
+        spec.output("statuses", valid_type=list)
+
+    def run(self) -> None:
+        child = multiprocessing.get_context("fork").Process(target=_begun_in_a_child, args=(self.inputs.x,))
+        child.start()
+        child.join(40)
+        forgotten = os.fork()
+        if not forgotten:
+            return  # into the engine, which the child has no loop of
+        _, status = os.waitpid(forgotten, 0)
+        self.out("statuses", [child.exitcode, os.waitstatus_to_exitcode(status)])
+
+
+class LeavesAChild(Process):
+    """Forks a child that stays, writes its process id down, and at the first time stays in the step, too."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("ledger", valid_type=str)
+
+    def run(self) -> None:
+        again = Path(self.inputs.ledger).exists()
+        child = os.fork()
+        if not child:
+            time.sleep(120)
+            os._exit(0)
+        note(self.inputs.ledger, str(child))
+        time.sleep(0 if again else 120)

@@ -11,6 +11,7 @@ from yarl import URL
 
 from messaging.amqp import frames
 from messaging.amqp.wire import Wire, WireWriter
+from messaging.forks import keep_nothing, let_go_in_children
 
 
 class FrameSink(Protocol):
@@ -49,13 +50,21 @@ class Splitter(asyncio.StreamReaderProtocol):
         if isinstance(transport, asyncio.Transport):
             self._socket = transport
             self.wire.opened(transport)
+            let_go_in_children(self, self._descriptors)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        keep_nothing(self)
         self.wire.ended()
         super().connection_lost(exc)
         self.writable.set()
         if not self.lost.done():
             self.lost.set_result(self._told or exc)
+
+    def _descriptors(self) -> list[int]:
+        """For a forked child to let go of: else the broker would not see that its parent has died, and TLS
+        would end the parent's session with the child."""
+        socket = self._socket.get_extra_info("socket") if self._socket is not None else None
+        return [] if socket is None or socket.fileno() < 0 else [socket.fileno()]
 
     def eof_received(self) -> bool:
         super().eof_received()

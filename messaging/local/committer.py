@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from messaging.errors import CommunicatorClosed, DeliveryFailed
+from messaging.forks import calm
 from messaging.local.gate import GateTimeout, insist
 from messaging.local.taskfile import TaskFile, is_busy
 
@@ -202,21 +203,22 @@ class Committer:
     def _attempt(self, job: _Job) -> bool:
         """Do one job; False if the file was busy. Any other error is the job's."""
         file = self._file
-        try:
-            if not file.in_place():
-                raise FileNotFoundError("the folder was removed")
-            if job.heavy:
-                file.begin()
-            job.outcome = job.work(file)
-            if job.heavy:
-                file.commit()
-            if job.committed is not None:
-                job.committed(file.log.mark())
-        except Exception as error:
-            file.rollback()
-            if is_busy(error):
-                return False
-            job.error = error
+        with calm:
+            try:
+                if not file.in_place():
+                    raise FileNotFoundError("the folder was removed")
+                if job.heavy:
+                    file.begin()
+                job.outcome = job.work(file)
+                if job.heavy:
+                    file.commit()
+                if job.committed is not None:
+                    job.committed(file.log.mark())
+            except Exception as error:
+                file.rollback()
+                if is_busy(error):
+                    return False
+                job.error = error
         return True
 
     def _sync_later(self, jobs: _Batch) -> None:
@@ -229,7 +231,8 @@ class Committer:
 
     def _write(self, opened: asyncio.Future[None]) -> None:
         try:
-            self._file.open()
+            with calm:
+                self._file.open()
         except (sqlite3.Error, OSError, GateTimeout) as error:
             self._post(_fail, opened, error)
             self._to_sync.put(None)
@@ -241,7 +244,8 @@ class Committer:
             self._post(self._written, jobs)
         self._to_sync.put(None)
         self._threads[1].join()
-        self._file.close()
+        with calm:
+            self._file.close()
         self._post(_succeed, self._ended, None)
 
     def _write_batch(self, jobs: _Batch) -> None:
@@ -282,7 +286,8 @@ class Committer:
 
     def _checkpoint(self) -> None:
         try:
-            self._file.checkpoint()
+            with calm:
+                self._file.checkpoint()
         except (sqlite3.Error, OSError, GateTimeout) as error:
             _log.warning("the log of the task file could not be check-pointed: %s", error)
 

@@ -130,6 +130,10 @@ class TaskFile:
         """The gate, for a forked child to let go of. (SQLite's own locks are not inherited.)"""
         return [self.gate.descriptor]
 
+    def close_in_child(self) -> None:
+        """In a forked child: the connection is the parent's."""
+        self._db.close()
+
     def begin(self) -> None:
         """Begin a transaction of several statements."""
         self._db.execute("BEGIN IMMEDIATE")

@@ -31,9 +31,9 @@ from messaging.communicator import (
 from messaging.envelope import Broadcasts, Call, Calls, Envelope, Replies, encode
 from messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
 from messaging.filters import Subscriptions, sender_key
+from messaging.forks import keep_nothing, let_go_in_children
 from messaging.local.committer import Committer
 from messaging.local.directory import Directory, Seat
-from messaging.local.forks import keep_nothing, let_go_in_children
 from messaging.local.frames import Bell, Nobody
 from messaging.local.gate import GateTimeout
 from messaging.local.peers import Peers
@@ -77,7 +77,7 @@ class LocalTransport(Transport):
         except BaseException:
             self._seat.leave()
             raise
-        let_go_in_children(self, self._descriptors)
+        let_go_in_children(self, self._descriptors, self._file.close_in_child)
         self._become(LinkState.CONNECTED)
 
     def _descriptors(self) -> list[int]:

@@ -18,6 +18,7 @@ PersistenceError
 ├── WorkerHolds            a worker that still owns processes cannot be removed
 ├── Unsaveable             a value that the codec cannot write
 └── Unreadable             bytes that the codec cannot read
+    └── UnreadableValueUsed  a value was used whose class, or what it needs, is not there
 """
 
 from __future__ import annotations
@@ -169,6 +170,13 @@ class Unsaveable(PersistenceError, TypeError):
 
 class Unreadable(PersistenceError, ValueError):
     """Bytes that the codec cannot read."""
+
+
+class UnreadableValueUsed(Unreadable, AttributeError):
+    """A value was used that cannot be read here, as its class or what it needs is not there."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"a stored {kind} cannot be read here: {reason}")
 
 
 def _some(pids: Sequence[int]) -> str:

@@ -1,16 +1,34 @@
 """Values to bytes and back, with their types: msgpack, and nothing that could be executed.
 
 What can be saved: None, bool, int (of any size), float, str, bytes, bytearray, complex, list, tuple,
-dict (with any saveable keys), set, frozenset, date, time, datetime, timedelta, Decimal, Fraction, UUID,
-paths, arrays and scalars of numpy, and what is registered with `register_type`. Each comes back as the
-same type. Subclasses of these are other types, and have to be registered.
+dict (with any saveable keys), set, frozenset, date, time, datetime, timedelta, time zones with a name,
+Decimal, Fraction, UUID, paths, range, slice; OrderedDict, defaultdict, Counter and deque; arrays and scalars
+of numpy; series and frames of pandas; enums, named tuples, dataclasses, classes of attrs and models of
+pydantic that stand at the top level of a module; and what is registered with `register_type`. Each comes
+back as the same type. Other subclasses of these are other types, and have to be registered.
+
+What cannot be made again where it is read is an `UnreadableValue` in its place.
 """
 
+from persistence.codec.classes import ClassNames, find_classes_by
 from persistence.codec.comparing import same
 from persistence.codec.glancing import check
 from persistence.codec.reading import decode
 from persistence.codec.registry import register_type
-from persistence.codec.writing import encode
+from persistence.codec.unreadable import UnreadableValue
+from persistence.codec.writing import encode, encode_each
 from persistence.errors import Unreadable, Unsaveable
 
-__all__ = ["Unreadable", "Unsaveable", "check", "decode", "encode", "register_type", "same"]
+__all__ = [
+    "ClassNames",
+    "Unreadable",
+    "UnreadableValue",
+    "Unsaveable",
+    "check",
+    "decode",
+    "encode",
+    "encode_each",
+    "find_classes_by",
+    "register_type",
+    "same",
+]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from persistence.codec import arrays, registry
+from persistence.codec import arrays, instances, registry
 from persistence.codec.kinds import WRITERS
 from persistence.codec.writing import SCALARS, encode
 
@@ -39,11 +41,28 @@ def check(value: Any, where: str) -> None:
             around.extend(islice(one.values(), GLANCE - seen))
         elif kind in _CONTAINERS:
             around.extend(islice(one, GLANCE - seen))
+        elif (held := _held(one)) is not None:
+            around.extend(islice(held, GLANCE - seen))
         elif not _is_leaf(one):
             encode(value, where)  # raises, and says where in it
             return
 
 
+def _held(value: Any) -> Iterable[Any] | None:
+    """What an instance holds whose class can be found again; None if it is nothing of the kind."""
+    kind = type(value)
+    if registry.of_class(kind) is not None or kind in WRITERS or isinstance(value, enum.Enum):
+        return None
+    plan = instances.plan_of(kind)
+    if plan is None:
+        return None
+    try:
+        instances.name_of(kind)
+        return plan.take(value)[1]
+    except ValueError:
+        return None
+
+
 def _is_leaf(value: Any) -> bool:
     kind = type(value)
-    return kind in WRITERS or registry.of_class(kind) is not None or arrays.takes(value)
+    return kind in WRITERS or kind is bytearray or registry.of_class(kind) is not None or arrays.takes(value)

@@ -37,13 +37,27 @@ class Code(enum.IntEnum):
     ARRAY = 16
     SCALAR = 17
     REGISTERED = 18
+    STANDARD = 19
+    INSTANCE = 20
+    ENUM = 21
+    SHARED = 22
+    REF = 23
+    FRAME = 24
+
+
+class Shape(enum.StrEnum):
+    """What something that is referred to begins as, before its content is known."""
+
+    LIST = "list"
+    DICT = "dict"
+    OTHER = "other"
 
 
 class UnsaveableZone(ValueError):
     """A time zone that has no name that another machine could look up."""
 
 
-def _zone_to_plain(zone: dt.tzinfo | None) -> Any:
+def zone_to_plain(zone: dt.tzinfo | None) -> Any:
     if zone is None:
         return None
     if isinstance(zone, zoneinfo.ZoneInfo) and zone.key is not None:
@@ -53,7 +67,7 @@ def _zone_to_plain(zone: dt.tzinfo | None) -> Any:
     raise UnsaveableZone(f"its time zone ({type(zone).__name__}) has no name; use zoneinfo.ZoneInfo or UTC")
 
 
-def _zone_from_plain(plain: Any) -> dt.tzinfo | None:
+def zone_from_plain(plain: Any) -> dt.tzinfo | None:
     if plain is None:
         return None
     if isinstance(plain, str):
@@ -62,21 +76,32 @@ def _zone_from_plain(plain: Any) -> dt.tzinfo | None:
 
 
 def _datetime_to_plain(value: dt.datetime) -> Any:
-    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, _zone_to_plain(value.tzinfo)]
+    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone_to_plain(value.tzinfo)]
 
 
 def _datetime_from_plain(plain: Any) -> dt.datetime:
     text, fold, zone = plain
-    return dt.datetime.fromisoformat(text).replace(fold=fold, tzinfo=_zone_from_plain(zone))
+    return dt.datetime.fromisoformat(text).replace(fold=fold, tzinfo=zone_from_plain(zone))
 
 
 def _time_to_plain(value: dt.time) -> Any:
-    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, _zone_to_plain(value.tzinfo)]
+    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone_to_plain(value.tzinfo)]
 
 
 def _time_from_plain(plain: Any) -> dt.time:
     text, fold, zone = plain
-    return dt.time.fromisoformat(text).replace(fold=fold, tzinfo=_zone_from_plain(zone))
+    return dt.time.fromisoformat(text).replace(fold=fold, tzinfo=zone_from_plain(zone))
+
+
+def _fraction_to_plain(value: Fraction) -> Any:
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python turns into text
+        return [hex(value.numerator), hex(value.denominator)]
+
+
+def _fraction_from_plain(plain: Any) -> Fraction:
+    return Fraction(plain) if isinstance(plain, str) else Fraction(*(int(part, 16) for part in plain))
 
 
 _PATHS: dict[str, Callable[[str], Any]] = {
@@ -109,9 +134,8 @@ WRITERS: dict[type, tuple[Code, Callable[[Any], Any]]] = {
     dt.time: (Code.TIME, _time_to_plain),
     dt.timedelta: (Code.TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds]),
     Decimal: (Code.DECIMAL, str),
-    Fraction: (Code.FRACTION, str),
+    Fraction: (Code.FRACTION, _fraction_to_plain),
     UUID: (Code.UUID, lambda v: v.bytes),
-    bytearray: (Code.BYTEARRAY, bytes),
     **dict.fromkeys(_PATH_KINDS, (Code.PATH, _path_to_plain)),
 }
 """Leaves: how each is made plain."""
@@ -128,7 +152,7 @@ READERS: dict[int, Callable[[Any], Any]] = {
     Code.TIME: _time_from_plain,
     Code.TIMEDELTA: lambda plain: dt.timedelta(*plain),
     Code.DECIMAL: Decimal,
-    Code.FRACTION: Fraction,
+    Code.FRACTION: _fraction_from_plain,
     Code.UUID: lambda plain: UUID(bytes=plain),
     Code.PATH: _path_from_plain,
     Code.BYTEARRAY: bytearray,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from persistence.codec import arrays, registry
-from persistence.codec.kinds import WRITERS, Code
+from persistence.codec import arrays, frames, instances, registry, standard
+from persistence.codec.kinds import WRITERS, Code, Shape
+from persistence.codec.unreadable import UnreadableValue
 from persistence.errors import Unsaveable
 
 SCALARS = frozenset({str, int, float, bool, type(None), bytes})
-_PLAIN = SCALARS | {dict, list}
+_CONTAINERS = frozenset({dict, list})
+_PLAIN = SCALARS | _CONTAINERS
 _TEXT = frozenset({str})
 _SAVEABLE = (
     "save plain values (numbers, texts, lists, dicts, arrays of numpy, dates, paths, ...), "
@@ -28,32 +30,55 @@ _flat = itertools.chain.from_iterable
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def encode(value: Any, where: str = "") -> bytes:
+def encode(value: Any, where: str = "", *, views: list[Any] | None = None) -> bytes:
     """The value as bytes, from which `decode` makes the same value of the same types.
+
+    Two names for one list (dict, set, array, ...) in it are two names for one in what `decode` makes.
 
     Args:
         value: See `persistence.codec` for what can be saved.
         where: What the value is, for the message of an error: `inputs`, `ctx`.
+        views: Arrays are put here that share memory with others, as they will not when they come back.
 
     Raises:
         Unsaveable: something in it cannot be saved; names where it is, its type and the way out.
     """
+    return _encode(value, (where,), views)
+
+
+def encode_each(values: dict[str, Any], where: str = "") -> bytes:
+    """The same for a dict, each value by itself: two names for one list in two of them become two lists.
+
+    So each can be read alone; see `persistence.codec.parts`.
+    """
+    if _is_plain(values):
+        return _encode(values, (where,))
+    whole = {key: msgspec.Raw(_encode(value, (where, _Key(key)))) for key, value in values.items()}
+    return _named(lambda: _pack(whole), values, (where,))
+
+
+def _encode(value: Any, path: tuple[Any, ...], views: list[Any] | None = None) -> bytes:
     try:
         if _is_plain(value):
-            try:
-                return _pack(value)
-            except OverflowError:  # an integer beyond 64 bits is in it
-                pass
-        return _pack(_wrap(value, (where,)))
+            return _pack(value)
+    except (OverflowError, RecursionError, UnicodeEncodeError):
+        pass  # an integer beyond 64 bits is in it, or what is named below
+    return _named(lambda: _pack(_wrapped(value, path, views)), value, path)
+
+
+def _named(pack: Callable[[], bytes], culprit: Any, path: tuple[Any, ...]) -> bytes:
+    """What `pack` gives; its errors name the place in the culprit."""
+    try:
+        return pack()
     except RecursionError:
-        path, culprit = _culprit(value, (where,))
+        path, culprit = _culprit(culprit, path)
         raise Unsaveable(
             _spell(path),
             type(culprit).__qualname__,
             "it contains itself, or is nested too deeply; flatten it",
         ) from None
     except UnicodeEncodeError as error:
-        path, culprit = _culprit(value, (where,))
+        path, culprit = _culprit(culprit, path)
         raise Unsaveable(
             _spell(path),
             type(culprit).__qualname__,
@@ -82,88 +107,186 @@ def _culprit(value: Any, path: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
 
 def _packs(value: Any) -> bool:
     try:
-        _pack(_wrap(value, ("",)))
+        _pack(_wrapped(value, ("",), None))
     except (RecursionError, UnicodeEncodeError):
         return False
     return True
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether msgpack keeps the value and all its types.
+    """Whether msgpack keeps the value, all its types, and which of its parts are one object.
 
     Level by level, so that the loops over the values run in C: this is most of the cost of encoding.
-    What contains itself has no last level, and is not plain.
     """
-    items: Iterable[Any] = [value]
+    items = [value]
+    met: set[int] = set()
+    count = 0
     for _ in range(_DEEPEST_PLAIN):
         kinds = set(map(type, items))
         if kinds <= SCALARS:
             return True
         if not kinds <= _PLAIN:
             return False
-        # By identity: what contains itself twice would double with each level.
-        dicts = {id(item): item for item in items if type(item) is dict}.values() if dict in kinds else ()
-        if dicts and not _TEXT.issuperset(map(type, _flat(dicts))):
+        around = [item for item in items if type(item) in _CONTAINERS]
+        met.update(map(id, around))
+        count += len(around)
+        if len(met) != count:  # two names for one, or one that contains itself
             return False
-        below = list(_flat(map(dict.values, dicts)))
-        if list in kinds:
-            below.extend(_flat({id(item): item for item in items if type(item) is list}.values()))
-        items = below
+        dicts = [item for item in around if type(item) is dict]
+        if not _TEXT.issuperset(map(type, _flat(dicts))):
+            return False
+        items = list(_flat(map(dict.values, dicts)))
+        items.extend(_flat(item for item in around if type(item) is list))
     return False
 
 
-def _wrap(value: Any, path: tuple[Any, ...]) -> Any:
+def _wrapped(value: Any, path: tuple[Any, ...], views: list[Any] | None) -> Any:
     """The value with everything that msgpack does not have as an extension. `path` leads to it."""
-    kind = type(value)
-    if kind is int:
-        if -(1 << 63) <= value < 1 << 64:
+    writing = _Writing(frozenset(), [] if views is None else views)
+    whole = writing.wrap(value, path)
+    if writing.again:
+        whole = _Writing(frozenset(writing.again), []).wrap(value, path)
+    return whole
+
+
+class _Writing:
+    """One way through a value.
+
+    Attributes:
+        again: The ids of what was met a second time; only its first place is written.
+        views: Arrays that share their memory with others.
+    """
+
+    def __init__(self, shared: frozenset[int], views: list[Any]) -> None:
+        self.again: set[int] = set()
+        self.views = views
+        self._shared = shared
+        self._met: dict[int, Any] = {}  # the objects too: they must live, or their ids are given again
+        self._numbers: dict[int, int] = {}
+        self._unfinished: set[int] = set()
+
+    def wrap(self, value: Any, path: tuple[Any, ...]) -> Any:
+        """What msgpack takes in the value's place."""
+        kind = type(value)
+        if kind is int:
+            if -(1 << 63) <= value < 1 << 64:
+                return value
+            return _extension(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+        if kind in SCALARS:
             return value
-        return _extension(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-    if kind in SCALARS:
-        return value
-    if kind is dict:
-        return _wrap_dict(value, path)
-    if kind is list:
-        return [_wrap(item, (*path, n)) for n, item in enumerate(value)]
-    if kind is tuple:
-        return _extension(Code.TUPLE, [_wrap(item, (*path, n)) for n, item in enumerate(value)])
-    if kind is set or kind is frozenset:
-        code = Code.SET if kind is set else Code.FROZENSET
-        return _extension(code, [_wrap(item, (*path, "{}")) for item in value])
-    return _wrap_other(value, path)
-
-
-def _wrap_dict(value: dict[Any, Any], path: tuple[Any, ...]) -> Any:
-    if _TEXT.issuperset(map(type, value)):
-        return {key: _wrap(item, (*path, _Key(key))) for key, item in value.items()}
-    flat: list[Any] = []
-    for key, item in value.items():
-        flat.append(_wrap(key, (*path, "key")))
-        flat.append(_wrap(item, (*path, _Key(key))))
-    return _extension(Code.MAP, flat)
-
-
-def _wrap_other(value: Any, path: tuple[Any, ...]) -> Any:
-    kind = type(value)
-    registered = registry.of_class(kind)
-    if registered is not None:
-        plain = _wrap(registered.to_plain(value), path)
-        return _extension(Code.REGISTERED, [registered.tag, plain])
-    try:
+        if kind is tuple:
+            return _extension(Code.TUPLE, self._all(value, path))
+        if kind is frozenset:
+            return _extension(Code.FROZENSET, [self.wrap(item, (*path, "{}")) for item in value])
         writer = WRITERS.get(kind)
-        if writer is not None:
-            code, to_plain = writer
-            return _extension(code, to_plain(value))
+        try:
+            if writer is not None and registry.of_class(kind) is None:
+                code, to_plain = writer
+                return _extension(code, to_plain(value))
+            return self._identified(value, kind, path)
+        except ValueError as error:
+            if isinstance(error, UnicodeEncodeError):
+                raise
+            raise Unsaveable(_spell(path), _type_name(kind), str(error)) from error
+
+    def _identified(self, value: Any, kind: type, path: tuple[Any, ...]) -> Any:
+        """What may stand in several places: written once, and referred to from the others."""
+        one = id(value)
+        if one not in self._shared:
+            if one in self._met:
+                self.again.add(one)
+                return None
+            self._met[one] = value
+            return self._content(value, kind, path)
+        number = self._numbers.get(one)
+        if number is not None:
+            if one in self._unfinished:
+                raise ValueError("it contains itself; flatten it")
+            return _extension(Code.REF, number)
+        number = self._numbers[one] = len(self._numbers)
+        shape = Shape.LIST if kind is list else Shape.DICT if kind is dict else Shape.OTHER
+        if shape is Shape.OTHER and not _can_begin_empty(kind):
+            self._unfinished.add(one)
+        content = self._content(value, kind, path)
+        self._unfinished.discard(one)
+        return _extension(Code.SHARED, [number, shape, msgspec.msgpack.Ext(0, _pack(content))])
+
+    def _content(self, value: Any, kind: type, path: tuple[Any, ...]) -> Any:
+        if kind is dict:
+            return self._dict(value, path)
+        if kind is list:
+            return self._all(value, path)
+        if kind is set:
+            return _extension(Code.SET, [self.wrap(item, (*path, "{}")) for item in value])
+        if kind is bytearray:
+            return _extension(Code.BYTEARRAY, bytes(value))
+        registered = registry.of_class(kind)
+        if registered is not None:
+            inner = _pack(_wrapped(registered.to_plain(value), path, None))
+            return _extension(Code.REGISTERED, [registered.tag, msgspec.Raw(inner)])
+        if kind is UnreadableValue:
+            return self._unreadable(value, path)
+        known = standard.WRITERS.get(kind)
+        if known is not None:
+            return _extension(Code.STANDARD, [known.name_of(value), self.wrap(known.to_plain(value), path)])
+        return self._foreign(value, kind, path)
+
+    def _foreign(self, value: Any, kind: type, path: tuple[Any, ...]) -> Any:
+        """What is of a library, or of a class of the user's."""
         array = arrays.write(value)
-    except ValueError as error:
-        raise Unsaveable(_spell(path), _type_name(kind), str(error)) from error
-    if array is not None:
-        code, plain = array
-        return _extension(code, _wrap(plain, path))
-    raise Unsaveable(_spell(path), _type_name(kind), _advice(value))
+        if array is not None:
+            if getattr(value, "base", None) is not None:
+                self.views.append(value)
+            code, plain = array
+            return _extension(code, self.wrap(plain, path))
+        if isinstance(value, enum.Enum):
+            state = self.wrap(instances.enum_state(value), path)
+            return _extension(Code.ENUM, [instances.name_of(kind), state])
+        plan = instances.plan_of(kind)
+        if plan is not None:
+            names, values, declared = plan.take(value)
+            inner = [self.wrap(item, (*path, _Key(name))) for name, item in zip(names, values, strict=True)]
+            content = msgspec.msgpack.Ext(0, _pack(inner))
+            return _extension(Code.INSTANCE, [plan.family, instances.name_of(kind), names, declared, content])
+        if frames.takes(value):
+            return _extension(Code.FRAME, self.wrap(frames.write(value), path))
+        raise Unsaveable(_spell(path), _type_name(kind), _advice(value))
+
+    def _unreadable(self, value: UnreadableValue, path: tuple[Any, ...]) -> Any:
+        """As it was read."""
+        code, plain = value._quince_code, value._quince_plain
+        if code == Code.INSTANCE:
+            *head, items = plain
+            content = msgspec.msgpack.Ext(0, _pack(self._all(items, path)))
+            return _extension(code, [*head, content])
+        if code == Code.REGISTERED:
+            return _extension(code, _wrapped(plain, path, None))
+        return _extension(code, self.wrap(plain, path))
+
+    def _dict(self, value: dict[Any, Any], path: tuple[Any, ...]) -> Any:
+        if _TEXT.issuperset(map(type, value)):
+            return {key: self.wrap(item, (*path, _Key(key))) for key, item in value.items()}
+        flat: list[Any] = []
+        for key, item in value.items():
+            flat.append(self.wrap(key, (*path, "key")))
+            flat.append(self.wrap(item, (*path, _Key(key))))
+        return _extension(Code.MAP, flat)
+
+    def _all(self, values: Iterable[Any], path: tuple[Any, ...]) -> list[Any]:
+        return [self.wrap(item, (*path, n)) for n, item in enumerate(values)]
 
 
-def _extension(code: Code, plain: Any) -> msgspec.msgpack.Ext:
+def _can_begin_empty(kind: type) -> bool:
+    """Whether `decode` can make it before its content, which may therefore refer to it."""
+    if registry.of_class(kind) is not None or kind in standard.WRITERS:
+        return False
+    if kind is UnreadableValue:
+        return True
+    plan = None if kind in (set, bytearray) else instances.plan_of(kind)
+    return plan is not None and plan.family != "namedtuple"
+
+
+def _extension(code: int, plain: Any) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(int(code), _pack(plain))
 
 
@@ -196,8 +319,6 @@ def _type_name(kind: type) -> str:
 
 
 def _advice(value: Any) -> str:
-    if isinstance(value, enum.Enum):
-        return "save its name or value, or teach the codec the class with persistence.codec.register_type"
     if callable(value):
         return "code is never saved; save a name that you can look up again"
     for base in (dict, list, tuple, set, str, int, float, bytes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import math
 import uuid
 import zoneinfo
@@ -21,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from persistence.codec import Unreadable, Unsaveable, decode, encode, register_type
+from persistence.codec import Unreadable, UnreadableValue, Unsaveable, decode, encode, register_type
 
 # What can be saved
 
@@ -177,23 +176,45 @@ register_type(Point, "tests.point", lambda p: (p.x, p.y), lambda plain: Point(*p
 def test_registered_types_come_back_from_anywhere() -> None:
     value = {"a": [Point(1, {2, 3})], "b": (Point(1, Point(2, None)),), Point(0, 0): {Point(3, 4)}}
     assert decode(encode(value)) == value
-    with pytest.raises(Unsaveable, match="Sub"):
-        encode(Sub(1, 2))
+    assert type(decode(encode(Sub(1, 2)))) is Sub  # a dataclass of its own
     with pytest.raises(ValueError, match=r"tests\.point"):
         register_type(Fraction, "tests.point", str, Fraction)
 
 
 def test_a_type_that_is_not_known_here_is_named() -> None:
     strange = msgspec.msgpack.Ext(18, msgspec.msgpack.encode(["elsewhere.thing", 1]))
+    data = msgspec.msgpack.encode({"a": [strange], "b": 1})
+    value = decode(data)
+    assert value["b"] == 1
+    assert isinstance(value["a"][0], UnreadableValue)
+    assert "elsewhere.thing" in repr(value["a"][0])
+    assert encode(value) == data
     with pytest.raises(Unreadable, match=r"elsewhere\.thing"):
-        decode(msgspec.msgpack.encode({"a": [strange]}))
+        str(value["a"][0].x)
 
 
 # What cannot be saved
 
 
-class Colour(enum.StrEnum):
-    RED = "red"
+class Words(OrderedDict[str, int]):
+    pass
+
+
+class Names(list[str]):
+    pass
+
+
+class OwnTuple(tuple[int, int]):
+    pass
+
+
+class OwnNumber(int):
+    pass
+
+
+@dataclass
+class both(dict[str, int]):  # noqa: N801
+    x: int = 1
 
 
 @pytest.mark.parametrize(
@@ -202,9 +223,12 @@ class Colour(enum.StrEnum):
         ({"model": {"weights": [0, 1, 2, object()]}}, "ctx.model.weights[3]", "object", "register_type"),
         ({"two words": {1: object()}}, "ctx['two words'][1]", "object", "register_type"),
         ({"f": (1, lambda: None)}, "ctx.f[1]", "function", "code is never saved"),
-        ({"colour": Colour.RED}, "ctx.colour", "Colour", "save its name"),
-        ({"d": defaultdict(int)}, "ctx.d", "defaultdict", "convert it to dict"),
-        ({"d": OrderedDict(a=1)}, "ctx.d", "OrderedDict", "convert it to dict"),
+        ({"d": defaultdict(lambda: 1)}, "ctx.d", "defaultdict", "convert it to dict"),
+        ({"d": Words(a=1)}, "ctx.d", "Words", "convert it to dict"),
+        ({"d": Names(["a"])}, "ctx.d", "Names", "convert it to list"),
+        ({"d": OwnTuple((1, 2))}, "ctx.d", "OwnTuple", "convert it to tuple"),
+        ({"d": OwnNumber(1)}, "ctx.d", "OwnNumber", "convert it to int"),
+        ({"d": both()}, "ctx.d", "both", "convert it to dict"),
         ({"a": np.array([object()])}, "ctx.a", "ndarray", "plain bytes"),
         ({"a": np.ma.masked_array([1])}, "ctx.a", "MaskedArray", "register_type"),
         ({"a": np.array([("x", 1)], dtype=[("n", "O"), ("v", "i4")])}, "ctx.a", "ndarray", "plain bytes"),
@@ -220,14 +244,7 @@ def test_what_cannot_be_saved_is_named(value: Any, key: str, kind: str, advice: 
     assert str(caught.value).startswith(f"{key} cannot be saved")
 
 
-def test_a_value_that_contains_itself_is_refused() -> None:
-    loop: list[Any] = []
-    loop.append(loop)
-    with pytest.raises(Unsaveable, match=r"inputs\.a cannot be saved.*itself"):
-        encode({"a": loop}, "inputs")
-    loop.append(loop)  # twice
-    with pytest.raises(Unsaveable, match="itself"):
-        encode({"a": [loop, {}]}, "inputs")
+def test_what_is_nested_too_deeply_is_refused() -> None:
     deep: Any = ()
     for _ in range(100_000):
         deep = (deep,)
@@ -282,12 +299,10 @@ def test_a_bomb_of_nested_extensions_is_unreadable() -> None:
 @pytest.mark.parametrize("kind", ["|O", "O", "|T16"])
 def test_an_array_of_objects_is_never_read(kind: str) -> None:
     payload = msgspec.msgpack.encode([kind, [1], "C", bytes(16)])
-    with pytest.raises(Unreadable):
-        decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(16, payload)))
+    assert isinstance(decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(16, payload))), UnreadableValue)
 
 
 def test_an_array_of_another_size_than_its_bytes_is_unreadable() -> None:
     for shape in ([1000], [-1], [2**62, 2**62]):
         payload = msgspec.msgpack.encode(["<f8", shape, "C", bytes(8)])
-        with pytest.raises(Unreadable):
-            decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(16, payload)))
+        assert isinstance(decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(16, payload))), UnreadableValue)

@@ -1,0 +1,54 @@
+"""What stands for a stored value that cannot be made again here."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from persistence.errors import UnreadableValueUsed
+
+
+class UnreadableValue:
+    """Stands for a value whose class is gone, cannot be imported or does not fit any more.
+
+    Put it into another process, or leave it where it is: it is written as it was read. Whoever uses it
+    gets an error that says why it cannot be read.
+
+    Attributes:
+        unreadable_kind: What it was, in words: `flow.py:Settings`.
+        unreadable_reason: Why it cannot be read.
+    """
+
+    __slots__ = ("__weakref__", "_quince_code", "_quince_plain", "unreadable_kind", "unreadable_reason")
+
+    def __init__(self, code: int, plain: Any, kind: str, reason: str) -> None:
+        self._quince_code, self._quince_plain = code, plain
+        self.unreadable_kind, self.unreadable_reason = kind, reason
+
+    def __repr__(self) -> str:
+        return f"<unreadable {self.unreadable_kind}: {self.unreadable_reason}>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in UnreadableValue.__slots__:  # while it is being copied
+            raise AttributeError(name)
+        raise UnreadableValueUsed(self.unreadable_kind, self.unreadable_reason)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnreadableValue) and (
+            (self._quince_code, repr(self._quince_plain)) == (other._quince_code, repr(other._quince_plain))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._quince_code, self.unreadable_kind))
+
+
+def _refuse(self: UnreadableValue, *_: Any) -> NoReturn:
+    raise UnreadableValueUsed(self.unreadable_kind, self.unreadable_reason)
+
+
+_USES = (
+    "call enter getitem setitem delitem iter len contains bool int float index complex bytes fspath "
+    "lt le gt ge neg pos abs invert add radd sub rsub mul rmul matmul rmatmul truediv rtruediv floordiv "
+    "rfloordiv mod rmod pow rpow and rand or ror xor rxor lshift rlshift rshift rrshift"
+)
+for _use in _USES.split():
+    setattr(UnreadableValue, f"__{_use}__", _refuse)

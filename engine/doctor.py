@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from engine import daemon
+from engine.dead_workers import hand_on
 from engine.lease import EXPIRY_SECONDS, is_dead
-from engine.outbox import RUN_QUEUE, run_queue
+from engine.outbox import RUN_QUEUE
 from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
 from engine.rehearsal import rehearse
 from engine.telling import ring
 from engine.workspace import Workspace
-from messaging.communicator import DEFAULT_QUEUE
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
 from persistence.records import Woken, WorkerRow
@@ -147,10 +147,7 @@ class _Checkup:
             )
 
     def _release(self, worker_id: str) -> None:
-        woken = self._store.release_worker(worker_id).result()
-        moved = self._store.move_queue(run_queue(worker_id), DEFAULT_QUEUE).result()
-        elsewhere = {process.pid for process in moved}
-        ring(self._workspace, [*moved, *(one for one in woken if one.pid not in elsewhere)])
+        ring(self._workspace, hand_on(self._store, worker_id).result())
 
     # Ready, and nobody told
 
@@ -162,7 +159,7 @@ class _Checkup:
                 yield self._mendable(
                     "queue",
                     f"{len(idle)} ready processes belong to a run() that has ended",
-                    "--mend gives them to the daemon's workers",
+                    "a running worker takes them over; so does --mend",
                     partial(self._release, worker_id),
                     idle,
                 )

@@ -9,22 +9,25 @@ from typing import Any
 
 from engine.arguments import gathered
 from engine.checkpoint import user_frames
-from engine.errors import InvalidDefinition, ProcessExcepted, UnknownTarget
+from engine.errors import ControlRefused, InvalidDefinition, ProcessExcepted, UnknownTarget
 from engine.handle import ProcessHandle, WorkspaceLike
 from engine.outbox import run_queue
 from engine.process import new_process
 from engine.telling import ring
 from engine.worker import Worker
 from engine.workspace import Workspace, resolve
-from persistence.errors import PidTaken
+from persistence.errors import PersistenceError, PidTaken
 from persistence.records import NewProcess, Woken
+
+KILL_SECONDS = 10.0
+"""Seconds that an interrupted `run()` waits for the store to take down that its process is killed."""
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """`run()` was interrupted; its process is killed. Attribute `pid`."""
+    """`run()` was interrupted; its process is killed, unless the store was away. Attribute `pid`."""
 
-    def __init__(self, pid: int) -> None:
-        super().__init__(f"process {pid} is killed")
+    def __init__(self, pid: int, story: str) -> None:
+        super().__init__(f"process {pid} {story}")
         self.pid = pid
 
 
@@ -120,6 +123,9 @@ def run(
     It is `submit` plus a worker inside this program: everything is checkpointed and can be seen and
     controlled from elsewhere. Interrupting it (Ctrl-C) kills the process.
 
+    However it ends, what has not ended by then (children that nobody waited for; after an outage, the
+    process itself) is left to the daemon's workers, which go on with it when they come.
+
     Raises:
         As `submit`, and as `ProcessHandle.result`; the cause of a `ProcessExcepted` is the exception itself,
         and its traceback ends in the step that raised it.
@@ -145,8 +151,28 @@ def run(
             error.__traceback__ = user_frames(error)
             raise excepted.with_traceback(error.__traceback__) from error
         except KeyboardInterrupt:
+            raise _interrupted(handle) from None
+
+
+def _interrupted(handle: ProcessHandle) -> RunInterrupted:
+    """Kill it; whoever interrupts does not wait for a store that is away."""
+    said: list[Exception] = []
+
+    def kill() -> None:
+        try:
             handle.kill("run() was interrupted")
-            raise RunInterrupted(pid) from None
+        except (ControlRefused, PersistenceError) as error:
+            said.append(error)
+
+    killer = threading.Thread(target=kill, name="quince-kill", daemon=True)
+    killer.start()
+    killer.join(KILL_SECONDS)
+    if said and isinstance(said[0], ControlRefused):
+        return RunInterrupted(handle.pid, "had ended already")
+    if said or killer.is_alive():
+        way_out = f"a worker that comes goes on with it, unless: quince kill {handle.pid}"
+        return RunInterrupted(handle.pid, f"could not be killed, since the store does not answer; {way_out}")
+    return RunInterrupted(handle.pid, "is killed")
 
 
 def _insert(

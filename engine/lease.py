@@ -48,6 +48,10 @@ class Lease:
     Args:
         on_lost: Called, from any thread, when the worker finds that it was declared dead.
         side: Keeps the thread going, and knows what else is wrong with the worker: the heartbeats tell it.
+
+    Attributes:
+        over: The store has forgotten the worker. Else the file of the lock stays, which nobody holds: so
+            whoever sweeps knows at once that the worker is gone.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Lease:
         self._id = worker_id
         self.lock = lock
         self._on_lost = on_lost
+        self.over = False
         self._file: IO[str] | None = None
         self._stop = threading.Event()
         self._side = side or SideTasks(_log, (PersistenceError,))
@@ -83,7 +88,8 @@ class Lease:
         self._stop.set()
         self._thread.join()
         if self._file is not None:
-            self.lock.unlink(missing_ok=True)
+            if self.over:
+                self.lock.unlink(missing_ok=True)
             self._file.close()
 
     def let_go(self) -> None:

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from engine.aside import aside
+from engine.dead_workers import hand_on
 from engine.landing import landed
 from engine.lease import EXPIRY_SECONDS, is_dead
-from engine.outbox import Outbox, run_queue
+from engine.outbox import RUN_QUEUE, Outbox
 from engine.presence import SILENCE_SECONDS, Presence
 from engine.runner import Runner
-from messaging.communicator import DEFAULT_QUEUE, AsyncCommunicator
+from messaging.communicator import AsyncCommunicator
 from messaging.sidetasks import SideTasks
 from persistence.records import Control, Woken, WorkerRow
 
@@ -124,7 +125,13 @@ class Sweeper:
         self._worker.outbox.enqueue(w for w in found.due if w.owner is None)
         silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
         dead = [(worker, silent) for worker in self._really_silent(found.dead)]
-        await _each([partial(self._bury_all, dead), partial(self._ring_again, found.enqueue)])
+        await _each(
+            [
+                partial(self._bury_all, dead),
+                partial(self._take_over, found.enqueue),
+                partial(self._ring_again, found.enqueue),
+            ]
+        )
 
     async def _ring_again(self, idle: Sequence[Woken]) -> None:
         """Ready processes that have waited for a while get another task, where their queue is empty."""
@@ -138,6 +145,16 @@ class Sweeper:
         if await self._communicator.queue_size(queue=queue) == 0:
             _log.info("%d ready processes had no task on queue %s; enqueued", len(processes), queue)
             self._worker.outbox.enqueue(processes)
+
+    async def _take_over(self, idle: Sequence[Woken]) -> None:
+        """Ready processes of a `run()` that has ended and could hand nothing on."""
+        runs = {one.queue.removeprefix(RUN_QUEUE) for one in idle if one.queue.startswith(RUN_QUEUE)}
+        if runs:
+            known = {worker.id for worker in await aside(self._worker.store.workers)}
+            for ended in sorted(runs - known):
+                _log.info("what the run() of %s has left goes on here", ended)
+                woken = await landed(hand_on(self._worker.store, ended, died=False))
+                self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 
     def _really_silent(self, expired: Sequence[WorkerRow]) -> list[WorkerRow]:
         """Those whose heartbeat has expired and did not come while we watched.
@@ -158,12 +175,8 @@ class Sweeper:
         await _each([partial(self._bury, worker, proof) for worker, proof in dead])
 
     async def _bury(self, worker: WorkerRow, proof: str) -> None:
-        """Release what a dead worker held; what a dead `run()` had not finished goes to the daemon.
-
-        Its row goes last: if the store fails in between, the next sweep finds it dead again.
-        """
-        orphans = await landed(self._worker.store.move_queue(run_queue(worker.id), DEFAULT_QUEUE))
-        woken = await landed(self._worker.store.release_worker(worker.id))
+        """What a dead worker left goes on elsewhere."""
+        woken = await landed(hand_on(self._worker.store, worker.id))
         _log.warning(
             "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
             worker.name,
@@ -171,9 +184,7 @@ class Sweeper:
             proof,
             len(woken),
         )
-        moved = {orphan.pid for orphan in orphans}
-        self._worker.outbox.enqueue(orphans)
-        self._worker.outbox.enqueue(w for w in woken if w.owner is None and w.pid not in moved)
+        self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 
 
 async def _each(parts: Sequence[Part]) -> None:

@@ -354,11 +354,6 @@ class Runner:
 
     # Waiting and giving up
 
-    async def let_go(self) -> None:
-        """The worker leaves in the middle of a step: hand the process to others as it was before."""
-        with contextlib.suppress(Fenced):
-            await self._give_up()
-
     async def _give_up(self, *, always: bool = False) -> bool:
         """Release the claim; intents are applied with it. False (not with `always`): the store says to
         go on."""

@@ -7,10 +7,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from engine.dead_workers import hand_on
 from engine.lease import is_dead
-from engine.outbox import RUN_QUEUE, change_of, changes_of, look_message, run_message, run_queue, task_for
+from engine.outbox import RUN_QUEUE, change_of, changes_of, look_message, run_message, task_for
 from engine.workspace import Workspace
-from messaging.communicator import DEFAULT_QUEUE
 from messaging.errors import MessagingError, UnroutableError
 from persistence.records import Control, ControlOutcome, ProcessRow, Woken
 
@@ -99,8 +99,6 @@ def _bury(workspace: Workspace, owners: set[str]) -> None:
     worker left that would do it."""
     for worker in workspace.store.workers():
         if worker.id in owners and is_dead(worker):
-            orphans = workspace.store.move_queue(run_queue(worker.id), DEFAULT_QUEUE).result()
-            woken = workspace.store.release_worker(worker.id).result()
+            woken = hand_on(workspace.store, worker.id).result()
             _log.warning("worker %s (%s) is dead; what it held was released", worker.name, worker.id)
-            moved = {orphan.pid for orphan in orphans}
-            ring(workspace, [*orphans, *(one for one in woken if one.pid not in moved)])
+            ring(workspace, woken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
@@ -16,6 +17,8 @@ import messaging
 from engine import roundtrip, suspects
 from engine.aside import aside
 from engine.child import ChildProcess
+from engine.commands import TERM_SECONDS
+from engine.dead_workers import hand_on
 from engine.desk import APPLY_SECONDS, Desk
 from engine.inbox import Inbox
 from engine.landing import failure_of, landed
@@ -61,7 +64,9 @@ DEFAULT_SLOTS = 64
 LINGER_SECONDS = 2.0
 GRACE_SECONDS = 30.0
 LAST_SECONDS = 5.0
-"""Seconds that a worker that leaves waits for claims that are under way."""
+"""Seconds that a worker that leaves waits for an answer of the store, or of the broker."""
+PROGRAMS_SECONDS = 2 * TERM_SECONDS + LAST_SECONDS
+"""Seconds that it waits for steps that were cut off: they may have programs to end."""
 AGAIN_SECONDS = 1.0
 """Seconds until what `run()` drives is claimed again, if it could not be."""
 MOST_THREADS = 10_000
@@ -128,7 +133,6 @@ class Worker:
         self._runners: set[asyncio.Task[None]] = set()
         self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
         self._leaving = False
-        self._given_back: list[asyncio.Future[StepOutcome]] = []
         self._stopping: asyncio.Event | None = None
         self._left: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -189,7 +193,7 @@ class Worker:
         await aside(lease.__enter__)
         stack.push(lease.__exit__)
         await landed(self.store.register_worker(self._row(lock)))
-        stack.push_async_callback(self._unregister)
+        stack.push_async_callback(self._hand_on, lease)
         await self._listen(communicator, stack)
         stack.push_async_callback(self.side.close)
         Sweeper(self, communicator).start(self.side)
@@ -209,7 +213,7 @@ class Worker:
             task.cancel()
         self.held.clear()
         self._life += 1
-        landed(self.store.release_worker(self.id)).add_done_callback(self._released)
+        landed(self.store.release_worker(self.id, died=False)).add_done_callback(self._released)
         self.store.register_worker(self._row(lock))
 
     def _released(self, done: asyncio.Future[Sequence[Woken]]) -> None:
@@ -249,9 +253,25 @@ class Worker:
             self.inbox.add_consumer(consumer)
         stack.push_async_callback(self.inbox.close)
 
-    async def _unregister(self) -> None:
-        if not self.held:
-            await landed(self.store.remove_worker(self.id))
+    async def _hand_on(self, lease: Lease) -> None:
+        """Leave what a death leaves, and no less: all that it holds, or that is queued for it, is others'.
+
+        While the store is away whoever sweeps next does it: the lock, which stays, tells that nobody is here.
+        """
+        self.draining = True  # a heartbeat that finds no row is no news any more
+        try:
+            woken = await asyncio.wait_for(landed(hand_on(self.store, self.id, died=False)), 2 * LAST_SECONDS)
+        except (PersistenceError, TimeoutError) as error:
+            _log.warning("%s leaves what it holds to whoever comes: %s", self.name, error)
+            return
+        lease.over = True
+        self.outbox.enqueue(one for one in woken if one.owner is None)
+        await self._send_last()
+
+    async def _send_last(self) -> None:
+        """What the outbox holds is sent, or not, if the broker is away: the sweeps make up for it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.outbox.drain(), LAST_SECONDS)
 
     async def _drain(self) -> None:
         assert self._left is not None
@@ -268,7 +288,7 @@ class Worker:
             everything.cancel()
             leaving.cancel()
         await self._abandon()
-        await self.outbox.drain()
+        await self._send_last()
 
     async def _all_ended(self) -> None:
         """No runner is left, and no claim is under way that would start one."""
@@ -277,23 +297,20 @@ class Worker:
             await asyncio.wait(waits)
 
     async def _abandon(self) -> None:
-        """Runners that did not end in time: cancelled, their claims given up for others to take."""
-        late = list(self.held.values())
+        """Runners that did not end in time are cancelled; nobody here begins a step any more."""
         self._leaving = True
-        for task in self._runners:
-            task.cancel()
-        await asyncio.gather(*self._runners, return_exceptions=True)
-        if self._claiming:  # what they bring is given back as they land
-            await asyncio.wait(list(self._claiming), timeout=LAST_SECONDS)
-            await asyncio.gather(*self._given_back, return_exceptions=True)
-        if late:
+        if self.held:
             _log.warning(
                 "%s leaves %d processes in the middle of a step; they run again elsewhere",
                 self.name,
-                len(late),
+                len(self.held),
             )
-            await asyncio.gather(*(runner.let_go() for runner in late), return_exceptions=True)
-            self.held.clear()
+        for task in self._runners:
+            task.cancel()
+        if self._runners:
+            await asyncio.wait(list(self._runners), timeout=PROGRAMS_SECONDS)
+        if self._claiming:
+            await asyncio.wait(list(self._claiming), timeout=LAST_SECONDS)
 
     # Tasks
 
@@ -332,8 +349,7 @@ class Worker:
             return
         claims = done.result() if life == self._life else ()  # else released, with the life that took them
         if self._leaving:
-            self._give_back(batch, claims)
-            return
+            claims = ()  # they are handed on with the rest
         for _, task in batch:
             if task is not None:
                 task.ack()
@@ -355,15 +371,6 @@ class Worker:
         if fed and not self.draining:
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.feed, fed)
         asyncio.get_running_loop().call_soon(self.slots.give, len(batch))
-
-    def _give_back(self, batch: Sequence[tuple[int, TaskHandle | None]], claims: Sequence[Claim]) -> None:
-        """A claim has landed while this worker leaves: nobody here begins a step any more."""
-        for claim in claims:
-            release = self.store.release(claim.row.pid, self.id, claim.row.epoch, always=True)
-            self._given_back.append(landed(release))
-        for _, task in batch:
-            if task is not None:
-                task.requeue()
 
     def _start(self, claim: Claim) -> None:
         if not self._suspects.admit(claim.row.pid, claim.row.deaths):

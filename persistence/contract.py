@@ -144,19 +144,22 @@ class StoreContract(Protocol):
             troubles: What the worker finds wrong with itself just now, each in one sentence.
         """
 
-    def remove_worker(self, worker_id: str) -> Future[None]:
-        """A graceful end: the row goes; it must own nothing."""
+    def release_worker(
+        self,
+        worker_id: str,
+        *,
+        queues: tuple[str, str] | None = None,
+        died: bool = True,
+        max_deaths: int = MAX_DEATHS,
+    ) -> Future[Sequence[Woken]]:
+        """A worker is no more: its row goes, its processes lose their owner (epoch kept), intents on
+        them are applied, the live processes of the first of `queues` (which was its alone) belong to
+        the second from now on, and all those that are ready are returned for their queues.
 
-    def release_worker(self, worker_id: str, *, max_deaths: int = MAX_DEATHS) -> Future[Sequence[Woken]]:
-        """A worker is dead: its row goes, its processes lose their owner (epoch kept), `deaths` + 1,
-        intents on them are applied, and those that are ready are returned for the queue. A process
+        If it `died`, those that it was running count one death more. A process
         with `max_deaths` deaths becomes excepted, with the story as its error (its parents wake). The
         last of them counts only if no other suspect ran on that worker.
         """
-
-    def move_queue(self, old: str, new: str) -> Future[Sequence[Woken]]:
-        """The consumer of a queue is gone for good: its live processes belong to another queue from
-        now on. Those that are ready and unowned are returned for it."""
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
         """Timers due are fired; ready and unowned rows not touched for `stale` seconds, and workers

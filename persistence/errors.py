@@ -15,7 +15,6 @@ PersistenceError
 │   ├── UnknownProcess     a process that is mentioned does not exist
 │   ├── KeyTaken           a child's key belongs to another process
 │   └── UnknownWorker      the worker has no row (it was declared dead, or never registered)
-├── WorkerHolds            a worker that still owns processes cannot be removed
 ├── Unsaveable             a value that the codec cannot write
 └── Unreadable             bytes that the codec cannot read
     └── UnreadableValueUsed  a value was used whose class, or what it needs, is not there
@@ -143,16 +142,6 @@ class UnknownWorker(RecordRefused):
             " go on under a new worker id"
         )
         self.worker_id = worker_id
-
-
-class WorkerHolds(PersistenceError):
-    """A worker that still owns processes cannot be removed."""
-
-    def __init__(self, worker_id: str, pids: Sequence[int]) -> None:
-        super().__init__(
-            f"worker {worker_id} still owns {len(pids)} processes ({_some(pids)}); release them first"
-        )
-        self.worker_id, self.pids = worker_id, pids
 
 
 class Unsaveable(PersistenceError, TypeError):

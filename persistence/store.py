@@ -19,11 +19,10 @@ from persistence.operations.control import ControlAll
 from persistence.operations.insert import Insert
 from persistence.operations.once import RecordOnce
 from persistence.operations.pids import TakePids
-from persistence.operations.queues import MoveQueue
 from persistence.operations.signals import Send
 from persistence.operations.steps import CommitStep, Release, Report, Suspend
 from persistence.operations.sweep import SweepAll, Wake
-from persistence.operations.workers import Heartbeat, Register, ReleaseWorker, RemoveWorker
+from persistence.operations.workers import Heartbeat, Register, ReleaseWorker
 from persistence.reads import Reader
 from persistence.records import (
     MAX_DEATHS,
@@ -216,14 +215,15 @@ class Store:
     ) -> Future[None]:
         return self._write(Heartbeat(worker_id, state, troubles))
 
-    def remove_worker(self, worker_id: str) -> Future[None]:
-        return self._write(RemoveWorker(worker_id))
-
-    def release_worker(self, worker_id: str, *, max_deaths: int = MAX_DEATHS) -> Future[Sequence[Woken]]:
-        return self._write(ReleaseWorker(worker_id, max_deaths))
-
-    def move_queue(self, old: str, new: str) -> Future[Sequence[Woken]]:
-        return self._write(MoveQueue(old, new))
+    def release_worker(
+        self,
+        worker_id: str,
+        *,
+        queues: tuple[str, str] | None = None,
+        died: bool = True,
+        max_deaths: int = MAX_DEATHS,
+    ) -> Future[Sequence[Woken]]:
+        return self._write(ReleaseWorker(worker_id, max_deaths, queues, died=died))
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
         return self._write(SweepAll(expiry, stale))

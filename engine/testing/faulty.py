@@ -46,9 +46,7 @@ WRITES = {
     "wake": "count-off of a timer",
     "send": "sending of signals",
     "register_worker": "registration of the worker",
-    "remove_worker": "removal of the worker",
-    "release_worker": "release of a dead worker",
-    "move_queue": "move of a queue",
+    "release_worker": "release of a worker",
 }
 
 

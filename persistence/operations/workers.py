@@ -8,15 +8,22 @@ import msgspec
 from sqlalchemy import bindparam, delete, select, update
 
 from persistence.codec import encode
-from persistence.errors import UnknownWorker, WorkerHolds
+from persistence.errors import UnknownWorker
 from persistence.lifecycle import end, let_go, wake_up
 from persistence.live import Live
+from persistence.membership import one_of
 from persistence.operations.base import Operation
-from persistence.records import SUSPECT, State, Woken, WorkerRow
+from persistence.records import SUSPECT, TERMINAL, State, Woken, WorkerRow
 from persistence.tables import processes, workers
 from persistence.unit import Needs, Unit
 
 _held = select(processes.c.pid).where(processes.c.owner == bindparam("owner"))
+
+# Through the index of states: those that have terminated are most of the table.
+_LIVE = sorted(state.value for state in set(State) - TERMINAL)
+_on_queue = processes.c.queue == bindparam("old")
+_queued = select(processes.c.pid).where(_on_queue, processes.c.state.in_(_LIVE))
+_move = update(processes).where(one_of(processes.c.pid, "pids"), _on_queue).values(queue=bindparam("new"))
 
 
 TOGETHER = 1.0
@@ -73,54 +80,54 @@ class Heartbeat(Operation[None]):
             raise UnknownWorker(self._id)
 
 
-class RemoveWorker(Operation[None]):
-    """A graceful end."""
-
-    alone = True
-
-    def __init__(self, worker_id: str) -> None:
-        super().__init__()
-        self._id = worker_id
-
-    def need(self, needs: Needs) -> None:
-        """No process."""
-
-    def apply(self, unit: Unit) -> None:
-        held = sorted(row[0] for row in unit.connection.execute(_held, {"owner": self._id}))
-        if held:
-            raise WorkerHolds(self._id, held)
-        unit.connection.execute(delete(workers).where(workers.c.id == self._id))
-
-
 class ReleaseWorker(Operation[Sequence[Woken]]):
-    """A dead worker loses its row and its processes."""
+    """A worker that is no more loses its row, its processes, and the queue that was its alone."""
 
     alone = True
 
-    def __init__(self, worker_id: str, max_deaths: int) -> None:
+    def __init__(
+        self, worker_id: str, max_deaths: int, queues: tuple[str, str] | None, *, died: bool
+    ) -> None:
         super().__init__()
-        self._id, self._max_deaths = worker_id, max_deaths
+        self._id, self._max_deaths, self._queues, self._died = worker_id, max_deaths, queues, died
         self._held: list[int] = []
+        self._queued: list[int] = []
 
     def find(self, unit: Unit) -> None:
         self._held = sorted(row[0] for row in unit.connection.execute(_held, {"owner": self._id}))
+        if self._queues is not None:
+            self._queued = [row[0] for row in unit.connection.execute(_queued, {"old": self._queues[0]})]
 
     def need(self, needs: Needs) -> None:
-        needs.pids.update(self._held)
+        needs.pids.update(self._held, self._queued)
 
     def apply(self, unit: Unit) -> list[Woken]:
         unit.connection.execute(delete(workers).where(workers.c.id == self._id))
+        moved = self._move(unit)
         woken: dict[int, Woken] = {}
         released = [row for pid in self._held if (row := unit.rows[pid]).owner == self._id]
-        self._blame(released)
+        if self._died:
+            self._blame(released)
         for row in released:
             if row.deaths >= self._max_deaths and row.intent is None:
                 self._give_up(unit, row, woken)
             else:
                 for outcome in let_go(unit, row):
                     woken.update((parent.pid, parent) for parent in outcome.woken)
-        woken.update((row.pid, wake_up(row)) for row in released if row.ready and row.owner is None)
+        free = [row for row in (*released, *moved) if row.ready and row.owner is None]
+        woken.update((row.pid, wake_up(row)) for row in free)
         return [one for pid, one in woken.items() if unit.rows[pid].ready]
+
+    def _move(self, unit: Unit) -> list[Live]:
+        """What was queued for it alone belongs to another queue from now on."""
+        if self._queues is None or not self._queued:
+            return []
+        old, new = self._queues
+        unit.connection.execute(_move, {"pids": self._queued, "old": old, "new": new})
+        moved = [unit.rows[pid] for pid in self._queued if unit.rows[pid].queue == old]
+        for row in moved:
+            row.queue = new
+        return moved
 
     def _blame(self, released: Sequence[Live]) -> None:
         """Count the death for those that may have caused it: they were running; of those with which

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from persistence.codec import decode
-from persistence.errors import UnknownWorker, WorkerHolds
+from persistence.errors import UnknownWorker
 from persistence.operations.workers import TOGETHER
 from persistence.records import MAX_DEATHS, SUSPECT, Control, Selection, State, WorkerRow
 from persistence.store import Store
@@ -63,14 +63,18 @@ def test_an_owner_that_cannot_go_on_gives_back_what_waits_for_nothing(store: Sto
     assert store.claims("w") == {other.row.pid: 1}
 
 
-def test_a_worker_that_owns_something_is_not_removed(store: Store) -> None:
+def test_who_ends_in_order_leaves_what_a_death_leaves_and_nobody_is_blamed(store: Store) -> None:
     registered(store, "w")
-    (claim,) = held(store, "w")
-    with pytest.raises(WorkerHolds, match=str(claim.row.pid)):
-        store.remove_worker("w").result()
-    store.release(claim.row.pid, "w", 1).result()
-    store.remove_worker("w").result()
-    store.remove_worker("w").result()
+    running, paused, doomed = held(store, "w", 3)
+    for verb, claim in ((Control.PAUSE, paused), (Control.KILL, doomed)):
+        store.control(verb, Selection(pids=[claim.row.pid]), author="ann").result()
+    woken = store.release_worker("w", died=False).result()
+    assert [(one.pid, one.owner) for one in woken] == [(running.row.pid, None)]
+    rows = {row.pid: row for row in store.select(Selection())}
+    assert [rows[claim.row.pid].deaths for claim in (running, paused, doomed)] == [0, 0, 0]
+    assert rows[paused.row.pid].paused
+    assert rows[doomed.row.pid].state is State.KILLED
+    assert store.owners() == {}
     assert store.workers() == []
 
 
@@ -188,14 +192,22 @@ def test_owners_without_a_row_are_found(store: Store) -> None:
     assert len(store.release_worker(dead.id).result()) == 2
 
 
-def test_the_processes_of_a_queue_without_consumer_move(store: Store) -> None:
-    (idle, ended, owned) = born(store, 3, queue="gone")
+def test_what_was_queued_for_a_worker_alone_moves_when_it_is_released(store: Store) -> None:
+    """In whatever state; also what another worker holds."""
+    idle, ended, own, others, waiting, paused = born(store, 6, queue="gone")
     (other,) = born(store, queue="fast")
     for claim in store.claim([ended], "w").result():
         finish(store, claim)
-    store.claim([owned], "w").result()
-    woken = store.move_queue("gone", "default").result()
-    assert [(one.pid, one.owner, one.queue) for one in woken] == [(idle, None, "default")]
+    store.claim([own], "w").result()
+    store.claim([others], "other").result()
+    for claim in store.claim([waiting], "w").result():
+        step(store, claim, State.WAITING, awaits=[other], release=True)
+    store.control(Control.PAUSE, Selection(pids=[paused]), author="ann").result()
+    woken = store.release_worker("w", queues=("gone", "default")).result()
+    assert sorted((one.pid, one.owner, one.queue) for one in woken) == [
+        (idle, None, "default"), (own, None, "default"),
+    ]  # fmt: skip
     queues = {row.pid: row.queue for row in store.select(Selection())}
-    assert queues == {idle: "default", ended: "gone", owned: "default", other: "fast"}
-    assert store.move_queue("gone", "default").result() == []
+    moved = dict.fromkeys((idle, own, others, waiting, paused), "default")
+    assert queues == {**moved, ended: "gone", other: "fast"}
+    assert store.release_worker("w", queues=("gone", "default")).result() == []

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from engine import Workspace, submit, submit_many
+from engine import ProcessHandle, Workspace, submit, submit_many
 from engine.doctor import Finding, doctor
 from engine.outbox import run_queue
+from engine.process import new_process
 from engine.workspace import Place
 from persistence.codec import encode
 from persistence.records import NewProcess, WorkerRow
@@ -114,9 +115,11 @@ def test_what_an_ended_run_left_goes_to_the_daemon(
     home: Workspace, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.doctor.STALE_SECONDS", -60.0)
-    handle = submit(flows.add, x=1, workspace=home)
-    home.communicator.purge()
-    home.store.move_queue("default", run_queue("here:1:gone")).result()
+    new = new_process(
+        flows.add.process_class, {"x": 1}, pid=home.store.allocate_pids(1)[0],
+        class_path="tests.flows:add", queue=run_queue("here:1:gone"),
+    )  # fmt: skip
+    handle = ProcessHandle(*home.store.insert([new]).result(), home)
     assert "a run() that has ended" in one(doctor(home), "queue").sentence
     assert one(doctor(home, mend=True), "queue").pids == (handle.pid,)
     assert (handle.row.queue, home.communicator.queue_size()) == ("default", 1)

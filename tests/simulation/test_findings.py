@@ -8,7 +8,6 @@ from unittest.mock import patch
 import pytest
 
 from engine.crew import Phase
-from engine.outbox import run_queue
 from persistence.errors import StoreUnavailable
 from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims
@@ -81,17 +80,17 @@ def test_a_burial_that_fails_in_the_middle_is_done_again() -> None:
         machine, other = at_work(course), at_work(course)
         course.fleet.closing = True
         course.fleet.kill(machine)
-        move, moved = other.store.move_queue, []
+        release, released = other.store.release_worker, []
 
-        def fails_once(old: str, new: str) -> Any:
-            moved.append(old)
-            if len(moved) == 1:
+        def fails_once(worker_id: str, **rest: Any) -> Any:
+            released.append(worker_id)
+            if len(released) == 1:
                 raise StoreUnavailable("the store is away just now")
-            return move(old, new)
+            return release(worker_id, **rest)
 
-        with patch.object(other.store, "move_queue", fails_once):
+        with patch.object(other.store, "release_worker", fails_once):
             assert course.finish() == []
-        assert moved == [run_queue(machine.worker.id)] * 2
+        assert released[:2] == [machine.worker.id] * 2
 
 
 def test_a_kill_that_comes_before_a_coroutine_has_begun_leaves_nothing_held() -> None:

@@ -23,6 +23,10 @@ KILL_SECONDS = 10.0
 """Seconds that an interrupted `run()` waits for the store to take down that its process is killed."""
 
 
+LEAVE_SECONDS = 30.0
+"""Seconds that it waits for its worker to leave: for programs to end, and for the store and the broker."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """`run()` was interrupted; its process is killed, unless the store was away. Attribute `pid`."""
 
@@ -170,8 +174,11 @@ def _interrupted(handle: ProcessHandle) -> RunInterrupted:
     if said and isinstance(said[0], ControlRefused):
         return RunInterrupted(handle.pid, "had ended already")
     if said or killer.is_alive():
-        way_out = f"a worker that comes goes on with it, unless: quince kill {handle.pid}"
-        return RunInterrupted(handle.pid, f"could not be killed, since the store does not answer; {way_out}")
+        return RunInterrupted(
+            handle.pid,
+            "is not killed yet, since the store does not answer; if it is not when the store does, a worker "
+            f"goes on with it: quince kill {handle.pid}",
+        )
     return RunInterrupted(handle.pid, "is killed")
 
 
@@ -242,17 +249,31 @@ class _WorkerThread:
 
     def __enter__(self) -> _WorkerThread:
         self._thread.start()
-        self._ready.wait()
+        try:
+            self._ready.wait()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
         if self._error is not None:
             self._thread.join()
             raise self._error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._worker.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._worker.leave()
-        self._thread.join()
+            self._leave()
+            return
+        self._worker.stop()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """End now. A store that does not answer may take its time to close: nobody waits for that."""
+        self._worker.leave()
+        self._thread.join(LEAVE_SECONDS)
 
     def _main(self) -> None:
         try:

@@ -9,7 +9,7 @@ from sqlalchemy import CompoundSelect, Select, event, text
 
 from persistence import reads, unit
 from persistence.opening import database_of
-from persistence.operations import queues, sweep, workers
+from persistence.operations import sweep, workers
 from persistence.records import State, Step
 from persistence.store import Store
 from tests.contracts.store_backends import born, held, step, store, store_url
@@ -22,7 +22,7 @@ HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
     "owners without a row": (sweep._orphans, {"before": 1.0}),
     "held processes": (workers._held, {"owner": "w"}),
     "held by whom": (reads._held, {}),
-    "live ones of a queue": (queues._live, {"old": "gone"}),
+    "live ones of a queue": (workers._queued, {"old": "gone"}),
     "backlog": (reads._backlog, {}),
     "rows of a group": (unit._lock_rows, {"pids": [1, 2, 3]}),
     "who awaits": (unit._awaiting, {"children": [1, 2, 3]}),

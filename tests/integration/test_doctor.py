@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine import ProcessHandle, Workspace, submit, submit_many
+from engine import Workspace, get_process, submit, submit_many
 from engine.doctor import Finding, doctor
 from engine.outbox import run_queue
 from engine.process import new_process
@@ -119,7 +119,8 @@ def test_what_an_ended_run_left_goes_to_the_daemon(
         flows.add.process_class, {"x": 1}, pid=home.store.allocate_pids(1)[0],
         class_path="tests.flows:add", queue=run_queue("here:1:gone"),
     )  # fmt: skip
-    handle = ProcessHandle(*home.store.insert([new]).result(), home)
+    home.store.insert([new]).result()
+    handle = get_process(new.pid, workspace=home)
     assert "a run() that has ended" in one(doctor(home), "queue").sentence
     assert one(doctor(home, mend=True), "queue").pids == (handle.pid,)
     assert (handle.row.queue, home.communicator.queue_size()) == ("default", 1)

@@ -158,7 +158,7 @@ def test_a_slow_poison_ends_alone(seconds: float, workers: int) -> None:
                 deaths += 1
             passes(0.1)
         assert "5 workers died while they held this process" in (row(poison).exit_message or "")
-        assert deaths == MAX_DEATHS
+        assert MAX_DEATHS <= deaths <= 2 * MAX_DEATHS
         while not all(row(pid).terminated for pid in neighbours):
             passes(1.0)
         assert {row(pid).state for pid in neighbours} == {State.FINISHED}

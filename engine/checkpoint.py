@@ -14,15 +14,18 @@ from engine.child import ChildProcess, collect_children
 from engine.errors import EngineError, UnreadableCheckpoint
 from engine.process import Host, Process
 from engine.text import storable, words_of
-from persistence.codec import decode, encode
+from persistence.codec import decode, encode, encode_each
 from persistence.records import Claim
 
 SCHEMA = 1
 """Version of the layout of a checkpoint; a newer one is refused, an older one is migrated here."""
 
 
-def save(process: Process) -> bytes | None:
+def save(process: Process, views: list[Any] | None = None) -> bytes | None:
     """The checkpoint of a process between two steps; None if its inputs say everything.
+
+    Args:
+        views: As `persistence.codec.encode`.
 
     Raises:
         Unsaveable: a value in the context or the outputs cannot be stored; names where it is.
@@ -31,7 +34,8 @@ def save(process: Process) -> bytes | None:
     if memory is None and not process._outputs:
         return None
     version = str(type(process).version)
-    return encode({"v": SCHEMA, "version": version, "outputs": process._outputs, **(memory or {})}, "")
+    whole = {"v": SCHEMA, "version": version, "outputs": process._outputs, **(memory or {})}
+    return encode(whole, "", views=views)
 
 
 def save_outputs(process: Process) -> bytes:
@@ -40,7 +44,7 @@ def save_outputs(process: Process) -> bytes:
     Raises:
         Unsaveable: as `save`.
     """
-    return encode(process._outputs, "outputs")
+    return encode_each(process._outputs, "outputs")
 
 
 def restore(cls: type[Process], claim: Claim, host: Host) -> tuple[Process, list[ChildProcess]]:
@@ -69,7 +73,6 @@ class Opened:
 
     def __init__(self, cls: type[Process], claim: Claim) -> None:
         self._cls, self._claim = cls, claim
-        self._inputs = decode(claim.inputs)
         self._memory: dict[str, Any] | None = None
         self.children: list[ChildProcess] = []
         self._version = str(cls.version)
@@ -105,7 +108,7 @@ class Opened:
         """
         row = self._claim.row
         try:
-            process = self._cls(row.pid, self._inputs, host, row)
+            process = self._cls(row.pid, self._claim.inputs, host, row)
         except EngineError:
             raise
         except Exception as error:  # a constructor of the user's may fail in any way

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from plumpy.utils import AttributesFrozendict
-
 from engine.errors import ResultUnavailable
+from engine.namespace import Namespace
 from persistence.codec import decode, register_type
 from persistence.records import TERMINAL, Result, State
 
@@ -64,8 +63,8 @@ class ChildProcess:
         return None if self._result is None else self._result.row.exit_message
 
     @property
-    def outputs(self) -> Mapping[str, Any]:
-        """Its outputs, by port; also as attributes.
+    def outputs(self) -> Namespace:
+        """Its outputs, by port, as items or attributes: a copy of them each time.
 
         Raises:
             ResultUnavailable: it has not ended, or the chain has not waited for it.
@@ -75,7 +74,7 @@ class ChildProcess:
                 self.pid, f"process {self.pid} has not ended; wait for it with to_context() or ToContext"
             )
         blob = self._result.outputs
-        return _attributes(decode(blob) if blob else {})
+        return Namespace(decode(blob) if blob else {})
 
     def load(self, result: Result) -> None:
         """Take in how it stands (the engine does this when the chain wakes)."""
@@ -126,13 +125,6 @@ def _from_plain(plain: list[Any]) -> ChildProcess:
     if found is not None:
         found.append(child)
     return child
-
-
-def _attributes(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    attributes: Mapping[str, Any] = AttributesFrozendict(
-        {key: _attributes(value) if isinstance(value, dict) else value for key, value in values.items()}
-    )
-    return attributes
 
 
 register_type(ChildProcess, "quince.child", _to_plain, _from_plain)

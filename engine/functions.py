@@ -164,13 +164,13 @@ def _starred(signature: inspect.Signature) -> str:
 def _in_places(signature: inspect.Signature, inputs: Mapping[str, Any]) -> list[Any]:
     """What goes into parameters that have a place and no name."""
     places = [name for name, one in signature.parameters.items() if one.kind is one.POSITIONAL_ONLY]
-    return [_thawed(inputs[name]) for name in places if name in inputs]
+    return [inputs[name] for name in places if name in inputs]
 
 
 def _by_name(signature: inspect.Signature, inputs: Mapping[str, Any]) -> dict[str, Any]:
     parameters = signature.parameters
     return {
-        name: _thawed(value)
+        name: value
         for name, value in inputs.items()
         if name not in parameters or parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
     }
@@ -187,9 +187,3 @@ def _as_outputs(name: str, promised: Any, answer: Any) -> Mapping[str, Any]:
     if isinstance(answer, Mapping) and all(isinstance(key, str) and key.isidentifier() for key in answer):
         return answer
     return {"result": answer}
-
-
-def _thawed(value: Any) -> Any:
-    return (
-        {k: _thawed(v) for k, v in value.items()} if type(value).__name__ == "AttributesFrozendict" else value
-    )

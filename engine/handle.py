@@ -20,6 +20,7 @@ from engine.errors import (
     WaitTimeout,
 )
 from engine.held import is_held
+from engine.namespace import plain
 from engine.signals import send_one
 from engine.tree import Branch, tree
 from engine.why import Why, nobody_works, why
@@ -86,13 +87,13 @@ class ProcessHandle:
     @property
     def inputs(self) -> Mapping[str, Any]:
         blob = self.workspace.store.inputs(self.pid)
-        return dict(decode(blob)) if blob else {}
+        return _values(blob)
 
     @property
     def outputs(self) -> Mapping[str, Any]:
         """What it has put out, however it ended; empty before its end."""
         blob = self._stored().outputs
-        return dict(decode(blob)) if blob else {}
+        return _values(blob)
 
     def wait(self, timeout: float | None = None) -> ProcessRow:
         """Block until it has terminated, in whatever way.
@@ -277,7 +278,7 @@ def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHa
 def outputs_of(result: Result) -> Mapping[str, Any]:
     """The outputs of a process that has terminated, or the error that says how it ended."""
     row = result.row
-    outputs = dict(decode(result.outputs)) if result.outputs else {}
+    outputs = _values(result.outputs)
     if row.state is State.EXCEPTED:
         story = (
             ErrorStory.decode(result.error)
@@ -290,3 +291,7 @@ def outputs_of(result: Result) -> Mapping[str, Any]:
     if row.exit_status:
         raise ProcessFailed(row.pid, row.exit_status, row.exit_message, outputs)
     return outputs
+
+
+def _values(blob: bytes | None) -> dict[str, Any]:
+    return {name: plain(value) for name, value in decode(blob).items()} if blob else {}

@@ -9,20 +9,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from plumpy.utils import AttributesFrozendict
-
 from engine.arguments import gathered
 from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
 from engine.definition import declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
+from engine.namespace import Given, Namespace, by_ports, plain
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
 from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import name_problem, storable
 from messaging.limits import check_priority, check_queue
-from persistence.codec import check, encode
+from persistence.codec import check, encode_each
 from persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
 
 
@@ -123,9 +122,9 @@ class Process:
 
     # For whoever runs it
 
-    def __init__(self, pid: int, inputs: Mapping[str, Any], host: Host, row: Any = None) -> None:
+    def __init__(self, pid: int, inputs: bytes, host: Host, row: Any = None) -> None:
         self._pid = pid
-        self._inputs = _frozen(inputs)
+        self._given = Given(inputs, self.spec().inputs)
         self._host = host
         self._row = row
         self._outputs: dict[str, Any] = {}
@@ -137,6 +136,11 @@ class Process:
         self._arrived: list[Arrival] = []
         self._used: list[SignalRow] = []
         self.status: str | None = None
+
+    def _begin(self) -> None:
+        """A step begins."""
+        self._record = StepRecord()
+        self._given.renew()
 
     def _next(self) -> Call | Return | None:
         """The step to run now; may ask the user's predicates."""
@@ -194,9 +198,13 @@ class Process:
         return self._pid
 
     @property
-    def inputs(self) -> AttributesFrozendict:
-        """The inputs, checked and with defaults; as attributes or items. They cannot be changed."""
-        return self._inputs
+    def inputs(self) -> Namespace:
+        """The inputs, checked and with defaults; as attributes or items. They cannot be set.
+
+        Each step finds them as they were submitted: what is done to a list or an array of them (here, by
+        an earlier step, or by whoever submitted them) is gone when the next step begins.
+        """
+        return self._given.values()
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -227,12 +235,15 @@ class Process:
             Unsaveable: a value that cannot be stored; names where it is.
         """
         forbid_inside("out", name)
+        value = plain(value)
         check(value, f"outputs.{name}")
+        ports = self.spec().outputs
         *namespaces, last = check_output(self.spec(), type(self).__name__, name, value)
         place = self._outputs
         for namespace in namespaces:
-            place = place.setdefault(namespace, {})
-        place[last] = value
+            place = dict.setdefault(place, namespace, Namespace())
+            ports = ports.get(namespace, {})
+        dict.__setitem__(place, last, by_ports({last: value}, ports)[last])
 
     def report(self, text: str) -> None:
         """Write a line to the process's history (`quince logs PID`). Durable with this step."""
@@ -399,7 +410,8 @@ def new_process(
         raise InvalidDefinition(
             f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
         )
-    values = parse_inputs(cls.spec(), cls.__name__, inputs)
+    given = {name: plain(value) for name, value in inputs.items()}
+    values = parse_inputs(cls.spec(), cls.__name__, given)
     wrong = None if key is None else name_problem(key, LONGEST_KEY)
     if wrong:
         raise InvalidInput(f"{cls.__name__}: its key {wrong}")
@@ -414,7 +426,7 @@ def new_process(
         pid=pid,
         class_path=class_path,
         class_version=str(cls.version),
-        inputs=encode(values, "inputs"),
+        inputs=encode_each(values, "inputs"),
         parent=parent.pid if parent is not None else None,
         root=parent.root if parent is not None else pid,
         queue=queue or (parent.queue if parent is not None else "default"),
@@ -426,7 +438,3 @@ def new_process(
 LARGEST_STATUS = 2**31 - 1
 LONGEST_KEY = 500
 """Characters; an index of PostgreSQL holds no more than 2,700 bytes."""
-
-
-def _frozen(values: Mapping[str, Any]) -> AttributesFrozendict:
-    return AttributesFrozendict({k: _frozen(v) if isinstance(v, dict) else v for k, v in values.items()})

@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.process import Process
 from engine.registry import Registry
 from engine.workspace import Workspace
-from persistence.codec import Unreadable, decode
+from persistence.codec import Unreadable, decode, met_unreadable
 from persistence.records import Claim
 
 
@@ -58,10 +58,14 @@ class _Stage:
         if isinstance(cls, str):
             return cls
         try:
-            checkpoint.restore(cls, claim, self)
+            with met_unreadable() as met:
+                checkpoint.restore(cls, claim, self)
+                inputs = decode(claim.inputs)
         except (EngineError, Unreadable) as error:
             return str(error)
-        return _refusal(cls, decode(claim.inputs))
+        if met:
+            return f"it holds a {met[0].unreadable_kind} that cannot be read: {met[0].unreadable_reason}"
+        return _refusal(cls, inputs)
 
     def _class(self, path: str) -> type[Process] | str:
         """The class, or why it cannot be loaded."""

@@ -15,7 +15,7 @@ from engine import checkpoint
 from engine.child import ChildProcess
 from engine.errors import UnreadableCheckpoint, Unrestorable
 from engine.process import Host, Process
-from persistence.codec import Unreadable, encode, same
+from persistence.codec import Unreadable, encode, met_unreadable, same
 from persistence.records import Claim
 
 CHECK_VARIABLE = "QUINCE_CHECK"
@@ -36,9 +36,17 @@ def restored(process: Process, blob: bytes, claim: Claim, host: Host) -> tuple[P
     """
     name = type(process).__name__
     try:
-        copy, children = checkpoint.restore(type(process), Claim(claim.row, claim.inputs, blob), host)
+        with met_unreadable() as met:
+            copy, children = checkpoint.restore(type(process), Claim(claim.row, claim.inputs, blob), host)
     except (UnreadableCheckpoint, Unreadable) as error:
         raise Unrestorable(f"the checkpoint of {name} after this step cannot be restored: {error}") from error
+    if met:
+        with met_unreadable() as carried:
+            checkpoint.save(process)
+        if len(carried) < len(met):
+            raise Unrestorable(
+                f"the checkpoint of {name} after this step cannot be restored: {met[-1].unreadable_reason}"
+            )
     again = checkpoint.save(copy)
     if again is None or not same(blob, again):
         raise Unrestorable(

@@ -27,7 +27,7 @@ from engine.scribe import Scribe
 from engine.signals import arrivals
 from engine.stepping import StepEnd
 from engine.text import storable, words_of
-from persistence.codec import Unreadable
+from persistence.codec import Unreadable, loading_nothing, met_unreadable
 from persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable
 from persistence.records import (
     TERMINAL,
@@ -191,7 +191,10 @@ class Runner:
         """Restore the process; one that cannot be restored is paused with the reason, never lost."""
         try:
             cls = await self._crew.load_class(self._claim.row.class_path)
-            opened = checkpoint.Opened(cls, self._claim)
+            with loading_nothing(), met_unreadable() as unread:  # an import would hold up all others
+                opened = checkpoint.Opened(cls, self._claim)
+            if unread:
+                opened = await self._crew.stepper.aside(checkpoint.Opened, cls, self._claim)
             if opened.foreign:
                 await self._crew.stepper.aside(opened.migrate)
             self._process = opened.process(self._crew)
@@ -200,8 +203,7 @@ class Runner:
             _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
             await self._hold(f"{UNLOADABLE}{error}")
             return False
-        inputs = self._claim.inputs if self._crew.checked else b""
-        self._claim = self._scribe.claim = Claim(self._claim.row, inputs, None)  # the blobs were needed once
+        self._claim = self._scribe.claim = Claim(self._claim.row, self._claim.inputs, None)
         return True
 
     async def _hold(self, reason: str) -> None:
@@ -241,6 +243,9 @@ class Runner:
             end = await self._take_step(process)
             if end is None:  # killed in the middle
                 await self._give_up()
+                return
+            if isinstance(end.error, Unreadable):  # whoever brings back what is missing can play it
+                await self._hold(f"{HELD}{words_of(end.error)}")
                 return
             outcome = await self._commit_step(process, end)
             if self._state in TERMINAL:

@@ -69,9 +69,10 @@ class Scribe:
     def _goes_on(self, process: Process) -> Step:
         record = process._record
         waits = bool(record.awaits or process._expected) or record.due is not None
-        blob = checkpoint.save(process)
+        views: list[Any] = []
+        blob = checkpoint.save(process, views)
         used, process._used = process._used, []
-        if self._crew.checked and blob is not None:
+        if blob is not None and (self._crew.checked or views):  # what shares memory does so no longer
             self.copy = roundtrip.restored(process, blob, self.claim, self._crew)
         return self._step(
             process,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from engine.outline import Call, Return
-from engine.process import Process, StepRecord
+from engine.process import Process
 from engine.spec import SUCCESS, ExitCode
 from engine.text import words_of
 
@@ -49,7 +49,7 @@ class Stepper:
 
     async def step(self, process: Process) -> StepEnd:
         """Run the next step. Raises only CancelledError, and only if the step's task was cancelled."""
-        process._record = StepRecord()
+        process._begin()
         try:
             process._receive()
             call, answer = await self._call(process)

@@ -46,6 +46,7 @@ from engine.workspace import Place, open_store
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
 from messaging.sidetasks import SideTasks
+from persistence.codec import find_classes_by
 from persistence.errors import PersistenceError
 from persistence.records import (
     TERMINAL,
@@ -126,6 +127,7 @@ class Worker:
         self.stepper: Any = None
         self.inbox: Any = None
         self._registry = registry or Registry(place.folder, place.allowed)
+        find_classes_by(self._registry)
         self._importing = threading.Lock()
         self._life = 0
         self._suspects = Suspects(lambda: asyncio.get_running_loop().time())

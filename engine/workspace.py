@@ -24,6 +24,7 @@ from engine.trust import require_trusted
 from engine.watch import Watcher
 from messaging.errors import MessagingError
 from messaging.passwords import without_password
+from persistence.codec import find_classes_by
 from persistence.errors import PersistenceError
 from persistence.store import Store
 
@@ -197,6 +198,7 @@ class Workspace:
 
     def __post_init__(self) -> None:
         self.registry = Registry(self.place.folder, self.place.allowed)
+        find_classes_by(self.registry)
         self.watcher = Watcher(self)
         _all.add(self)
 

@@ -10,12 +10,13 @@ back as the same type. Other subclasses of these are other types, and have to be
 What cannot be made again where it is read is an `UnreadableValue` in its place.
 """
 
-from persistence.codec.classes import ClassNames, find_classes_by
+from persistence.codec.classes import ClassNames, find_classes_by, loading_nothing
 from persistence.codec.comparing import same
 from persistence.codec.glancing import check
 from persistence.codec.reading import decode
 from persistence.codec.registry import register_type
-from persistence.codec.unreadable import UnreadableValue
+from persistence.codec.standard import register_mapping
+from persistence.codec.unreadable import UnreadableValue, met_unreadable
 from persistence.codec.writing import encode, encode_each
 from persistence.errors import Unreadable, Unsaveable
 
@@ -29,6 +30,9 @@ __all__ = [
     "encode",
     "encode_each",
     "find_classes_by",
+    "loading_nothing",
+    "met_unreadable",
+    "register_mapping",
     "register_type",
     "same",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
+import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 
@@ -16,6 +19,9 @@ class ClassNames(Protocol):
 
     def load(self, path: str, /) -> Any:
         """What has this name; raises if it cannot, or must not, be loaded."""
+
+    def known(self, path: str, /) -> Any:
+        """What has this name if it is loaded already, else None."""
 
 
 class _Imported:
@@ -32,8 +38,11 @@ class _Imported:
             raise ValueError(f"the module {module} is not imported here")
         return functools.reduce(getattr, qualname.split("."), sys.modules[module])
 
+    known = load
+
 
 _imported = _Imported()
+_local = threading.local()
 _known: list[weakref.ref[ClassNames]] = []
 
 
@@ -50,7 +59,8 @@ def name_of(cls: type) -> str:
         ValueError: another interpreter would not find it; says why.
     """
     try:
-        path = _sources()[0].name_of(cls)
+        # A script has another name in each workspace's folder, and outside of them one for all.
+        path = max((source.name_of(cls) for source in _sources()), key=lambda name: name.startswith("/"))
     except Exception as error:
         raise ValueError(f"its class is not found from outside: {error}") from error
     if _of_module(cls) is not cls:
@@ -66,6 +76,8 @@ def load(path: str) -> Any:
     Raises:
         Exception: nobody does; what the latest has said.
     """
+    if getattr(_local, "nothing_new", False):
+        return _loaded(path)
     first: Exception | None = None
     for source in _sources():
         try:
@@ -74,6 +86,24 @@ def load(path: str) -> Any:
             first = first or error
     assert first is not None
     raise first
+
+
+@contextlib.contextmanager
+def loading_nothing() -> Iterator[None]:
+    """Inside the block, and on this thread, classes are unreadable that are not loaded yet."""
+    _local.nothing_new = True
+    try:
+        yield
+    finally:
+        _local.nothing_new = False
+
+
+def _loaded(path: str) -> Any:
+    for source in _sources():
+        found = source.known(path)
+        if found is not None:
+            return found
+    raise ValueError("it is not loaded here yet")
 
 
 def _sources() -> list[ClassNames]:

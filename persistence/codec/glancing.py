@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from persistence.codec import arrays, instances, registry
+from persistence.codec import arrays, classes, instances, registry
 from persistence.codec.kinds import WRITERS
 from persistence.codec.writing import SCALARS, encode
 
@@ -57,7 +57,7 @@ def _held(value: Any) -> Iterable[Any] | None:
     if plan is None:
         return None
     try:
-        instances.name_of(kind)
+        classes.name_of(kind)
         return plan.take(value)[1]
     except ValueError:
         return None

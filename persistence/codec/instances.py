@@ -112,17 +112,6 @@ def plan_of(cls: type) -> Plan | None:
     return _plans[cls]
 
 
-def name_of(cls: type) -> str:
-    """The name under which a class is found again.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if cls not in _names:
-        _names[cls] = classes.name_of(cls)
-    return _names[cls]
-
-
 def load(path: str, family: str) -> Plan:
     """The plan of a class that was written under this name.
 
@@ -162,7 +151,6 @@ def load_enum(path: str, state: Any) -> enum.Enum:
 
 
 _plans: dict[type, Plan | None] = {}
-_names: dict[type, str] = {}
 
 
 def _plan(cls: type) -> Plan | None:

@@ -1,4 +1,4 @@
-"""Containers and ranges of the standard library that are no plain dict, list or tuple."""
+"""Containers, ranges and zones of the standard library, and kinds of dicts."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ WRITERS: dict[type, Standard] = {
 }
 
 
+_mappings: dict[str, type[dict[Any, Any]]] = {}
+
+
+def register_mapping(cls: type[dict[Any, Any]], name: str) -> None:
+    """Teach the codec a kind of dict. Other than with `register_type`,
+    what is in it may have other names elsewhere."""
+    WRITERS[cls] = Standard(lambda _: name, dict)
+    _mappings[name] = cls
+
+
 def read(name: str, plain: Any) -> Any:
     """The value again.
 
@@ -70,4 +80,6 @@ def read(name: str, plain: Any) -> Any:
             return slice(*plain)
         case "tzinfo":
             return zone_from_plain(plain)
+    if kind in _mappings:
+        return _mappings[kind](plain)
     raise ValueError(f"this Quince does not know {kind!r}; a newer one wrote it")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from persistence.errors import UnreadableValueUsed
@@ -23,6 +26,7 @@ class UnreadableValue:
     def __init__(self, code: int, plain: Any, kind: str, reason: str) -> None:
         self._quince_code, self._quince_plain = code, plain
         self.unreadable_kind, self.unreadable_reason = kind, reason
+        tell(self)
 
     def __repr__(self) -> str:
         return f"<unreadable {self.unreadable_kind}: {self.unreadable_reason}>"
@@ -43,6 +47,27 @@ class UnreadableValue:
 
 def _refuse(self: UnreadableValue, *_: Any) -> NoReturn:
     raise UnreadableValueUsed(self.unreadable_kind, self.unreadable_reason)
+
+
+_local = threading.local()
+
+
+@contextlib.contextmanager
+def met_unreadable() -> Iterator[list[UnreadableValue]]:
+    """Those that are read or written inside the block, by this thread."""
+    found: list[UnreadableValue] = []
+    before, _local.found = getattr(_local, "found", None), found
+    try:
+        yield found
+    finally:
+        _local.found = before
+
+
+def tell(value: UnreadableValue) -> None:
+    """It is read or written."""
+    found = getattr(_local, "found", None)
+    if found is not None:
+        found.append(value)
 
 
 _USES = (

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from persistence.codec import arrays, frames, instances, registry, standard
+from persistence.codec import arrays, classes, frames, instances, registry, standard
 from persistence.codec.kinds import WRITERS, Code, Shape
-from persistence.codec.unreadable import UnreadableValue
+from persistence.codec.unreadable import UnreadableValue, tell
 from persistence.errors import Unsaveable
 
 SCALARS = frozenset({str, int, float, bool, type(None), bytes})
@@ -241,19 +241,20 @@ class _Writing:
             return _extension(code, self.wrap(plain, path))
         if isinstance(value, enum.Enum):
             state = self.wrap(instances.enum_state(value), path)
-            return _extension(Code.ENUM, [instances.name_of(kind), state])
+            return _extension(Code.ENUM, [classes.name_of(kind), state])
         plan = instances.plan_of(kind)
         if plan is not None:
             names, values, declared = plan.take(value)
             inner = [self.wrap(item, (*path, _Key(name))) for name, item in zip(names, values, strict=True)]
             content = msgspec.msgpack.Ext(0, _pack(inner))
-            return _extension(Code.INSTANCE, [plan.family, instances.name_of(kind), names, declared, content])
+            return _extension(Code.INSTANCE, [plan.family, classes.name_of(kind), names, declared, content])
         if frames.takes(value):
             return _extension(Code.FRAME, self.wrap(frames.write(value), path))
         raise Unsaveable(_spell(path), _type_name(kind), _advice(value))
 
     def _unreadable(self, value: UnreadableValue, path: tuple[Any, ...]) -> Any:
         """As it was read."""
+        tell(value)
         code, plain = value._quince_code, value._quince_plain
         if code == Code.INSTANCE:
             *head, items = plain

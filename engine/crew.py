@@ -25,10 +25,11 @@ class Crew(Protocol):
     linger: float
     draining: bool
     checked: bool
+    troubles: dict[int, str]
 
     async def load_class(self, path: str) -> type[Process]: ...
 
-    def new_pid(self) -> int: ...
+    def new_pid(self, *, within: float | None = None) -> int: ...
 
     def excepted(self, pid: int, error: BaseException) -> None: ...
 
@@ -63,3 +64,7 @@ class PutBack(Exception):
 
 class InDoubt(Exception):
     """Whether the last step was committed is not known."""
+
+
+class Unmet(Exception):
+    """A coroutine step needed the store, which was away."""

@@ -6,6 +6,7 @@ EngineError
 ├── InvalidDefinition       a process class that cannot work (its spec, outline or signature)
 ├── UnknownTarget           no such module, file or class
 │   └── UnloadableClass     a stored class path that cannot be loaded here, and why
+│       └── UnloadableNow   the machine is short of something, or a file is half-written: try again
 ├── UnreadableCheckpoint    a stored checkpoint that this code cannot continue from
 ├── Unrestorable            a checkpoint written just now that nobody could continue from
 ├── ClaimLost               the process is not this worker's any more
@@ -60,6 +61,10 @@ class UnknownTarget(EngineError, LookupError):
 
 class UnloadableClass(UnknownTarget):
     """A stored class path that cannot be loaded here."""
+
+
+class UnloadableNow(UnloadableClass):
+    """A class that could not be loaded for a reason that passes by itself."""
 
 
 class UnreadableCheckpoint(EngineError):

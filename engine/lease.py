@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,13 +22,14 @@ from typing import IO, Any
 
 from engine.machine import Program, program_of
 from messaging.sidetasks import SideTasks
-from persistence.errors import PersistenceError, UnknownWorker
+from persistence.errors import PersistenceError, StoreUnavailable, UnknownWorker
 from persistence.records import WorkerRow
 
 _log = logging.getLogger("quince.worker")
 
 HEARTBEAT_SECONDS = 2.0
 EXPIRY_SECONDS = 6.5
+_SILENT = StoreUnavailable(f"the store has not answered for more than {EXPIRY_SECONDS:g} s")
 
 
 def new_worker_id() -> str:
@@ -67,6 +69,7 @@ class Lease:
         self.lock = lock
         self._on_lost = on_lost
         self.over = False
+        self._answered = time.monotonic()
         self._file: IO[str] | None = None
         self._stop = threading.Event()
         self._side = side or SideTasks(_log, (PersistenceError,))
@@ -106,6 +109,8 @@ class Lease:
             self._store.heartbeat(self._id, troubles=troubles).add_done_callback(self._beaten)
         except PersistenceError as error:
             self._side.failed("the heartbeat", error)
+        if time.monotonic() - self._answered > EXPIRY_SECONDS:
+            self._side.failed("the heartbeat", _SILENT)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -113,6 +118,7 @@ class Lease:
 
     def _beaten(self, future: Future[None]) -> None:
         error = future.exception()
+        self._answered = time.monotonic()
         if isinstance(error, UnknownWorker):
             self._on_lost()
         elif error is not None:

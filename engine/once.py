@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import inspect
-import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -21,16 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.aside import aside
 from engine.errors import ClaimLost, MisusedOnce
+from engine.patience import on_loop, until_store_answers, wait_for_store
 from persistence.codec import decode, encode
-from persistence.errors import StoreUnavailable
 from persistence.records import Recorded
 
 if TYPE_CHECKING:
     from engine.process import Process
 
-_log = logging.getLogger("quince.worker")
-
-RETRY_SECONDS = 1.0
 _LONGEST_KEY = 500
 
 _inside: ContextVar[tuple[str, ...]] = ContextVar("quince_once", default=())
@@ -49,12 +44,12 @@ def once(
     if key in _inside.get():
         raise MisusedOnce(f"once({key!r}, ...) is called by its own function; choose another key")
     if inspect.iscoroutinefunction(function):
-        if not _on_loop():
+        if not on_loop():
             raise MisusedOnce(
                 f"once({key!r}, ...): {_name(function)} is a coroutine function; make the step `async def`"
             )
         return _awaitable(process, key, function, arguments, options)
-    if _on_loop():
+    if on_loop():
         raise MisusedOnce(
             f"once({key!r}, ...): {_name(function)} would block the worker's event loop; make the step "
             "`def`, or the function `async def`"
@@ -114,13 +109,14 @@ def _blocking(
     while (busy := process._turns.enter(key)) is not None:
         busy.result()
     try:
-        found = _patiently(process, lambda: store.recorded(process.pid, key))
+        found = wait_for_store(process._host, process.pid, lambda: store.recorded(process.pid, key))
         known = _known(process, key, found)
         if known is None:
             with _marked(key):
                 result = function(*arguments, **options)
             known = encode(result, f"once({key!r})")
-            _settle(process, key, _patiently(process, lambda: _write(process, key, known).result()))
+            written = wait_for_store(process._host, process.pid, lambda: _write(process, key, known).result())
+            _settle(process, key, written)
         return decode(known)
     finally:
         process._turns.leave(key)
@@ -137,13 +133,17 @@ async def _awaitable(
     while (busy := process._turns.enter(key)) is not None:
         await asyncio.shield(asyncio.wrap_future(busy))  # its cancellation is not the other one's
     try:
-        found = await _patiently_async(process, lambda: aside(store.recorded, process.pid, key))
+        found = await until_store_answers(
+            process._host, process.pid, lambda: aside(store.recorded, process.pid, key)
+        )
         known = _known(process, key, found)
         if known is None:
             with _marked(key):
                 result = await function(*arguments, **options)
             known = encode(result, f"once({key!r})")
-            written = await _patiently_async(process, lambda: _shielded_write(process, key, known))
+            written = await until_store_answers(
+                process._host, process.pid, lambda: _shielded_write(process, key, known)
+            )
             _settle(process, key, written)
         return decode(known)
     finally:
@@ -177,25 +177,6 @@ def _shielded_write(process: Process, key: str, result: bytes) -> asyncio.Future
     return asyncio.shield(asyncio.wrap_future(_write(process, key, result)))
 
 
-def _patiently(process: Process, call: Callable[[], Any]) -> Any:
-    """The answer of the store, however long it is away: the function's result must not be lost."""
-    while True:
-        try:
-            return call()
-        except StoreUnavailable as error:
-            _log.warning("process %s: the store is away (%s); trying again", process.pid, error)
-            time.sleep(RETRY_SECONDS)
-
-
-async def _patiently_async(process: Process, call: Callable[[], asyncio.Future[Any]]) -> Any:
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable as error:
-            _log.warning("process %s: the store is away (%s); trying again", process.pid, error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
 @contextlib.contextmanager
 def _marked(key: str) -> Iterator[None]:
     mark = _inside.set((*_inside.get(), key))
@@ -203,14 +184,6 @@ def _marked(key: str) -> Iterator[None]:
         yield
     finally:
         _inside.reset(mark)
-
-
-def _on_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -17,11 +17,13 @@ from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, Unr
 from engine.namespace import Given, Namespace, by_ports, plain
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
+from engine.patience import LOOP_SECONDS, on_loop, wait_for_store
 from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import name_problem, storable
 from messaging.limits import check_priority, check_queue
 from persistence.codec import check, encode_each
+from persistence.errors import StoreUnavailable
 from persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
 
 
@@ -30,9 +32,10 @@ class Host(Protocol):
 
     id: str
     store: Any
+    troubles: dict[int, str]
 
-    def new_pid(self) -> int:
-        """A fresh pid."""
+    def new_pid(self, *, within: float | None = None) -> int:
+        """A fresh pid. Raises StoreUnavailable, also if there is none within so many seconds."""
 
     def name_of(self, cls: Any) -> str:
         """The class path of a process class."""
@@ -41,9 +44,20 @@ class Host(Protocol):
 class StepRecord:
     """What the running step has gathered; committed with it, or forgotten with it."""
 
-    __slots__ = ("awaits", "cancellable", "children", "deadline", "doomed", "due", "reports", "sends")
+    __slots__ = (
+        "awaits",
+        "cancellable",
+        "children",
+        "deadline",
+        "doomed",
+        "due",
+        "reports",
+        "sends",
+        "unmet",
+    )
 
     def __init__(self) -> None:
+        self.unmet: StoreUnavailable | None = None  # it needed the store at once: it is begun anew
         self.children: list[NewProcess] = []
         self.awaits: list[ChildProcess] = []
         self.reports: list[NewEvent] = []
@@ -280,7 +294,7 @@ class Process:
         child = new_process(
             cls,
             gathered(cls, inputs, named, queue=queue, priority=priority),
-            pid=self._host.new_pid(),
+            pid=self._pid_for_child(),
             class_path=self._host.name_of(cls),
             parent=self._row,
             queue=queue,
@@ -288,6 +302,17 @@ class Process:
         )
         self._record.children.append(child)
         return ChildProcess(child.pid, child.class_path)
+
+    def _pid_for_child(self) -> int:
+        """A fresh pid, however long the store is away. A coroutine step, which must not block the loop, is
+        cut off then, and begun anew when the store is back."""
+        if not on_loop():
+            return wait_for_store(self._host, self._pid, self._host.new_pid)
+        try:
+            return self._host.new_pid(within=LOOP_SECONDS)
+        except StoreUnavailable as away:
+            self._record.unmet = away
+            raise
 
     def signal(self, process: Any, name: str, value: Any = True) -> None:
         """Send a value to another process. It is sent when this step commits, once; not before.

@@ -7,6 +7,7 @@ but the import of a module that the workspace allows ever happens when one is lo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -18,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from engine.errors import EngineError, UnknownTarget, UnloadableClass
+from engine.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
+from engine.passing import is_half_written, is_passing, is_young
 from engine.trust import distrust, is_named
 
 _MODULE_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -70,6 +72,7 @@ class Registry:
         """The class of a stored class path.
 
         Raises:
+            UnloadableNow: it may be loaded when it is tried again.
             UnloadableClass: what could not be loaded, why, and what to do.
         """
         found = self._loaded.get(path)
@@ -81,6 +84,7 @@ class Registry:
         """The same, the class itself (of a `@process` function too), with a spec that makes sense.
 
         Raises:
+            UnloadableNow: it may be loaded when it is tried again.
             UnloadableClass: it cannot be loaded, or is no process class.
             InvalidDefinition: it is one that cannot work.
         """
@@ -92,7 +96,8 @@ class Registry:
         except EngineError:
             raise
         except Exception as error:  # its `define` may fail in any way
-            raise UnloadableClass(f"{path} cannot be used: {type(error).__name__}: {error}") from error
+            kind = UnloadableNow if is_passing(error) else UnloadableClass
+            raise kind(f"{path} cannot be used: {type(error).__name__}: {error}") from error
         return getattr(found, "process_class", found)
 
     def _load(self, path: str) -> Any:
@@ -109,7 +114,7 @@ class Registry:
         try:
             found = functools.reduce(getattr, qualname.split("."), module)
         except AttributeError:
-            raise UnloadableClass(f"{module_part} has no {qualname!r}{_suggest(module, qualname)}") from None
+            raise _lacks(module, module_part, qualname) from None
         self._require_allowed(path, _real_names(found, self.folder))
         return found
 
@@ -133,6 +138,7 @@ class Registry:
 
     def _import(self, module_part: str) -> ModuleType:
         self.make_importable()
+        importlib.invalidate_caches()  # a module may have come since it was last looked for
         try:
             if module_part.endswith(".py"):
                 return import_file(self.folder / module_part)
@@ -142,7 +148,18 @@ class Registry:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise UnloadableClass(_import_story(module_part, error, self.folder)) from error
+            passing = is_passing(error) or is_half_written(error, self._source(module_part))
+            kind = UnloadableNow if passing else UnloadableClass
+            raise kind(_import_story(module_part, error, self.folder)) from error
+
+    def _source(self, module_part: str) -> Path | None:
+        """The file of a module that could not be imported, if it can be told."""
+        if module_part.endswith(".py"):
+            return self.folder / module_part
+        with contextlib.suppress(Exception):
+            spec = importlib.util.find_spec(module_part)
+            return Path(spec.origin) if spec is not None and spec.origin else None
+        return None
 
     def make_importable(self) -> None:
         """Put the workspace's folder on the import path."""
@@ -338,6 +355,16 @@ def _process_names(module: ModuleType) -> list[str]:
 def _suggest(module: ModuleType, qualname: str) -> str:
     names = _process_names(module)
     return f"; it has {', '.join(names)}" if names else "; it has no process class at all"
+
+
+def _lacks(module: ModuleType, module_part: str, qualname: str) -> UnloadableClass:
+    """The module has no such class; if its file has been written just now, it may have been half of it."""
+    story = f"{module_part} has no {qualname!r}{_suggest(module, qualname)}"
+    file = _file_of(module)
+    if file is None or not is_young(file):
+        return UnloadableClass(story)
+    sys.modules.pop(module.__name__, None)  # to be read anew
+    return UnloadableNow(story)
 
 
 def _import_story(module_part: str, error: BaseException, folder: Path) -> str:

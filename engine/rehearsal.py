@@ -49,6 +49,7 @@ class _Stage:
     store: Any = None
 
     def __init__(self, registry: Registry) -> None:
+        self.troubles: dict[int, str] = {}
         self._registry = registry
         self._classes: dict[str, type[Process] | str] = {}
 
@@ -76,7 +77,7 @@ class _Stage:
                 self._classes[path] = str(error)
         return self._classes[path]
 
-    def new_pid(self) -> NoReturn:
+    def new_pid(self, *, within: float | None = None) -> NoReturn:
         raise EngineError("a rehearsal has no pids to give")
 
     def name_of(self, cls: Any) -> str:

@@ -17,11 +17,13 @@ from typing import Any, TypeVar
 from engine import checkpoint
 from engine.aside import aside
 from engine.child import ChildProcess
-from engine.crew import Crew, Fenced, InDoubt, Phase, PutBack
-from engine.errors import InvalidDefinition, UnknownTarget, UnreadableCheckpoint
+from engine.crew import Crew, Fenced, InDoubt, Phase, PutBack, Unmet
+from engine.errors import InvalidDefinition, UnknownTarget, UnloadableNow, UnreadableCheckpoint
 from engine.held import HELD, UNLOADABLE
 from engine.landing import landed
 from engine.outbox import change_of
+from engine.passing import is_passing
+from engine.patience import Patience, until_store_answers
 from engine.process import Process
 from engine.scribe import Scribe
 from engine.signals import arrivals
@@ -41,8 +43,6 @@ from persistence.records import (
 
 _log = logging.getLogger("quince.worker")
 T = TypeVar("T")
-
-RETRY_SECONDS = 1.0
 
 
 class Runner:
@@ -164,20 +164,19 @@ class Runner:
                 _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
         except PutBack:
             _log.warning("process %s: the store was put back; begun anew from what it knows", self.pid)
-            with contextlib.suppress(Fenced):
-                await self._give_up(always=True)
+            await self._begin_anew()
         except InDoubt:
             _log.warning("process %s: its last step may be committed or not; begun anew", self.pid)
-            with contextlib.suppress(Fenced):
-                await self._give_up(always=True)
+            await self._begin_anew()
+        except Unmet as error:
+            _log.warning("process %s: its step needed the store (%s); begun anew", self.pid, error)
+            await self._begin_anew()
         except StoreClosed:
             _log.warning(
                 "process %s: this worker has closed its store; another one goes on with it", self.pid
             )
         except Exception as error:  # ours, not the user's: nobody may wait for ever because of it
-            _log.exception("process %s: the engine failed; it is paused", self.pid)
-            with contextlib.suppress(Fenced, PersistenceError):
-                await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
+            await self._failed(error)
         finally:
             self.phase = Phase.DONE
             if self._suspending is not None:
@@ -187,10 +186,23 @@ class Runner:
             if self._has_slot:
                 self._crew.slots.give()
 
+    async def _failed(self, error: Exception) -> None:
+        with contextlib.suppress(Fenced, PersistenceError):
+            if is_passing(error):
+                _log.exception("process %s: the engine failed in passing; begun anew", self.pid)
+                with Patience(self._crew, self.pid, "the engine failed") as patience:
+                    await asyncio.sleep(patience.after(error))
+                await self._give_up(always=True)
+            else:
+                _log.exception("process %s: the engine failed; it is paused", self.pid)
+                await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
+
     async def _load(self) -> bool:
         """Restore the process; one that cannot be restored is paused with the reason, never lost."""
         try:
-            cls = await self._crew.load_class(self._claim.row.class_path)
+            cls = await self._load_class()
+            if cls is None:
+                return False
             with loading_nothing(), met_unreadable() as unread:  # an import would hold up all others
                 opened = checkpoint.Opened(cls, self._claim)
             if unread:
@@ -206,6 +218,17 @@ class Runner:
         self._claim = self._scribe.claim = Claim(self._claim.row, self._claim.inputs, None)
         return True
 
+    async def _load_class(self) -> type[Process] | None:
+        """Its class, tried again while that fails in passing. None: it was given up meanwhile."""
+        with Patience(self._crew, self.pid, "its class cannot be loaded now") as patience:
+            while True:
+                try:
+                    return await self._crew.load_class(self._claim.row.class_path)
+                except UnloadableNow as error:
+                    await self._rest(patience.after(error))
+                if (self._intent is not None or self._crew.draining) and await self._give_up():
+                    return None
+
     async def _hold(self, reason: str) -> None:
         """Pause the process as it was after its last commit; `play` tries again."""
         chosen = Selection(pids=[self.pid])
@@ -217,20 +240,14 @@ class Runner:
 
     async def _patiently(self, read: Callable[[], T]) -> T:
         """The answer of the store, however long it is away."""
-        while True:
-            try:
-                return await aside(read)
-            except StoreUnavailable as error:
-                await self._pause_for(error)
+        return await until_store_answers(self._crew, self.pid, lambda: aside(read))
 
     async def _look_at(self, children: Sequence[ChildProcess]) -> ProcessRow | None:
         """Learn how they stand, however long the store is away; and how this process stood then."""
-        while children:
-            try:
-                return await self._crew.load_children(children, self.pid)
-            except StoreUnavailable as error:
-                await self._pause_for(error)
-        return None
+        if not children:
+            return None
+        load = self._crew.load_children
+        return await until_store_answers(self._crew, self.pid, lambda: load(children, self.pid))
 
     async def _steps(self) -> None:
         assert self._process is not None
@@ -283,7 +300,10 @@ class Runner:
     async def _take_step(self, process: Process) -> StepEnd | None:
         self.phase = Phase.STEPPING
         try:
-            return await self._crew.stepper.step(process)
+            end = await self._crew.stepper.step(process)
+            if process._record.unmet is not None:
+                raise Unmet(process._record.unmet)
+            return end
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._intent is not Control.KILL or task is None:
@@ -339,17 +359,16 @@ class Runner:
         Raises:
             InDoubt: it must not be written twice (`once`), and may have been written.
         """
-        while True:
+
+        async def attempt() -> T:
             try:
                 return await landed(write())
             except StoreUnavailable as error:
                 if once and error.in_doubt:
                     raise InDoubt from error
-                await self._pause_for(error)
+                raise
 
-    async def _pause_for(self, error: StoreUnavailable) -> None:
-        _log.warning("process %s: the store is away (%s); trying again", self.pid, error)
-        await asyncio.sleep(RETRY_SECONDS)
+        return await until_store_answers(self._crew, self.pid, attempt)
 
     def _met(self, outcome: StepOutcome) -> StepOutcome:
         if outcome.fenced:
@@ -358,6 +377,11 @@ class Runner:
         return outcome
 
     # Waiting and giving up
+
+    async def _begin_anew(self) -> None:
+        """Hand the process, as it was before the step that runs, to whoever takes it, also this worker."""
+        with contextlib.suppress(Fenced):
+            await self._give_up(always=True)
 
     async def _give_up(self, *, always: bool = False) -> bool:
         """Release the claim; intents are applied with it. False (not with `always`): the store says to
@@ -378,21 +402,13 @@ class Runner:
     async def _linger(self, process: Process) -> bool:
         """Wait a while in memory; then give the process up. True: go on with the next step."""
         awaited = list(process._record.awaits)
-        pids = [child.pid for child in awaited]
-        loop = asyncio.get_running_loop()
-        self._wake = loop.create_future()
         due = process._record.due
-        timer = loop.call_later(self._patience(due, deadline=process._record.deadline), self._rouse)
-        self.phase = Phase.LINGERING
-        self._crew.slots.give()
-        self._has_slot = False
         try:
-            if not (self._intent or self._crew.draining or self._may_go_on or self._told):
-                await self._wake
+            await self._idle(
+                self._patience(due, deadline=process._record.deadline), self._may_go_on or self._told
+            )
         finally:
-            timer.cancel()
-            self._crew.unwatch(self, pids)
-            self.phase = Phase.COMMITTING
+            self._crew.unwatch(self, [child.pid for child in awaited])
         if due is not None and due <= time.time():
             await self._durably(lambda: self._crew.store.wake(self.pid, self._crew.id, self.epoch))
         if (not self._may_go_on or self._intent is not None or self._crew.draining) and await self._give_up():
@@ -402,6 +418,27 @@ class Runner:
         await self._crew.slots.retake()
         self._has_slot = True
         return True
+
+    async def _idle(self, seconds: float, roused: bool = False) -> None:
+        """Be without a slot for so long, or until somebody rouses this runner."""
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        timer = loop.call_later(seconds, self._rouse)
+        before, self.phase = self.phase, Phase.LINGERING
+        self._crew.slots.give()
+        self._has_slot = False
+        try:
+            if not (roused or self._intent or self._crew.draining):
+                await self._wake
+        finally:
+            timer.cancel()
+            self.phase = before
+
+    async def _rest(self, seconds: float) -> None:
+        """The same, and take a slot again."""
+        await self._idle(seconds)
+        await self._crew.slots.retake()
+        self._has_slot = True
 
     async def _met_ends(self, awaited: Sequence[ChildProcess]) -> bool:
         """Read how the children ended. False: not all have (a broadcast was not true), and the process

@@ -11,6 +11,7 @@ from typing import Any
 from engine.errors import ProcessNotFound
 from engine.held import UNLOADABLE
 from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.patience import trouble_of
 from engine.workspace import Workspace
 from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
 
@@ -162,6 +163,8 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
     evidence.append(
         f"{owner.name} on {owner.host}, process {owner.ospid}, heartbeat {facts.ago(owner.heartbeat)}"
     )
+    if (trouble := trouble_of(row.pid, owner.troubles)) is not None:
+        return f"{trouble}; {owner.name} tries again and again", evidence
     if row.intent is not None:
         asked = facts.last_control(row.intent)
         who = (asked.author if asked is not None else None) or "somebody"

@@ -33,6 +33,7 @@ from engine.outbox import (
     run_queue,
     shown,
 )
+from engine.patience import Patience, told_of
 from engine.presence import ARE_YOU_THERE
 from engine.process import Process
 from engine.recovery import Sweeper
@@ -68,8 +69,6 @@ LAST_SECONDS = 5.0
 """Seconds that a worker that leaves waits for an answer of the store, or of the broker."""
 PROGRAMS_SECONDS = 2 * TERM_SECONDS + LAST_SECONDS
 """Seconds that it waits for steps that were cut off: they may have programs to end."""
-AGAIN_SECONDS = 1.0
-"""Seconds until what `run()` drives is claimed again, if it could not be."""
 MOST_THREADS = 10_000
 """Started as they are needed. The slots limit how many are at work; a step that was fenced by force
 keeps its thread until it ends, and must not take it from others."""
@@ -122,6 +121,9 @@ class Worker:
         self.held: dict[int, Runner] = {}
         self.side = SideTasks(_log, (PersistenceError, MessagingError))
         self.errors: dict[int, BaseException | None] = {}
+        self.troubles: dict[int, str] = {}
+        self.side.also.append(lambda: told_of(self.troubles))
+        self._claims = Patience(self, 0, "tasks cannot be claimed")
         self.store: Any = None
         self.outbox: Any = None
         self.stepper: Any = None
@@ -345,10 +347,10 @@ class Worker:
         self, batch: Sequence[tuple[int, TaskHandle | None]], done: asyncio.Future[Sequence[Claim]], life: int
     ) -> None:
         self._claiming.discard(done)
-        error = failure_of(done)
-        if error is not None:
+        if (error := failure_of(done)) is not None:
             self._unclaimed(batch, error)
             return
+        self._claims.over()
         claims = done.result() if life == self._life else ()  # else released, with the life that took them
         if self._leaving:
             claims = ()  # they are handed on with the rest
@@ -364,15 +366,18 @@ class Worker:
         self.slots.give(len(batch) - len(claims))
 
     def _unclaimed(self, batch: Sequence[tuple[int, TaskHandle | None]], error: BaseException) -> None:
-        """They go back to where they came from, and so do their slots."""
-        _log.warning("tasks could not be claimed, and go back to the queue: %s", error)
-        fed = [pid for pid, task in batch if task is None]
+        """They are kept for a while, and their slots with them, so that nobody is asked again at once."""
+        pause = 0.0 if self.draining else self._claims.after(error)
+        asyncio.get_running_loop().call_later(pause, self._put_back, batch)
+
+    def _put_back(self, batch: Sequence[tuple[int, TaskHandle | None]]) -> None:
+        """They could not be claimed. Others may take the tasks; what has none is tried here again."""
         for _, task in batch:
             if task is not None:
                 task.requeue()
-        if fed and not self.draining:
-            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.feed, fed)
-        asyncio.get_running_loop().call_soon(self.slots.give, len(batch))
+        self.slots.give(len(batch))
+        if not self.draining:
+            self.inbox.put_pids([pid for pid, task in batch if task is None])
 
     def _start(self, claim: Claim) -> None:
         if not self._suspects.admit(claim.row.pid, claim.row.deaths):
@@ -424,8 +429,8 @@ class Worker:
         with self._importing:
             return self._registry.load_class(path)
 
-    def new_pid(self) -> int:
-        pids: Sequence[int] = self.store.allocate_pids(1)
+    def new_pid(self, *, within: float | None = None) -> int:
+        pids: Sequence[int] = self.store.allocate_pids(1, within=within)
         return pids[0]
 
     def name_of(self, cls: Any) -> str:

@@ -58,9 +58,16 @@ class StoreContract(Protocol):
 
     # Writes
 
-    def allocate_pids(self, count: int) -> Sequence[int]:
-        """Fresh pids, ascending. Blocking only when the store's private block (of 100 or more) is
-        used up; pids of a block that is not used up are never used."""
+    def allocate_pids(self, count: int, *, within: float | None = None) -> Sequence[int]:
+        """Fresh pids, ascending. Blocking only when the store's private block is used up; pids of a block
+        that is not used up are never used.
+
+        Args:
+            within: Seconds to block at most.
+
+        Raises:
+            StoreUnavailable: the database is away for longer than the store's patience, or than this.
+        """
 
     def forget_pids(self) -> None:
         """Drop the private block: the next pids come from the database (after `PidTaken`)."""

@@ -22,17 +22,18 @@ class Minutely:
         self._clock = clock
         self._told: dict[str, float] = {}
 
-    def warn(self, text: str, *arguments: object, trace: bool = False) -> None:
+    def warn(self, text: str, *arguments: object, same: str | None = None, trace: bool = False) -> None:
         """Log it, unless the same has been told in the last minute.
 
         Args:
-            text: As for `logging`; with its arguments it says what "the same" is.
+            text: As for `logging`.
+            same: What tells it from others; the text with its arguments, if that is not given.
             trace: With the traceback of the exception that is being handled.
         """
-        said, now = text % arguments, self._clock()
-        if now - self._told.get(said, -MINUTE) < MINUTE:
+        same, now = same or text % arguments, self._clock()
+        if now - self._told.get(same, -MINUTE) < MINUTE:
             return
         if len(self._told) >= _MOST:
             self._told.clear()
-        self._told[said] = now
-        self._log.warning("%s", said, exc_info=trace)
+        self._told[same] = now
+        self._log.warning(text, *arguments, exc_info=trace)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from persistence import schema
 from persistence.checkups import Checkups
 from persistence.database import shown
-from persistence.errors import PersistenceError, StoreClosed
+from persistence.errors import PersistenceError, StoreClosed, StoreUnavailable
 from persistence.forks import renew_in_children
 from persistence.opening import database_of
 from persistence.operations.base import Operation
@@ -151,17 +151,27 @@ class Store:
 
     # Writes
 
-    def allocate_pids(self, count: int) -> Sequence[int]:
+    def allocate_pids(self, count: int, *, within: float | None = None) -> Sequence[int]:
         """The first blocks are as small as what is asked for, so that a program that submits one
         process leaves no gap; they grow with what is used."""
-        with self._pid_lock:
+        if not self._pid_lock.acquire(timeout=-1 if within is None else within):
+            raise StoreUnavailable(f"no pids within {within:g} s: others wait for the database too")
+        try:
             if len(self._pids) < count:
-                lacking = count - len(self._pids)
-                taken = self._write(TakePids(max(lacking, self._block))).result()
-                self._pids.extend(taken)
+                self._pids.extend(self._more_pids(max(count - len(self._pids), self._block), within))
                 self._block = min(_LARGEST_BLOCK, 4 * max(self._block, count))
             given, self._pids = self._pids[:count], self._pids[count:]
+        finally:
+            self._pid_lock.release()
         return given
+
+    def _more_pids(self, count: int, within: float | None) -> Sequence[int]:
+        future = self._write(TakePids(count))
+        try:
+            return future.result(within)
+        except TimeoutError:
+            future.cancel()  # pids that come all the same are nobody's
+            raise StoreUnavailable(f"no pids within {within:g} s: the database does not answer") from None
 
     def forget_pids(self) -> None:
         with self._pid_lock:

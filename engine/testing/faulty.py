@@ -105,9 +105,9 @@ class FaultyStore:
     def on_batch(self, call: Any) -> None:
         self._store.on_batch = call
 
-    def allocate_pids(self, count: int) -> Sequence[int]:
+    def allocate_pids(self, count: int, *, within: float | None = None) -> Sequence[int]:
         with self._points.around("allocation of pids"):
-            return self._store.allocate_pids(count)
+            return self._store.allocate_pids(count, within=within)
 
     def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
         claiming = self._passing("claim of processes", lambda: self._store.claim(pids, owner))

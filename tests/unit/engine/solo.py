@@ -18,16 +18,17 @@ class Solo:
     """A worker's place in the life of one process.
 
     Attributes:
-        id, store: What a running process asks of its host.
+        id, store, troubles: What a running process asks of its host.
     """
 
     def __init__(self, store: Store, worker_id: str = "w1") -> None:
         self.id = worker_id
         self.store = store
+        self.troubles: dict[int, str] = {}
         self._registry = Registry(Path.cwd())
 
-    def new_pid(self) -> int:
-        return self.store.allocate_pids(1)[0]
+    def new_pid(self, *, within: float | None = None) -> int:
+        return self.store.allocate_pids(1, within=within)[0]
 
     def name_of(self, cls: Any) -> str:
         return self._registry.name_of(cls)

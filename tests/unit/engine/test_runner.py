@@ -23,7 +23,7 @@ async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that did not learn how its children ended must not be lost in the worker's memory."""
-    monkeypatch.setattr("engine.runner.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("engine.patience.LONGEST_PAUSE", 0.0)
     asked: list[Sequence[ChildProcess]] = []
 
     async def load_children(children: Sequence[ChildProcess], _pid: int) -> None:
@@ -31,7 +31,7 @@ async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
         if len(asked) < 3:
             raise StoreUnavailable("away")
 
-    crew: Any = SimpleNamespace(load_children=load_children)
+    crew: Any = SimpleNamespace(load_children=load_children, troubles={})
     children = [ChildProcess(7)]
     with solo() as host:
         runner = Runner(crew, host.claimed(host.submitted(Plain)))

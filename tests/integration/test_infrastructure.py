@@ -1,0 +1,142 @@
+"""What is wrong with the infrastructure is waited for and told; no process is ended, or held, for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from engine import ProcessHandle, Workspace, submit
+from engine.doctor import doctor
+from engine.roundtrip import CHECK_VARIABLE
+from engine.telling import ring
+from engine.why import why
+from engine.workspace import Place
+from persistence.codec import encode
+from persistence.records import NewProcess
+from tests.crew import Crew, eventually
+from tests.forked import ForkServer
+from tests.integration.small_disk import fill, small_disk
+from tests.integration.test_races import steps
+from tests.integration.trouble_flows import Launches, LaunchesOnLoop
+
+KINDS = pytest.mark.parametrize("kind", [Launches, LaunchesOnLoop])
+
+
+@contextmanager
+def locked(url: str, table: str) -> Iterator[None]:
+    """A table on which somebody else holds a lock: VACUUM FULL, or ALTER TABLE, does so."""
+    plain = make_url(url).set(drivername="postgresql", query={})
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@pytest.mark.postgres
+@KINDS
+def test_a_locked_table_keeps_a_step_waiting_and_is_told(
+    kind: type[Launches],
+    tmp_path: Path,
+    postgres_url: str,
+    worker_forks: ForkServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(CHECK_VARIABLE, "0")
+    url = f"{postgres_url}?options=-c%20lock_timeout%3D300ms"
+    place = Place(tmp_path, url, f"local://{tmp_path}/messages")
+    gate, ledger = tmp_path / "gate", tmp_path / "ledger"
+    with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+        (worker,) = crew.start()
+        handle = submit(kind, gate=str(gate), ledger=str(ledger), workspace=home)
+        eventually(lambda: steps(ledger)["launch"])
+        with locked(url, "counters"):
+            gate.touch()
+            if kind is Launches:
+                eventually(lambda: "the store is away" in why(home, handle.pid).sentence)
+                assert any("holds the lock" in one.sentence for one in doctor(home))
+                assert home.store.workers()[0].troubles
+            else:
+                eventually(lambda: "its step needed the store" in worker.log.read_text())
+        assert handle.result(60) == {"total": 8}
+        assert len(handle.tree()) == 2
+        if kind is Launches:
+            assert steps(ledger) == {"launch": 1, "launched": 1}
+        eventually(lambda: not home.store.workers()[0].troubles)
+
+
+@KINDS
+def test_a_full_disk_keeps_a_step_waiting(
+    kind: type[Launches], tmp_path: Path, worker_forks: ForkServer
+) -> None:
+    with small_disk(tmp_path / "disk", "8m") as why_not:
+        if why_not:
+            pytest.skip(why_not)
+        disk = tmp_path / "disk"
+        place = Place(tmp_path, f"sqlite:///{disk}/quince.db", f"local://{tmp_path}/messages")
+        gate, ledger = tmp_path / "gate", tmp_path / "ledger"
+        with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+            (worker,) = crew.start()
+            handle = submit(kind, gate=str(gate), ledger=str(ledger), workspace=home)
+            eventually(lambda: steps(ledger)["launch"])
+            (ballast := disk / "ballast").touch()
+            fill(ballast)
+            gate.touch()
+            said = "the store is away" if kind is Launches else "its step needed the store"
+            eventually(lambda: said in worker.log.read_text())
+            ballast.unlink()
+            assert handle.result(60) == {"total": 8}
+            assert len(handle.tree()) == 2
+            if kind is Launches:
+                assert steps(ledger) == {"launch": 1, "launched": 1}
+
+
+MODULE = """
+import errno
+from pathlib import Path
+from engine import Process
+if not Path({ready!r}).exists():
+    raise OSError(errno.EMFILE, "Too many open files")
+class Late(Process):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.output("value", valid_type=int)
+    def run(self):
+        self.out("value", 7)
+"""
+
+
+def test_an_import_that_fails_in_passing_is_tried_again_by_itself(
+    tmp_path: Path, worker_forks: ForkServer
+) -> None:
+    """Nobody has to play the process; a slot is not held meanwhile; a pause is heard."""
+    place = Place(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
+    ready, ledger = tmp_path / "ready", str(tmp_path / "ledger")
+    (tmp_path / "late_module.py").write_text(MODULE.format(ready=str(ready)))
+    with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+        paused, waits = (_submitted(home, "late_module:Late") for _ in range(2))
+        other = submit(Launches, gate=str(tmp_path), ledger=ledger, workspace=home)
+        crew.start(slots=1)
+        assert other.result(30) == {"total": 8}, "the slot is free for others"
+        eventually(lambda: "cannot be loaded now" in why(home, paused.pid).sentence)
+        assert any("cannot be loaded now" in one.sentence for one in doctor(home))
+        paused.pause()
+        eventually(lambda: paused.row.owner is None)
+        ready.touch()
+        assert waits.result(30) == {"value": 7}
+        paused.play()
+        assert paused.result(30) == {"value": 7}
+
+
+def _submitted(home: Workspace, class_path: str) -> ProcessHandle:
+    """A process whose class nobody here has loaded."""
+    (pid,) = home.store.allocate_pids(1)
+    home.store.insert([NewProcess(pid, class_path, encode({}))]).result()
+    row = home.store.get(pid)
+    assert row is not None
+    ring(home, [row])
+    return ProcessHandle(pid, home)

@@ -8,7 +8,7 @@ safe from any thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -136,6 +136,24 @@ class StoreContract(Protocol):
     def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
         """The owner says that a timer fired: count it off, or the signals whose deadline it was; ready if
         nothing else is awaited. Nothing happens unless owner and epoch match the row."""
+
+    def copy_to(
+        self, url: str, *, alive: float, author: str, pause: bool = True
+    ) -> Future[Mapping[str, int]]:
+        """Everything into another store, whole or not at all: processes in every state with their inputs,
+        checkpoints, outputs, timers, signals and history, under their pids. Answers how many rows of each
+        table were copied.
+
+        Args:
+            url: An empty database, or a store without processes.
+            alive: Seconds within which a worker's last heartbeat says that it lives.
+            author: Who asks.
+            pause: Pause here what lives, since it goes on there.
+
+        Raises:
+            InvalidUrl: that is not a URL of a store.
+            CopyRefused: (by the future) workers are at work here, or processes are there.
+        """
 
     # Workers
 

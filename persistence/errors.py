@@ -15,6 +15,7 @@ PersistenceError
 │   ├── UnknownProcess     a process that is mentioned does not exist
 │   ├── KeyTaken           a child's key belongs to another process
 │   └── UnknownWorker      the worker has no row (it was declared dead, or never registered)
+├── CopyRefused            a store cannot be copied as it is, or not to there
 ├── Unsaveable             a value that the codec cannot write
 └── Unreadable             bytes that the codec cannot read
     └── UnreadableValueUsed  a value was used whose class, or what it needs, is not there
@@ -60,6 +61,10 @@ class StoreFull(StoreUnavailable):
 
 class StoreClosed(PersistenceError):
     """The store was used before `open()` or after `close()`."""
+
+
+class CopyRefused(PersistenceError):
+    """A store cannot be copied while workers write to it, nor into one that has processes of its own."""
 
 
 class NotAStore(PersistenceError):

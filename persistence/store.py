@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
 from persistence import schema
 from persistence.checkups import Checkups
 from persistence.database import shown
-from persistence.errors import PersistenceError, StoreClosed, StoreUnavailable
+from persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable
 from persistence.forks import renew_in_children
 from persistence.opening import database_of
 from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims
 from persistence.operations.control import ControlAll
+from persistence.operations.copy import CopyTo
 from persistence.operations.insert import Insert
 from persistence.operations.once import RecordOnce
 from persistence.operations.pids import TakePids
@@ -211,6 +212,15 @@ class Store:
 
     def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
         return self._write(Send(signals, author))
+
+    def copy_to(
+        self, url: str, *, alive: float, author: str, pause: bool = True
+    ) -> Future[Mapping[str, int]]:
+        target = database_of(url)
+        if target.url == self._database.url:
+            raise CopyRefused(f"{self.url} cannot be copied to itself")
+        told = shown(target.url)
+        return self._write(CopyTo(target, told, alive=alive, author=author, pause=pause))
 
     def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
         return self._write(Wake(pid, owner, epoch))

@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "engine.cli.setting",
     "status": "engine.cli.status",
     "doctor": "engine.cli.checking",
+    "copy": "engine.cli.copy",
     "run": "engine.cli.launching",
     "submit": "engine.cli.launching",
     "daemon": "engine.cli.daemon",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +13,13 @@ from engine.cli.config import write_config
 from engine.cli.session import session
 from engine.cli.terminal import say
 from engine.cli.trouble import DONE
-from engine.workspace import CONFIG, Workspace, locate
+from engine.errors import WorkspaceError
+from engine.workspace import CONFIG, Place, Workspace, locate
 from messaging.passwords import without_password
+from persistence.errors import PersistenceError
 from persistence.migrations import upgrade
+from persistence.records import TERMINAL
+from persistence.store import Store
 
 app = typer.Typer()
 
@@ -33,6 +39,7 @@ def init(
     place = locate(folder, store=store, broker=broker)
     if upgraded:
         upgrade(place.store)
+    before = locate(folder)
     with Workspace(place) as home:
         _ = home.store, home.communicator  # both answer, or nothing is written down
     if store or broker:
@@ -40,4 +47,21 @@ def init(
     say(f"workspace {folder}")
     say(f"store     {without_password(place.store)}")
     say(f"broker    {without_password(place.broker)}")
+    if before.store != place.store:
+        _tell_left_behind(before)
     return DONE
+
+
+def _tell_left_behind(before: Place) -> None:
+    """What the store that the workspace had before still holds, and how it comes along."""
+    with contextlib.suppress(WorkspaceError, PersistenceError):
+        before.require_made()
+        with Store(before.store) as store:
+            counts = store.counts()
+        live = sum(number for state, number in counts.items() if state not in TERMINAL)
+        where = without_password(before.store)
+        if any(counts.values()):
+            say(
+                f"{sum(counts.values())} processes, {live} of them live, stay in {where}; "
+                f"`quince copy --from {shlex.quote(where)}` brings them along"
+            )

@@ -23,6 +23,7 @@ from typing import IO, Any
 from engine.machine import Program, program_of
 from messaging.sidetasks import SideTasks
 from persistence.errors import PersistenceError, StoreUnavailable, UnknownWorker
+from persistence.files import unquoted
 from persistence.records import WorkerRow
 
 _log = logging.getLogger("quince.worker")
@@ -141,7 +142,7 @@ def process_of(worker: WorkerRow) -> Program | None:
     """The process of a worker of this host; None if it is one of another, or that is not known."""
     if worker.host != host_name() or worker.lock is None:
         return None
-    return written_in(Path(worker.lock))
+    return written_in(Path(unquoted(worker.lock)))
 
 
 def written_in(lock: Path) -> Program | None:

@@ -49,6 +49,7 @@ from messaging.errors import MessagingError
 from messaging.sidetasks import SideTasks
 from persistence.codec import find_classes_by
 from persistence.errors import PersistenceError
+from persistence.files import quoted
 from persistence.records import (
     TERMINAL,
     Claim,
@@ -236,7 +237,7 @@ class Worker:
             name=self.name,
             queues=self.queues,
             slots=self.slots.total,
-            lock=str(lock),
+            lock=quoted(lock),
             state="running",
             started=now,
             heartbeat=now,

@@ -25,7 +25,9 @@ from engine.watch import Watcher
 from messaging.errors import MessagingError
 from messaging.passwords import without_password
 from persistence.codec import find_classes_by
+from messaging.uri import folder_of, folder_uri
 from persistence.errors import PersistenceError
+from persistence.files import file_of, file_url
 from persistence.store import Store
 
 STORE_VARIABLE = "QUINCE_STORE"
@@ -65,10 +67,10 @@ class Place:
         Raises:
             WorkspaceError: it is not there; says what makes one.
         """
-        name = self.store.removeprefix("sqlite:///")
-        if not self.store.startswith("sqlite:///") or name.startswith((":", "file:")) or Path(name).exists():
+        file = file_of(self.store)
+        if file is None or file.exists():
             return
-        there = "workspace in" if self.has_own_store else f"store {name} of the workspace"
+        there = "workspace in" if self.has_own_store else f"store {file} of the workspace"
         raise WorkspaceError(
             f"there is no {there} {self.folder} yet: `quince init` makes one, and so do `quince submit`, "
             "`run` and `daemon start`"
@@ -93,7 +95,8 @@ class Place:
     @property
     def has_own_store(self) -> bool:
         """Its store is a file in its folder of state, as when nothing else was said."""
-        return self.store.startswith(f"sqlite:///{self.state}/")
+        file = file_of(self.store)
+        return file is not None and file.is_relative_to(self.state)
 
     @property
     def embedded(self) -> bool:
@@ -115,21 +118,23 @@ def locate(folder: Path | str | None = None, *, store: str | None = None, broker
         folder=root,
         store=_absolute(store or os.environ.get(STORE_VARIABLE), Path.cwd())
         or _absolute(settings.get("store"), root)
-        or f"sqlite:///{root / STATE}/quince.db",
+        or file_url(root / STATE / "quince.db"),
         broker=_absolute(broker or os.environ.get(BROKER_VARIABLE), Path.cwd())
         or _absolute(settings.get("broker"), root)
-        or f"local://{root / STATE}/messages",
+        or folder_uri(root / STATE / "messages"),
         allowed=tuple(settings.get("modules", ())),
     )
 
 
 def _absolute(url: str | None, base: Path) -> str | None:
     """A URL that names a file or folder, so that it means the same in every working directory."""
-    for scheme in ("sqlite:///", "local://"):
-        if url is not None and url.startswith(scheme):
-            name = url.removeprefix(scheme)
-            if name and not name.startswith(("/", ":memory:", "file:")):
-                return f"{scheme}{base / name}"
+    if url is None:
+        return None
+    _, mark, options = url.partition("?")
+    if (file := file_of(url)) is not None:
+        return file_url(base / file) + mark + options
+    if (folder := folder_of(url)) is not None:
+        return folder_uri(base / folder.expanduser()) + mark + options
     return url
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from persistence.errors import InvalidUrl, PersistenceError, RecordRefused, StoreUnavailable
+from persistence.files import file_url, parse_file_url
 from persistence.passwords import without_password
 from persistence.troubles import Trouble
 
@@ -75,6 +76,8 @@ def parse(url: str) -> URL:
     Raises:
         InvalidUrl: it is not a URL, or names a database that Quince does not use.
     """
+    if (file := parse_file_url(url)) is not None:
+        return file
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # what it says may quote the password
@@ -82,12 +85,6 @@ def parse(url: str) -> URL:
             f"{without_password(url)!r} is not a database URL; write it like {EXAMPLES}"
         ) from None
     kind, _, driver = parsed.drivername.partition("+")
-    if kind == "sqlite" and driver in {"", "pysqlite"}:
-        if parsed.host or parsed.username is not None:
-            raise InvalidUrl(
-                f"{without_password(url)!r} names no file: three slashes stand before it, as in {EXAMPLES}"
-            )
-        return parsed.set(drivername="sqlite")
     if kind in {"postgresql", "postgres"} and driver in {"", "psycopg"}:
         if _has_split_password(url, parsed):  # the driver would quote a part of it, as a host or a database
             raise InvalidUrl(
@@ -117,6 +114,8 @@ def _has_split_password(url: str, parsed: URL) -> bool:
 
 def shown(url: URL) -> str:
     """A URL that has been parsed, without its password."""
+    if url.drivername == "sqlite":
+        return file_url(url.database) if url.database else "sqlite://"
     return without_password(url.render_as_string(hide_password=False))
 
 

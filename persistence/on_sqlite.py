@@ -6,6 +6,7 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#prag
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -38,6 +39,9 @@ _log = logging.getLogger("quince.store")
 _abandoned: list[object] = []
 """What is kept, so that it is never closed."""
 
+LONGEST_PATH = 503
+"""Bytes: SQLite takes 512, with the names of its other files."""
+
 BUSY_SECONDS = 30.0
 """How long the database may be locked by others before a call fails."""
 
@@ -52,7 +56,7 @@ class SQLite:
         self.url = url
         self._busy_seconds = busy_seconds
         self._in_memory = url.database in {None, "", ":memory:"}
-        self._turnstile = Turnstile(Path(str(url.database)).absolute())
+        self._turnstile = Turnstile(Path(str(url.database)).resolve())  # one, by whatever links it is reached
         self._engines: list[Engine] = []
         self._reader: Engine | None = None
         self._alone: AbstractContextManager[Any] = threading.RLock() if self._in_memory else calm
@@ -185,6 +189,11 @@ class SQLite:
         if self._in_memory or str(self.url.database).startswith("file:"):
             return
         path = Path(str(self.url.database))
+        if (length := len(os.fsencode(path.absolute()))) > LONGEST_PATH:
+            raise InvalidUrl(
+                f"{shown(self.url)}: this path has {length} bytes, and SQLite takes {LONGEST_PATH} at most; "
+                "use a folder with a shorter path, or name a file with --store"
+            )
         if not path.absolute().parent.is_dir():
             raise InvalidUrl(f"{shown(self.url)}: there is no folder {path.absolute().parent}; make it first")
         if path.is_dir():

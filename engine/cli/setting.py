@@ -42,8 +42,13 @@ def init(
     before = locate(folder)
     with Workspace(place) as home:
         _ = home.store, home.communicator  # both answer, or nothing is written down
-    if store or broker:
-        write_config(folder / CONFIG, store=store, broker=broker)
+    if store or broker:  # as given, or whole if that would mean another file there
+        here = folder == Path.cwd().resolve() and (f"{store}{broker}").isprintable()
+        write_config(
+            folder / CONFIG,
+            store=store and (store if here else place.store),
+            broker=broker and (broker if here else place.broker),
+        )
     say(f"workspace {folder}")
     say(f"store     {without_password(place.store)}")
     say(f"broker    {without_password(place.broker)}")

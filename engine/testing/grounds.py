@@ -12,6 +12,8 @@ import messaging
 from engine.outbox import task_for
 from engine.testing import snapshot
 from engine.workspace import Place
+from messaging.uri import folder_uri
+from persistence.files import file_url
 
 SNAPSHOT = "snapshot"
 """File in the template of workspaces on servers: all rows of the store."""
@@ -50,4 +52,4 @@ def embedded(template: Path, folder: Path) -> Place:
 def place_of(folder: Path) -> Place:
     """The embedded workspace in a folder, whatever the environment says."""
     state = folder / ".quince"
-    return Place(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+    return Place(folder, file_url(state / "quince.db"), folder_uri(state / "messages"))

@@ -98,12 +98,12 @@ class Directory:
         for path in self.peers.glob("*.new"):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > NEWBORN and _is_free(path):
-                    self.remove(path.read_text(), path)
+                    self.remove(_text(path), path)
 
     def address(self, peer: str) -> str | None:
         """Where `peer` listens, or None if it has left."""
         try:
-            return self._lock_path(peer).read_text() or None
+            return _text(self._lock_path(peer)) or None
         except FileNotFoundError:
             return None
 
@@ -129,7 +129,7 @@ class Directory:
             if not _same_file(held, path):
                 yield None
                 return
-            address = path.read_text()
+            address = _text(path)
             yield True
             self.remove(address, path)
         finally:
@@ -245,8 +245,13 @@ def _new_lock(path: Path, address: str) -> int:
     """A new lock file, its lock held."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    os.write(lock, address.encode())
+    os.write(lock, os.fsencode(address))
     return lock
+
+
+def _text(lock_path: Path) -> str:
+    """The path of the socket that stands in a lock file."""
+    return os.fsdecode(lock_path.read_bytes())
 
 
 def is_peer(name: str) -> bool:

@@ -53,7 +53,7 @@ class Lease:
         side: Keeps the thread going, and knows what else is wrong with the worker: the heartbeats tell it.
 
     Attributes:
-        over: The store has forgotten the worker. Else the file of the lock stays, which nobody holds: so
+        over: The store has forgotten the worker. Else the file of the lock stays, and tells of nobody: so
             whoever sweeps knows at once that the worker is gone.
     """
 
@@ -80,8 +80,7 @@ class Lease:
         self.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = self.lock.open("w")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what earlier versions look at
-        self._file.write(f"{Program.this()}\n{_place_of(self._file)}\n")
-        self._file.flush()
+        self._write(Program.this())
         _held.add(self)
         self._thread.start()
         return self
@@ -94,7 +93,16 @@ class Lease:
         if self._file is not None:
             if self.over:
                 self.lock.unlink(missing_ok=True)
+            else:  # this process may go on without the worker
+                self._write(Program.this().ended)
             self._file.close()
+
+    def _write(self, program: Program) -> None:
+        assert self._file is not None
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(f"{program}\n{_place_of(self._file)}\n")
+        self._file.flush()
 
     def let_go(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""

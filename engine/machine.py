@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -35,6 +35,11 @@ class Program:
     def this(cls) -> Program:
         """The calling process."""
         return cls(os.getpid(), _started(os.getpid()) or 0, machine())
+
+    @property
+    def ended(self) -> Program:
+        """In the place of this one, somebody of whom it is certain that he runs no more."""
+        return replace(self, started=1)
 
     def runs(self) -> bool | None:
         """Whether it lives. None: that cannot be told from here (it runs elsewhere, or may have ended)."""

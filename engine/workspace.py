@@ -24,8 +24,8 @@ from engine.trust import require_trusted
 from engine.watch import Watcher
 from messaging.errors import MessagingError
 from messaging.passwords import without_password
-from persistence.codec import find_classes_by
 from messaging.uri import folder_of, folder_uri
+from persistence.codec import find_classes_by
 from persistence.errors import PersistenceError
 from persistence.files import file_of, file_url
 from persistence.store import Store

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from sqlalchemy.engine import URL
 
 from persistence.errors import InvalidUrl
+from persistence.passwords import without_password
 
 _SCHEME = re.compile(r"sqlite(\+pysqlite)?://")
 _OPTIONS = frozenset({"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements"})
@@ -48,14 +49,14 @@ def parse_file_url(url: str) -> URL | None:
     rest, mark, query = url[scheme.end() :].partition("?")
     if rest and not rest.startswith("/"):
         raise InvalidUrl(
-            f"{url!r} names no file: three slashes stand before it, as in sqlite:///quince.sqlite"
+            f"{without_password(url)!r} names no file: three slashes stand before it, as in sqlite:///quince.sqlite"
         )
     name = unquoted(rest[1:])
     options = dict(parse_qsl(query, keep_blank_values=True))
     known = _OPTIONS | _URI_OPTIONS if name.startswith("file:") else _OPTIONS
     if mark and (not options or set(options) - known):
         raise InvalidUrl(
-            f"{url!r} asks for {query!r}, which is no option of SQLite; in the name of a file or folder ? is "
+            f"{without_password(url)!r} asks for {query!r}, which is no option of SQLite; in the name of a file or folder ? is "
             "written %3F, and % %25"
         )
     return URL.create("sqlite", database=name or None, query=options)

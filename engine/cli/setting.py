@@ -43,11 +43,11 @@ def init(
     with Workspace(place) as home:
         _ = home.store, home.communicator  # both answer, or nothing is written down
     if store or broker:  # as given, or whole if that would mean another file there
-        here = folder == Path.cwd().resolve() and (f"{store}{broker}").isprintable()
+        same = folder == Path.cwd().resolve() and f"{store}{broker}".isprintable()
         write_config(
             folder / CONFIG,
-            store=store and (store if here else place.store),
-            broker=broker and (broker if here else place.broker),
+            store=store and (store if same else place.store),
+            broker=broker and (broker if same else place.broker),
         )
     say(f"workspace {folder}")
     say(f"store     {without_password(place.store)}")

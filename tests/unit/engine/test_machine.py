@@ -81,6 +81,7 @@ def test_a_worker_that_lives_is_not_dead(tmp_path: Path) -> None:
     with Lease(None, "w", tmp_path / "w", lambda: None):
         assert not is_dead(row(tmp_path / "w"))
         assert process_of(row(tmp_path / "w")) == Program.this()
+    assert is_dead(row(tmp_path / "w")), "it could not say good-bye to the store, and its program goes on"
 
 
 def test_a_lock_file_that_is_not_there_proves_nothing(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ def parse_file_url(url: str) -> URL | None:
     known = _OPTIONS | _URI_OPTIONS if name.startswith("file:") else _OPTIONS
     if mark and (not options or set(options) - known):
         raise InvalidUrl(
-            f"{without_password(url)!r} asks for {query!r}, which is no option of SQLite; in the name of a file or folder ? is "
-            "written %3F, and % %25"
+            f"{without_password(url)!r}: what follows the ? is no option of SQLite; in the name of a file or "
+            "folder ? is written %3F, and % %25"
         )
     return URL.create("sqlite", database=name or None, query=options)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine import Workspace, run, submit
 from engine.cli.main import main
+from engine.cli.session import session
 from engine.workspace import locate
 from messaging.errors import InvalidUri
 from messaging.uri import folder_of, folder_uri, parse_uri
@@ -27,9 +30,15 @@ NAMES = [
 
 
 @pytest.fixture(autouse=True)
-def _from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def _from_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing but the folder tells the workspace; and a command, which is a program's end, ends here."""
     for name in ("QUINCE_STORE", "QUINCE_BROKER"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(session, "folder", None)
+    levels = {name: logging.getLogger(name).level for name in ("aio_pika", "aiormq")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def files(folder: Path) -> set[Path]:

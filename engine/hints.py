@@ -69,7 +69,7 @@ def is_hint(thing: Any) -> bool:
 
 def admits_mapping(hint: Any) -> bool:
     """Some value that the hint allows is a mapping, as far as it says."""
-    hint = _bare(hint)
+    hint = bare(hint)
     if isinstance(hint, tuple):
         return any(admits_mapping(one) for one in hint)
     if get_origin(hint) in _UNIONS:
@@ -82,7 +82,14 @@ def admits_mapping(hint: Any) -> bool:
     return issubclass(kind, collections.abc.Mapping) or issubclass(dict, kind)
 
 
-def _bare(hint: Any) -> Any:
+def choices_of(hint: Any) -> tuple[Any, ...] | None:
+    """What a union, or a tuple of classes, allows; None if the hint is neither."""
+    if isinstance(hint, tuple):
+        return hint
+    return get_args(hint) if get_origin(hint) in _UNIONS else None
+
+
+def bare(hint: Any) -> Any:
     """The hint without what surrounds it: `Annotated`, `NewType`, aliases, the bound of a variable."""
     while True:
         if get_origin(hint) in _WRAPPERS:
@@ -98,7 +105,7 @@ def _bare(hint: Any) -> Any:
 
 
 def _mismatch(value: Any, hint: Any, where: str) -> Mismatch | None:
-    hint = _bare(hint)
+    hint = bare(hint)
     origin = get_origin(hint)
     if isinstance(hint, tuple):
         return _of_several(value, hint, hint, where)
@@ -172,7 +179,7 @@ def _of_typed_dict(value: Any, hint: Any, where: str) -> Mismatch | None:
 def _of_generic(value: Any, hint: Any, origin: Any, where: str) -> Mismatch | None:
     arguments = get_args(hint)
     if origin is type:
-        wanted = _bare(arguments[0])
+        wanted = bare(arguments[0])
         fits = isinstance(value, type) and (not isinstance(wanted, type) or issubclass(value, wanted))
         return None if fits else _wrong(value, hint, where)
     if not isinstance(origin, type):
@@ -182,7 +189,7 @@ def _of_generic(value: Any, hint: Any, origin: Any, where: str) -> Mismatch | No
     if _is_typed_dict(origin):
         return _of_typed_dict(value, origin, where)
     if origin.__name__ == "ndarray":
-        kind = _bare(next(iter(get_args(arguments[-1])), Any))
+        kind = bare(next(iter(get_args(arguments[-1])), Any))
         fits = not isinstance(kind, type) or issubclass(value.dtype.type, kind) or kind is object
         return None if fits else _wrong(value, hint, where)
     if isinstance(value, Mapping) and len(arguments) == 2:
@@ -211,7 +218,7 @@ def _of_tuple(value: Any, hint: Any, arguments: tuple[Any, ...], where: str) -> 
 
 def _of_items(items: Iterable[tuple[Any, Any]], hint: Any, where: str) -> Mismatch | None:
     """All of a container; where the class of an item says all, each class is looked at once."""
-    hint = _bare(hint)
+    hint = bare(hint)
     plain = isinstance(hint, type) and not _is_typed_dict(hint) and not getattr(hint, "_is_protocol", 0)
     known: set[type] = set()
     for place, item in items:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -14,7 +15,8 @@ from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
 from engine.definition import declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
-from engine.namespace import Given, Namespace, by_ports, plain
+from engine.fitting import fitted, fitted_values
+from engine.namespace import Given, Namespace, by_ports
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
 from engine.patience import LOOP_SECONDS, on_loop, wait_for_store
@@ -177,13 +179,14 @@ class Process:
 
     def _exit_code(self, call: Call | None, answer: Any) -> ExitCode:
         if isinstance(answer, ExitCode):
-            return answer
+            return replace(answer, status=fitted(answer.status, int))
+        answer = fitted(answer, int)
         if isinstance(answer, int) and not isinstance(answer, bool):
             if not 0 <= answer <= LARGEST_STATUS:
                 raise UnexpectedReturn(
                     f"{type(self).__name__}: exit status {answer} is not between 0 and {LARGEST_STATUS}"
                 )
-            return ExitCode(answer, self.exit_codes.message_of(answer))
+            return ExitCode(int(answer), self.exit_codes.message_of(answer))
         step = call.function.__name__ if call else "return_"
         raise UnexpectedReturn(
             f"{type(self).__name__}.{step} returned {answer!r} ({type(answer).__name__}): "
@@ -249,7 +252,6 @@ class Process:
             Unsaveable: a value that cannot be stored; names where it is.
         """
         forbid_inside("out", name)
-        value = plain(value)
         check(value, f"outputs.{name}")
         ports = self.spec().outputs
         *namespaces, last = check_output(self.spec(), type(self).__name__, name, value)
@@ -257,7 +259,7 @@ class Process:
         for namespace in namespaces:
             place = dict.setdefault(place, namespace, Namespace())
             ports = ports.get(namespace, {})
-        dict.__setitem__(place, last, by_ports({last: value}, ports)[last])
+        dict.__setitem__(place, last, by_ports(fitted_values(ports, {last: value}), ports)[last])
 
     def report(self, text: str) -> None:
         """Write a line to the process's history (`quince logs PID`). Durable with this step."""
@@ -435,8 +437,7 @@ def new_process(
         raise InvalidDefinition(
             f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
         )
-    given = {name: plain(value) for name, value in inputs.items()}
-    values = parse_inputs(cls.spec(), cls.__name__, given)
+    values = parse_inputs(cls.spec(), cls.__name__, inputs)
     wrong = None if key is None else name_problem(key, LONGEST_KEY)
     if wrong:
         raise InvalidInput(f"{cls.__name__}: its key {wrong}")

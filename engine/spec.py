@@ -12,6 +12,7 @@ from typing import Any
 import plumpy
 
 from engine.errors import InvalidDefinition, InvalidInput, InvalidOutput
+from engine.fitting import fitted, fitted_values
 from engine.ports import InputPort, OutputPort, PortNamespace
 from engine.text import close_to, name_problem
 
@@ -121,6 +122,7 @@ class _Declaring:
             InvalidDefinition: the label is no name, the status is taken or out of range, or the message
                 is no text that can be filled in.
         """
+        status = fitted(status, int)
         if not isinstance(status, int) or isinstance(status, bool) or status < 100:
             raise InvalidDefinition(f"exit code {label}: status {status!r} is not an integer from 100 on")
         if not isinstance(label, str) or not label.isidentifier():
@@ -204,7 +206,7 @@ def parse_inputs(spec: plumpy.ProcessSpec, class_name: str, values: Mapping[str,
                 f"{class_name} has no input {name!r}; it takes {_names(known)}{hint}", f"inputs.{name}"
             )
     try:
-        filled: dict[str, Any] = known.filled(_as_floats(known, values))
+        filled: dict[str, Any] = known.filled(fitted_values(known, values))
     except InvalidInput as error:
         raise InvalidInput(f"{class_name}: {error}", error.port) from error
     problem = known.validate(filled)
@@ -255,18 +257,6 @@ def missing_outputs(spec: plumpy.ProcessSpec, outputs: Mapping[str, Any]) -> str
     """One sentence about what the outputs lack, or None if they are complete."""
     problem = spec.outputs.validate(outputs)
     return None if problem is None else f"{_port_name('output', problem.port)}: {problem.message}"
-
-
-def _as_floats(ports: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, with whole numbers as floats where a port takes floats alone."""
-    plain = dict(values)
-    for name, value in values.items():
-        port = ports.get(name)
-        if type(value) is int and port is not None and port.valid_type in (float, (float,)):
-            plain[name] = float(value)
-        elif isinstance(port, plumpy.PortNamespace) and isinstance(value, Mapping):
-            plain[name] = _as_floats(port, value)
-    return plain
 
 
 def _checked(class_name: str, path: str, problem: Any, parts: tuple[str, ...]) -> tuple[str, ...]:

@@ -36,16 +36,17 @@ def fitted(value: Any, hint: Any) -> Any:
 
 
 def _as_python(value: Any, kind: type) -> Any:
-    if type(value) is kind:
-        return value
+    found = value
     if getattr(value, "shape", None) == () and hasattr(value, "dtype") and hasattr(value, "item"):
-        value = value.item()
-    if kind in (float, complex) and type(value) in (int, float):
+        found = value.item()
+    if type(found) is kind or (kind is int and type(found) is bool):
+        return found
+    if kind in (float, complex) and type(found) in (int, float):
         try:
-            number = kind(value)
+            number = kind(found)
         except OverflowError:
             return value
-        return number if number == value or value != value else value
+        return number if number == found or found != found else value
     return value
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import ProcessNotFound
 from engine.held import UNLOADABLE
 from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.moments import dated, far
 from engine.patience import trouble_of
 from engine.workspace import Workspace
 from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
@@ -244,7 +244,12 @@ def _step(row: ProcessRow) -> str:
 
 
 def _at(then: float | None) -> str:
-    return "never" if then is None else datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if then is None:
+        return "never"
+    if (found := dated(then)) is None:
+        return far(then)
+    year, date = found
+    return year + date.strftime("-%m-%d %H:%M:%S UTC")
 
 
 def _span(seconds: float) -> str:

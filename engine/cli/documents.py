@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import enum
 import math
+from collections import deque
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from engine.cli.wording import actual_state, iso
+from persistence.codec import UnreadableValue, fields_of
 from persistence.records import EventRow, ProcessRow, WorkerRow
 
 
@@ -66,30 +68,82 @@ def worker_document(worker: WorkerRow) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A stored value as JSON has it: what JSON lacks becomes the nearest list, mapping or string."""
-    if isinstance(value, enum.Enum):
-        return plain(value.value)
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((plain(inner) for inner in value), key=str)
-    return _foreign(value)
+    return _Plain().of(value)
 
 
-def _foreign(value: Any) -> Any:
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode("ascii")
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return plain(value.tolist())
-    if hasattr(value, "class_path") and hasattr(value, "pid"):  # a child in a context or an output
-        return {"pid": value.pid, "class": value.class_path}
-    return str(value)
+DEEPEST = 100
+MOST = 2_000_000
+_DIGITS = 14_000
+"""Bits of a number of which Python still makes a decimal text."""
+_LEFT_OUT = "..."
+
+
+class _Plain:
+    """One value on its way to JSON; what contains itself, or is far too much, is cut."""
+
+    def __init__(self) -> None:
+        self._around: set[int] = set()
+        self._left = MOST
+
+    def of(self, value: Any) -> Any:
+        self._left -= 1
+        if value is None or type(value) in (bool, str):
+            return value
+        if isinstance(value, UnreadableValue):
+            return {"unreadable": value.unreadable_kind, "reason": value.unreadable_reason}
+        if isinstance(value, enum.Enum):
+            return self.of(value.value)
+        if isinstance(value, int):
+            return int(value) if value.bit_length() < _DIGITS else hex(value)
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else str(float(value))
+        if isinstance(value, str):
+            return str(value)
+        if id(value) in self._around or len(self._around) >= DEEPEST or self._left < 0:
+            return _LEFT_OUT
+        self._around.add(id(value))
+        try:
+            return self._whole(value)
+        finally:
+            self._around.discard(id(value))
+
+    def _whole(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        fields = fields_of(value)
+        if fields is not None:
+            return self._mapping(fields)
+        if isinstance(value, (list, tuple, deque)):
+            return [self.of(inner) for inner in value]
+        if isinstance(value, (set, frozenset)):
+            return sorted((self.of(inner) for inner in value), key=str)
+        return self._foreign(value)
+
+    def _mapping(self, value: Mapping[Any, Any]) -> Any:
+        named = {str(key): self.of(inner) for key, inner in value.items()}
+        if len(named) == len(value):
+            return named
+        return [[self.of(key), self.of(inner)] for key, inner in value.items()]
+
+    def _foreign(self, value: Any) -> Any:
+        if isinstance(value, (datetime, date, time)):
+            return value.isoformat()
+        if isinstance(value, timedelta):
+            return value.total_seconds()
+        if isinstance(value, (bytes, bytearray)):
+            return base64.b64encode(value).decode("ascii")
+        if hasattr(value, "class_path") and hasattr(value, "pid"):  # a child in a context or an output
+            return {"pid": value.pid, "class": value.class_path}
+        try:
+            return self._of_library(value)
+        except Exception as error:  # whatever a library, or a class of the user's, says
+            return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+
+    def _of_library(self, value: Any) -> Any:
+        if getattr(getattr(value, "dtype", None), "kind", "") in ("M", "m"):
+            return self.of(value.astype(str).tolist())
+        if hasattr(value, "tolist"):  # numpy scalars and arrays, series
+            return self.of(value.tolist())
+        if hasattr(value, "to_dict") and hasattr(value, "columns"):  # frames
+            return self.of(value.to_dict("list"))
+        return str(value)

@@ -19,12 +19,13 @@ from engine.cli.trouble import DONE, FAILED, complain
 from engine.errors import ProcessNotFound, ResultUnavailable
 from engine.handle import outputs_of
 from engine.workspace import Workspace
-from persistence.codec import decode
+from persistence.codec import Unreadable, decode
 from persistence.records import Result, State
 
 SHORT_BYTES = 32
 LONGEST_TEXT = 2000
 LONGEST_ARRAY = 50
+DEEPEST = 6
 """What is longer is shown by its size."""
 
 _FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n(?:    (.+)\n)?', re.MULTILINE)
@@ -44,14 +45,31 @@ def stored(home: Workspace, pid: int) -> Result:
 
 def result_document(result: Result) -> dict[str, Any]:
     """The row of a process with its outputs and its error."""
-    story = None if result.error is None else ErrorStory.decode(result.error)
+    story = None if result.error is None else story_of(result.error)
     return {
         **row_document(result.row),
-        "outputs": plain(decode(result.outputs)) if result.outputs else {},
+        "outputs": plain(readable(result.outputs)),
         "error": None
         if story is None
         else {"type": story.type_name, "message": story.text, "traceback": story.traceback},
     }
+
+
+def readable(blob: bytes | None) -> Mapping[str, Any]:
+    """Stored values by name; one that says why, if the bytes cannot be read at all."""
+    try:
+        values = decode(blob) if blob else {}
+    except Unreadable as error:
+        return {"unreadable": str(error)}
+    return values if isinstance(values, Mapping) else {"unreadable": "these are no values by name"}
+
+
+def story_of(blob: bytes) -> ErrorStory:
+    """A stored error; one that says why, if it cannot be read."""
+    try:
+        return ErrorStory.decode(blob)
+    except (Unreadable, AttributeError) as error:
+        return ErrorStory("Unreadable", str(error), "")
 
 
 def succeeded(result: Result) -> bool:
@@ -77,10 +95,10 @@ def show_result(result: Result) -> int:
     try:
         show_values(outputs_of(result))
     except ResultUnavailable as error:
-        show_values(decode(result.outputs) if result.outputs else {})
+        show_values(readable(result.outputs))
         complain(str(error))
         if result.error is not None:
-            where = failing_line(ErrorStory.decode(result.error).traceback)
+            where = failing_line(story_of(result.error).traceback)
             say(f"{where}`quince show {row.pid}` tells more")
         return FAILED
     return DONE
@@ -105,11 +123,13 @@ def values_table(values: Mapping[str, Any]) -> Table:
 def _value(value: Any) -> Any:
     if isinstance(value, str) and len(value) <= LONGEST_TEXT:
         return Text(value)
-    return Pretty(_shown(value), max_length=12, max_string=400, max_depth=6)
+    return Pretty(_shown(value), max_length=12, max_string=400, max_depth=DEEPEST)
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, depth: int = 0) -> Any:
     """A value as people want to see it: what is large or binary is named by its size."""
+    if depth > DEEPEST:
+        return value
     if isinstance(value, (bytes, bytearray)) and len(value) > SHORT_BYTES:
         return _Named(f"<bytes, {_size(len(value))}>")
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
@@ -117,9 +137,9 @@ def _shown(value: Any) -> Any:
     if hasattr(value, "shape") and getattr(value, "size", 0) > LONGEST_ARRAY:
         return _Named(f"<{type(value).__name__} {value.dtype} {value.shape}>")
     if isinstance(value, dict):
-        return {key: _shown(inner) for key, inner in value.items()}
+        return {key: _shown(inner, depth + 1) for key, inner in value.items()}
     if type(value) in (list, tuple) and len(value) <= LONGEST_ARRAY:
-        return type(value)(_shown(inner) for inner in value)
+        return type(value)(_shown(inner, depth + 1) for inner in value)
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.documents import event_document, plain, row_document
-from engine.cli.ends import result_document, stored
+from engine.cli.ends import readable, result_document, stored
 from engine.cli.filters import Filter, filtered
 from engine.cli.forest import Branch, family, forest
 from engine.cli.history import history_lines
@@ -22,7 +22,6 @@ from engine.cli.terminal import show_json
 from engine.cli.trouble import DONE, WrongUsage
 from engine.cli.wording import class_name
 from engine.workspace import Workspace
-from persistence.codec import decode
 from persistence.records import ProcessRow, Selection
 
 app = typer.Typer()
@@ -124,8 +123,7 @@ def _document(home: Workspace, row: ProcessRow) -> dict[str, Any]:
 
 
 def _inputs(home: Workspace, pid: int) -> dict[str, Any]:
-    blob = home.store.inputs(pid)
-    return dict(decode(blob)) if blob else {}
+    return dict(readable(home.store.inputs(pid)))
 
 
 def _branches(home: Workspace, rows: Sequence[ProcessRow]) -> list[Branch]:

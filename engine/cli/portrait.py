@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.checkpoint import ErrorStory
-from engine.cli.ends import values_table
+from engine.cli.ends import readable, story_of, values_table
 from engine.cli.history import history_lines
 from engine.cli.table import NARROW, process_table, worker_name
 from engine.cli.wording import actual_state, clock, doing, exit_text, lasted, span, state_text
 from engine.text import visible
-from persistence.codec import decode
 from persistence.records import EventRow, ProcessRow, Result, State
 
 CHILDREN = 50
@@ -46,10 +45,10 @@ def portrait(
     ]
     if inputs:
         parts += [_heading("Inputs"), _section(values_table(inputs))]
-    if result.outputs and (outputs := decode(result.outputs)):
+    if outputs := readable(result.outputs):
         parts += [_heading("Outputs"), _section(values_table(outputs))]
     if result.error:
-        parts += [_heading("Error"), _section(_error(ErrorStory.decode(result.error)))]
+        parts += [_heading("Error"), _section(_error(story_of(result.error)))]
     if children:
         parts += [_heading(_count("Children", len(children), CHILDREN))]
         parts += [_section(process_table(children[:CHILDREN], names, now, width=NARROW - 1))]

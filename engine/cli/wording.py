@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from rich.text import Text
 
+from engine.moments import dated, far
 from engine.text import visible
 from persistence.records import Control, ProcessRow, State
 
@@ -136,7 +136,8 @@ def span(seconds: float) -> str:
     for limit, size, unit in ((99.5, 1, "s"), (99.5 * 60, 60, "min"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} d"
+    days = seconds / 86400
+    return f"{days:.0f} d" if days < 1e9 else f"{days:.1g} d"
 
 
 def lasted(row: ProcessRow, now: float) -> str:
@@ -145,12 +146,18 @@ def lasted(row: ProcessRow, now: float) -> str:
 
 
 def iso(moment: float | None) -> str | None:
-    """ISO 8601 in UTC, to the millisecond."""
+    """ISO 8601 in UTC, to the millisecond; years beyond 9999 with a sign, as that standard has them."""
     if moment is None:
         return None
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if (found := dated(moment)) is None:
+        return far(moment)
+    year, date = found
+    return year + date.isoformat(timespec="milliseconds")[4:].replace("+00:00", "Z")
 
 
 def clock(moment: float) -> str:
     """A moment in local time, for people."""
-    return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if (found := dated(moment, None)) is None:
+        return far(moment)
+    year, date = found
+    return year + date.strftime("-%m-%d %H:%M:%S")

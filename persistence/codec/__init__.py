@@ -13,6 +13,7 @@ What cannot be made again where it is read is an `UnreadableValue` in its place.
 from persistence.codec.classes import ClassNames, find_classes_by, loading_nothing
 from persistence.codec.comparing import same
 from persistence.codec.glancing import check
+from persistence.codec.instances import fields_of
 from persistence.codec.reading import decode
 from persistence.codec.registry import register_type
 from persistence.codec.standard import register_mapping
@@ -29,6 +30,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_each",
+    "fields_of",
     "find_classes_by",
     "loading_nothing",
     "met_unreadable",

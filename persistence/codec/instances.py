@@ -112,6 +112,15 @@ def plan_of(cls: type) -> Plan | None:
     return _plans[cls]
 
 
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """What an instance holds, by name; None if it is of none of these families."""
+    plan = plan_of(type(value))
+    if plan is None:
+        return None
+    names, values, _ = plan.take(value)
+    return {name: item for name, item in zip(names, values, strict=True) if not name.startswith("__")}
+
+
 def load(path: str, family: str) -> Plan:
     """The plan of a class that was written under this name.
 

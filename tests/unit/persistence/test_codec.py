@@ -181,14 +181,16 @@ def test_registered_types_come_back_from_anywhere() -> None:
         register_type(Fraction, "tests.point", str, Fraction)
 
 
+_STRANGE = msgspec.msgpack.Ext(18, msgspec.msgpack.encode(["elsewhere.thing", 1]))
+EXTENSION_OF_NOBODY = msgspec.msgpack.encode({"a": [_STRANGE], "b": 1})
+
+
 def test_a_type_that_is_not_known_here_is_named() -> None:
-    strange = msgspec.msgpack.Ext(18, msgspec.msgpack.encode(["elsewhere.thing", 1]))
-    data = msgspec.msgpack.encode({"a": [strange], "b": 1})
-    value = decode(data)
+    value = decode(EXTENSION_OF_NOBODY)
     assert value["b"] == 1
     assert isinstance(value["a"][0], UnreadableValue)
     assert "elsewhere.thing" in repr(value["a"][0])
-    assert encode(value) == data
+    assert encode(value) == EXTENSION_OF_NOBODY
     with pytest.raises(Unreadable, match=r"elsewhere\.thing"):
         str(value["a"][0].x)
 

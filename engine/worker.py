@@ -187,6 +187,7 @@ class Worker:
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
         communicator = await stack.enter_async_context(messaging.connect_async(self.place.broker))
+        self.side.also.append(communicator.troubles)
         threads = StepThreads(MOST_THREADS, troubles=self.side)
         stack.callback(threads.shutdown, cancel_futures=True)
         loop.set_default_executor(StepThreads(DEFAULT_THREADS))

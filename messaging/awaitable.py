@@ -67,6 +67,10 @@ class AwaitableCommunicator:
         """Where the link to the broker stands."""
         return self._transport.state
 
+    def troubles(self) -> list[str]:
+        """What fails in here just now and is tried again, each in one sentence. From any thread."""
+        return self._transport.troubles()
+
     def on_link(self, listener: LinkListener) -> None:
         """Call `listener` on this loop with each new state of the link, with CLOSED while `close` runs."""
         self._listeners.add(listener)
@@ -118,7 +122,7 @@ class AwaitableCommunicator:
         check_prefetch(prefetch)
 
         def arrived(tasks: Sequence[TaskHandle]) -> None:
-            self._cross(deliver, [CrossingTask(task, self._thread) for task in tasks])
+            self._cross(_deliver, deliver, queue, [CrossingTask(task, self._thread) for task in tasks])
 
         consumer = await self._run(self._transport.consume, arrived, queue=queue, prefetch=prefetch)
         return CrossingConsumer(consumer, self._run)
@@ -301,6 +305,20 @@ class AwaitableCommunicator:
         task = asyncio.get_running_loop().create_task(coroutine)
         _KEEP.add(task)
         task.add_done_callback(_forget_loudly)
+
+
+def _deliver(deliver: TaskBatchCallback, queue: str, tasks: Sequence[CrossingTask]) -> None:
+    """Hand tasks over. If that fails, those that are not settled go back once, and then to the dead letters:
+    held by nobody, they would be missing in what the consumer may hold."""
+    try:
+        deliver(tasks)
+    except Exception as error:
+        log.exception("the consumer of %s failed with %d tasks", queue, len(tasks))
+        for task in tasks:
+            if task.redelivered:
+                task.dead_letter(f"its consumer failed twice, the second time with {error!r}")
+            else:
+                task.requeue()
 
 
 _KEEP: set[asyncio.Task[None]] = set()

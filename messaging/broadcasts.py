@@ -83,7 +83,10 @@ def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> Non
         log.warning("a broadcast is dropped: %s", error)
         return
     for handler in handlers:
-        handler(message)
+        try:
+            handler(message)
+        except Exception:  # what comes next, and the others, are to be heard
+            log.exception("a subscriber to broadcasts failed")
 
 
 def body_size(body: Any) -> int:

@@ -38,6 +38,7 @@ class CommThread:
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lock = threading.Lock()
+        self._stopping = False
         self._closing: concurrent.futures.Future[None] | None = None
 
     @property
@@ -143,12 +144,21 @@ class CommThread:
     def _main(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._run(loop):
+                log.error("%s: its loop was stopped by an exception, and goes on", self._name)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
             if self._closing is not None and not self._closing.done():
                 self._closing.set_result(None)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Run the loop; False if something ended it that was not `close`."""
+        try:
+            loop.run_forever()
+        except BaseException:  # SystemExit in a callback, say: no reason to leave everybody without messages
+            log.exception("%s failed", self._name)
+        return self._stopping
 
     async def _shut(self) -> None:
         try:
@@ -159,6 +169,7 @@ class CommThread:
             log.exception("%s: closing failed", self._name)
         finally:
             await self._end_tasks()
+            self._stopping = True
             asyncio.get_running_loop().stop()
 
     async def _end_tasks(self) -> None:
@@ -186,7 +197,10 @@ class LinkFanOut:
 
     def __call__(self, state: LinkState) -> None:
         for tell in self._listeners:
-            tell(state)
+            try:
+                tell(state)
+            except Exception:  # the link must not be kept from coming back
+                log.exception("a listener to the link failed")
 
 
 def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:

@@ -151,6 +151,10 @@ class Transport(ABC):
         """What the server said of itself when the link was made; empty if there is no server."""
         return {}
 
+    def troubles(self) -> list[str]:
+        """What fails beside all calls just now, each in one sentence. From any thread."""
+        return []
+
     @abstractmethod
     async def open(self) -> None:
         """Connect. Raises ConnectionFailed, with the URI (no password) and the way out."""

@@ -8,6 +8,7 @@ after a pause, told in the log, counted, and shown by whoever asks for `sentence
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
@@ -130,10 +131,12 @@ class SideTasks(Troubles):
         """Have `work` done for as long as this owner lives. On the loop that it is to run on.
 
         Args:
-            name: For people; one task of a name.
+            name: For people.
             every: Seconds after which it is done again; None for work that does not end by itself.
             longest: Seconds until it is begun again after a failure, at most.
         """
+        if name in self.kept:
+            name = next(f"{name} ({n})" for n in itertools.count(2) if f"{name} ({n})" not in self.kept)
         kept = self.kept[name] = SideTask(self, name, work, every, longest)
         kept.begin()
         return kept
@@ -188,15 +191,16 @@ class SideTasks(Troubles):
     def closed(self) -> bool:
         return self._closed.is_set()
 
-    async def close(self) -> None:
-        """End the tasks; threads are only kept from beginning again. May be called twice."""
+    async def close(self, timeout: float = CLOSING) -> None:
+        """End the tasks, waiting for that at most `timeout` seconds; threads are only kept from beginning
+        again. May be called twice."""
         self.stop()
         tasks = [task for kept in self.kept.values() if (task := kept.end()) is not None]
         tasks += self._errands
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=CLOSING)
+            await asyncio.wait(tasks, timeout=timeout)
 
     def _errand_ended(self, task: asyncio.Task[Any]) -> None:
         self._errands.discard(task)

@@ -77,8 +77,10 @@ class TaskAnswers:
 
         def received(about: Delivery, header: bytes, body: bytes) -> None:
             settlements.opened(about.tag)
-            self._read(about, header, body)
-            settlements.ack(about.tag)
+            try:
+                self._read(about, header, body)
+            finally:  # one that is not settled would be kept from the count of those that may come
+                settlements.ack(about.tag)
 
         await lane.consume(self._queue, "answers", received, no_ack=False)
         lane.on_closed = lambda error: self._session.broken(

@@ -17,6 +17,7 @@ from messaging.amqp.driver import ask_driver, our_connection
 from messaging.amqp.lane import Lane
 from messaging.amqp.splitter import SplittingTransportFactory
 from messaging.errors import ConnectionFailed, DeliveryFailed, InvalidUri
+from messaging.sidetasks import SideTasks
 from messaging.uri import BrokerUri
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,9 @@ class Link:
         self._underlay = underlay
         self._splitter = splitter
         self._lanes: dict[int, Lane] = {}
-        self._watch = asyncio.get_running_loop().create_task(self._watch_silence())
+        self._side = SideTasks(log)
+        if interval := underlay.heartbeat_timeout:
+            self._side.keep("watching for heartbeats", self._look_for_silence, every=interval / 2)
         self.frame_max: int = self._underlay.connection_tune.frame_max or 131072
         self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
         self.sending: Link = self
@@ -170,18 +173,14 @@ class Link:
         if self.lost.done():
             return
         self.lost.set_result(error)
-        self._watch.cancel()
+        for kept in list(self._side.kept.values()):
+            self._side.drop(kept)
         self._splitter.abort()
         for lane in list(self._lanes.values()):
             lane.shut(error)
 
-    async def _watch_silence(self) -> None:
+    async def _look_for_silence(self) -> None:
         """A peer that is there sends a heartbeat at least every other interval."""
-        loop = asyncio.get_running_loop()
-        interval = self._underlay.heartbeat_timeout
-        while interval:
-            await asyncio.sleep(interval / 2)
-            silence = loop.time() - self._splitter.last_data
-            if silence > 2 * interval + 1:
-                self._end(ConnectionError(f"not a byte from the broker for {silence:.0f} s"))
-                return
+        silence = asyncio.get_running_loop().time() - self._splitter.last_data
+        if silence > 2 * self._underlay.heartbeat_timeout + 1:
+            self._end(ConnectionError(f"not a byte from the broker for {silence:.0f} s"))

@@ -7,15 +7,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-import aiormq
-
 from messaging.amqp.connection import Link
 from messaging.amqp.frames import Delivery
 from messaging.amqp.holding import DeliveredTask, Holder, Ways
 from messaging.amqp.lane import Lane
 from messaging.amqp.parking import RENEW_AFTER, Parking
 from messaging.communicator import TaskBatchCallback
-from messaging.errors import MessagingError
+from messaging.sidetasks import SideTask
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ class Consumer:
         self._arrived: deque[DeliveredTask] = deque()
         self._handing_over = False
         self._regulating = asyncio.Lock()
-        self._watch: asyncio.Task[None] | None = None
+        self._watch: SideTask | None = None
         self._paused = False
         self._closed = False
 
@@ -70,7 +68,11 @@ class Consumer:
         if not self._paused:
             await self._consume(self._holder)
         if self._watch is None:
-            self._watch = asyncio.get_running_loop().create_task(self._renew())
+            self._watch = self._session.side.keep(
+                f"renewing what is held of {self.queue}",
+                self._renew_old,
+                every=self._renew_after / 10,
+            )
 
     async def pause(self) -> None:
         async with self._regulating:
@@ -94,7 +96,7 @@ class Consumer:
         self._closed = True
         self.on_closed(self)
         if self._watch is not None:
-            self._watch.cancel()
+            self._session.side.drop(self._watch)
         if self._parking is not None:
             await self._parking.close()
         holder, self._holder = self._holder, None
@@ -142,14 +144,6 @@ class Consumer:
     def _parked(self) -> int:
         holder = self._parking.holder if self._parking is not None else None
         return len(holder.tasks) if holder is not None else 0
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(self._renew_after / 10)
-            try:
-                await self._renew_old()
-            except (MessagingError, TimeoutError, OSError, aiormq.AMQPError) as error:
-                log.warning("%s: a task held for long could not be parked: %r", self.queue, error)
 
     async def _renew_old(self) -> None:
         link = self._link

@@ -149,13 +149,15 @@ def read_delivery(payload: bytes) -> Delivery:
     redelivered = bool(payload[end + 8] & 1)
     end += 9
     end += 1 + payload[end]
-    return Delivery(consumer, tag, redelivered, payload[end + 1 : end + 1 + payload[end]].decode())
+    return Delivery(
+        consumer, tag, redelivered, payload[end + 1 : end + 1 + payload[end]].decode(errors="replace")
+    )
 
 
 def read_returned(payload: bytes) -> Returned:
     """Read a `basic.return` method."""
     (code,) = struct.unpack_from(">H", payload, 4)
-    return Returned(code, payload[7 : 7 + payload[6]].decode())
+    return Returned(code, payload[7 : 7 + payload[6]].decode(errors="replace"))
 
 
 def read_confirm(payload: bytes) -> tuple[int, bool]:

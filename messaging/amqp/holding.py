@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class DeliveredTask:
         self._open = True
         self.data = data
         self.since = asyncio.get_running_loop().time()
-        self.priority = read_priority(header)
+        self.priority = _priority_of(header)
         self._reply_to: Address | None = None
         self.redelivered = redelivered
         self.body: Any = None
@@ -142,6 +143,10 @@ class Holder:
             log.warning("%s: a message cannot be read and is dead-lettered: %s", self._queue, error)
             self.bury(task, str(error), tag)
             return None
+        except Exception:  # no memory, say: not the message's fault
+            log.exception("%s: a message could not be taken, and goes back", self._queue)
+            self.settlements.requeue(tag)
+            return None
         self.tasks[tag] = task
         return task
 
@@ -157,8 +162,8 @@ class Holder:
             await self._ways.bury(
                 task.data, origin=self._queue, reason=reason, priority=min(task.priority, MAX_PRIORITY)
             )
-        except MessagingError as error:
-            log.warning("a task could not be dead-lettered (%s); it is delivered again", error)
+        except Exception as error:
+            log.warning("a task could not be dead-lettered (%r); it is delivered again", error)
             self.settlements.requeue(tag)
         else:
             self.settlements.ack(tag)
@@ -191,3 +196,11 @@ class Hand:
             if task is not None:
                 return task
         return None
+
+
+def _priority_of(header: bytes) -> int:
+    """As read from a header; 0 if that makes no sense."""
+    try:
+        return read_priority(header)
+    except (IndexError, struct.error):
+        return 0

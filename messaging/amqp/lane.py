@@ -253,7 +253,10 @@ class Lane:
             except Exception:
                 log.exception("a message could not be handled")
         elif isinstance(about, Returned) and not self._confirms:
-            self.on_returned(body)
+            try:
+                self.on_returned(body)
+            except Exception:
+                log.exception("a message that came back could not be handled")
         elif isinstance(about, Returned):
             number = frames.read_message_id(self._header)
             if number.isdigit():

@@ -204,7 +204,7 @@ class Rpc:
             return False
         try:
             return lane.publish_here(self._exchange, inbox_key(address.inbox), encode(Replies([reply])))
-        except UnreadableMessage:  # the loop tells the caller
+        except (MessagingError, ValueError):  # the loop tells the caller, or that nobody can be told
             return False
 
     def reply(self, address: Address, reply: Reply) -> None:
@@ -292,7 +292,7 @@ class Rpc:
             lane = self._need(self._confirmed if confirmed else self._out)
             data = encode(Calls(calls))
             lane.publish(self._exchange, call_key(to), [data], receipt=receipt, mandatory=True)
-        except (MessagingError, ValueError) as error:
+        except Exception as error:  # whatever it is: their callers wait, and so do the calls after them
             self._routed(calls, error)
 
     def _routed(self, calls: list[Call], error: BaseException | None) -> None:
@@ -331,11 +331,15 @@ class Rpc:
                 self._send_replies(inbox, [error_reply(replies[0].call, error)])
 
     def _send_answer(self, inbox: str, answer: bytes) -> None:
-        """Send an answer, or keep it until the link is back."""
-        if self._out is not None and self._out.usable:
-            self._out.publish(self._exchange, inbox_key(inbox), [answer])
-        else:
+        """Send an answer, or keep it until the link is back. One to an address that no broker has is dropped:
+        it came with a call that somebody else has made up."""
+        if self._out is None or not self._out.usable:
             self._unsent.append((inbox, answer))
+            return
+        try:
+            self._out.publish(self._exchange, inbox_key(inbox), [answer])
+        except Exception as error:  # those of others are to be sent
+            log.warning("an answer is dropped, for it cannot be sent to its address: %s", error)
 
     # Receiving
 
@@ -356,6 +360,12 @@ class Rpc:
             self._answer(message)
 
     def _answer(self, call: Call) -> None:
+        try:
+            self._answer_one(call)
+        except Exception:  # those that came with it are to be answered
+            log.exception("a call cannot be answered")
+
+    def _answer_one(self, call: Call) -> None:
         handler = self._handlers.get(call.identifier)
         if handler is not None:
             self._answering.begin(handler, call)
@@ -369,7 +379,7 @@ class Rpc:
 
     def _about_self(self, call: Call) -> Any:
         if call.identifier == _PROBE:
-            return call.body in self._handlers
+            return isinstance(call.body, str) and call.body in self._handlers
         try:
             inbox, numbers = call.body
             return self._answering.among(inbox, numbers)

@@ -13,6 +13,7 @@ import aiormq
 from messaging.amqp.connection import Link
 from messaging.communicator import LinkListener, LinkState
 from messaging.errors import CommunicatorClosed, ConnectionFailed, MessagingError, ReconnectingError
+from messaging.sidetasks import SideTasks
 from messaging.uri import BrokerUri
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,7 @@ class Session:
         self._farewell = farewell
         self._link: Link | None = None
         self._ready = asyncio.Event()
-        self._supervisor: asyncio.Task[None] | None = None
-        self._side_tasks: set[asyncio.Task[Any]] = set()
+        self.side = SideTasks(log, LINK_ERRORS)
         self._listeners: list[LinkListener] = []
         self._closed = False
 
@@ -66,7 +66,7 @@ class Session:
             raise ConnectionFailed(
                 f"{self.uri.shown}: the broker hung up while being set up: {error}"
             ) from error
-        self._supervisor = asyncio.get_running_loop().create_task(self._supervise(link))
+        self.side.keep("the link to the broker", self._supervise, longest=LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Disconnect and stop dialling."""
@@ -74,14 +74,8 @@ class Session:
             return
         self._closed = True
         self._ready.set()
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.wait([self._supervisor])
-        side_tasks = list(self._side_tasks)
-        for task in side_tasks:
-            task.cancel()
-        if side_tasks:  # what they say at the end, to callers, leaves with the link's last messages
-            await asyncio.wait(side_tasks, timeout=FAREWELL_TIMEOUT)
+        # What they say at the end, to callers, leaves with the link's last messages.
+        await self.side.close(FAREWELL_TIMEOUT)
         link, self._link = self._link, None
         try:
             if link is not None:
@@ -130,9 +124,7 @@ class Session:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a side task that ends with the session; its failure is logged."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._side_tasks.add(task)
-        task.add_done_callback(self._side_task_ended)
+        self.side.spawn(f"something for {self.uri.shown}", coroutine)
 
     def broken(self, link: Link, why: str) -> None:
         """Something on this link does not work: drop it and dial anew."""
@@ -140,17 +132,20 @@ class Session:
             log.warning("%s: %s; connecting anew", self.uri.shown, why)
             link.abort()
 
-    async def _supervise(self, link: Link) -> None:
+    async def _supervise(self) -> None:
+        """See to it that there is a link. Begun again at whatever point it failed."""
         while True:
-            error = await asyncio.shield(link.lost)
-            self._ready.clear()
-            self._link = None
-            self._enter(LinkState.RECONNECTING)
-            log.warning("%s: the link is lost (%s); connecting anew", self.uri.shown, error or "closed")
-            link = await self._dial_again()
+            if self._link is not None:
+                await asyncio.wait([self._link.lost])
+                error = self._link.lost.result()
+                self._ready.clear()
+                self._link = None
+                self._enter(LinkState.RECONNECTING)
+                log.warning("%s: the link is lost (%s); connecting anew", self.uri.shown, error or "closed")
+            await self._dial_again()
             log.warning("%s: connected again", self.uri.shown)
 
-    async def _dial_again(self) -> Link:
+    async def _dial_again(self) -> None:
         pause = SHORTEST_PAUSE
         while True:
             try:
@@ -165,7 +160,7 @@ class Session:
             except Exception:  # whatever it is, the next attempt may work: never give up
                 log.exception("%s: could not be set up", self.uri.shown)
             else:
-                return link
+                return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 1.6, LONGEST_PAUSE)
 
@@ -199,9 +194,7 @@ class Session:
             return
         self.state = state
         for listener in self._listeners:
-            listener(state)
-
-    def _side_task_ended(self, task: asyncio.Task[Any]) -> None:
-        self._side_tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("%s: %s", self.uri.shown, error)
+            try:
+                listener(state)
+            except Exception:  # the link must not be kept from coming back
+                log.exception("%s: a listener to the link failed", self.uri.shown)

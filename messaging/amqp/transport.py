@@ -53,6 +53,10 @@ class AmqpTransport(Transport):
         self._tasks = TaskQueues(self._session, names, self._rpc, self._dead, renew_after)
         self._broadcasting = Broadcasting(self._session, names)
 
+    def troubles(self) -> list[str]:
+        """See `Transport.troubles`."""
+        return self._session.side.sentences()
+
     @property
     def state(self) -> LinkState:  # type: ignore[override]
         return self._session.state

@@ -24,6 +24,7 @@ from messaging.errors import CommunicatorClosed, DeliveryFailed
 from messaging.forks import calm
 from messaging.local.gate import GateTimeout, insist
 from messaging.local.taskfile import TaskFile, is_busy
+from messaging.sidetasks import SideTasks
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Committer:
     """Runs pieces of work on a `TaskFile`, many to a transaction. Used on the event loop."""
 
     def __init__(self, file: TaskFile) -> None:
+        self.side = SideTasks(_log, (sqlite3.Error, OSError, GateTimeout))
         self._file = file
         self._loop: asyncio.AbstractEventLoop
         self._next: _Batch = []
@@ -64,6 +66,7 @@ class Committer:
         self._commits = 0
         self._checkpointed = 0
         self._open = False
+        self._file_open = False
 
     async def open(self) -> None:
         """Open the file on the writing thread. Raises what opening raises."""
@@ -71,8 +74,8 @@ class Committer:
         self._ended = self._loop.create_future()
         opened: asyncio.Future[None] = self._loop.create_future()
         self._threads = [
-            threading.Thread(target=self._write, args=(opened,), name="quince-local-writer", daemon=True),
-            threading.Thread(target=self._sync, name="quince-local-sync", daemon=True),
+            self.side.thread("quince-local-writer", functools.partial(self._write, opened)),
+            self.side.thread("quince-local-sync", self._sync),
         ]
         for thread in self._threads:
             thread.start()
@@ -157,6 +160,13 @@ class Committer:
 
     def _commit_next(self) -> None:
         """Do what was asked for: here, if it is light and nobody else is writing."""
+        try:
+            self._commit_some()
+        except Exception:  # those who wait, and those who come, need somebody who does it
+            _log.exception("a change of the task file is left to the writing thread")
+            self._leave_to_writer()
+
+    def _commit_some(self) -> None:
         if not self._next:
             return
         if self._with_writer or self._tries == MOST_TRIES or self._next[0].heavy:
@@ -230,18 +240,22 @@ class Committer:
     # The writing thread
 
     def _write(self, opened: asyncio.Future[None]) -> None:
-        try:
-            with calm:
-                self._file.open()
-        except (sqlite3.Error, OSError, GateTimeout) as error:
-            self._post(_fail, opened, error)
-            self._to_sync.put(None)
-            return
-        self._post(_succeed, opened, None)
+        if not self._file_open:  # else it is begun again
+            try:
+                with calm:
+                    self._file.open()
+            except Exception as error:
+                self._post(_fail, opened, error)
+                self._to_sync.put(None)
+                return
+            self._file_open = True
+            self._post(_succeed, opened, None)
         while (jobs := self._to_write.get()) is not None:
-            self._write_batch(jobs)
-            self._sync_later(jobs)
-            self._post(self._written, jobs)
+            try:
+                self._write_batch(jobs)
+                self._sync_later(jobs)
+            finally:
+                self._post(self._written, jobs)
         self._to_sync.put(None)
         self._threads[1].join()
         with calm:
@@ -258,10 +272,10 @@ class Committer:
                     job.done = True
                 finally:
                     self._file.gate.leave()
-        except (GateTimeout, OSError) as error:
+        except BaseException as error:  # whatever it is: those who wait are told
             for job in jobs:
                 if not job.done:
-                    job.error = error
+                    job.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
 
     # The sync thread
 
@@ -279,7 +293,7 @@ class Committer:
     def _make_durable(self, jobs: _Batch) -> None:
         try:
             self._file.log.sync(self._file.log.mark())
-        except OSError as error:
+        except Exception as error:  # whatever it is: those who wait are told
             for job in jobs:
                 job.error = error
         self._post(_settle_durable, jobs)
@@ -288,8 +302,10 @@ class Committer:
         try:
             with calm:
                 self._file.checkpoint()
-        except (sqlite3.Error, OSError, GateTimeout) as error:
-            _log.warning("the log of the task file could not be check-pointed: %s", error)
+        except Exception as error:
+            self.side.failed("check-pointing the task file", error)
+        else:
+            self.side.well("check-pointing the task file")
 
     def _post(self, function: Callable[..., None], *args: Any) -> None:
         try:
@@ -315,7 +331,10 @@ def _settle(jobs: _Batch) -> None:
         error = None if job.error is None else in_words(job.error)
         if error is not None and job.durable is not None:
             _fail(job.durable, error)
-        job.then(job.outcome, error)
+        try:
+            job.then(job.outcome, error)
+        except Exception:  # the others wait for their outcome
+            _log.exception("what follows from a change of the task file failed")
 
 
 def _settle_durable(jobs: _Batch) -> None:

@@ -206,6 +206,9 @@ class LocalConsumer:
                     raise UnreadableMessage(f"a {type(envelope).__name__} where a task should be")
             except UnreadableMessage as error:
                 HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).dead_letter(str(error))
+            except Exception:  # no memory, say: not the message's fault
+                _log.exception("a task of %s could not be taken, and goes back", self.queue)
+                HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).requeue()
             else:
                 handles.append(HeldTask(self._holder, claimed.id, envelope, claimed.redelivered))
         return handles

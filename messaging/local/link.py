@@ -113,9 +113,17 @@ class Link(asyncio.BufferedProtocol):
         """See `asyncio.BufferedProtocol`."""
         try:
             for payload in self._reader.feed(bytes(self._buffer[:nbytes])):
-                self._keeper.heard(self, payload)
+                self._hear(payload)
         except BadFrame as error:
             self.abort(str(error))
+
+    def _hear(self, payload: bytes) -> None:
+        try:
+            self._keeper.heard(self, payload)
+        except BadFrame:
+            raise
+        except Exception:  # what comes next is to be heard
+            _log.exception("a message of communicator %s could not be handled", self.peer or "(unnamed)")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""

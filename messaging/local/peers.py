@@ -33,6 +33,7 @@ from messaging.local.frames import (
 )
 from messaging.local.link import Link
 from messaging.local.missed import Missed
+from messaging.sidetasks import SideTasks
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Peers:
         self._theirs: Subscriptions[str] = Subscriptions()
         self._their_ids: dict[str, dict[SubjectFilter, str]] = {}
         self._their_revision: dict[str, int] = {}
-        self._errands: set[asyncio.Task[object]] = set()
+        self.side = SideTasks(_log)
         self._sought: set[str] = set()
         self._closed = False
 
@@ -110,9 +111,7 @@ class Peers:
         """Stop listening and hang up, once what was written has left or cannot."""
         self._closed = True
         await self._listen_no_more()
-        for errand in list(self._errands):
-            errand.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self.side.close()
         links = self._all_links()
         for link in links:
             link.hang_up()
@@ -143,15 +142,7 @@ class Peers:
 
     def errand(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         """Run something beside, owned (and at the end cancelled) by this object."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errand_done)
-        return task
-
-    def _errand_done(self, task: asyncio.Task[object]) -> None:
-        self._errands.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("an errand of communicator %s failed: %s", self.name, error, exc_info=error)
+        return self.side.spawn("an errand to another communicator", work)
 
     # Sending
 

@@ -118,7 +118,12 @@ class Rpc:
         for peer, calls in together.items():
             for start in range(0, len(calls), MOST_TOGETHER):
                 batch = calls[start : start + MOST_TOGETHER]
-                if not self._peers.send(peer, encode(Calls(batch))):
+                try:
+                    sent = self._peers.send(peer, encode(Calls(batch)))
+                except Exception:  # one by one then, so that only those at fault fail
+                    _log.exception("calls could not be sent together")
+                    sent = False
+                if not sent:
                     self._peers.errand(self._send_by_and_by(batch))
             self._peers.flush(peer)
 
@@ -127,7 +132,7 @@ class Rpc:
         for call in calls:
             try:
                 await self._send(call)
-            except MessagingError as error:
+            except Exception as error:
                 if call.reply_to is not None:
                     self._pending.fail(call.reply_to.call, error)
 
@@ -245,8 +250,11 @@ class Rpc:
     def _send_replies(self) -> None:
         by_inbox, self._replies = self._replies, {}
         for inbox, together in by_inbox.items():
-            for payload in _join(together):
-                self._send_reply(inbox, payload)
+            try:
+                for payload in _join(together):
+                    self._send_reply(inbox, payload)
+            except Exception:  # those of others are to be sent
+                _log.exception("answers to communicator %s could not be sent", inbox[:40])
 
     def _send_reply(self, inbox: str, payload: bytes) -> None:
         if inbox == self._peers.name:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from messaging.errors import ConnectionFailed, MessagingError
+from messaging.errors import MessagingError
 from messaging.local.committer import Committer
 from messaging.local.directory import Directory, Seat
 from messaging.local.peers import Peers
@@ -83,7 +83,7 @@ class Seating:
         try:
             await self._peers.listen(self._seat.put_back())
             self._seat.publish()
-        except (OSError, ConnectionFailed) as error:
+        except Exception as error:
             _log.warning(
                 "%s was removed while it was in use, and the place of communicator %s in it cannot be "
                 "put back (%s): nobody new finds it; see to the folder, or restart the program",

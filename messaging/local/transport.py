@@ -7,6 +7,7 @@ for each pair of communicators; a held file lock tells the living from the dead.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +42,8 @@ from messaging.local.queues import Queues
 from messaging.local.rpc import Rpc
 from messaging.local.seating import Seating
 from messaging.local.taskfile import TaskFile
+
+_log = logging.getLogger(__name__)
 
 
 class LocalTransport(Transport):
@@ -134,6 +137,12 @@ class LocalTransport(Transport):
         await self._peers.close()
         self._seat.leave()
 
+    def troubles(self) -> list[str]:
+        """See `Transport.troubles`."""
+        if self.state is LinkState.CLOSED:
+            return []
+        return self._committer.side.sentences() + self._peers.side.sentences()
+
     def on_link(self, listener: LinkListener) -> None:
         """See `Transport.on_link`."""
         self._listeners.append(listener)
@@ -141,7 +150,10 @@ class LocalTransport(Transport):
     def _become(self, state: LinkState) -> None:
         self.state = state
         for listener in list(self._listeners):
-            listener(state)
+            try:
+                listener(state)
+            except Exception:
+                _log.exception("a listener to the link failed")
 
     def _check(self) -> None:
         if os.getpid() != self._process and self._process:

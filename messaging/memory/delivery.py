@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,8 @@ from messaging.errors import (
 )
 from messaging.mailbox import Mailbox
 from messaging.memory.hub import Entry, Hub
+
+log = logging.getLogger(__name__)
 
 
 class MemoryConsumer:
@@ -170,4 +173,8 @@ def readable(hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], No
         return MemoryTask(hub, queue, entry, gone)
     except UnreadableMessage as error:
         hub.bury(queue, entry, str(error))
+        return None
+    except Exception:  # no memory, say: not the message's fault
+        log.exception("a task of %s could not be taken, and goes back", queue)
+        hub.put_back(queue, entry)
         return None

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import InvalidStateError
 from typing import Any
 
 from sqlalchemy import Connection
@@ -101,10 +102,22 @@ class Writer:
             group, carried, last = self._take(carried, last)
             group = [operation for operation in group if operation.future.set_running_or_notify_cancel()]
             if group:
-                with _collector_off(group[0].alone):
-                    settled = self._settle(group)
-                self._resolve(settled)
+                self._serve(group)
         self._transactor.close()
+
+    def _serve(self, group: Sequence[Operation[Any]]) -> None:
+        """Commit a group and tell what came of it. Whatever fails, all of it are told, and the thread lives:
+        everybody's writes, heartbeats too, go through it."""
+        try:
+            with _collector_off(group[0].alone):
+                settled = self._settle(group)
+            self._resolve(settled)
+        except BaseException as error:
+            _log.exception("the store failed in a way that it should not")
+            failed = PersistenceError(f"the store failed: {error!r}")
+            for operation in group:
+                with contextlib.suppress(InvalidStateError):  # it was told
+                    operation.future.set_exception(failed)
 
     def _take(
         self, carried: Operation[Any] | None, last: bool

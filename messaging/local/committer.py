@@ -253,9 +253,12 @@ class Committer:
         while (jobs := self._to_write.get()) is not None:
             try:
                 self._write_batch(jobs)
-                self._sync_later(jobs)
-            finally:
-                self._post(self._written, jobs)
+            except BaseException as error:  # whatever it is: those who wait are told, and the thread goes on
+                for job in jobs:
+                    if not job.done:
+                        job.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
+            self._sync_later(jobs)
+            self._post(self._written, jobs)
         self._to_sync.put(None)
         self._threads[1].join()
         with calm:
@@ -264,18 +267,13 @@ class Committer:
 
     def _write_batch(self, jobs: _Batch) -> None:
         """Do the jobs in order; when others stay in the way, what is left fails together."""
-        try:
-            for job in jobs:
-                insist(self._file.gate.try_enter)
-                try:
-                    insist(functools.partial(self._attempt, job))
-                    job.done = True
-                finally:
-                    self._file.gate.leave()
-        except BaseException as error:  # whatever it is: those who wait are told
-            for job in jobs:
-                if not job.done:
-                    job.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        for job in jobs:
+            insist(self._file.gate.try_enter)
+            try:
+                insist(functools.partial(self._attempt, job))
+                job.done = True
+            finally:
+                self._file.gate.leave()
 
     # The sync thread
 

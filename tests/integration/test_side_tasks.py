@@ -1,0 +1,155 @@
+"""Whatever fails beside a worker's processes, and however: the work goes on, and it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import engine.lease
+from engine import recovery
+from engine.doctor import doctor
+from engine.lease import Lease
+from engine.recovery import Sweeper
+from engine.workspace import Place, Workspace
+from messaging import sidetasks
+from persistence.writer import Writer
+from tests.integration.side_work import AtWork, ended, strike, until, without_a_doorbell
+from tests.services import RabbitMQ
+
+EMBEDDED = {"the sweep"}
+SERVERS = EMBEDDED | {
+    "the link to the broker",
+    "watching for heartbeats",
+    "renewing what is held of quince.tasks.p9.default",
+    "renewing what is held of quince.tasks.p9.control",
+}
+FAILURES = [OSError(5, "Input/output error"), MemoryError(), asyncio.CancelledError(), None]
+PARTS = ["_bury_neighbours", "_heed", "_return_strays", "_sweep"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidetasks, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(recovery, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(recovery, "DEATH_SECONDS", 0.1)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.2)
+    monkeypatch.setattr(engine.lease, "HEARTBEAT_SECONDS", 0.1)
+
+
+@pytest.fixture
+def at_work(place: Place) -> Iterator[AtWork]:
+    with AtWork(place) as working:
+        yield working
+
+
+def test_all_of_them_go_on_after_whatever_fails(place: Place, home: Workspace, at_work: AtWork) -> None:
+    """Each is struck in the middle, by an error, by want of memory, by a cancellation from inside, and by a
+    stranger who cancels it; then all that it is there for still works."""
+    names = {kept.name for _, kept in at_work.kept()}
+    assert names == (EMBEDDED if place.embedded else SERVERS), "one is missing here, or new: strike it too"
+    for _, kept in at_work.kept():
+        for failure in FAILURES:
+            strike(kept, failure)
+    pids = without_a_doorbell(home, 3)
+    until(lambda: ended(home, pids), "lost doorbells are rung again")
+    assert home.communicator.rpc_call(at_work.worker.id, {"verb": "present"}, timeout=10)
+    if not place.embedded:
+        assert "the link to the broker failed" in " ".join(at_work.worker.side.sentences())
+        link_of(at_work).abort()
+        pids = without_a_doorbell(home)
+        until(lambda: ended(home, pids), "the link is made again")
+
+
+def link_of(at_work: AtWork) -> Any:
+    communicator: Any = at_work.worker.outbox._communicator
+    link = communicator._transport._session._link
+
+    class Link:
+        def abort(self) -> None:
+            communicator._thread.post(link.abort)
+
+    return Link()
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), ValueError("?")], ids=repr)
+def test_no_part_of_the_sweep_is_kept_from_being_done_by_another(
+    home: Workspace, at_work: AtWork, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    async def fail(self: Sweeper) -> None:
+        raise failure
+
+    for part in PARTS[:3]:
+        monkeypatch.setattr(Sweeper, part, fail)
+    pids = without_a_doorbell(home)
+    until(lambda: ended(home, pids), "the last part of the sweep is done although those before it fail")
+    told = until(lambda: home.store.workers()[0].troubles, "the worker tells of it")
+    assert told[0].startswith("the sweep failed")
+    assert type(failure).__name__ in told[0]
+    assert any(one.about == "worker" and "the sweep failed" in one.sentence for one in doctor(home))
+    monkeypatch.undo()
+    until(lambda: not home.store.workers()[0].troubles, "the worker is well again")
+
+
+def test_the_threads_of_a_worker_go_on_after_whatever_fails(
+    home: Workspace, at_work: AtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heartbeat's, and the one that writes for all."""
+
+    def beats() -> float:
+        return home.store.workers()[0].heartbeat
+
+    for failure in (MemoryError(), SystemExit(1), asyncio.CancelledError()):
+        failed = threading.Event()
+
+        def fail(*_: object, raised: BaseException = failure, done: threading.Event = failed) -> Any:
+            done.set()
+            raise raised
+
+        for kind, name in ((Lease, "beat"), (Writer, "_settle")):
+            failed.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(kind, name, fail)
+                assert failed.wait(10)
+            before = beats()
+            until(lambda before=before: beats() > before, f"heartbeats come after {failure!r} in {name}")
+    pids = without_a_doorbell(home)
+    until(lambda: ended(home, pids), "work goes on")
+
+
+def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
+    """A new one that nobody keeps going fails here."""
+    kept = {
+        "SideTasks.thread.<locals>.run",  # begun again
+        "Pool._work",  # a job's failure is no reason to end; tests/unit/messaging/test_pool.py
+        "CommThread._main",  # its loop goes on; tests/unit/messaging/test_commthread.py
+        "Writer._work",  # see above
+    }
+    threads = [one for one in threading.enumerate() if one.name.startswith("quince")]
+    targets = {getattr(getattr(one, "_target", None), "__qualname__", one.name) for one in threads}
+    assert targets <= kept
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_rights_on_the_broker_that_are_revoked_and_given_back(
+    tmp_path: Path, postgres_url: str, rabbitmq_url: str, rabbitmq_server: RabbitMQ
+) -> None:
+    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    address = urlsplit(rabbitmq_url)
+    user, host = unquote(address.username or "guest"), unquote(address.path[1:])
+    with Workspace(place) as home, AtWork(place) as at_work:
+        rabbitmq_server.ctl("clear_permissions", "-p", host, user)
+        try:
+            pids = without_a_doorbell(home)
+            told = until(at_work.worker.side.sentences, "the worker tells that it has no rights")
+            assert any("the sweep failed" in one for one in told)
+        finally:
+            rabbitmq_server.ctl("set_permissions", "-p", host, user, ".*", ".*", ".*")
+        until(lambda: ended(home, pids), "work goes on when it has them again")
+        until(lambda: not at_work.worker.side.sentences() or None, "all is well again")

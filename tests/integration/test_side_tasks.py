@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -104,6 +105,9 @@ def test_the_threads_of_a_worker_go_on_after_whatever_fails(
     def beats() -> float:
         return home.store.workers()[0].heartbeat
 
+    def gone_on(before: float) -> bool:
+        return beats() > before
+
     for failure in (MemoryError(), SystemExit(1), asyncio.CancelledError()):
         failed = threading.Event()
 
@@ -117,7 +121,7 @@ def test_the_threads_of_a_worker_go_on_after_whatever_fails(
                 patch.setattr(kind, name, fail)
                 assert failed.wait(10)
             before = beats()
-            until(lambda before=before: beats() > before, f"heartbeats come after {failure!r} in {name}")
+            until(partial(gone_on, before), f"heartbeats come after {failure!r} in {name}")
     pids = without_a_doorbell(home)
     until(lambda: ended(home, pids), "work goes on")
 

@@ -161,7 +161,7 @@ def test_a_thread_goes_on_after_whatever_fails(failure: BaseException) -> None:
 
 
 def test_sentences_are_plain_and_short() -> None:
-    side = SideTasks(log)
+    side = SideTasks(log, (ValueError,))
     side.failed("the work", ValueError("\udcff\0\n" * 1000))
     side.failed("more", Unasked("it was cancelled"))
     first, second = side.sentences()
@@ -177,7 +177,7 @@ OWNED = {
     ("messaging/sidetasks.py", "spawn"): 1,
     ("messaging/sidetasks.py", "begin"): 1,
     ("messaging/sidetasks.py", "thread"): 1,
-    # One for each process that is driven: `_ended` looks at how it ends, a sweep gives back what nobody drives.
+    # One for each process that is driven: `_ended` looks at its end, a sweep gives back what nobody drives.
     ("engine/worker.py", "_start"): 1,
     # Awaited where they are made.
     ("engine/worker.py", "_drain"): 2,
@@ -208,7 +208,7 @@ OWNED = {
     ("engine/launch.py", "_interrupted"): 1,
     ("engine/service.py", "_readiness"): 1,
 }  # fmt: skip
-"""Where tasks and threads are made, and how many. What lives as long as its owner goes through `SideTasks`."""
+"""Where tasks and threads are made, and how many; what lives as long as its owner is in a `SideTasks`."""
 
 
 def test_no_task_and_no_thread_is_without_an_owner() -> None:

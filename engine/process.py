@@ -16,6 +16,7 @@ from engine.commands import Completed, Programs
 from engine.definition import declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
 from engine.fitting import fitted, fitted_values
+from engine.left_programs import Mark
 from engine.namespace import Given, Namespace, by_ports
 from engine.once import Turns, forbid_inside, once, token
 from engine.outline import Call, Return
@@ -378,8 +379,9 @@ class Process:
     ) -> Completed:
         """Run an external program from an `async` step and wait for its end.
 
-        It has a process group of its own. If the process is killed, or its worker stops, the whole
-        group gets SIGTERM, and SIGKILL ten seconds later.
+        It has a session of its own. If the process is killed, or its worker stops, its group gets SIGTERM,
+        and all that it has started SIGKILL ten seconds later; if the worker dies, all is killed at once. What
+        an earlier run of this step has left on this host all the same is ended before the program begins.
 
         Args:
             folder: Where it runs; the worker's working directory (the workspace) if not given.
@@ -396,8 +398,11 @@ class Process:
             CommandFailed: with `check`, its status is not 0; the message has its last word.
             OSError: it cannot be started.
         """
+        mark = Mark(token(self, "program"), self._row.epoch)
+        await self._programs.make_way(mark, self)
         return await self._programs.run(
             arguments,
+            mark=mark,
             folder=folder,
             environment=environment,
             stdin=stdin,

@@ -107,7 +107,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         woken: dict[int, Woken] = {}
         released = [row for pid in self._held if (row := unit.rows[pid]).owner == self._id]
         if self._died:
-            self._blame(released)
+            self._blame(unit, released)
         for row in released:
             if row.deaths >= self._max_deaths and row.intent is None:
                 self._give_up(unit, row, woken)
@@ -129,13 +129,16 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
             row.queue = new
         return moved
 
-    def _blame(self, released: Sequence[Live]) -> None:
+    def _blame(self, unit: Unit, released: Sequence[Live]) -> None:
         """Count the death for those that may have caused it: they were running; of those with which
         workers have died before, whoever was claimed last. (A worker takes them up one after the other.)
 
         What several may have caused is nobody's last death: who has but one left is tried alone.
         """
         running = [row for row in released if row.state != State.WAITING]
+        for row in running:
+            text = f"worker {self._id} died while it held this process, in step {row.step or 'the first'}"
+            unit.log(row.pid, "report", msgspec.json.encode({"text": text, "worker": self._id}), "quince")
         suspects = [row for row in running if row.deaths >= SUSPECT]
         if not suspects:
             for row in running:

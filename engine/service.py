@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from engine.logs import log_to_stderr
 from engine.worker import DEFAULT_SLOTS, LINGER_SECONDS, Worker
 from engine.workspace import Place
 
@@ -58,10 +59,7 @@ def serve(
 
 def configure_logging() -> None:
     """To standard error, one line a record, with time, process and name."""
-    logging.basicConfig(
-        level=os.environ.get("QUINCE_LOG", "INFO").upper(),
-        format="%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s",
-    )
+    logging.basicConfig(level=os.environ.get("QUINCE_LOG", "INFO").upper(), handlers=[log_to_stderr()])
     for chatty in ("aio_pika", "aiormq", "alembic"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
 

@@ -1,10 +1,17 @@
-"""Text that every store can keep, and names that people can write."""
+"""Text that every store can keep, names that people can write, and text that every terminal can show.
+
+Whatever a process, a message, a host or a database says passes `visible` or `in_line` before anybody looks
+at it: it moves nobody's cursor, changes no colours, makes no links, turns no line round and begins none.
+"""
 
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
+
+from messaging.passwords import without_password
 
 
 def storable(text: str) -> str:
@@ -14,12 +21,29 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+# C0 and C1 controls; soft hyphen; what joins, fills, has no width or turns the direction of writing; ends of
+# lines and paragraphs; halves of surrogate pairs; tags.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+_URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>`|]+")
 
 
 def visible(text: str) -> str:
-    """The text with control characters written out: what a process says moves nobody's cursor."""
-    return text.translate(_CONTROLS)
+    """The text with every character that acts, or is not seen, written out; only its lines are kept."""
+    return text if text.isprintable() else UNSEEN.sub(_escape, text)
+
+
+def in_line(text: str) -> str:
+    """The same on one line."""
+    return text if text.isprintable() else visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def without_passwords(text: str) -> str:
+    """A text with the password of every URL in it hidden."""
+    return _URL.sub(lambda found: without_password(found[0]), text) if "://" in text else text
 
 
 def words_of(error: BaseException) -> str:
@@ -50,3 +74,8 @@ def name_problem(name: object, longest: int = LONGEST_NAME) -> str | None:
     if storable(name) != name or not name.isprintable():
         return f"has characters that nobody can see or write: {storable(repr(name))}"
     return None
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

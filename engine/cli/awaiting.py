@@ -8,6 +8,7 @@ import typer
 
 from engine.cli.ends import result_document, show_result, stored, succeeded
 from engine.cli.filters import Filter, filtered
+from engine.cli.lines import put
 from engine.cli.options import AsJson, Timeout
 from engine.cli.picking import picked
 from engine.cli.progress import told_if_interrupted, watch
@@ -34,7 +35,7 @@ def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> in
         else:
             for result in results:
                 face, ended = look_of(result.row), exit_text(result.row).plain
-                print(f"{result.row.pid} {class_name(result.row)} {face.word} {ended}".rstrip())
+                put(f"{result.row.pid} {class_name(result.row)} {face.word} {ended}".rstrip())
     return DONE if all(succeeded(result) for result in results) else FAILED
 
 
@@ -60,6 +61,8 @@ def result(
     worst = DONE
     for index, result in enumerate(results):
         if len(results) > 1:
-            print(f"{chr(10) if index else ''}{result.row.pid} {class_name(result.row)}")
+            if index:
+                put()
+            put(f"{result.row.pid} {class_name(result.row)}")
         worst = max(worst, show_result(result))
     return worst

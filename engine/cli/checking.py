@@ -6,11 +6,10 @@ import dataclasses
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from engine.cli.options import AsJson
 from engine.cli.session import session
-from engine.cli.terminal import show, show_json
+from engine.cli.terminal import NEWLINE, Styled, Text, show, show_json
 from engine.cli.trouble import DONE, FAILED
 from engine.doctor import Finding
 from engine.doctor import doctor as examine
@@ -45,12 +44,12 @@ def doctor(
     return DONE if healthy else FAILED
 
 
-def _told(finding: Finding) -> Text:
+def _told(finding: Finding) -> Styled:
     sign = ("✔ mended ", "green") if finding.mended else ("✘ ", "bold red")
     text = Text.assemble(sign, (f"{finding.about}: ", "bold"), finding.sentence)
     if finding.pids:
         more = f", and {len(finding.pids) - NAMED} more" if len(finding.pids) > NAMED else ""
-        text.append(f"\n    processes {', '.join(map(str, finding.pids[:NAMED]))}{more}")
+        text.append(NEWLINE).append(f"    processes {', '.join(map(str, finding.pids[:NAMED]))}{more}")
     if not finding.mended:
-        text.append(f"\n    {finding.remedy}", "dim")
+        text.append(NEWLINE).append(f"    {finding.remedy}", "dim")
     return text

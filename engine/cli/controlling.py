@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.filters import Filter, filtered
+from engine.cli.lines import complain, put, say
 from engine.cli.options import AsJson, Timeout
 from engine.cli.picking import require
 from engine.cli.session import session
-from engine.cli.terminal import say, show_json
-from engine.cli.trouble import DONE, FAILED, WrongUsage, complain
+from engine.cli.terminal import show_json
+from engine.cli.trouble import DONE, FAILED, WrongUsage
 from engine.control import Answer, control, control_all
 from engine.errors import WaitTimeout
 from engine.workspace import Workspace
@@ -131,7 +132,7 @@ def _await(answers: Sequence[Answer], timeout: float | None) -> tuple[list[Answe
 def _print(verb: Control, answers: Sequence[Answer]) -> None:
     accepted = [answer for answer in answers if answer.accepted]
     for answer in accepted[:SHOWN]:
-        print(f"{answer.pid} {answer.message}")
+        put(f"{answer.pid} {answer.message}")
     if len(accepted) > SHOWN:
         applied = sum(answer.applied for answer in accepted)
         say(f"... {len(accepted)} processes in all: {applied} applied, {len(accepted) - applied} accepted")

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.lines import say
 from engine.cli.options import AsJson
 from engine.cli.session import session
-from engine.cli.terminal import say, show_json
+from engine.cli.terminal import show_json
 from engine.cli.trouble import DONE, WrongUsage
 from engine.control import login
 from engine.lease import EXPIRY_SECONDS

@@ -13,9 +13,10 @@ import typer
 from engine import daemon
 from engine.cli.documents import worker_document
 from engine.cli.following import follow, last_lines
+from engine.cli.lines import put, say
 from engine.cli.options import AsJson
 from engine.cli.session import session
-from engine.cli.terminal import say, show, show_json
+from engine.cli.terminal import show, show_json
 from engine.cli.trouble import DONE, FAILED
 from engine.cli.workers import trouble_lines, worker_table
 from engine.errors import DaemonError
@@ -32,7 +33,8 @@ app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and se
 def _group(ctx: typer.Context) -> None:
     """Start, stop and see the supervised workers."""
     if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        for line in ctx.get_help().split("\n"):
+            put(line)
 
 
 @app.command()
@@ -100,17 +102,18 @@ def status(as_json: AsJson = False) -> int:
     if as_json:
         show_json({**daemon_document(state), "workers": [worker_document(worker) for worker in workers]})
     elif not state.running:
-        print(
+        put(
             state.elsewhere
             or survivors_sentence(state)
             or "the daemon does not run; start it with `quince daemon start`"
         )
     else:
-        print("\n".join(filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles))))
+        for line in filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles)):
+            put(line)
     if workers and not as_json:
         show(worker_table(workers, time.time()))
-        for line in trouble_lines(workers, time.time()):
-            show(line)
+        for trouble in trouble_lines(workers, time.time()):
+            show(trouble)
     return DONE if state.running else FAILED
 
 

@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.pretty import Pretty
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.highlighter import ReprHighlighter
+from rich.measure import Measurement
+from rich.pretty import pretty_repr
 from rich.table import Table
-from rich.text import Text
 
 from engine.checkpoint import ErrorStory
 from engine.cli.documents import plain, row_document
-from engine.cli.terminal import say, show, show_json
-from engine.cli.trouble import DONE, FAILED, complain
+from engine.cli.lines import complain, say
+from engine.cli.terminal import Styled, Text, block, show, show_json
+from engine.cli.trouble import DONE, FAILED
 from engine.errors import ProcessNotFound, ResultUnavailable
 from engine.handle import outputs_of
 from engine.workspace import Workspace
@@ -98,8 +101,9 @@ def show_result(result: Result) -> int:
         show_values(readable(result.outputs))
         complain(str(error))
         if result.error is not None:
-            where = failing_line(story_of(result.error).traceback)
-            say(f"{where}`quince show {row.pid}` tells more")
+            for line in failing_line(story_of(result.error).traceback).splitlines():
+                say(line)
+            say(f"`quince show {row.pid}` tells more")
         return FAILED
     return DONE
 
@@ -116,14 +120,14 @@ def values_table(values: Mapping[str, Any]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(str(name), _value(value))
+        table.add_row(Text(str(name)), _value(value))
     return table
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any) -> RenderableType:
     if isinstance(value, str) and len(value) <= LONGEST_TEXT:
-        return Text(value)
-    return Pretty(_shown(value), max_length=12, max_string=400, max_depth=DEEPEST)
+        return block(value)
+    return _Repr(_shown(value))
 
 
 def _shown(value: Any, depth: int = 0) -> Any:
@@ -141,6 +145,25 @@ def _shown(value: Any, depth: int = 0) -> Any:
     if type(value) in (list, tuple) and len(value) <= LONGEST_ARRAY:
         return type(value)(_shown(inner, depth + 1) for inner in value)
     return value
+
+
+class _Repr:
+    """A value as Python writes it, in as many lines as it needs. Its `__repr__` may say anything."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield ReprHighlighter()(self._said(options))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._said(options))
+
+    def _said(self, options: ConsoleOptions) -> Styled:
+        width = options.max_width
+        return block(
+            pretty_repr(self._value, max_width=width, max_length=12, max_string=400, max_depth=DEEPEST)
+        )
 
 
 class _Named:

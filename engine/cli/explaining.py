@@ -7,6 +7,7 @@ import dataclasses
 import typer
 
 from engine.cli.filters import Filter, filtered
+from engine.cli.lines import put
 from engine.cli.options import AsJson
 from engine.cli.picking import picked
 from engine.cli.session import session
@@ -28,7 +29,7 @@ def why(chosen: Filter, as_json: AsJson = False) -> int:
         show_json(documents[0] if chosen.single else documents)
         return DONE
     for one in reasons:
-        print(f"{one.pid}: {one.sentence}")
+        put(f"{one.pid}: {one.sentence}")
         for line in one.evidence:
-            print(f"    {line}")
+            put(f"    {line}")
     return DONE

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from engine.cli.lines import put
 
 _PAUSE = 0.2
 
@@ -44,9 +45,9 @@ def last_lines(files: Sequence[Path], count: int) -> list[Tail]:
     for tail in tails:
         if len(tails) > 1:
             _head(tail.file)
-        lines = tail.fresh().splitlines(keepends=True)
-        sys.stdout.writelines(lines[-count:] if count else [])
-    sys.stdout.flush()
+        lines = _lines(tail.fresh())
+        for line in lines[-count:] if count else []:
+            put(line)
     return tails
 
 
@@ -60,10 +61,14 @@ def follow(tails: Sequence[Tail]) -> None:
                 if len(tails) > 1 and tail.file != shown:
                     _head(tail.file)
                     shown = tail.file
-                sys.stdout.write(text)
-                sys.stdout.flush()
+                for line in _lines(text):
+                    put(line)
         time.sleep(_PAUSE)
 
 
 def _head(file: Path) -> None:
-    print(f"==> {file.stem} <==")
+    put(f"==> {file.stem} <==")
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n")[:-1]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Group
-from rich.text import Text
 from rich.tree import Tree
 
 from engine.cli.documents import row_document
+from engine.cli.terminal import Styled, Text
 from engine.cli.wording import class_name, doing, exit_text, lasted, state_text
 from persistence.records import ProcessRow
 
@@ -55,7 +55,7 @@ def _grow(tree: Tree, branch: Branch, now: float) -> None:
         _grow(tree.add(_label(child, now)), child, now)
 
 
-def _label(branch: Branch, now: float) -> Text:
+def _label(branch: Branch, now: float) -> Styled:
     row = branch.row
     text = Text.assemble((str(row.pid), "bold"), " ", class_name(row), "  ", state_text(row), no_wrap=True)
     ended = exit_text(row)
@@ -69,7 +69,7 @@ def _label(branch: Branch, now: float) -> Text:
     return text
 
 
-def _tally(children: Sequence[Branch]) -> Text:
+def _tally(children: Sequence[Branch]) -> Styled:
     """`7/9 done`."""
     ended = sum(child.row.terminated for child in children)
     return Text(f"{ended}/{len(children)} done", style="dim")

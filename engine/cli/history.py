@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
+from engine.cli.terminal import Styled, Text, block
 from engine.cli.wording import clock
-from engine.text import visible
 from persistence.records import EventRow
 
+_INDENT = len("2030-01-31 12:00:00  ")
 _VERBS = {"pause": "magenta", "play": "cyan", "kill": "red"}
 
 
-def history_lines(events: Sequence[EventRow], *, states: bool = True) -> list[Text]:
+def history_lines(events: Sequence[EventRow], *, states: bool = True) -> list[Styled]:
     """One line for each event, by the time at which it happened.
 
     Args:
@@ -32,17 +31,17 @@ def _moment(event: EventRow) -> float:
     return float(at) if isinstance(at, (int, float)) else event.at
 
 
-def _words(event: EventRow) -> Text:
+def _words(event: EventRow) -> Styled:
     body = event.body
     if event.kind == "report":
-        return Text(visible(str(body.get("text", ""))))
+        return block(str(body.get("text", "")), indent=_INDENT)
     if event.kind == "state":
         return Text(f"{body.get('from')} → {body.get('to')}", style="dim")
     if event.kind == "control":
         verb = str(body.get("verb", "control"))
         text = Text.assemble((verb, _VERBS.get(verb, "")), f" by {event.author or 'unknown'}")
         if body.get("reason"):
-            text.append(f": {visible(body['reason'])}")
+            text.append(f": {body['reason']}")
         return text
     if event.kind == "signal":
         return Text.assemble(("signal", "cyan"), f" {body.get('name')} by {event.author or 'unknown'}")

@@ -11,10 +11,11 @@ import typer
 
 from engine.cli.documents import plain, row_document
 from engine.cli.ends import show_end, show_values
+from engine.cli.lines import put, say
 from engine.cli.options import AsJson, Timeout
 from engine.cli.progress import told_if_interrupted, watch
 from engine.cli.session import session
-from engine.cli.terminal import say, show_json
+from engine.cli.terminal import show_json
 from engine.cli.trouble import DONE
 from engine.cli.values import parse_inputs
 from engine.cli.wording import class_name
@@ -22,6 +23,7 @@ from engine.errors import ResultUnavailable
 from engine.handle import ProcessHandle
 from engine.launch import RunInterrupted, submit_many
 from engine.launch import run as run_here
+from engine.logs import log_to_stderr
 from engine.process import new_process
 from engine.registry import load_target
 from engine.why import nobody_works
@@ -143,9 +145,9 @@ def _tell(handle: ProcessHandle, *, to_stderr: bool) -> None:
     if to_stderr:
         say(f"submitted {row.pid} ({class_name(row)})")
     elif sys.stdout.isatty():
-        print(f"submitted {row.pid} ({class_name(row)})")
+        put(f"submitted {row.pid} ({class_name(row)})")
     else:
-        print(row.pid, flush=True)
+        put(str(row.pid))
 
 
 def _warn_if_nobody_works(handle: ProcessHandle) -> None:
@@ -156,9 +158,7 @@ def _warn_if_nobody_works(handle: ProcessHandle) -> None:
 
 def _report_to_stderr() -> None:
     """What the steps report appears while they run; how they end is told by the command itself."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("quince.process")
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    logger.addHandler(log_to_stderr("%(message)s"))
     logging.getLogger("quince.worker").setLevel(logging.ERROR)

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from engine.cli.documents import row_document
 from engine.cli.filters import Filter, filtered
+from engine.cli.lines import complain, put, say
 from engine.cli.options import AsJson
 from engine.cli.picking import by_age
 from engine.cli.session import session
 from engine.cli.table import process_table
-from engine.cli.terminal import out, say, show, show_json
-from engine.cli.trouble import DONE, FAILED, complain
+from engine.cli.terminal import Styled, Text, out, show, show_json
+from engine.cli.trouble import DONE, FAILED
 from engine.cli.wording import state_word
 from persistence.records import TERMINAL, ProcessRow, Selection, State
 
@@ -56,7 +56,7 @@ def _missing(chosen: Filter, rows: Sequence[ProcessRow]) -> list[int]:
     return [] if chosen.narrowed else sorted(set(chosen.named()) - {row.pid for row in rows})
 
 
-def summary(counts: Mapping[State, int]) -> Text:
+def summary(counts: Mapping[State, int]) -> Styled:
     """`2 running · 14 waiting · 120 finished`."""
     parts = [state_word(state, counts[state]) for state in State if counts.get(state)]
     return Text(" · ").join(parts) if parts else Text("no processes yet", style="dim")
@@ -87,8 +87,8 @@ def _print(store: Any, rows: Sequence[ProcessRow], more: bool, *, told: bool) ->
     if rows:
         show(process_table(rows, names, time.time(), width=console.width if console.is_terminal else None))
     if console.is_terminal:
-        console.print()
-        console.print(summary(store.counts()))
+        put()
+        show(summary(store.counts()))
     if more:
         say(f"only {len(rows)} are shown: --limit N or --all shows more")
     elif not rows and not told and not console.is_terminal:

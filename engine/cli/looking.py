@@ -13,11 +13,12 @@ from engine.cli.ends import readable, result_document, stored
 from engine.cli.filters import Filter, filtered
 from engine.cli.forest import Branch, family, forest
 from engine.cli.history import history_lines
+from engine.cli.lines import put
 from engine.cli.options import AsJson
 from engine.cli.picking import picked
 from engine.cli.portrait import portrait
 from engine.cli.session import session
-from engine.cli.terminal import show as put
+from engine.cli.terminal import show as draw
 from engine.cli.terminal import show_json
 from engine.cli.trouble import DONE, WrongUsage
 from engine.cli.wording import class_name
@@ -40,9 +41,9 @@ def show(chosen: Filter, as_json: AsJson = False) -> int:
         names = {worker.id: worker.name for worker in home.store.workers()}
         for index, row in enumerate(rows):
             if index:
-                print()
+                put()
             children = home.store.select(Selection(parent=row.pid))
-            put(
+            draw(
                 portrait(
                     stored(home, row.pid),
                     inputs=_inputs(home, row.pid),
@@ -65,7 +66,7 @@ def tree(chosen: Filter, as_json: AsJson = False) -> int:
         documents = [branch.document() for branch in branches]
         show_json(documents[0] if chosen.single else documents)
         return DONE
-    put(forest(branches, time.time()))
+    draw(forest(branches, time.time()))
     return DONE
 
 
@@ -96,9 +97,11 @@ def logs(
         return DONE
     for index, (row, events) in enumerate(histories):
         if len(histories) > 1:
-            print(f"{chr(10) if index else ''}{row.pid} {class_name(row)}")
+            if index:
+                put()
+            put(f"{row.pid} {class_name(row)}")
         for line in history_lines(events, states=with_states):
-            put(line)
+            draw(line)
     return DONE
 
 
@@ -108,7 +111,7 @@ def _follow(home: Workspace, rows: Sequence[ProcessRow], *, states: bool) -> int
         raise WrongUsage("--follow wants one process")
     for event in home.watcher.follow(rows[0].pid):
         for line in history_lines([event], states=states):
-            put(line)
+            draw(line)
     return DONE
 
 

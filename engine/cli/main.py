@@ -18,8 +18,10 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from engine.cli.lines import put, trace_threads
 from engine.cli.session import session
 from engine.cli.trouble import ending
+from engine.logs import LineFormatter
 
 COMMANDS = {
     "init": "engine.cli.setting",
@@ -70,7 +72,7 @@ app = typer.Typer(cls=LazyGroup, name="quince", rich_markup_mode="rich", add_com
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"quince {version('quince')}")
+        put(f"quince {version('quince')}")
         raise typer.Exit()
 
 
@@ -94,7 +96,8 @@ def _quince(
     session.folder = workspace
     session.debug = session.debug or debug
     if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        for line in ctx.get_help().split("\n"):
+            put(line)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -102,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no glyph stops a command, whatever the locale
+    trace_threads()
+    if logging.lastResort is not None:  # what says a warning where nobody has set logging up
+        logging.lastResort.setFormatter(LineFormatter("%(message)s"))
     for driver in ("aio_pika", "aiormq"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # what fails is told once, by us
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -8,14 +8,13 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from engine.checkpoint import ErrorStory
 from engine.cli.ends import readable, story_of, values_table
 from engine.cli.history import history_lines
 from engine.cli.table import NARROW, process_table, worker_name
+from engine.cli.terminal import NEWLINE, Styled, Text, block
 from engine.cli.wording import actual_state, clock, doing, exit_text, lasted, span, state_text
-from engine.text import visible
 from persistence.records import EventRow, ProcessRow, Result, State
 
 CHILDREN = 50
@@ -92,14 +91,14 @@ def _whereabouts(row: ProcessRow) -> str | None:
     return "none (it is queued)"
 
 
-def _error(story: ErrorStory) -> Text:
+def _error(story: ErrorStory) -> Styled:
     if story.traceback.strip():
-        return Text(visible(story.traceback.rstrip()), style="red")
-    return Text(visible(f"{story.type_name}: {story.text}"), style="red")
+        return block(story.traceback.rstrip(), "red")
+    return block(f"{story.type_name}: {story.text}", "red")
 
 
-def _heading(name: str) -> Text:
-    return Text(f"\n{name}", style="bold underline")
+def _heading(name: str) -> Styled:
+    return Text.assemble(NEWLINE, (name, "bold underline"))
 
 
 def _count(name: str, there: int, shown: int) -> str:

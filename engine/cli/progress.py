@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TimeElapsedColumn
 
-from engine.cli.terminal import err, say
+from engine.cli.lines import say
+from engine.cli.terminal import Styled, Text, err
 from engine.cli.wording import class_name, doing, look_of
 from engine.errors import ProcessHeld, ProcessNotFound, WaitTimeout
 from engine.handle import settled
@@ -100,10 +101,10 @@ class Display:
         self._bars: dict[int, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            _Words("title"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[children]}"),
-            TextColumn("[dim]{task.fields[doing]}"),
+            _Words("children"),
+            _Words("doing"),
             TimeElapsedColumn(),
             console=err(),
             transient=True,
@@ -120,7 +121,7 @@ class Display:
         """Show how they stand now."""
         if not self._each:
             done = sum(row.terminated for row in rows)
-            self._show(0, f"{len(rows)} processes", done, len(rows), f"{done}/{len(rows)} ended", "")
+            self._show(0, Text(f"{len(rows)} processes"), done, len(rows), f"{done}/{len(rows)} ended", "")
             return
         began = time.monotonic()
         look = began >= self._next_look
@@ -136,14 +137,27 @@ class Display:
         children = self._home.store.select(Selection(parent=row.pid))
         done = sum(child.terminated for child in children)
         face = look_of(row)
-        title = f"[{face.style}]{face.glyph}[/] [bold]{row.pid}[/] {class_name(row)}"
+        title = Text.assemble((face.glyph, face.style), " ", (str(row.pid), "bold"), f" {class_name(row)}")
         count = f"{done}/{len(children)} children" if children else ""
         total = len(children) or (1 if row.terminated else None)
         self._show(row.pid, title, done if children else int(row.terminated), total, count, doing(row))
 
-    def _show(self, pid: int, title: str, done: int, total: int | None, children: str, step: str) -> None:
+    def _show(self, pid: int, title: Styled, done: int, total: int | None, children: str, step: str) -> None:
         if pid not in self._bars:
-            self._bars[pid] = self._progress.add_task(title, total=total, children=children, doing=step)
+            self._bars[pid] = self._progress.add_task("", total=total)
         self._progress.update(
-            self._bars[pid], description=title, completed=done, total=total, children=children, doing=step
-        )
+            self._bars[pid], completed=done, total=total,
+            title=title, children=Text(children), doing=Text(step, "dim"),
+        )  # fmt: skip
+
+
+class _Words(ProgressColumn):
+    """What one field of a task says."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__()
+        self._field = field
+
+    def render(self, task: Task) -> Styled:
+        words: Styled = task.fields.get(self._field, Text())
+        return words

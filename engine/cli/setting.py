@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from engine.cli.config import write_config
+from engine.cli.lines import say
 from engine.cli.session import session
-from engine.cli.terminal import say
 from engine.cli.trouble import DONE
 from engine.errors import WorkspaceError
 from engine.workspace import CONFIG, Place, Workspace, locate

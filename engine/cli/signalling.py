@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from engine.cli.filters import Filter, filtered
+from engine.cli.lines import complain, put, say
 from engine.cli.options import AsJson
 from engine.cli.picking import picked
 from engine.cli.session import session
-from engine.cli.terminal import say, show_json
-from engine.cli.trouble import DONE, FAILED, WrongUsage, complain
+from engine.cli.terminal import show_json
+from engine.cli.trouble import DONE, FAILED, WrongUsage
 from engine.cli.values import parse_value
 from engine.signals import checked_name, send
 from persistence.records import ControlOutcome
@@ -43,7 +44,7 @@ def signal(
         else:
             for outcome in outcomes:
                 if outcome.refused is None:
-                    print(f"{outcome.pid} {_said(outcome, name)}")
+                    put(f"{outcome.pid} {_said(outcome, name)}")
             if not outcomes:
                 say("there is no such process to signal")
     for outcome in outcomes:

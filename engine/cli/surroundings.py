@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from engine import daemon
 from engine.cli.daemon import daemon_document, daemon_sentence, survivors_sentence
 from engine.cli.documents import worker_document
+from engine.cli.lines import put
 from engine.cli.listing import summary
-from engine.cli.terminal import show
+from engine.cli.terminal import NEWLINE, Styled, Text, show
 from engine.cli.workers import trouble_lines, worker_table
 from engine.workspace import Place, Workspace
 from messaging.errors import MessagingError
@@ -68,7 +68,7 @@ class Surroundings:
             table.add_row("backlog", _backlog(self.backlog))
         show(table)
         if self.workers:
-            print()
+            put()
             show(worker_table(self.workers, now))
             for line in trouble_lines(self.workers, now):
                 show(line)
@@ -95,16 +95,17 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _answers(where: str, error: str | None) -> Text:
+def _answers(where: str, error: str | None) -> Styled:
     if error is None:
         return Text.assemble(("✔ ", "green"), where)
-    return Text.assemble(("✘ ", "bold red"), where, "\n", (error, "red"))
+    return Text.assemble(("✘ ", "bold red"), where, NEWLINE, (error, "red"))
 
 
-def _daemon(state: daemon.DaemonState) -> Text:
+def _daemon(state: daemon.DaemonState) -> Styled:
     if state.running:
-        beside = "".join(f"\n{line}" for line in (survivors_sentence(state), *state.troubles) if line)
-        return Text.assemble(("✔ ", "green"), daemon_sentence(state), (beside, "yellow"))
+        beside = [(line, "yellow") for line in (survivors_sentence(state), *state.troubles) if line]
+        parts = [part for line in beside for part in (NEWLINE, line)]
+        return Text.assemble(("✔ ", "green"), daemon_sentence(state), *parts)
     if state.elsewhere or state.survivors:
         return Text.assemble(("○ ", "yellow"), state.elsewhere or survivors_sentence(state))
     return Text.assemble(("○ ", "dim"), "none on this host; `quince daemon start` starts it")

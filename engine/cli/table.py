@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
-from rich.text import Text
 
+from engine.cli.terminal import Styled, Text
 from engine.cli.wording import at_step, class_name, exit_cell, lasted, span, state_text
 from persistence.records import ProcessRow
 
@@ -25,7 +25,7 @@ class _Column:
     """
 
     heading: str
-    cell: Callable[[ProcessRow], str | Text]
+    cell: Callable[[ProcessRow], str | Styled]
     right: bool = False
     style: str = ""
     spare: bool = False
@@ -87,8 +87,8 @@ def _columns(names: Mapping[str, str], now: float) -> Sequence[_Column]:
     )
 
 
-def _one_line(cell: str | Text) -> Text:
+def _one_line(cell: str | Styled) -> Styled:
     """... but no cell ever takes a second line: it ends in an ellipsis instead."""
-    text = cell if isinstance(cell, Text) else Text(cell)
+    text = cell if isinstance(cell, Styled) else Text(cell)
     text.no_wrap, text.overflow = True, "ellipsis"
     return text

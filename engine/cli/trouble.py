@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
 
+from engine.cli.lines import complain, trace
 from engine.cli.session import session
-from engine.text import visible
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -44,15 +43,10 @@ def ending() -> Iterator[None]:
         _leave(FAILED)
     except Exception as error:
         if session.debug:
-            traceback.print_exc()
+            trace(error)
         status, line = _told(error)
         complain(line)
         _leave(status)
-
-
-def complain(sentence: str) -> None:
-    """One `error: ...` line on stderr."""
-    print(f"error: {visible(' '.join(sentence.split()))}", file=sys.stderr)
 
 
 def _told(error: Exception) -> tuple[int, str]:

@@ -6,10 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich.text import Text
-
+from engine.cli.terminal import Styled, Text
 from engine.moments import dated, far
-from engine.text import visible
 from persistence.records import Control, ProcessRow, State
 
 
@@ -60,7 +58,7 @@ def look_of(row: ProcessRow) -> Look:
     return _LOOKS[state]
 
 
-def state_text(row: ProcessRow) -> Text:
+def state_text(row: ProcessRow) -> Styled:
     """Its state with glyph and colour, and the control that is under way."""
     look = look_of(row)
     text = Text(f"{look.glyph} {look.word}", style=look.style)
@@ -71,7 +69,7 @@ def state_text(row: ProcessRow) -> Text:
     return text
 
 
-def state_word(state: State, count: int) -> Text:
+def state_word(state: State, count: int) -> Styled:
     """`12 waiting`, in the state's colour."""
     return Text(f"{count} {state.value}", style=_LOOKS[state].style if count else "dim")
 
@@ -97,7 +95,7 @@ def _phrase(row: ProcessRow, *words: str | None) -> str:
     parts = [part for part in words if part]
     if actual_state(row) is State.WAITING and row.awaiting:
         parts.append(_awaited(row))
-    return visible(" · ".join(parts))
+    return " · ".join(parts)
 
 
 def _awaited(row: ProcessRow) -> str:
@@ -106,19 +104,19 @@ def _awaited(row: ProcessRow) -> str:
     return "until its timer" if row.due and row.awaiting == 1 else f"waits for {row.awaiting}"
 
 
-def exit_text(row: ProcessRow) -> Text:
+def exit_text(row: ProcessRow) -> Styled:
     """Exit status, with its message."""
     if row.exit_status is None and not row.exit_message:
         return Text("")
     text = Text("" if row.exit_status is None else str(row.exit_status))
     text.stylize("green" if row.exit_status == 0 else "red")
     if row.exit_message:
-        message = visible(" ".join(row.exit_message.split()))
+        message = " ".join(row.exit_message.split())
         text.append(f" {message}" if text.plain else message)
     return text
 
 
-def exit_cell(row: ProcessRow) -> Text:
+def exit_cell(row: ProcessRow) -> Styled:
     """Exit status, or `!` and the error's class without its module; its sentence is cut."""
     text = exit_text(row)
     if row.exit_status is None and text.plain:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
+from engine.cli.terminal import Styled, Text
 from engine.cli.wording import span
 from engine.lease import EXPIRY_SECONDS
-from engine.text import visible
 from persistence.records import WorkerRow
 
 
@@ -32,10 +31,10 @@ def worker_table(workers: Sequence[WorkerRow], now: float) -> Table:
     return table
 
 
-def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Text]:
+def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Styled]:
     """What the workers that live find wrong with themselves, one line each."""
     return [
-        Text.assemble(("✘ ", "bold red"), (f"{worker.name}: ", "bold"), visible(trouble))
+        Text.assemble(("✘ ", "bold red"), (f"{worker.name}: ", "bold"), trouble)
         for worker in workers
         if alive(worker, now)
         for trouble in worker.troubles
@@ -47,7 +46,7 @@ def alive(worker: WorkerRow, now: float) -> bool:
     return now - worker.heartbeat <= EXPIRY_SECONDS
 
 
-def _state(worker: WorkerRow, beat: float) -> Text:
+def _state(worker: WorkerRow, beat: float) -> Styled:
     if beat > EXPIRY_SECONDS:
         return Text("lost", style="bold red")
     if worker.troubles:

@@ -13,6 +13,7 @@ import pytest
 
 from engine.child import ChildProcess
 from engine.cli.documents import plain, row_document
+from engine.cli.terminal import Text
 from engine.cli.wording import (
     actual_state,
     at_step,
@@ -162,4 +163,4 @@ def test_whatever_can_be_stored_has_a_json_form() -> None:
 def test_what_a_process_says_moves_no_cursor() -> None:
     ended = row(state=State.EXCEPTED, exit_message="ValueError: \x1b[31mred\x07", ended=1.0)
     assert exit_text(ended).plain == "ValueError: \\x1b[31mred\\x07"
-    assert "\x1b" not in doing(row(status="\x1b[2J"))
+    assert Text(doing(row(status="\x1b[2J"))).plain == "\\x1b[2J"

@@ -1,0 +1,26 @@
+"""How log records become lines: one formatter, for workers, daemons and commands."""
+
+from __future__ import annotations
+
+import logging
+
+from engine.text import visible, without_passwords
+
+FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
+
+
+class LineFormatter(logging.Formatter):
+    """A record begins a line and nothing else does: further lines of a message or a traceback are indented.
+
+    What acts on a terminal is written out, passwords in URLs are hidden.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_passwords(visible(super().format(record))).replace("\n", "\n    ")
+
+
+def log_to_stderr(format: str = FORMAT) -> logging.Handler:  # noqa: A002 - as logging calls it
+    """A handler that writes such lines to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter(format))
+    return handler

@@ -13,7 +13,14 @@ from persistence.codec import decode, register_type
 from persistence.records import TERMINAL, Result, State
 
 
-class ChildProcess:
+class ProcessReference:
+    """Stands for a process, by its pid: what `self.submit` returned, or a handle."""
+
+    __slots__ = ()
+    pid: int
+
+
+class ChildProcess(ProcessReference):
     """A process that was submitted by a step, as the later steps see it in their context.
 
     A checkpoint holds its pid alone; how it ended is read from the store when the chain goes on.
@@ -91,14 +98,16 @@ class ChildProcess:
         return hash(self.pid)
 
 
+def as_child(process: ProcessReference) -> ChildProcess:
+    """A process as a work chain sees it."""
+    return process if isinstance(process, ChildProcess) else ChildProcess(process.pid)
+
+
 def pid_of(process: Any) -> int | None:
     """The pid of a child, a handle, or a pid itself; None if it is nothing of the kind."""
-    pid = (
-        process
-        if isinstance(process, int) and not isinstance(process, bool)
-        else getattr(process, "pid", None)
-    )
-    return pid if isinstance(pid, int) else None
+    if isinstance(process, ProcessReference):
+        return process.pid
+    return process if isinstance(process, int) and not isinstance(process, bool) else None
 
 
 _collector = threading.local()
@@ -119,7 +128,8 @@ def _to_plain(child: ChildProcess) -> list[Any]:
     return [child.pid, child.class_path]
 
 
-def _from_plain(plain: list[Any]) -> ChildProcess:
+def child_from(plain: list[Any]) -> ChildProcess:
+    """A process that stands in inputs, outputs or a context; met by `collect_children`."""
     child = ChildProcess(plain[0], plain[1])
     found = getattr(_collector, "found", None)
     if found is not None:
@@ -127,4 +137,4 @@ def _from_plain(plain: list[Any]) -> ChildProcess:
     return child
 
 
-register_type(ChildProcess, "quince.child", _to_plain, _from_plain)
+register_type(ChildProcess, "quince.child", _to_plain, child_from)

@@ -12,6 +12,7 @@ EngineError
 ├── ClaimLost               the process is not this worker's any more
 ├── MisusedOnce             a once-block that could not keep its promise
 ├── InvalidWait             a step that waits for what cannot be waited for together
+├── MissingName             the context or the inputs have no value of that name
 ├── UnexpectedReturn        a step returned something that is not an answer
 ├── ProcessNotFound         no process has that pid (or key)
 ├── ControlRefused          pause, play, kill or a signal makes no sense there (for example: terminated)
@@ -97,6 +98,12 @@ class MisusedOnce(EngineError, TypeError):
 
 class UnexpectedReturn(EngineError, TypeError):
     """A step returned something that is not an answer."""
+
+
+class MissingName(EngineError, AttributeError, KeyError):
+    """The context, or what a process was given, has no value of that name."""
+
+    __str__ = Exception.__str__  # not KeyError's, which quotes the sentence
 
 
 class ProcessNotFound(EngineError, LookupError):

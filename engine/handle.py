@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.checkpoint import ErrorStory
+from engine.child import ProcessReference, child_from
 from engine.control import Answer, control_one
 from engine.errors import (
     ProcessExcepted,
@@ -25,7 +26,7 @@ from engine.signals import send_one
 from engine.tree import Branch, tree
 from engine.why import Why, nobody_works, why
 from engine.workspace import Workspace, resolve
-from persistence.codec import decode
+from persistence.codec import decode, register_type
 from persistence.records import Control, EventRow, ProcessRow, Result, State
 
 _log = logging.getLogger("quince")
@@ -36,7 +37,7 @@ REMIND_SECONDS = 3.0
 """Seconds that a wait goes on in silence though no worker is there."""
 
 
-class ProcessHandle:
+class ProcessHandle(ProcessReference):
     """One process, seen from anywhere: another program, another host, before or after its end.
 
     Every property is read from the store when it is asked.
@@ -295,3 +296,7 @@ def outputs_of(result: Result) -> Mapping[str, Any]:
 
 def _values(blob: bytes | None) -> dict[str, Any]:
     return {name: plain(value) for name, value in decode(blob).items()} if blob else {}
+
+
+register_type(ProcessHandle, "quince.handle", lambda handle: [handle.pid, ""], child_from)  # type: ignore[arg-type]
+"""A handle that is given to a process is there what a child is."""

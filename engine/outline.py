@@ -4,29 +4,24 @@ A *position* is a tuple of integers, a path through the tree of instructions: th
 block, then for an `if_` the branch taken and the index in its body, for a `while_` the index in its
 body. It is all that a checkpoint needs to hold. `None` is the end.
 
-Source: the instruction classes are plumpy's (`plumpy.workchains`); plumpy's own steppers run the step
-and move on in one call, which leaves no place to commit between them or to await a step.
+plumpy's own steppers run the step and move on in one call, which leaves no place to commit between them or
+to await a step.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+import reprlib
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plumpy import workchains as plumpy_outline
-
-from engine.errors import InvalidDefinition
+from engine.errors import InvalidDefinition, UnexpectedReturn
+from engine.instructions import CALL, IF, RETURN, WHILE, checked
 
 Position = tuple[int, ...]
 START: Position = (0,)
-
-_BLOCK = plumpy_outline._Block
-_CALL = plumpy_outline._FunctionCall
-_IF = plumpy_outline._If
-_WHILE = plumpy_outline._While
-_RETURN = plumpy_outline._Return
+MOST_EMPTY_TURNS = 10_000
+"""Turns of a `while_` in a row that meet no step, after which it is taken to turn for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +39,25 @@ class Return:
     exit_code: Any
 
 
+Test = Callable[[Any], Any]
+Search = Generator[Test, bool, Call | Return | None]
+"""Looks for the next step: yields the tests to ask, is sent what they say, and returns the call to make, the
+`return_` that was met, or None at the end."""
+
+
 class Outline:
     """An outline that can be walked from any position.
 
     Raises:
-        InvalidDefinition: the class declares no outline, or steps that are no functions of it.
+        InvalidDefinition: it has steps that the class cannot take.
     """
 
-    def __init__(self, instruction: Any, class_name: str) -> None:
-        self._block: Any = instruction if isinstance(instruction, _BLOCK) else _BLOCK([instruction])
-        self._class_name = class_name
+    def __init__(self, instruction: Any, cls: type) -> None:
+        self._block: Any = checked(instruction, cls)
 
-    def next_step(self, process: Any, position: Position) -> Call | Return | None:
-        """The step to run from `position` on, asking predicates of `process` on the way.
-
-        Returns:
-            The call to make, the `return_` that was met, or None at the end.
-        """
-        return _enter(self._block, process, position, ())
+    def search(self, position: Position) -> Search:
+        """Look for the step to run from `position` on."""
+        return _enter(self._block, position, ())
 
     def after(self, position: Position) -> Position:
         """The position that follows a step."""
@@ -71,7 +67,7 @@ class Outline:
         """The step at `position` if no predicate has to be asked to know it, else None."""
         if len(position) == 1 and position[0] < len(self._block):
             instruction = self._block[position[0]]
-            if isinstance(instruction, _CALL):
+            if isinstance(instruction, CALL):
                 return Call(instruction._fn, position)
         return None
 
@@ -84,13 +80,13 @@ class Outline:
             if index >= len(block):
                 return None
             instruction = block[index]
-            if isinstance(instruction, _CALL):
+            if isinstance(instruction, CALL):
                 return str(instruction._fn.__name__)
-            if isinstance(instruction, _IF):
+            if isinstance(instruction, IF):
                 if not place:
                     return f"if({instruction[0].predicate.__name__})"
                 block = instruction[place.pop(0)].body
-            elif isinstance(instruction, _WHILE):
+            elif isinstance(instruction, WHILE):
                 if not place or place[0] >= len(instruction.body):
                     return f"while({instruction.predicate.__name__})"
                 block = instruction.body
@@ -99,78 +95,67 @@ class Outline:
             if place[0] >= len(block):
                 return None
 
-    def functions(self) -> list[Callable[[Any], Any]]:
-        """Every step and predicate, in the order of the outline."""
-        return list(_functions(self._block))
+
+def verdict(owner: str, test: Test, answer: Any) -> bool:
+    """What a test of `if_` or `while_` has said.
+
+    Raises:
+        UnexpectedReturn: it is neither True nor False (numpy's are as good as Python's).
+    """
+    kind = getattr(getattr(answer, "dtype", None), "kind", None)
+    if isinstance(answer, bool) or (kind == "b" and getattr(answer, "shape", None) == ()):
+        return bool(answer)
+    name = getattr(test, "__name__", repr(test))
+    raise UnexpectedReturn(
+        f"{owner}.{name} returned {reprlib.repr(answer)} ({type(answer).__name__}): a test of if_ and while_ "
+        "returns True or False" + ("; is its `return` missing?" if answer is None else ": write bool(...)")
+    )
 
 
-def _enter(block: Sequence[Any], process: Any, position: Position, prefix: Position) -> Call | Return | None:
+def _enter(block: Sequence[Any], position: Position, prefix: Position) -> Search:
     """The next step in `block` from `position` on (relative to the block)."""
     index, inside = position[0], position[1:]
     while index < len(block):
         instruction = block[index]
         found: Call | Return | None
         here = (*prefix, index)
-        if isinstance(instruction, _CALL):
+        if isinstance(instruction, CALL):
             return Call(instruction._fn, here)
-        if isinstance(instruction, _RETURN):
+        if isinstance(instruction, RETURN):
             return Return(instruction._exit_code)
-        if isinstance(instruction, _IF):
-            found = _enter_if(instruction, process, inside, here)
+        if isinstance(instruction, IF):
+            found = yield from _enter_if(instruction, inside, here)
         else:
-            found = _enter_while(instruction, process, inside, here)
+            found = yield from _enter_while(instruction, inside, here)
         if found is not None:
             return found
         index, inside = index + 1, ()
     return None
 
 
-def _enter_if(instruction: Any, process: Any, inside: Position, here: Position) -> Call | Return | None:
+def _enter_if(instruction: Any, inside: Position, here: Position) -> Search:
     if inside:  # a branch was taken: go on in it, and do not ask again
         branch = inside[0]
-        return _enter(instruction[branch].body, process, inside[1:], (*here, branch))
+        return (yield from _enter(instruction[branch].body, inside[1:], (*here, branch)))
     for branch, conditional in enumerate(instruction):
-        if conditional.is_true(process):
-            return _enter(conditional.body, process, START, (*here, branch))
+        if (yield conditional.predicate):
+            return (yield from _enter(conditional.body, START, (*here, branch)))
     return None
 
 
-def _enter_while(instruction: Any, process: Any, inside: Position, here: Position) -> Call | Return | None:
+def _enter_while(instruction: Any, inside: Position, here: Position) -> Search:
     if inside and inside[0] < len(instruction.body):
-        found = _enter(instruction.body, process, inside, here)
+        found = yield from _enter(instruction.body, inside, here)
         if found is not None:
             return found
-    while instruction.is_true(process):
-        found = _enter(instruction.body, process, START, here)
+    for _ in range(MOST_EMPTY_TURNS):
+        if not (yield instruction.predicate):
+            return None
+        found = yield from _enter(instruction.body, START, here)
         if found is not None:
             return found
-    return None
-
-
-def _functions(block: Sequence[Any]) -> Any:
-    for instruction in block:
-        if isinstance(instruction, _CALL):
-            yield instruction._fn
-        elif isinstance(instruction, _IF):
-            for conditional in instruction:
-                yield conditional.predicate
-                yield from _functions(conditional.body)
-        elif isinstance(instruction, _WHILE):
-            yield instruction.predicate
-            yield from _functions(instruction.body)
-
-
-def check_steps(outline: Outline, cls: type) -> None:
-    """Refuse an outline whose functions are not methods that the class has.
-
-    Raises:
-        InvalidDefinition: names the function.
-    """
-    for function in outline.functions():
-        name = getattr(function, "__name__", None)
-        if name == "<lambda>":
-            continue
-        if name is None or not callable(inspect.getattr_static(cls, name, None)):
-            raise InvalidDefinition(
-                f"{cls.__name__}: the outline names {name or function!r}, which is no method of the class"
-            )
+    name = getattr(instruction.predicate, "__name__", "...")
+    raise InvalidDefinition(
+        f"while_({name}) has turned {MOST_EMPTY_TURNS:,} times without a step: nothing in it can change what "
+        f"{name} says"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import plumpy
 from plumpy.ports import UNSPECIFIED, PortValidationError
 
+from engine.child import ProcessReference
 from engine.errors import InvalidDefinition, InvalidInput
 from engine.hints import is_hint, mismatch
 from engine.text import close_to, words_of
@@ -36,6 +37,8 @@ class _Checked:
         if value is None and self.nullable:
             return None
         wrong = None if self.valid_type is None else mismatch(value, self.valid_type)
+        if wrong and isinstance(value, ProcessReference):
+            return f"{wrong}; wait for process {value.pid} and give what it has put out (child.outputs[...])"
         return str(wrong) if wrong else verdict(self.validator, value, self)
 
 

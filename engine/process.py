@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,12 +16,13 @@ from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
 from engine.definition import declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
-from engine.fitting import fitted, fitted_values
+from engine.fitting import fitted
 from engine.left_programs import Mark
-from engine.namespace import Given, Namespace, by_ports
+from engine.namespace import Given, Namespace
 from engine.once import Turns, forbid_inside, once, token
-from engine.outline import Call, Return
+from engine.outline import Call, Search
 from engine.patience import LOOP_SECONDS, on_loop, wait_for_store
+from engine.placing import put_out
 from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import name_problem, storable
@@ -159,8 +161,9 @@ class Process:
         self._record = StepRecord()
         self._given.renew()
 
-    def _next(self) -> Call | Return | None:
-        """The step to run now; may ask the user's predicates."""
+    def _search(self) -> Search:
+        """Look for the step to run now; the tests of the user's that are met are yielded, to be asked."""
+        yield from ()
         return Call(type(self).run, ())
 
     def _direct(self) -> Call | None:
@@ -190,13 +193,16 @@ class Process:
             return ExitCode(int(answer), self.exit_codes.message_of(answer))
         step = call.function.__name__ if call else "return_"
         raise UnexpectedReturn(
-            f"{type(self).__name__}.{step} returned {answer!r} ({type(answer).__name__}): "
-            f"return None to go on, "
-            f"an exit code (`self.exit_codes.LABEL`, an int)" + self._also_allowed()
+            f"{type(self).__name__}.{step} returned {reprlib.repr(answer)} ({type(answer).__name__}): "
+            f"{self._instead(answer)}"
         )
 
-    def _also_allowed(self) -> str:
-        return " or a mapping of outputs"
+    def _instead(self, answer: Any) -> str:
+        """What to write where a step has returned such a thing."""
+        return (
+            "return None to go on, an exit code (`self.exit_codes.LABEL`, an int) or a mapping of outputs; "
+            "only a WorkChain can wait"
+        )
 
     def _memory(self) -> dict[str, Any] | None:
         """What a checkpoint of this process must hold beside its inputs, or None for nothing."""
@@ -249,18 +255,18 @@ class Process:
         """Put out a value; `a.b` goes into the namespace `a`. Durable with this step.
 
         Raises:
-            InvalidOutput: the spec has no such output, or not of this type.
+            InvalidOutput: the spec has no such output, or not of this type, or it would lie inside another.
             Unsaveable: a value that cannot be stored; names where it is.
         """
         forbid_inside("out", name)
+        path = check_output(self.spec(), type(self).__name__, name, value)
         check(value, f"outputs.{name}")
-        ports = self.spec().outputs
-        *namespaces, last = check_output(self.spec(), type(self).__name__, name, value)
-        place = self._outputs
-        for namespace in namespaces:
-            place = dict.setdefault(place, namespace, Namespace())
-            ports = ports.get(namespace, {})
-        dict.__setitem__(place, last, by_ports(fitted_values(ports, {last: value}), ports)[last])
+        put_out(self._outputs, self.spec().outputs, path, value)
+
+    def out_many(self, values: Mapping[str, Any]) -> None:
+        """Put out several values, by name, as `out` does."""
+        for name, value in values.items():
+            self.out(name, value)
 
     def report(self, text: str) -> None:
         """Write a line to the process's history (`quince logs PID`). Durable with this step."""

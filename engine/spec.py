@@ -13,6 +13,7 @@ import plumpy
 
 from engine.errors import InvalidDefinition, InvalidInput, InvalidOutput
 from engine.fitting import fitted, fitted_values
+from engine.instructions import block
 from engine.ports import InputPort, OutputPort, PortNamespace
 from engine.text import close_to, name_problem
 
@@ -164,6 +165,10 @@ class ProcessSpec(_Declaring, plumpy.ProcessSpec):  # type: ignore[misc]  # plum
 
 class WorkChainSpec(_Declaring, plumpy.WorkChainSpec):  # type: ignore[misc]  # as above
     """Ports, exit codes and the outline of a `WorkChain`."""
+
+    def outline(self, *steps: Any) -> None:
+        """Declare the work: methods of the class, `if_`, `while_` and `return_`, one after the other."""
+        self._outline = block(steps)
 
 
 def _check_message(label: str, message: Any) -> None:

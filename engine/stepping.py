@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from engine.outline import Call, Return
+from engine.outline import Call, Return, Search, Test, verdict
 from engine.process import Process
 from engine.spec import SUCCESS, ExitCode
 from engine.text import words_of
@@ -70,26 +70,34 @@ class Stepper:
         call: Call | Return | None = process._direct()
         if isinstance(call, Call) and inspect.iscoroutinefunction(call.function):
             return call, await _guarded(process, call.function(process))
-        loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        found = await loop.run_in_executor(self._threads, context.run, _blocking, process)
-        if isinstance(found, BaseException):
-            raise found
-        call, answer = found
-        if inspect.isawaitable(answer):
-            answer = await _guarded(process, answer)
-        return call, answer
+        loop, search = asyncio.get_running_loop(), process._search()
+        said: bool | None = None
+        while True:
+            context = contextvars.copy_context()
+            found = await loop.run_in_executor(self._threads, context.run, _blocking, process, search, said)
+            if isinstance(found, BaseException):
+                raise found
+            test, call, answer = found
+            if inspect.isawaitable(answer):
+                answer = await _guarded(process, answer)
+            if test is None:
+                return call, answer
+            said = verdict(type(process).__name__, test, answer)
 
 
-def _blocking(process: Process) -> tuple[Call | Return | None, Any] | Exception:
-    """On a thread: find the step (which may ask predicates) and run it, or make its coroutine.
+Found = tuple[Test | None, Call | Return | None, Any]
+"""A step, if there is one, and what it returned; or a test before it, and its answer, to be awaited."""
+
+
+def _blocking(process: Process, search: Search, said: bool | None) -> Found | Exception:
+    """On a thread: find the step, asking tests on the way, and run it, or make its coroutine.
 
     An exception of the user's is given back: asyncio would make a TimeoutError anew, without its traceback,
     and lets no StopIteration pass. A child that the step has forked ends here at the latest: of the engine
     it has a copy without a loop.
     """
     with _forks_end():
-        return _run_blocking(process)
+        return _run_blocking(process, search, said)
 
 
 @contextlib.contextmanager
@@ -108,10 +116,18 @@ def _forks_end() -> Iterator[None]:
             os._exit(status)
 
 
-def _run_blocking(process: Process) -> tuple[Call | Return | None, Any] | Exception:
+def _run_blocking(process: Process, search: Search, said: bool | None) -> Found | Exception:
     try:
-        call = process._next()
-        return call, call.function(process) if isinstance(call, Call) else None
+        while True:
+            test, call = _sought(search, said)
+            if test is None:
+                return None, call, call.function(process) if isinstance(call, Call) else None
+            if process._record.doomed:
+                raise StepExited("killed")
+            answer = test(process)
+            if inspect.isawaitable(answer):
+                return test, None, answer
+            said = verdict(type(process).__name__, test, answer)
     except StopIteration as error:  # cannot leave a coroutine
         stopped = RuntimeError(f"a step of {type(process).__name__} raised StopIteration")
         stopped.__cause__ = error
@@ -122,6 +138,14 @@ def _run_blocking(process: Process) -> tuple[Call | Return | None, Any] | Except
         ended = _exited(process, error)
         ended.__cause__ = error
         return ended
+
+
+def _sought(search: Search, said: bool | None) -> tuple[Test | None, Call | Return | None]:
+    """The next test to ask, or the step, `return_` or end that was found."""
+    try:
+        return (next(search) if said is None else search.send(said)), None
+    except StopIteration as found:
+        return None, found.value
 
 
 async def _guarded(process: Process, answer: Any) -> Any:

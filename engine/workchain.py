@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from plumpy.workchains import ToContext, if_, return_, while_
-
-from engine.child import ChildProcess, pid_of
+from engine.appended import appended_names
+from engine.child import ChildProcess, ProcessReference, as_child
 from engine.context import Context
 from engine.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
+from engine.exposing import exposed_inputs, exposed_outputs
+from engine.instructions import if_, return_, while_
 from engine.once import forbid_inside
-from engine.outline import START, Call, Outline, Position, Return, check_steps
+from engine.outline import START, Call, Outline, Position, Search
 from engine.process import Process
 from engine.signals import AwaitedSignal, Expected, signal_
 from engine.spec import ExitCode, WorkChainSpec
 
 __all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"]
+
+
+class ToContext(dict[str, Any]):
+    """What a step returns to wait: `return ToContext(name=child)` is `self.to_context(name=child)`."""
 
 
 class Append:
@@ -45,6 +51,7 @@ class WorkChain(Process):
 
     _spec_class: ClassVar[type] = WorkChainSpec
     _outline: ClassVar[Outline]
+    _lists: ClassVar[frozenset[str]]
 
     @classmethod
     def _check_definition(cls, spec: Any) -> None:
@@ -52,20 +59,26 @@ class WorkChain(Process):
             raise InvalidDefinition(
                 f"{cls.__qualname__} has no outline: call spec.outline(cls.first_step, ...)"
             )
-        outline = Outline(spec.get_outline(), cls.__qualname__)
-        check_steps(outline, cls)
-        cls._outline = outline
+        cls._outline = Outline(spec.get_outline(), cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ctx: Any = Context()
+        self.ctx: Any = Context(lists=self._appended)
         self._position: Position = START
         self.spec()
 
     # For whoever runs it
 
-    def _next(self) -> Call | Return | None:
-        return self._outline.next_step(self, self._position)
+    @classmethod
+    def _appended(cls) -> frozenset[str]:
+        """Names in the context to which the class appends: lists, though nothing may come."""
+        known = cls.__dict__.get("_lists")
+        if known is None:
+            known = cls._lists = appended_names(cls, WorkChain)
+        return known
+
+    def _search(self) -> Search:
+        return self._outline.search(self._position)
 
     def _direct(self) -> Call | None:
         return self._outline.direct(self._position)
@@ -74,7 +87,7 @@ class WorkChain(Process):
         return self._outline.label(self._position)
 
     def _took(self, call: Call, answer: Any) -> ExitCode | None:
-        if isinstance(answer, dict):
+        if isinstance(answer, ToContext):
             self.to_context(**answer)
             answer = None
         if answer is not None:
@@ -82,11 +95,25 @@ class WorkChain(Process):
         self._position = self._outline.after(call.position)
         return None
 
-    def _also_allowed(self) -> str:
-        return " or ToContext"
+    def _instead(self, answer: Any) -> str:
+        if isinstance(answer, Mapping):
+            return (
+                "write `return ToContext(...)` to wait for processes, `self.out_many(...)` to put it out, or "
+                "`self.ctx.update(...)` to keep it"
+            )
+        if isinstance(answer, (ProcessReference, AwaitedSignal, Append, list, tuple)):
+            return "write `return ToContext(name=...)` to wait for it, and find it in `self.ctx.name`"
+        return (
+            "return None to go on, an exit code (`self.exit_codes.LABEL`, an int) to end, or ToContext to "
+            "wait; what the next steps need goes into `self.ctx`"
+        )
 
     def _memory(self) -> dict[str, Any] | None:
-        memory = {"position": list(self._position), "step": self._label(), "ctx": vars(self.ctx)}
+        memory: dict[str, Any] = {
+            "position": list(self._position),
+            "step": self._label(),
+            "ctx": dict(self.ctx),
+        }
         if self._expected:
             memory["signals"] = [one.plain() for one in self._expected]
         return memory
@@ -100,7 +127,7 @@ class WorkChain(Process):
             raise UnreadableCheckpoint(f"its checkpoint has no position or context: {error!r}") from error
         self._check_place(position, memory.get("step"))
         self._position, self._expected = position, expected
-        self.ctx = Context(**context)
+        self.ctx = Context(context, lists=self._appended)
 
     def _check_place(self, position: Position, recorded: str | None) -> None:
         """Refuse to run another step than the one that the checkpoint stands before."""
@@ -134,9 +161,13 @@ class WorkChain(Process):
         """Wait for processes and signals after this step, and find them in `ctx` in the next one.
 
         Args:
-            awaited: `name=child` sets `ctx.name`; `name=append_(child)` appends to the list
-                `ctx.name`. A child is what `self.submit` returned, a handle, or a pid; or it is
-                `signal_("name")`, for the value of a signal.
+            awaited: `name=child` sets `ctx.name`; `name=append_(child)` appends to the list `ctx.name`;
+                a list or a dict of children becomes a list or a dict there, also an empty one. A child is
+                what `self.submit` returned, or a handle; `signal_("name")` stands for the value of a
+                signal, alone or in `append_`.
+
+        Raises:
+            TypeError: it is nothing that can be waited for; says what to write instead.
         """
         for name, value in awaited.items():
             forbid_inside("to_context", name)
@@ -145,12 +176,34 @@ class WorkChain(Process):
             if isinstance(one, AwaitedSignal):
                 self._expect(one, name, append=append)
                 continue
-            child = _as_child(one, name)
+            found = _awaited(one, name)
             if append:
-                self.ctx.setdefault(name, []).append(child)
+                self.ctx.setdefault(name, []).append(found)
             else:
-                self.ctx[name] = child
-            self._record.awaits.append(child)
+                self.ctx[name] = found
+            self._record.awaits += _processes(found)
+
+    def exposed_inputs(self, process_class: Any, namespace: str | None = None) -> dict[str, Any]:
+        """The inputs for a process whose inputs the chain has exposed (`spec.expose_inputs`).
+
+        `self.submit(Other, **self.exposed_inputs(Other, "other"))`. What was exposed in an outer namespace
+        counts too.
+
+        Raises:
+            InvalidDefinition: they are not exposed so.
+        """
+        return exposed_inputs(self.spec(), self.inputs, process_class, namespace)
+
+    def exposed_outputs(self, child: Any, process_class: Any, namespace: str | None = None) -> dict[str, Any]:
+        """The outputs of a child, under the names by which the chain exposes them (`spec.expose_outputs`).
+
+        `self.out_many(self.exposed_outputs(self.ctx.child, Other, "other"))`.
+
+        Raises:
+            InvalidDefinition: they are not exposed so.
+            ResultUnavailable: the child has not ended.
+        """
+        return exposed_outputs(self.spec(), child.outputs, process_class, namespace)
 
     def _expect(self, signal: AwaitedSignal, key: str, *, append: bool) -> None:
         if signal.timeout is not None:
@@ -182,12 +235,34 @@ def _place(label: str | None) -> str:
     return "the end" if label is None else f"step {label!r}"
 
 
-def _as_child(value: Any, name: str) -> ChildProcess:
-    if isinstance(value, ChildProcess):
-        return value
-    pid = pid_of(value)
-    if pid is not None:
-        return ChildProcess(pid)
+def _awaited(value: Any, name: str) -> Any:
+    """A process as the context holds it; or a list or dict of them."""
+    if isinstance(value, dict):
+        return {key: _one(inner, name) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_one(inner, name) for inner in value]
+    return _one(value, name)
+
+
+def _one(value: Any, name: str) -> ChildProcess:
+    if isinstance(value, ProcessReference):
+        return as_child(value)
+    instead = f"write self.ctx.{name} = ... to keep a value"
+    if isinstance(value, int):
+        instead = (
+            f"write get_process({value}) for the process of that pid, or self.ctx.{name} = ... for a number"
+        )
+    elif isinstance(value, (AwaitedSignal, Append)):
+        instead = "signals, and what is appended, stand by themselves: name=signal_(...), name=append_(...)"
+    elif isinstance(value, type) or hasattr(value, "process_class"):
+        instead = f"write {name}=self.submit({value.__name__}, ...)"
     raise TypeError(
-        f"to_context({name}=...) takes what submit() returned, a handle, a pid or signal_(), not {value!r}"
+        f"to_context({name}=...) waits for what self.submit() returned, handles and signal_(), and not for "
+        f"{reprlib.repr(value)} ({type(value).__name__}): {instead}"
     )
+
+
+def _processes(found: Any) -> list[ChildProcess]:
+    if isinstance(found, ChildProcess):
+        return [found]
+    return list(found.values() if isinstance(found, dict) else found)

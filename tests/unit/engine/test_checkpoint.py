@@ -128,7 +128,7 @@ def test_the_context_refuses_at_the_line(host: Solo) -> None:
         chain.ctx.setdefault("x", {"deep": [1, object()]})
     with pytest.raises(Unsaveable, match=r"^ctx\.x cannot be saved: .*object"):
         chain.ctx.x = np.array([object()])
-    assert vars(chain.ctx) == {}
+    assert dict(chain.ctx) == {}
 
 
 def test_outputs_and_inputs_of_children_refuse_at_the_line(host: Solo) -> None:
@@ -219,7 +219,7 @@ def test_a_process_that_has_not_begun_needs_no_migration(host: Solo) -> None:
 def test_a_hook_brings_the_memory_up_to_date_once(host: Solo) -> None:
     Migrating.met.clear()
     again = host.again(stands_before(host, 1, n=7), Migrating)
-    assert (again._label(), vars(again.ctx)) == ("second", {"count": 70})
+    assert (again._label(), dict(again.ctx)) == ("second", {"count": 70})
     host.committed(again)
     assert host.again(again)._label() == "second"
     assert Migrating.met == ["1"]

@@ -234,13 +234,13 @@ def test_what_would_be_lost_is_refused_inside(host: Solo) -> None:
         lambda: chain.ctx.setdefault("x", 1),
         lambda: chain.out("x", 1),
         lambda: chain.submit(Plain),
-        lambda: chain.to_context(x=7),
+        lambda: chain.to_context(x=chain),
         lambda: chain.once("block", lambda: 1),
     ):
         with pytest.raises(MisusedOnce, match="'block'"):
             chain.once("block", misuse)
     assert chain._record.children == []
-    assert vars(chain.ctx) == {}
+    assert dict(chain.ctx) == {}
     chain.ctx.x = chain.once("block", lambda: chain.once("inner", lambda: 2))
     assert chain.ctx.x == 2
 

@@ -23,17 +23,29 @@ class Steps:
         return False
 
 
-def outline(*instructions: Any) -> Outline:
+def outline(*instructions: Any, **methods: Any) -> Outline:
     spec = WorkChainSpec()
     spec.outline(*instructions)
-    return Outline(spec.get_outline(), "Steps")
+    return Outline(spec.get_outline(), type("Steps", (Steps,), methods))
+
+
+def next_step(walked: Outline, process: Any, position: Position) -> Call | Return | None:
+    """The step that follows, when each test is asked."""
+    search = walked.search(position)
+    try:
+        test = next(search)
+        while True:
+            test = search.send(test(process))
+    except StopIteration as found:
+        step: Call | Return | None = found.value
+        return step
 
 
 def walk(walked: Outline, process: Any, position: Position = START) -> list[tuple[str, Position]]:
     """Names of the steps taken and the positions after each; `return` ends with its code."""
     trail: list[tuple[str, Position]] = []
     while True:
-        found = walked.next_step(process, position)
+        found = next_step(walked, process, position)
         if found is None:
             return trail
         if isinstance(found, Return):
@@ -74,7 +86,7 @@ def test_while_repeats_and_nests() -> None:
     def count(self: Any) -> None:
         self.n += 1
 
-    walked = outline(while_(more)(count, if_(lambda self: self.n == 2)(Steps.one)), Steps.three)
+    walked = outline(while_(more)(count, if_(lambda self: self.n == 2)(Steps.one)), Steps.three, count=count)
     assert names(walk(walked, process)) == ["count", "count", "one", "count", "three"]
 
 
@@ -99,7 +111,9 @@ def test_every_position_leads_to_the_same_rest() -> None:
     def count(self: Any) -> None:
         self.n += 1
 
-    walked = outline(Steps.one, while_(more)(count, if_(Steps.yes)(Steps.two, Steps.three)), Steps.one)
+    walked = outline(
+        Steps.one, while_(more)(count, if_(Steps.yes)(Steps.two, Steps.three)), Steps.one, count=count
+    )
     full = walk(walked, process)
     counts = [0]
     for name, _ in full:

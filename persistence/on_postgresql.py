@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -29,16 +29,20 @@ from persistence.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from persistence.sessions import Sessions
 from persistence.together import in_one_go, pipeline
 from persistence.troubles import Trouble, sqlstate_of, trouble_of
 
 CONNECT_SECONDS = 10
+POOL = {"pool_size": 5, "max_overflow": 20, "pool_timeout": 30.0}
+"""Of the connections for reads."""
 _PID_KEY = "processes_pkey"
 _abandoned: list[object] = []
 """What is kept, so that it is never closed."""
 
+_ticket = "extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text"
 # One message, one answer. The transaction takes in what stands before its BEGIN.
-_begin = "SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text; BEGIN"
+_begin = f"SELECT {_ticket}; BEGIN"
 _fate = text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 _lock_schema = text("SELECT pg_advisory_xact_lock(7161532, 1)")
 
@@ -52,13 +56,11 @@ _ADVICE = {
 }
 """What to say of a SQLSTATE that the server's own sentence does not say."""
 
-# A server that is frozen or cut off must not hold the writer for the two hours of TCP's default, and
-# a writer that is cut off must not hold its locks in the server.
+# A server that is cut off must not hold the writer for the two hours of TCP's default.
 _KEEPALIVE = {
     "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }  # fmt: skip
-_OPTIONS = "-c idle_in_transaction_session_timeout=10000"
 
 
 class PostgreSQL:
@@ -66,13 +68,15 @@ class PostgreSQL:
 
     def __init__(self, url: URL) -> None:
         self.url = url
+        self._sessions = Sessions(shown(url), " ".join(_listed(url.query.get("options"))))
         self._reader: Engine | None = None
         self._writer: Engine | None = None
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def engine(self) -> Engine:
         if self._reader is None:
-            self._reader = self._make(isolation_level="AUTOCOMMIT", max_overflow=20)
+            self._reader = self._make(isolation_level="AUTOCOMMIT", **POOL)
+            event.listen(self._reader, "begin", self._begin_to_read)
         return self._reader
 
     def writer(self) -> Connection:
@@ -88,8 +92,15 @@ class PostgreSQL:
         return contextlib.nullcontext()
 
     def begin(self, connection: Connection) -> tuple[float, str]:
-        now, ticket = connection.exec_driver_sql(_begin).one()
+        if self._sessions.pooled:
+            now, ticket, *_ = self._sessions.begin(connection, write=True, ask=_ticket)
+        else:
+            now, ticket = connection.exec_driver_sql(_begin).one()
         return now, ticket
+
+    def _begin_to_read(self, connection: Connection) -> None:
+        if self._sessions.pooled:  # else each statement stands alone
+            self._sessions.begin(connection, write=False)
 
     @contextmanager
     def together(self, connection: Connection) -> Iterator[None]:
@@ -107,7 +118,10 @@ class PostgreSQL:
         connection.commit()
 
     def lock_schema(self, connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        if self._sessions.pooled:
+            self._sessions.begin(connection, write=True)
+        else:
+            connection.exec_driver_sql("BEGIN")
         connection.execute(_lock_schema)
 
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
@@ -123,6 +137,11 @@ class PostgreSQL:
         where = shown(self.url)
         if code is None and trouble is Trouble.LOST:
             return self._no_connection(said)
+        if "statement pooling" in said:
+            return InvalidUrl(
+                f"{where} is behind PgBouncer in statement mode, where there are no transactions; "
+                "set pool_mode = transaction (or session) there"
+            )
         if code == "53100":
             return StoreFull(f"the disk of {where} is full; make room, nothing was written")
         if code in {"55P03", "55006"}:
@@ -173,14 +192,23 @@ class PostgreSQL:
         return False
 
     def _make(self, **arguments: Any) -> Engine:
-        query = self.url.query
-        options = f"{query.get('options', '')} {_OPTIONS}".strip()
-        connect = {"connect_timeout": CONNECT_SECONDS, **_KEEPALIVE, **query, "options": options}
+        connect = {"connect_timeout": CONNECT_SECONDS, **_KEEPALIVE, **self.url.query}
+        connect.pop("options", None)
         try:
             engine = create_engine(self.url.set(query={}), connect_args=connect, **arguments)
         except ImportError as error:
             raise MissingDriver(
                 'PostgreSQL needs the driver psycopg; install it with: pip install "quince[postgres]"'
             ) from error
+
+        @event.listens_for(engine, "do_connect")
+        def _connect(dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> Any:
+            return self._sessions.connect(dialect.loaded_dbapi, named)
+
         event.listen(engine, "connect", lambda connection, _record: self._connections.add(connection))
         return engine
+
+
+def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
+    """What a URL says once, several times, or not at all."""
+    return [value] if isinstance(value, str) else value or []

@@ -155,14 +155,14 @@ class SQLite:
         if pool is not None:
             arguments["poolclass"] = pool
         engine = create_engine(self.url, **arguments)
-        in_memory = self._in_memory
+        in_memory, where = self._in_memory, self.url.database
 
         @event.listens_for(engine, "connect")
         def _prepare(connection: Any, _record: Any) -> None:
             connection.isolation_level = None  # transactions begin and end where we say so
             connection.execute("PRAGMA busy_timeout = 30000")
             if not in_memory:
-                _turn_wal_on(connection)
+                _turn_wal_on(connection, where)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -32000")
             connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
@@ -200,15 +200,20 @@ class SQLite:
             raise InvalidUrl(f"{shown(self.url)}: {path} is a folder; name a file in it")
 
 
-def _turn_wal_on(connection: sqlite3.Connection) -> None:
+def _turn_wal_on(connection: sqlite3.Connection, where: str | None) -> None:
     """Several programs may do so at once; SQLite does not wait for them here by itself."""
     until = time.monotonic() + 10.0
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(_LONGEST_PAUSE)
         else:
-            return
+            break
+    if mode not in {"wal", "memory"}:
+        raise InvalidUrl(
+            f"{where} is where SQLite can keep no write-ahead log (a network file system?), but {mode!r}; "
+            "put the file on a disk of this machine"
+        )

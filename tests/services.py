@@ -30,6 +30,7 @@ import psycopg
 from tests.server import Server, ServiceFailed, ServiceMissing, free_port, plain_environment
 
 __all__ = [
+    "PgBouncer",
     "Postgres",
     "RabbitMQ",
     "ServiceFailed",
@@ -244,6 +245,52 @@ class RabbitMQ(Server):
     def _signalled(self, family: Sequence[psutil.Process]) -> Sequence[psutil.Process]:
         # The start script would react by starting rabbitmqctl; Erlang itself stops in good order.
         return [process for process in family if process.name() in ("beam.smp", "epmd")] or family
+
+
+class PgBouncer(Server):
+    """A private PgBouncer before a server, which lets everybody in.
+
+    Args:
+        server: The server.
+        settings: Lines of its own for `pgbouncer.ini`, which come last.
+    """
+
+    name = "pgbouncer"
+    _stop_signal = signal.SIGTERM
+
+    def __init__(self, server: Postgres, *settings: str) -> None:
+        super().__init__()
+        self._server = server
+        self._settings = settings
+        self._user = _unprivileged_user()
+        found = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        if not Path(found).exists():
+            raise ServiceMissing("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
+        self._binary = found
+
+    def url(self, url: str) -> str:
+        """The URL of a database of the server, through this."""
+        return url.replace(f":{self._server.port}/", f":{self.port}/")
+
+    def _prepare(self) -> None:
+        self.folder.chmod(0o711)
+        lines = [
+            "[databases]", f"* = host=127.0.0.1 port={self._server.port} user=quince",
+            "[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {self.port}", "auth_type = any",
+            "unix_socket_dir =", "pool_mode = transaction", "default_pool_size = 3", *self._settings,
+        ]  # fmt: skip
+        (self.folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+
+    def _launch(self) -> None:
+        settings = plain_environment(self.folder)
+        self._spawn(self.name, [self._binary, self.folder / "pgbouncer.ini"], settings, self._user)
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager

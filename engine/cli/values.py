@@ -7,63 +7,72 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.cli.meaning import NotMeant, Word, meant
 from engine.cli.trouble import WrongUsage
+from engine.hints import shown
 
 OPTIONS = frozenset({"key", "queue", "priority", "workspace"})
-"""Names that no input can have, since launching takes them for itself."""
+"""Options of launching, which are easily taken for inputs."""
 
 
 def parse_inputs(words: Sequence[str], ports: Any = None) -> dict[str, Any]:
     """The mapping of inputs that the words mean; a later word wins over an earlier one.
 
-    `name=value`: the value is JSON if it parses, else a plain string. `a.b=value` goes into the
-    namespace `a`. `@file.json` reads a whole mapping.
+    `name=value`: what the port of that name takes is made of the text; else the value is JSON if it parses,
+    else a plain string. `a.b=value` goes into the namespace `a`. `@file.json` reads a whole mapping.
 
     Args:
-        ports: The input ports, if they are known: where one takes strings and not what the JSON says,
-            the text itself is meant (`label=007`).
+        ports: The input ports, if they are known.
 
     Raises:
-        WrongUsage: a word is neither, or a file holds no mapping.
+        WrongUsage: a word is neither, a file holds no mapping, or a value is nothing that its port takes;
+            says what to write.
     """
     inputs: dict[str, Any] = {}
     for word in words:
         if word.startswith("@"):
-            inputs.update(_read(Path(word[1:])))
+            inputs.update(_by_ports(_read(Path(word[1:])), ports))
         else:
             name, equals, text = word.partition("=")
             if not equals or not all(part.isidentifier() for part in name.split(".")):
                 raise WrongUsage(f"{word!r} is no input: write name=value, or @file.json for a whole mapping")
             path = name.split(".")
-            _place(inputs, path, _meant(text, _valid_type(ports, path)))
-    for name in OPTIONS.intersection(inputs):
-        raise WrongUsage(f"no input can be called {name!r}; the option is --{name}")
+            _place(inputs, path, _of_port(Word(text), ports, path))
+    if ports is not None:
+        for name in OPTIONS.intersection(inputs).difference(ports):
+            raise WrongUsage(f"there is no input {name!r}; the option is --{name}")
     return inputs
 
 
 def parse_value(text: str) -> Any:
     """JSON if it parses, else the text itself."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return text
+    return Word(text).value
 
 
-def _meant(text: str, valid_type: Any) -> Any:
-    value = parse_value(text)
-    kinds = valid_type if isinstance(valid_type, tuple) else (valid_type,)
-    return text if str in kinds and not isinstance(value, kinds) else value
-
-
-def _valid_type(ports: Any, path: Sequence[str]) -> Any:
-    """What the port of that path takes; None if there is none, or it takes anything."""
+def _of_port(given: Any, ports: Any, path: Sequence[str], around: Sequence[str] = ()) -> Any:
+    """The value for the port of that path, from the ports that stand in the namespace `around`."""
+    hint, name = None, ".".join((*around, *path))
     for part in path:
+        hint = getattr(ports, "valid_type", None)  # of what a dynamic namespace takes
         ports = ports.get(part) if isinstance(ports, Mapping) else None
-    return getattr(ports, "valid_type", None)
+    if isinstance(ports, Mapping):
+        value = given.value if isinstance(given, Word) else given
+        if not isinstance(value, dict):
+            inner = next(iter(ports), "name")
+            raise WrongUsage(f"input {name!r} has several values: write {name}.{inner}=..., or a JSON object")
+        return _by_ports(value, ports, name.split("."))
+    if getattr(ports, "nullable", False) and given in (Word("null"), Word("None"), None):
+        return None
+    hint = hint if ports is None else ports.valid_type
+    try:
+        return meant(given, hint)
+    except NotMeant as error:
+        said = repr(given.text) if isinstance(given, Word) else json.dumps(given)
+        raise WrongUsage(f"input {name!r}: it is {said}, and must be {shown(hint)}; {error}") from error
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+def _by_ports(values: Mapping[str, Any], ports: Any, around: Sequence[str] = ()) -> dict[str, Any]:
+    return {name: _of_port(value, ports, [name], around) for name, value in values.items()}
 
 
 def _place(inputs: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -44,7 +44,7 @@ def quince(tmp_path: Path, forks: ForkServer) -> Quince:
         (["raises:Part"], "importing raises failed with RuntimeError: no licence"),
         (["leaves.py:Part"], "importing leaves.py failed with SystemExit"),
         (["steps.py:Part"], "Part: input 'n': required value was not provided"),
-        (["steps.py:Part", "n=many"], "Part: input 'n'"),
+        (["steps.py:Part", "n=many"], "input 'n': it is 'many', and must be int; write a whole number: 3"),
         (["steps.py:Part", "n=1", "m=2"], "Part has no input 'm'; it takes gate, n"),
         (["steps.py:add", "x=1.5"], "add: input 'x'"),
         (["defaults.py:Strange"], "inputs.box"),
@@ -216,7 +216,7 @@ def test_a_queue_that_no_broker_can_have(quince: Quince, name: str) -> None:
 
 @pytest.mark.parametrize("verb", ["run", "submit"])
 def test_what_is_refused_makes_no_workspace(quince: Quince, verb: str) -> None:
-    assert "it is str, and must be int" in quince(verb, "steps.py:Part", "n=many").complaint()
+    assert "it is 'many', and must be int" in quince(verb, "steps.py:Part", "n=many").complaint()
     assert not (quince.folder / ".quince").exists()
 
 

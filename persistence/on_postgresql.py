@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
@@ -37,6 +38,7 @@ CONNECT_SECONDS = 10
 POOL = {"pool_size": 5, "max_overflow": 20, "pool_timeout": 30.0}
 """Of the connections for reads."""
 _PID_KEY = "processes_pkey"
+_IN_THE_FUTURE = "22023"
 _abandoned: list[object] = []
 """What is kept, so that it is never closed."""
 
@@ -125,7 +127,12 @@ class PostgreSQL:
         connection.execute(_lock_schema)
 
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
-        status = connection.execute(_fate, {"ticket": ticket}).scalar_one()
+        try:
+            status = connection.execute(_fate, {"ticket": ticket}).scalar_one()
+        except DBAPIError as error:
+            if sqlstate_of(error) != _IN_THE_FUTURE:
+                raise
+            status = "aborted"  # the server died before any of it was on the disk, and has never heard of it
         connection.rollback()
         return None if status == "in progress" else status == "committed"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.cli.terminal import Styled, Text, block
 from engine.cli.wording import clock
@@ -25,6 +26,10 @@ def history_lines(events: Sequence[EventRow], *, states: bool = True) -> list[St
     ]
 
 
+def _step(body: Mapping[str, Any]) -> str:
+    return f"step {body['step']}" if body.get("step") else "its first step"
+
+
 def _moment(event: EventRow) -> float:
     """When it happened: a report is written down with its step, later than it was made."""
     at = event.body.get("at") if event.kind == "report" else None
@@ -36,7 +41,10 @@ def _words(event: EventRow) -> Styled:
     if event.kind == "report":
         return block(str(body.get("text", "")), indent=_INDENT)
     if event.kind == "state":
-        return Text(f"{body.get('from')} → {body.get('to')}", style="dim")
+        by = f" by {event.author}" if event.author else ""
+        return Text(f"{body.get('from')} → {body.get('to')}{by}", style="dim")
+    if event.kind == "claim":
+        return Text(f"taken up again by {event.author}, before {_step(body)}", style="dim")
     if event.kind == "control":
         verb = str(body.get("verb", "control"))
         text = Text.assemble((verb, _VERBS.get(verb, "")), f" by {event.author or 'unknown'}")

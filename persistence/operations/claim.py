@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from persistence.lifecycle import enter
 from persistence.operations.base import Operation
 from persistence.records import Claim, ProcessRow, State
@@ -35,7 +37,9 @@ class TakeClaims(Operation[Sequence[Claim]]):
                 continue
             row.owner = self._owner
             row.epoch += 1
-            enter(unit, row, State.RUNNING)
+            if row.state == State.RUNNING:  # it was let go in the middle of its work
+                unit.log(row.pid, "claim", msgspec.json.encode({"step": row.step}), self._owner)
+            enter(unit, row, State.RUNNING, self._owner)
             unit.change(row)
             claimed.append(row.frozen())
         unit.wanted_blobs.update(row.pid for row in claimed)

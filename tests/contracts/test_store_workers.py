@@ -211,3 +211,23 @@ def test_what_was_queued_for_a_worker_alone_moves_when_it_is_released(store: Sto
     moved = dict.fromkeys((idle, own, others, waiting, paused), "default")
     assert queues == {**moved, ended: "gone", other: "fast"}
     assert store.release_worker("w", queues=("gone", "default")).result() == []
+
+
+def test_every_attempt_and_every_death_is_in_the_history(store: Store) -> None:
+    (claim,) = held(store, "w1")
+    pid = claim.row.pid
+    step(store, claim, State.RUNNING, checkpoint=b"one", step="two")
+    store.release_worker("w1").result()
+    (again,) = store.claim([pid], "w2").result()
+    store.release(pid, "w2", again.row.epoch).result()  # w2 stops in good order
+    (last,) = store.claim([pid], "w3").result()
+    step(store, last, State.WAITING, due=0.0)
+    store.release_worker("w3").result()  # nothing was running that it could have harmed, or that harmed it
+    told = "worker w1 died while it held this process, in step two"
+    assert [(event.kind, dict(event.body), event.author) for event in store.events(pid)] == [
+        ("state", {"from": "created", "to": "running"}, "w1"),
+        ("report", {"text": told, "worker": "w1"}, "quince"),
+        ("claim", {"step": "two"}, "w2"),
+        ("claim", {"step": "two"}, "w3"),
+        ("state", {"from": "running", "to": "waiting"}, None),
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 from engine.errors import MissingName
 from engine.once import forbid_inside
 from engine.text import close_to, name_problem
-from persistence.codec import check
+from persistence.codec import LARGE, check, check_together
 
 
 class Context(MutableMapping[str, Any]):
@@ -50,6 +50,7 @@ class Context(MutableMapping[str, Any]):
 
         Raises:
             Unsaveable: no checkpoint can hold it; names the key and the type.
+            TooLarge: it is too large for one, by itself or with what stands in the context already.
             MisusedOnce: a once-block is running, and would be skipped the next time.
             ValueError: the name is no text, or none that people can write.
         """
@@ -57,7 +58,8 @@ class Context(MutableMapping[str, Any]):
         if wrong:
             raise ValueError(f"the name of a value in ctx {wrong}")
         forbid_inside("ctx", name)
-        check(value, f"ctx.{name}")
+        if check(value, f"ctx.{name}") > LARGE:
+            check_together({**self.__dict__, name: value}, "ctx")
         self.__dict__[name] = value
 
     def __delitem__(self, name: str) -> None:

@@ -120,7 +120,9 @@ def control_all(
     workspace: Workspace, verb: Control, *, reason: str | None = None, author: str | None = None
 ) -> list[Answer]:
     """The same for every process that has not terminated: one statement and one broadcast."""
-    future = workspace.store.control(verb, Selection(live=True), author=author or login(), reason=reason)
+    why = None if reason is None else storable(reason)
+    who = storable(author or login())
+    future = workspace.store.control(verb, Selection(live=True), author=who, reason=why)
     outcomes: Sequence[ControlOutcome] = future.result()
     tell(workspace, verb, outcomes, everybody=True)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]

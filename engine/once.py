@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from engine.aside import aside
 from engine.errors import ClaimLost, MisusedOnce
 from engine.patience import on_loop, until_store_answers, wait_for_store
-from persistence.codec import decode, encode
+from persistence.codec import check, decode, encode
 from persistence.records import Recorded
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _blocking(
         if known is None:
             with _marked(key):
                 result = function(*arguments, **options)
-            known = encode(result, f"once({key!r})")
+            known = _encoded(result, f"once({key!r})")
             written = wait_for_store(process._host, process.pid, lambda: _write(process, key, known).result())
             _settle(process, key, written)
         return decode(known)
@@ -140,7 +140,7 @@ async def _awaitable(
         if known is None:
             with _marked(key):
                 result = await function(*arguments, **options)
-            known = encode(result, f"once({key!r})")
+            known = _encoded(result, f"once({key!r})")
             written = await until_store_answers(
                 process._host, process.pid, lambda: _shielded_write(process, key, known)
             )
@@ -148,6 +148,11 @@ async def _awaitable(
         return decode(known)
     finally:
         process._turns.leave(key)
+
+
+def _encoded(result: Any, where: str) -> bytes:
+    check(result, where)
+    return encode(result, where)
 
 
 def _known(process: Process, key: str, found: Recorded | None) -> bytes | None:

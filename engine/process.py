@@ -27,7 +27,7 @@ from engine.signals import Arrival, Expected, new_signal
 from engine.spec import SUCCESS, ExitCode, ExitCodes, ProcessSpec, check_output, parse_inputs
 from engine.text import name_problem, storable
 from messaging.limits import check_priority, check_queue
-from persistence.codec import check, encode_each
+from persistence.codec import LARGE, check, check_step, check_together, encode_each
 from persistence.errors import StoreUnavailable
 from persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
 
@@ -58,6 +58,7 @@ class StepRecord:
         "due",
         "reports",
         "sends",
+        "size",
         "unmet",
     )
 
@@ -67,10 +68,20 @@ class StepRecord:
         self.awaits: list[ChildProcess] = []
         self.reports: list[NewEvent] = []
         self.sends: list[NewSignal] = []
+        self.size = 0  # bytes of the inputs of its children, and of what it sends and reports
         self.due: float | None = None
         self.deadline = False  # `due` is that of signals, and no timer of its own
         self.cancellable = False  # the user's coroutine is running: it may be cancelled
         self.doomed = False  # it is to be killed: its coroutine need not begin
+
+    def add(self, size: int, what: str) -> None:
+        """Count so many bytes more.
+
+        Raises:
+            TooLarge: that is too much for one step.
+        """
+        check_step(self.size + size, what)
+        self.size += size
 
 
 class Process:
@@ -260,7 +271,8 @@ class Process:
         """
         forbid_inside("out", name)
         path = check_output(self.spec(), type(self).__name__, name, value)
-        check(value, f"outputs.{name}")
+        if check(value, f"outputs.{name}") > LARGE:
+            check_together({**self._outputs, name: value}, "outputs")
         put_out(self._outputs, self.spec().outputs, path, value)
 
     def out_many(self, values: Mapping[str, Any]) -> None:
@@ -271,7 +283,9 @@ class Process:
     def report(self, text: str) -> None:
         """Write a line to the process's history (`quince logs PID`). Durable with this step."""
         self.logger.info("[%s] %s", self._pid, text)
-        self._record.reports.append(NewEvent("report", {"text": storable(str(text)), "at": time.time()}))
+        line = storable(str(text))
+        self._record.add(len(line), "what this step reports")
+        self._record.reports.append(NewEvent("report", {"text": line, "at": time.time()}))
 
     def submit(
         self,
@@ -309,6 +323,7 @@ class Process:
             queue=queue,
             priority=priority,
         )
+        self._record.add(len(child.inputs), f"what this step submits, with inputs of {cls.__name__},")
         self._record.children.append(child)
         return ChildProcess(child.pid, child.class_path)
 
@@ -340,7 +355,9 @@ class Process:
         pid = pid_of(process)
         if pid is None:
             raise TypeError(f"signal() takes what submit() returned, a handle or a pid, not {process!r}")
-        self._record.sends.append(new_signal(pid, name, value))
+        signal = new_signal(pid, name, value)
+        self._record.add(len(signal.value), f"what this step sends, with signal {name},")
+        self._record.sends.append(signal)
 
     def once(self, key: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run a function whose effect must not happen twice, or return what it returned before.

@@ -14,6 +14,7 @@ from engine.process import Process
 from engine.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from engine.stepping import StepEnd
 from engine.text import storable
+from persistence.codec import check_step
 from persistence.errors import Unsaveable
 from persistence.records import Claim, State, Step
 
@@ -71,6 +72,7 @@ class Scribe:
         waits = bool(record.awaits or process._expected) or record.due is not None
         views: list[Any] = []
         blob = checkpoint.save(process, views)
+        check_step(record.size + len(blob or b""), "what this step commits")
         used, process._used = process._used, []
         if blob is not None and (self._crew.checked or views):  # what shares memory does so no longer
             self.copy = roundtrip.restored(process, blob, self.claim, self._crew)
@@ -93,10 +95,12 @@ class Scribe:
             lack = missing_outputs(process.spec(), process._outputs)
             if lack is not None:
                 code = ExitCode(MISSING_OUTPUT, lack)
+        outputs = checkpoint.save_outputs(process)
+        check_step(process._record.size + len(outputs), "what this step commits")
         return self._step(
             process,
             State.FINISHED,
-            outputs=checkpoint.save_outputs(process),
+            outputs=outputs,
             exit_status=code.status,
             exit_message=None if code.message is None else storable(code.message),
             children=process._record.children,

@@ -13,9 +13,15 @@ from collections.abc import Iterable
 
 from messaging.passwords import without_password
 
+LONGEST = 100_000
+"""Characters of a report, a reason or an error: they are for people, who read no more."""
+
 
 def storable(text: str) -> str:
-    """The text with what a database refuses written out: lone surrogates and NUL characters."""
+    """The text with what a database refuses written out: lone surrogates and NUL characters. One that nobody
+    will read to its end is cut off, and says so."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}... (cut off; it had {len(text)} characters)"
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

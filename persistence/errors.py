@@ -17,6 +17,7 @@ PersistenceError
 │   └── UnknownWorker      the worker has no row (it was declared dead, or never registered)
 ├── CopyRefused            a store cannot be copied as it is, or not to there
 ├── Unsaveable             a value that the codec cannot write
+│   └── TooLarge           it has more bytes than may be saved
 └── Unreadable             bytes that the codec cannot read
     └── UnreadableValueUsed  a value was used whose class, or what it needs, is not there
 """
@@ -162,6 +163,25 @@ class Unsaveable(PersistenceError, TypeError):
         self.key, self.type_name = key, type_name
 
 
+class TooLarge(Unsaveable):
+    """A value, or values that are saved together, of more bytes than may be saved.
+
+    Attributes:
+        key: Where it is, for example `ctx.density`.
+        size, limit: In bytes.
+    """
+
+    def __init__(self, key: str, size: int, limit: int, most: tuple[str, int] | None = None) -> None:
+        share = "" if most is None else f" ({most[0]} alone has {megabytes(most[1])})"
+        PersistenceError.__init__(
+            self,
+            f"{key or 'the value'} cannot be saved: {megabytes(size)}{share}, and at most {megabytes(limit)} "
+            "can be; write it to a file, and save where that is",
+        )
+        self.key, self.type_name = key, ""
+        self.size, self.limit = size, limit
+
+
 class Unreadable(PersistenceError, ValueError):
     """Bytes that the codec cannot read."""
 
@@ -175,3 +195,8 @@ class UnreadableValueUsed(Unreadable, AttributeError):
 
 def _some(pids: Sequence[int]) -> str:
     return ", ".join(map(str, pids[:5])) + (", ..." if len(pids) > 5 else "")
+
+
+def megabytes(size: int) -> str:
+    """`200 MB`, `1.5 MB`."""
+    return f"{size / 1e6:.1f}".removesuffix(".0") + " MB"

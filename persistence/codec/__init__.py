@@ -12,26 +12,34 @@ What cannot be made again where it is read is an `UnreadableValue` in its place.
 
 from persistence.codec.classes import ClassNames, find_classes_by, loading_nothing
 from persistence.codec.comparing import same
-from persistence.codec.glancing import check
+from persistence.codec.glancing import check, check_step, check_together
 from persistence.codec.instances import fields_of
 from persistence.codec.reading import decode
 from persistence.codec.registry import register_type
+from persistence.codec.sizing import LARGE, largest_step, largest_together, largest_value
 from persistence.codec.standard import register_mapping
 from persistence.codec.unreadable import UnreadableValue, met_unreadable
 from persistence.codec.writing import encode, encode_each
-from persistence.errors import Unreadable, Unsaveable
+from persistence.errors import TooLarge, Unreadable, Unsaveable
 
 __all__ = [
+    "LARGE",
     "ClassNames",
+    "TooLarge",
     "Unreadable",
     "UnreadableValue",
     "Unsaveable",
     "check",
+    "check_step",
+    "check_together",
     "decode",
     "encode",
     "encode_each",
     "fields_of",
     "find_classes_by",
+    "largest_step",
+    "largest_together",
+    "largest_value",
     "loading_nothing",
     "met_unreadable",
     "register_mapping",

@@ -45,6 +45,12 @@ def takes(value: Any) -> bool:
     return isinstance(value, numpy.generic)
 
 
+def size(value: Any) -> int:
+    """How many bytes the elements of something of numpy have; 0 if it is not of numpy."""
+    numpy = sys.modules.get("numpy")
+    return int(value.nbytes) if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic) else 0
+
+
 def read_array(plain: Any) -> Any:
     numpy: Any = importlib.import_module("numpy")
     kind, shape, order, data = plain

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from persistence.codec import arrays, classes, frames, instances, registry, standard
+from persistence.codec import arrays, classes, frames, instances, registry, sizing, standard
 from persistence.codec.kinds import WRITERS, Code, Shape
 from persistence.codec.unreadable import UnreadableValue, tell
-from persistence.errors import Unsaveable
+from persistence.errors import TooLarge, Unsaveable
 
 SCALARS = frozenset({str, int, float, bool, type(None), bytes})
 _CONTAINERS = frozenset({dict, list})
@@ -42,8 +42,9 @@ def encode(value: Any, where: str = "", *, views: list[Any] | None = None) -> by
 
     Raises:
         Unsaveable: something in it cannot be saved; names where it is, its type and the way out.
+        TooLarge: more bytes than can be saved as one; names the largest part.
     """
-    return _encode(value, (where,), views)
+    return _bounded(_encode(value, (where,), views), value, where)
 
 
 def encode_each(values: dict[str, Any], where: str = "") -> bytes:
@@ -52,9 +53,27 @@ def encode_each(values: dict[str, Any], where: str = "") -> bytes:
     So each can be read alone; see `persistence.codec.parts`.
     """
     if _is_plain(values):
-        return _encode(values, (where,))
+        return _bounded(_encode(values, (where,)), values, where)
     whole = {key: msgspec.Raw(_encode(value, (where, _Key(key)))) for key, value in values.items()}
-    return _named(lambda: _pack(whole), values, (where,))
+    return _bounded(_named(lambda: _pack(whole), values, (where,)), values, where)
+
+
+def _bounded(data: bytes, value: Any, where: str) -> bytes:
+    """The data, unless it is too much.
+
+    Raises:
+        TooLarge: names the largest value in it, through dicts.
+    """
+    limit = sizing.largest_together()
+    if len(data) <= limit:
+        return data
+    path: tuple[Any, ...] = (where,)
+    size, inner = 0, value
+    while isinstance(inner, dict) and inner:
+        sizes = {key: sizing.bounds(one, sizing.MOST)[0] for key, one in inner.items()}
+        key = max(sizes, key=lambda key: sizes[key])
+        path, size, inner = (*path, _Key(key)), sizes[key], inner[key]
+    raise TooLarge(where, len(data), limit, (_spell(path), size) if len(path) > 1 else None)
 
 
 def _encode(value: Any, path: tuple[Any, ...], views: list[Any] | None = None) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from persistence.live import COLUMNS, Live
@@ -63,7 +63,7 @@ class Changes:
         _many(connection, processes.insert(), born)
         _many(connection, inputs.insert(), self.inputs)
         self._write_rows(connection)
-        _many(connection, _KEEP_FIRST[connection.dialect.name], self.once)
+        self._write_once(connection)
         self._write_checkpoints(connection)
         ends = [{"pid": pid, "outputs": out, "error": err} for pid, (out, err) in self.results.items()]
         _many(connection, _upsert(connection, results), ends)
@@ -78,6 +78,13 @@ class Changes:
             (full if row.index_changed or row.ended is not None else quiet).append(row)
         update_rows(connection, quiet, _QUIET)
         update_rows(connection, full, _QUIET + _INDEXED)
+
+    def _write_once(self, connection: Connection) -> None:
+        """Never as the first statement: until it has arrived as a whole, PostgreSQL takes a transaction for
+        idle, and the connection for one to give up."""
+        if self.once and not (self.born or self.rows):
+            connection.execute(_nothing)
+        _many(connection, _KEEP_FIRST[connection.dialect.name], self.once)
 
     def _write_checkpoints(self, connection: Connection) -> None:
         kept = [{"pid": pid, "blob": blob} for pid, blob in self.checkpoints.items() if blob is not None]
@@ -103,6 +110,7 @@ class Changes:
             connection.execute(_drop_signals, {"pids": self.signals_dropped})
 
 
+_nothing = text("SELECT 1")
 _drop_checkpoints = delete(checkpoints).where(one_of(checkpoints.c.pid, "pids"))
 _drop_once = delete(once).where(one_of(once.c.pid, "pids"))
 _insert_signals = signals.insert().inline()  # nobody asks for their numbers

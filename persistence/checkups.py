@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import bindparam, func, select, text
 
 from persistence.live import live_rows
 from persistence.reads import PAGE, Reader, frozen
-from persistence.records import TERMINAL, Claim, Woken
+from persistence.records import TERMINAL, Claim, ProcessRow, Woken
+from persistence.selecting import BLOBS
 from persistence.tables import checkpoints, inputs, processes
 
 p = processes
 _ENDED = sorted(state.value for state in TERMINAL)
 _WIDTH = len(p.c)
 
+AT_ONCE = 8_000_000
+"""Bytes of inputs and checkpoints that are read together, of more processes than one."""
+
+_size = func.coalesce(func.length(inputs.c.blob), 0) + func.coalesce(func.length(checkpoints.c.blob), 0)
 _live = (
     live_rows()
-    .add_columns(inputs.c.blob, checkpoints.c.blob)
+    .add_columns(_size)
     .select_from(
         p.outerjoin(inputs, inputs.c.pid == p.c.pid).outerjoin(checkpoints, checkpoints.c.pid == p.c.pid)
     )
@@ -44,12 +49,26 @@ class Checkups:
         self._sqlite = reader.drivername == "sqlite"
 
     def live(self) -> Iterator[Claim]:
-        """Every process that has not terminated, with all that is needed to run it."""
+        """Every process that has not terminated, with all that is needed to run it; not many are in memory
+        at a time, and large ones one by one."""
         last = -1
         while page := self._reader.all(_live, after=last):
+            some: list[ProcessRow] = []
+            size = 0
             for row in page:
-                yield Claim(frozen(row), row[_WIDTH] or b"", row[_WIDTH + 1])
+                if some and size + row[_WIDTH] > AT_ONCE:
+                    yield from self._claims(some)
+                    some, size = [], 0
+                some.append(frozen(row))
+                size += row[_WIDTH]
+            yield from self._claims(some)
             last = page[-1][0]
+
+    def _claims(self, rows: Sequence[ProcessRow]) -> Iterator[Claim]:
+        found = self._reader.all(BLOBS, pids=[row.pid for row in rows])
+        blobs = {(pid, number): blob for pid, number, blob in found}
+        for row in rows:
+            yield Claim(row, blobs.pop((row.pid, 0), b""), blobs.pop((row.pid, 1), None))
 
     def idle(self, seconds: float) -> list[Woken]:
         """Ready and held by nobody for at least so many seconds, the longest first."""

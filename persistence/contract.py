@@ -201,7 +201,9 @@ class StoreContract(Protocol):
     def tree(self, pid: int) -> Sequence[ProcessRow]:
         """The process and all its descendants, parents before children, by pid."""
 
-    def results(self, pids: Sequence[int]) -> Sequence[Result]: ...
+    def results(self, pids: Sequence[int], *, small: int | None = None) -> Sequence[Result]:
+        """How these stand or ended, with outputs and error. With `small`, outputs of more bytes than that
+        are not read (`unread` tells how many they are), and errors are not either."""
 
     def inputs(self, pid: int) -> bytes | None: ...
 
@@ -226,8 +228,6 @@ class StoreContract(Protocol):
         """Those that the owner holds and that have an intent, or are paused."""
 
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]: ...
-
-    def live_checkpoints(self) -> Iterator[tuple[ProcessRow, bytes]]: ...
 
     def live(self) -> Iterator[Claim]:
         """Every process that has not terminated, with inputs and checkpoint. Claims nothing."""

@@ -58,11 +58,11 @@ class Database(Protocol):
 
     def dispose(self) -> None: ...
 
-    def forsake(self, writing: Connection | None, *, calm: bool) -> bool:
+    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
         """In a forked child: let go of the parent's connections, unheard by anybody.
 
         Args:
-            writing: The connection that the parent's writer had.
+            writing: The connections that the parent's writers had.
             calm: No thread was at work when the process was forked.
 
         Returns:

@@ -187,7 +187,7 @@ class PostgreSQL:
                 engine.dispose()
         self._reader = self._writer = None
 
-    def forsake(self, writing: Connection | None, *, calm: bool) -> bool:
+    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
         """The sockets are replaced by /dev/null: what ends in the child says good-bye to nobody, and when
         the parent dies the server hears of it."""
         nothing = os.open(os.devnull, os.O_RDWR)

@@ -5,15 +5,17 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#prag
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -45,6 +47,12 @@ LONGEST_PATH = 503
 BUSY_SECONDS = 30.0
 """How long the database may be locked by others before a call fails."""
 
+LOG_BYTES = 16_000_000
+"""What the file of the write-ahead log is cut down to when it begins anew."""
+
+_READERS_MS = 100
+_AGAIN_SECONDS = 1.0
+_CLOSING_SECONDS = 2.0
 _FIRST_PAUSE = 0.0002
 _LONGEST_PAUSE = 0.002
 
@@ -56,7 +64,9 @@ class SQLite:
         self.url = url
         self._busy_seconds = busy_seconds
         self._in_memory = url.database in {None, "", ":memory:"}
-        self._turnstile = Turnstile(Path(str(url.database)).resolve())  # one, by whatever links it is reached
+        self._path = _real_path(str(url.database))
+        self._turnstile = Turnstile(self._path, patience=busy_seconds)
+        self._log_kept_until = 0.0
         self._engines: list[Engine] = []
         self._reader: Engine | None = None
         self._alone: AbstractContextManager[Any] = threading.RLock() if self._in_memory else calm
@@ -92,6 +102,8 @@ class SQLite:
     def together(self, connection: Connection) -> Iterator[None]:
         yield
         connection.commit()
+        if not self._in_memory:
+            self._bound_log(connection)
 
     def lock_schema(self, connection: Connection) -> None:
         self._begin_immediate(connection)
@@ -128,26 +140,35 @@ class SQLite:
         return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
 
     def dispose(self) -> None:
-        with calm:
-            self._turnstile.close()
-            for engine in self._engines:
-                engine.dispose()
-            self._engines.clear()
-            self._reader = None
+        # Who closes the last connection copies the log into the database: SQLite lets nobody else open it
+        # meanwhile, so a turn that does not come in time is no reason to leave connections open.
+        with contextlib.ExitStack() as stack:
+            if self._engines and not self._in_memory:
+                with contextlib.suppress(PersistenceError):
+                    stack.enter_context(self._turnstile.turn(_CLOSING_SECONDS))
+            stack.enter_context(calm)
+            self._close()
+        self._turnstile.close()
 
-    def forsake(self, writing: Connection | None, *, calm: bool) -> bool:
+    def _close(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+        self._engines.clear()
+        self._reader = None
+
+    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
         if self._in_memory:
             self._alone = threading.RLock()
             return True
+        self._turnstile.forsake()
         if calm:  # all are at rest, so closing them writes nothing
-            if writing is not None:
-                writing.invalidate()
-                writing.close()
-            self.dispose()
+            for connection in writing:
+                connection.invalidate()
+                connection.close()
+            self._close()
         else:  # to close a connection in the middle of a write would undo it under the parent
             _log.error("this process was forked while %s was written to for a long time", self.url.database)
             _abandoned.append((self._engines, writing))
-            self._turnstile.close()
         return False
 
     def _make(self, *, pool: type[Any] | None, busy_ms: int) -> Engine:
@@ -163,6 +184,7 @@ class SQLite:
             connection.execute("PRAGMA busy_timeout = 30000")
             if not in_memory:
                 _turn_wal_on(connection, where)
+                connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -32000")
             connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
@@ -185,6 +207,24 @@ class SQLite:
             else:
                 return
 
+    def _bound_log(self, connection: Connection) -> None:
+        """Keep the write-ahead log small. Within the turn, after a commit.
+
+        Each commit copies a log of more than 4 MB into the database, as far as nobody reads what it would
+        replace, and the log begins anew when all is copied and nobody reads it. Reads that overlap without
+        a pause could keep it from that for ever; so, from some size on, later ones are made to read from the
+        database. For a reader that stays nobody waits long: it is tried again later.
+        """
+        now = time.monotonic()
+        if now < self._log_kept_until or _size(f"{self._path}-wal") <= 2 * LOG_BYTES:
+            return
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_READERS_MS}")
+        ((refused, _, _),) = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        connection.commit()
+        if refused:
+            self._log_kept_until = now + _AGAIN_SECONDS
+
     def _check_folder(self) -> None:
         if self._in_memory or str(self.url.database).startswith("file:"):
             return
@@ -198,6 +238,20 @@ class SQLite:
             raise InvalidUrl(f"{shown(self.url)}: there is no folder {path.absolute().parent}; make it first")
         if path.is_dir():
             raise InvalidUrl(f"{shown(self.url)}: {path} is a folder; name a file in it")
+
+
+def _real_path(database: str) -> Path:
+    """The file that SQLite writes to, whatever name it is given by: the locks are beside that."""
+    if database.startswith("file:"):
+        database = unquote(database.removeprefix("file:").partition("?")[0]).removeprefix("//")
+    return Path(os.path.realpath(database))
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _turn_wal_on(connection: sqlite3.Connection, where: str | None) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Executable, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Executable, Select, and_, bindparam, case, func, or_, select
 
 from persistence.database import Database, told
 from persistence.errors import PersistenceError
@@ -56,6 +56,13 @@ _results = (
     .select_from(p.outerjoin(results, results.c.pid == p.c.pid))
     .where(one_of(p.c.pid, "pids"))
 )
+_length = func.length(results.c.outputs)
+_small_results = (
+    live_rows()
+    .add_columns(case((_length <= bindparam("small"), results.c.outputs)), _length)
+    .select_from(p.outerjoin(results, results.c.pid == p.c.pid))
+    .where(one_of(p.c.pid, "pids"))
+)
 _inputs = select(inputs.c.blob).where(inputs.c.pid == bindparam("pid"))
 _checkpoint = select(checkpoints.c.blob).where(checkpoints.c.pid == bindparam("pid"))
 _recorded = (
@@ -87,14 +94,6 @@ _events = (
     select(events)
     .where(events.c.pid == bindparam("pid"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
-)
-_checkpointed = (
-    live_rows()
-    .add_columns(checkpoints.c.blob)
-    .join(checkpoints, checkpoints.c.pid == p.c.pid)
-    .where(p.c.pid > bindparam("after"), p.c.state.not_in(_ENDED))
-    .order_by(p.c.pid)
-    .limit(PAGE)
 )
 _held = select(p.c.owner, func.count()).where(p.c.owner.is_not(None)).group_by(p.c.owner)
 _workers = select(workers).order_by(workers.c.started, workers.c.id)
@@ -128,13 +127,14 @@ class Reader:
     def tree(self, pid: int) -> list[ProcessRow]:
         return _parents_first([frozen(row) for row in self.all(_tree, tops=[pid])])
 
-    def results(self, pids: Sequence[int]) -> list[Result]:
-        found = {row[0]: row for row in self.all(_results, pids=list(pids))}
-        return [
-            Result(frozen(row), row[_WIDTH], row[_WIDTH + 1])
-            for pid in pids
-            if (row := found.get(pid)) is not None
-        ]
+    def results(self, pids: Sequence[int], small: int | None = None) -> list[Result]:
+        if small is None:
+            rows = self.all(_results, pids=list(pids))
+            found = {row[0]: Result(frozen(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows}
+        else:
+            rows = self.all(_small_results, pids=list(pids), small=small)
+            found = {row[0]: _small(frozen(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows}
+        return [found[pid] for pid in pids if pid in found]
 
     def inputs(self, pid: int) -> bytes | None:
         return self._blob(_inputs, pid)
@@ -170,13 +170,6 @@ class Reader:
             EventRow(seq, of, at, kind, msgspec.json.decode(body), author)
             for seq, of, at, kind, body, author in self.all(statement, pid=pid, after=after)
         ]
-
-    def live_checkpoints(self) -> Iterator[tuple[ProcessRow, bytes]]:
-        last = -1
-        while page := self.all(_checkpointed, after=last):
-            for row in page:
-                yield frozen(row), row[_WIDTH]
-            last = page[-1][0]
 
     def workers(self) -> list[WorkerRow]:
         held = self.owners()
@@ -221,6 +214,10 @@ class Reader:
                     raise told(self._database, error) from error
             time.sleep(pause)
             pause = min(pause * 2 + 0.01, 1.0)
+
+
+def _small(row: ProcessRow, outputs: bytes | None, length: int | None) -> Result:
+    return Result(row, outputs, None, unread=length or 0 if outputs is None else 0)
 
 
 def frozen(row: Any) -> ProcessRow:

@@ -344,11 +344,13 @@ class Result:
     Attributes:
         outputs: Blob, or None.
         error: Blob, or None.
+        unread: Bytes of outputs that there are, and were not read.
     """
 
     row: ProcessRow
     outputs: bytes | None
     error: bytes | None
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from persistence.membership import one_of
 from persistence.records import TERMINAL, Selection
-from persistence.tables import processes
+from persistence.tables import checkpoints, inputs, processes
 
 p = processes
 
 family = select(p.c.pid).where(one_of(p.c.pid, "tops")).cte("family", recursive=True)
 family = family.union(select(p.c.pid).join(family, p.c.parent == family.c.pid))
 """The pids bound to `tops` and all their descendants."""
+
+BLOBS = union_all(
+    *(
+        select(table.c.pid, literal_column(str(number)), table.c.blob).where(one_of(table.c.pid, "pids"))
+        for number, table in enumerate((inputs, checkpoints))
+    )
+)
+"""Inputs (0) and checkpoints (1), each in a row of its own: both together may be more than PostgreSQL puts
+into one."""
 
 
 def chosen(what: Select[Any], selection: Selection) -> tuple[Select[Any], dict[str, Any]]:

@@ -72,6 +72,7 @@ class Store:
         self._patience = patience
         self._on_batch: Callable[[Callable[[], None]], object] | None = None
         self._writer: Writer | None = None
+        self._pulse: Writer | None = None
         self._reads = Reader(self._database)
         self._checkups = Checkups(self._reads)
         self._pid_lock = threading.Lock()
@@ -106,6 +107,7 @@ class Store:
         self._writer = Writer(self._database, patience=self._patience)
         self._writer.on_batch = self._on_batch
         self._writer.start()
+        self._pulse = self._new_pulse()
         renew_in_children(self)
 
     def renew(self, *, calm: bool) -> None:
@@ -113,9 +115,12 @@ class Store:
 
         What the parent has handed in and has not heard of yet is the parent's.
         """
-        if (parents := self._writer) is None:
+        if self._writer is None:
             return
-        kept = self._database.forsake(parents.connection, calm=calm)
+        parents = [
+            writer.connection for writer in (self._writer, self._pulse) if writer and writer.connection
+        ]
+        kept = self._database.forsake(parents, calm=calm)
         if not kept:
             self._database = database_of(self._given, patience=self._patience)
             self._reads = Reader(self._database)
@@ -125,10 +130,14 @@ class Store:
         self._pids, self._block = [], 0
         self._writer = Writer(self._database, patience=self._patience)
         self._writer.start_when_needed()
+        self._pulse = self._new_pulse()
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
+        pulse, self._pulse = self._pulse, None
         if writer is not None:
+            if pulse is not None:
+                pulse.stop()
             writer.stop()
             self._database.dispose()
             self._pids, self._block = [], 0
@@ -233,7 +242,7 @@ class Store:
     def heartbeat(
         self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
     ) -> Future[None]:
-        return self._write(Heartbeat(worker_id, state, troubles))
+        return self._beat(Heartbeat(worker_id, state, troubles))
 
     def release_worker(
         self,
@@ -263,9 +272,9 @@ class Store:
     def tree(self, pid: int) -> Sequence[ProcessRow]:
         return self._reader().tree(pid)
 
-    def results(self, pids: Sequence[int]) -> Sequence[Result]:
+    def results(self, pids: Sequence[int], *, small: int | None = None) -> Sequence[Result]:
         """In the order of the pids; those that do not exist are left out."""
-        return self._reader().results(pids)
+        return self._reader().results(pids, small)
 
     def inputs(self, pid: int) -> bytes | None:
         return self._reader().inputs(pid)
@@ -293,9 +302,6 @@ class Store:
 
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]:
         return self._reader().events(pid, after, limit)
-
-    def live_checkpoints(self) -> Iterator[tuple[ProcessRow, bytes]]:
-        return self._reader().live_checkpoints()
 
     def live(self) -> Iterator[Claim]:
         return self._checkup().live()
@@ -329,6 +335,18 @@ class Store:
     def _checkup(self) -> Checkups:
         self._reader()
         return self._checkups
+
+    def _beat(self, operation: Operation[_T]) -> Future[_T]:
+        """By a thread and a connection of their own, so that a heartbeat stands behind nothing large."""
+        if self._pulse is None:
+            raise StoreClosed("the store is not open; use it inside `with store:`")
+        self._pulse.submit(operation)
+        return operation.future
+
+    def _new_pulse(self) -> Writer:
+        pulse = Writer(self._database, patience=self._patience, name="quince-pulse")
+        pulse.start_when_needed()
+        return pulse
 
     def _write(self, operation: Operation[_T]) -> Future[_T]:
         if self._writer is None:

@@ -5,47 +5,80 @@ one that has much to write is always there first. Two locks make a queue: whoeve
 the gate, waits inside it for the turn, and opens the gate again with the turn in hand. So the one that
 has just written stands behind the one that waits.
 
-The turnstile is a courtesy: what it does not give in time is written without it, and SQLite's own lock
-decides. The kernel frees the locks of a program that dies.
+The gate is a courtesy: what it does not give in time is done without it. The turn is not: who does not have
+it writes nothing, and copies no write-ahead log into the database. SQLite before 3.51.3 may damage the file
+if a connection commits at the very moment at which another one begins such a copy: with the turn, no two of
+them are ever at work.
+Source: https://www.sqlite.org/wal.html#walresetbug
+
+The kernel frees the locks of a program that dies.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from persistence.errors import StoreBusy, StoreUnavailable
+
 IMPATIENCE = 2.0
-"""Seconds after which one writes without the turn (its holder is frozen, or writes at great length)."""
+"""Seconds after which one waits for the turn outside of the gate (who stands in it is frozen)."""
 
 TRUCE = 30.0
-"""Seconds without turns after that."""
+"""Seconds without the gate after that."""
 
 _FIRST_PAUSE = 0.00005
 _LONGEST_PAUSE = 0.0005
 
+_all: weakref.WeakSet[Turnstile] = weakref.WeakSet()
+
 
 class Turnstile:
-    """The turns at one file. Used by one thread."""
+    """The turns at one file. May be used by several threads; one that has the turn may take it again.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The database; the locks are files beside it.
+        patience: Seconds to wait for the turn.
+    """
+
+    def __init__(self, path: Path, *, patience: float = 30.0) -> None:
         self._path = path
+        self._patience = patience
+        self._inside = threading.RLock()
+        self._depth = 0
         self._gate = self._turn = -1
-        self._without_until = 0.0
+        self._no_gate_until = 0.0
+        _all.add(self)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold the turn, if it comes in time."""
-        if not self._take():
-            yield
-            return
+    def turn(self, patience: float | None = None) -> Iterator[None]:
+        """Hold the turn.
+
+        Raises:
+            StoreBusy: another program has had it for longer than the patience.
+            StoreUnavailable: the files of the locks cannot be opened.
+        """
+        until = time.monotonic() + (self._patience if patience is None else patience)
+        if not self._inside.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise self._busy()
         try:
-            yield
+            if not self._depth:
+                self._take(until)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    fcntl.flock(self._turn, fcntl.LOCK_UN)
         finally:
-            fcntl.flock(self._turn, fcntl.LOCK_UN)
+            self._inside.release()
 
     def close(self) -> None:
         """Give everything back."""
@@ -54,30 +87,53 @@ class Turnstile:
                 os.close(file)
         self._gate = self._turn = -1
 
-    def _take(self) -> bool:
-        if time.monotonic() < self._without_until or (self._gate < 0 and not self._open()):
-            return False
-        until = time.monotonic() + IMPATIENCE
-        if not _lock(self._gate, until):
-            return self._lose_patience()
+    def _take(self, until: float) -> None:
+        if self._turn < 0:
+            self._open()
+        gated = self._enter(until)
         try:
-            return _lock(self._turn, until) or self._lose_patience()
+            if not _lock(self._turn, until):
+                raise self._busy()
         finally:
-            fcntl.flock(self._gate, fcntl.LOCK_UN)
+            if gated:
+                fcntl.flock(self._gate, fcntl.LOCK_UN)
 
-    def _lose_patience(self) -> bool:
-        self._without_until = time.monotonic() + TRUCE
+    def forsake(self) -> None:
+        """In a forked child: it would go on holding the locks of its parent if that dies."""
+        self.close()
+        self._door, self._mine, self._owner = threading.Lock(), threading.Lock(), None
+
+    def _enter(self, until: float) -> bool:
+        """Whether we stand in the gate."""
+        now = time.monotonic()
+        if now < self._no_gate_until:
+            return False
+        if _lock(self._gate, min(until, now + IMPATIENCE)):
+            return True
+        self._no_gate_until = time.monotonic() + TRUCE
         return False
 
-    def _open(self) -> bool:
+    def _open(self) -> None:
         try:
-            self._gate, self._turn = (
-                os.open(f"{self._path}-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-                for name in ("gate", "turn")
-            )
-        except OSError:  # a folder in which no file can be made; the store will say so itself
-            return self._lose_patience()
-        return True
+            self._gate, self._turn = (_opened(f"{self._path}-{name}") for name in ("gate", "turn"))
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._path} cannot be written: the lock of those who do cannot be opened "
+                f"({error.strerror}: {error.filename})"
+            ) from error
+
+    def _busy(self) -> StoreBusy:
+        return StoreBusy(
+            f"another program writes to {self._path} for too long, or was stopped in the middle of it "
+            f"(one of those that `fuser {self._path}-turn` names): end it, or wait; nothing was written"
+        )
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:  # another user's file can be locked all the same
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _lock(file: int, until: float) -> bool:
@@ -93,3 +149,11 @@ def _lock(file: int, until: float) -> bool:
             return True
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _forsake() -> None:
+    for turnstile in list(_all):
+        turnstile.forsake()
+
+
+os.register_at_fork(after_in_child=_forsake)

@@ -19,7 +19,8 @@ from persistence.changes import Changes
 from persistence.live import Live, live_rows
 from persistence.membership import among, each_of, one_of
 from persistence.records import Control
-from persistence.tables import awaits, checkpoints, inputs, processes
+from persistence.selecting import BLOBS
+from persistence.tables import awaits, processes
 from persistence.together import fetch
 
 
@@ -45,12 +46,6 @@ _await_children = select(awaits.c.pid).where(one_of(awaits.c.child, "children"))
 _lock_awaiting = _locked(_given.union(_await_children))
 _lock_relatives = _locked(
     _given.union(_await_children, _family_pids, select(awaits.c.pid).where(_await_family))
-)
-
-_blobs = (
-    select(inputs.c.pid, inputs.c.blob, checkpoints.c.blob)
-    .select_from(inputs.outerjoin(checkpoints, checkpoints.c.pid == inputs.c.pid))
-    .where(one_of(inputs.c.pid, "pids"))
 )
 
 
@@ -90,7 +85,7 @@ class Unit:
         self.wanted_blobs: set[int] = set()
         self._waiting_for: dict[int, set[int]] = {}
         self._whole: set[int] = set()  # every descendant of these is locked, and no more can come
-        self._blobs: dict[int, tuple[bytes, bytes | None]] | None = None
+        self._blobs: dict[tuple[int, int], bytes] | None = None  # 0: inputs, 1: checkpoint
         self._added: dict[int, set[int]] = defaultdict(set)
 
     # Reading
@@ -221,11 +216,11 @@ class Unit:
     def blobs(self, pid: int) -> tuple[bytes, bytes | None]:
         """Inputs and checkpoint, as they will be when all changes are written."""
         if self._blobs is None:
-            found = self.connection.execute(_blobs, {"pids": sorted(self.wanted_blobs)})
-            self._blobs = {row[0]: (row[1], row[2]) for row in found}
-            self._blobs.update((born["pid"], (born["blob"], None)) for born in self.changes.inputs)
-        inputs, checkpoint = self._blobs[pid]
-        return inputs, self.changes.checkpoints.get(pid, checkpoint)
+            found = self.connection.execute(BLOBS, {"pids": sorted(self.wanted_blobs)})
+            self._blobs = {(pid, number): blob for pid, number, blob in found}
+            self._blobs.update(((born["pid"], 0), born["blob"]) for born in self.changes.inputs)
+        checkpoint = self.changes.checkpoints.get(pid, self._blobs.get((pid, 1)))
+        return self._blobs[pid, 0], checkpoint
 
     # Changing
 

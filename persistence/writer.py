@@ -32,6 +32,10 @@ _log = logging.getLogger("quince.store")
 GROUP = 500
 """How many calls share a transaction at most."""
 
+GROUP_BYTES = 4_000_000
+"""How many bytes of values: what is larger stands alone, so that nobody waits for it who came before, or need
+not be written with it again."""
+
 _CHANCES = 3
 """How often one call is tried alone: another program may take a key after it was found free."""
 
@@ -42,11 +46,14 @@ Settled = list[tuple[Operation[Any], Any]]
 class Writer:
     """The writer thread of one store.
 
+    Args:
+        name: Of its thread.
+
     Attributes:
         on_batch: See `StoreContract.on_batch`.
     """
 
-    def __init__(self, database: Database, *, patience: float) -> None:
+    def __init__(self, database: Database, *, patience: float, name: str = "quince-store") -> None:
         self.on_batch: Callable[[Callable[[], None]], object] | None = None
         self._database = database
         self._transactor = Transactor(database, patience=patience)
@@ -54,7 +61,7 @@ class Writer:
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._open = self._dormant = False
-        self._thread = threading.Thread(target=self._work, name="quince-store", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -122,12 +129,13 @@ class Writer:
     def _take(
         self, carried: Operation[Any] | None, last: bool
     ) -> tuple[list[Operation[Any]], Operation[Any] | None, bool]:
-        """The next group: all that is waiting, up to one that wants a transaction of its own.
+        """The next group: all that is waiting, up to what is large or wants a transaction of its own.
 
         Returns:
             The group; the one that ended it and comes next; whether nothing comes any more.
         """
         group: list[Operation[Any]] = []
+        size = 0
         operation: Operation[Any] | None
         while len(group) < GROUP:
             if carried is not None:
@@ -141,8 +149,9 @@ class Writer:
                     break
             if operation is None:
                 last = True
-            elif not operation.alone:
+            elif not operation.alone and not (group and size + operation.size > GROUP_BYTES):
                 group.append(operation)
+                size += operation.size
             elif group:
                 return group, operation, last
             else:

@@ -17,6 +17,7 @@ class Operation(ABC, Generic[T]):
     An operation keeps nothing between tries: after a rollback it is applied again to fresh rows.
 
     Attributes:
+        size: Bytes of the values that it writes.
         alone: It reads more than single rows, so it gets a transaction of its own.
         prompt: Its future is resolved on the writer thread, whatever `Store.on_batch` says, because
             its caller blocks for it.
@@ -25,7 +26,8 @@ class Operation(ABC, Generic[T]):
     alone = False
     prompt = False
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 0) -> None:
+        self.size = size
         self.future: Future[T] = Future()
 
     def find(self, unit: Unit) -> None:

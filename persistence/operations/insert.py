@@ -15,7 +15,7 @@ class Insert(Operation[Sequence[int]]):
     """Insert processes; one whose key is taken is answered with the pid that has it."""
 
     def __init__(self, processes: Sequence[NewProcess]) -> None:
-        super().__init__()
+        super().__init__(sum(len(new.inputs) for new in processes))
         self._processes = tuple(processes)
 
     def need(self, needs: Needs) -> None:

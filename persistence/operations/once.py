@@ -13,7 +13,7 @@ class RecordOnce(Operation[bool]):
     prompt = True
 
     def __init__(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> None:
-        super().__init__()
+        super().__init__(len(result))
         self._pid, self._owner, self._epoch = pid, owner, epoch
         self._key, self._result = key, result
 

@@ -18,7 +18,7 @@ class Send(Operation[Sequence[ControlOutcome]]):
     """Signals from outside; one to a process that has terminated, or is not there, is refused."""
 
     def __init__(self, signals: Sequence[NewSignal], author: str) -> None:
-        super().__init__()
+        super().__init__(sum(len(signal.value) for signal in signals))
         self._signals, self._author = tuple(signals), author
 
     def need(self, needs: Needs) -> None:

@@ -27,7 +27,12 @@ class CommitStep(Operation[StepOutcome]):
     """One step, one transaction."""
 
     def __init__(self, step: Step) -> None:
-        super().__init__()
+        super().__init__(
+            len(step.checkpoint or b"")
+            + len(step.outputs or b"")
+            + sum(len(child.inputs) for child in step.children)
+            + sum(len(signal.value) for signal in step.sends)
+        )
         self._step = step
 
     def need(self, needs: Needs) -> None:

@@ -435,13 +435,13 @@ def test_selections(store: Store) -> None:
     assert store.counts()[State.KILLED] == 0
 
 
-def test_live_checkpoints(store: Store) -> None:
+def test_live_processes_with_their_checkpoints(store: Store) -> None:
     claims = held(store, "w", 3)
     for claim in claims:
         step(store, claim, State.RUNNING, checkpoint=b"%d" % claim.row.pid)
     finish(store, claims[1])
-    assert [(row.pid, blob) for row, blob in store.live_checkpoints()] == [
-        (c.row.pid, b"%d" % c.row.pid) for c in (claims[0], claims[2])
+    assert [(c.row.pid, c.inputs, c.checkpoint) for c in store.live()] == [
+        (c.row.pid, b"inputs", b"%d" % c.row.pid) for c in (claims[0], claims[2])
     ]
 
 

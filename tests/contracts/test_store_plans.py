@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import CompoundSelect, Select, event, text
 
-from persistence import reads, unit
+from persistence import reads, selecting, unit
 from persistence.opening import database_of
 from persistence.operations import sweep, workers
 from persistence.records import State, Step
@@ -38,7 +38,8 @@ HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
     "history": (reads._events, {"pid": 1, "after": 0}),
     "by key": (reads._by_key, {"key": "x"}),
     "results": (reads._results, {"pids": [1, 2, 3]}),
-    "blobs of claims": (unit._blobs, {"pids": [1, 2, 3]}),
+    "small results": (reads._small_results, {"pids": [1, 2, 3], "small": 4096}),
+    "blobs of claims": (selecting.BLOBS, {"pids": [1, 2, 3]}),
 }
 
 

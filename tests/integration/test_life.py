@@ -138,10 +138,10 @@ def test_a_killed_worker_costs_at_most_the_running_step(home: Workspace, crew: C
     eventually(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 40)
     victim.freeze()  # nobody takes over what it holds before that is read
     committed = {
-        (row.pid, number)
-        for row, blob in home.store.live_checkpoints()
-        if row.owner is not None and row.owner.split(":")[-2] == str(victim.process.pid)
-        for number in decode(blob)["ctx"].get("done", [])
+        (claim.row.pid, number)
+        for claim in home.store.live()
+        if claim.checkpoint and (claim.row.owner or "::").split(":")[-2] == str(victim.process.pid)
+        for number in decode(claim.checkpoint)["ctx"].get("done", [])
     }
     victim.kill()
     mark = len(ledger.read_text().splitlines())

@@ -236,6 +236,9 @@ class SteppedStore(Store):
             raise StoreUnavailable("the simulated database is away")
         return super()._reader()
 
+    def _beat(self, operation: Operation[Any]) -> Any:
+        return self._write(operation)
+
     def _write(self, operation: Operation[Any]) -> Any:
         if self._cable.gone:
             raise StoreClosed("the simulation is over")

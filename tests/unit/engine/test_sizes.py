@@ -106,7 +106,7 @@ class Chain(WorkChain):
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_step_is_refused_what_is_too_large(home: Workspace, act: Callable[[Any], None], key: str) -> None:
-    Chain.act = staticmethod(act)  # type: ignore[method-assign, assignment]
+    Chain.act = staticmethod(act)
     with pytest.raises(ProcessExcepted) as ended:
         run(Chain, workspace=home)
     assert "TooLarge" in ended.value.type_name

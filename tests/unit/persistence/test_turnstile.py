@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from persistence import turnstile
+from persistence.errors import StoreBusy, StoreUnavailable
 from persistence.turnstile import Turnstile
 
 
@@ -75,18 +77,66 @@ def test_who_has_just_written_stands_behind_who_waits(
     assert order == ["patient", "busy"]
 
 
-def test_a_holder_that_never_ends_is_not_waited_for(
+def test_nobody_goes_without_the_turn(pair: tuple[Turnstile, Turnstile]) -> None:
+    frozen, other = pair
+    with frozen.turn(), pytest.raises(StoreBusy, match="nothing was written"), other.turn(0.05):
+        pytest.fail("two at once")
+    with other.turn(0.05):
+        pass
+
+
+def test_who_is_frozen_in_the_gate_is_walked_around(
     pair: tuple[Turnstile, Turnstile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen, other = pair
     monkeypatch.setattr(turnstile, "IMPATIENCE", 0.05)
-    with frozen.turn():
-        begun = time.monotonic()
-        with other.turn():
-            assert time.monotonic() - begun >= 0.05
-        again = time.monotonic()
-        with other.turn():  # and not again and again
-            assert time.monotonic() - again < 0.05
+    frozen._open()
+    assert turnstile._lock(frozen._gate, 0.0)
+    begun = time.monotonic()
+    with other.turn():
+        assert time.monotonic() - begun >= 0.05
+    again = time.monotonic()
+    with other.turn():  # and not again and again
+        assert time.monotonic() - again < 0.05
+
+
+def test_threads_of_one_program_take_turns_too(tmp_path: Path) -> None:
+    mine = Turnstile(tmp_path / "db")
+    with mine.turn(), mine.turn(), ThreadPoolExecutor(1) as pool:
+
+        def write() -> None:
+            with mine.turn(0.05):
+                pytest.fail("two at once")
+
+        with pytest.raises(StoreBusy):
+            pool.submit(write).result()
+    mine.close()
+
+
+def test_a_forked_child_holds_no_turn_of_its_dead_parent(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys\n"
+        "from persistence.turnstile import Turnstile\n"
+        "with Turnstile(pathlib.Path(sys.argv[1])).turn():\n"
+        "    if os.fork():\n"
+        "        os._exit(0)\n"
+        "    print('inside', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "db")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert program.stdout is not None
+    assert program.stdin is not None
+    assert program.stdout.readline() == b"inside\n"
+    program.wait()
+    mine = Turnstile(tmp_path / "db")
+    with mine.turn(0.5):
+        pass
+    mine.close()
+    program.stdin.close()
+    program.stdout.close()
 
 
 def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
@@ -108,10 +158,14 @@ def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
     program.stdout.close()
     program.stdin.close()
     mine = Turnstile(tmp_path / "db")
-    assert mine._take()
+    with mine.turn(0.5):
+        pass
     mine.close()
 
 
-def test_a_folder_that_takes_no_files_is_no_obstacle(tmp_path: Path) -> None:
-    with Turnstile(tmp_path / "missing" / "db").turn():
-        pass
+def test_where_no_lock_can_be_made_nothing_is_written(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreUnavailable, match="cannot be opened"),
+        Turnstile(tmp_path / "missing" / "db").turn(),
+    ):
+        pytest.fail("without a lock")

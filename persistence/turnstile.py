@@ -50,8 +50,8 @@ class Turnstile:
     def __init__(self, path: Path, *, patience: float = 30.0) -> None:
         self._path = path
         self._patience = patience
-        self._inside = threading.RLock()
-        self._depth = 0
+        self._door, self._mine = threading.Lock(), threading.Lock()  # gate and turn of this program's threads
+        self._owner: int | None = None
         self._gate = self._turn = -1
         self._no_gate_until = 0.0
         _all.add(self)
@@ -65,20 +65,20 @@ class Turnstile:
             StoreUnavailable: the files of the locks cannot be opened.
         """
         until = time.monotonic() + (self._patience if patience is None else patience)
-        if not self._inside.acquire(timeout=max(0.0, until - time.monotonic())):
-            raise self._busy()
+        if self._owner == threading.get_ident():
+            yield
+            return
+        self._enter(until)
         try:
-            if not self._depth:
-                self._take(until)
-            self._depth += 1
+            self._take(until)
+            self._owner = threading.get_ident()
             try:
                 yield
             finally:
-                self._depth -= 1
-                if not self._depth:
-                    fcntl.flock(self._turn, fcntl.LOCK_UN)
+                self._owner = None
+                fcntl.flock(self._turn, fcntl.LOCK_UN)
         finally:
-            self._inside.release()
+            self._mine.release()
 
     def close(self) -> None:
         """Give everything back."""
@@ -87,10 +87,26 @@ class Turnstile:
                 os.close(file)
         self._gate = self._turn = -1
 
+    def forsake(self) -> None:
+        """In a forked child: it would go on holding the locks of its parent if that dies."""
+        self.close()
+        self._door, self._mine, self._owner = threading.Lock(), threading.Lock(), None
+
+    def _enter(self, until: float) -> None:
+        """Take the turn among the threads of this program."""
+        if not self._door.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise self._busy()
+        try:
+            if not self._mine.acquire(timeout=max(0.0, until - time.monotonic())):
+                raise self._busy()
+        finally:
+            self._door.release()
+
     def _take(self, until: float) -> None:
+        """Take it among programs."""
         if self._turn < 0:
             self._open()
-        gated = self._enter(until)
+        gated = self._stand_in_gate(until)
         try:
             if not _lock(self._turn, until):
                 raise self._busy()
@@ -98,13 +114,8 @@ class Turnstile:
             if gated:
                 fcntl.flock(self._gate, fcntl.LOCK_UN)
 
-    def forsake(self) -> None:
-        """In a forked child: it would go on holding the locks of its parent if that dies."""
-        self.close()
-        self._door, self._mine, self._owner = threading.Lock(), threading.Lock(), None
-
-    def _enter(self, until: float) -> bool:
-        """Whether we stand in the gate."""
+    def _stand_in_gate(self, until: float) -> bool:
+        """Whether we do, or go without."""
         now = time.monotonic()
         if now < self._no_gate_until:
             return False

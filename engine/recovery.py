@@ -121,7 +121,9 @@ class Sweeper:
             self._worker.outbox.enqueue([row])
 
     async def _sweep(self) -> None:
+        began = time.monotonic()
         found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
+        self._forgive(time.monotonic() - began)
         self._worker.outbox.enqueue(w for w in found.due if w.owner is None)
         silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
         dead = [(worker, silent) for worker in self._really_silent(found.dead)]
@@ -155,6 +157,13 @@ class Sweeper:
                 _log.info("what the run() of %s has left goes on here", ended)
                 woken = await landed(hand_on(self._worker.store, ended, died=False))
                 self._worker.outbox.enqueue(one for one in woken if one.owner is None)
+
+    def _forgive(self, seconds: float) -> None:
+        """What kept the store from this sweep (a large write, say) kept heartbeats from it, too: time for
+        which one waited is none for which one watched."""
+        self._suspects = {
+            id_: (heartbeat, since + seconds) for id_, (heartbeat, since) in self._suspects.items()
+        }
 
     def _really_silent(self, expired: Sequence[WorkerRow]) -> list[WorkerRow]:
         """Those whose heartbeat has expired and did not come while we watched.

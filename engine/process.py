@@ -466,6 +466,8 @@ def new_process(
             f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
         )
     values = parse_inputs(cls.spec(), cls.__name__, inputs)
+    for name, value in values.items():
+        check(value, f"inputs.{name}")
     wrong = None if key is None else name_problem(key, LONGEST_KEY)
     if wrong:
         raise InvalidInput(f"{cls.__name__}: its key {wrong}")

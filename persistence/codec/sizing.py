@@ -152,8 +152,8 @@ def _other(kind: type, value: Any) -> _Bounds:
         if frames.takes(value):
             return 0, 1000, [[frames.write(value)]]
     except Exception:
-        return 0, 0, []
-    return 0, math.inf, []
+        pass  # it is not ready yet, or never will be: what writes it says so
+    return 0, 0, []
 
 
 def _sum(all_bounds: Any) -> _Bounds:

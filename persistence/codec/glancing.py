@@ -101,7 +101,8 @@ def _glance(value: Any, where: str) -> int | None:
         elif _is_leaf(one):
             whole = False
         else:
-            return len(encode(value, where))  # raises, and says where in it
+            encode(value, where)  # raises, and says where in it
+            return None
     return size if whole and not around else None
 
 

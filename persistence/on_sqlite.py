@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from persistence.database import first_line, shown
@@ -218,12 +218,14 @@ class SQLite:
         now = time.monotonic()
         if now < self._log_kept_until or _size(f"{self._path}-wal") <= 2 * LOG_BYTES:
             return
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_READERS_MS}")
-        ((refused, _, _),) = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-        connection.commit()
-        if refused:
-            self._log_kept_until = now + _AGAIN_SECONDS
+        self._log_kept_until = now + _AGAIN_SECONDS
+        try:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_READERS_MS}")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+            connection.commit()
+        except DBAPIError as error:  # the commit before has come about, whatever becomes of this
+            _log.warning("the write-ahead log of %s stays large: %s", self._path, first_line(error))
 
     def _check_folder(self) -> None:
         if self._in_memory or str(self.url.database).startswith("file:"):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,20 @@ import psutil
 
 from engine.daemon_report import DaemonReport, ReportFile
 from engine.errors import DaemonError
+from engine.family import Family, lives
 from engine.lease import host_name
 from engine.machine import Program, program_of
-from engine.service import READY_VARIABLE
-from engine.survivors import Survivor, end, survivors, tell
+from engine.service import READY_VARIABLE, SETTINGS
+from engine.survivors import Survivor, survivors, tell
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
 from engine.workspace import BROKER_VARIABLE, STATE, STORE_VARIABLE, Place, prepare
 
 START_SECONDS = 90.0
+LAST_SECONDS = 20.0
+"""Seconds in which a worker leaves, with programs to end, when its steps have had their time."""
+HURRY_SECONDS = 5.0
+"""Seconds until whoever does not hear is killed, and until one that was killed is given up."""
+LOOK_SECONDS = 0.1
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -35,11 +41,13 @@ class Settings(msgspec.Struct, frozen=True):
 
     Attributes:
         slots: Of each worker.
+        grace: Seconds for steps that run when a worker is to leave; None: `GRACE_SECONDS`.
     """
 
     workers: int = 1
     slots: int = DEFAULT_SLOTS
     queues: tuple[str, ...] = ("default",)
+    grace: float | None = None
 
     def text(self) -> str:
         """As JSON, in one line."""
@@ -79,7 +87,7 @@ class DaemonFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._state = folder / STATE
-        self.settings = self._state / "daemon.json"
+        self.settings = self._state / SETTINGS
         self.lock = self._state / "daemon.lock"
         self.report = self._state / "daemon.report"
 
@@ -209,59 +217,113 @@ def start(place: Place, settings: Settings) -> int:
     return process.pid
 
 
-def stop(place: Place, timeout: float = GRACE_SECONDS + 10) -> bool:
+def stop(place: Place, timeout: float | None = None) -> bool:
     """Stop the daemon: steps that run get their time, then nothing of it is left.
 
     Workers that an earlier daemon left behind, because it was killed, are ended too.
 
     Args:
-        timeout: Seconds until its workers are made to leave; what they did not finish runs again.
+        timeout: Seconds for the steps that run; what they did not finish runs again. None: as was granted
+            last, or `GRACE_SECONDS`.
 
     Returns:
         Whether there was anything to stop.
+
+    Raises:
+        DaemonError: something of it lives on, although it was killed; names it.
     """
     files = DaemonFiles(place.folder)
     ospid = files.holder()
     left = survivors(place, ospid)
-    tell(left)
-    if ospid is not None:
-        _stop(files, ospid, timeout)
-    end(left, timeout)
-    return ospid is not None or bool(left)
+    if ospid is None and not left:
+        return False
+    grace = _grant(files, timeout)
+    family = Family(ospid, left)
+    family.tell()
+    if family.gone_within(grace + 1.0):
+        return True
+    tell(left)  # the death of their daemon was the first time
+    if family.gone_within(LAST_SECONDS):
+        return True
+    family.tell()
+    if not family.gone_within(HURRY_SECONDS):
+        family.kill()
+        if not family.gone_within(HURRY_SECONDS):
+            raise DaemonError(f"the daemon has not stopped: {family} cannot be ended, not even by SIGKILL")
+    return True
 
 
-def _stop(files: DaemonFiles, ospid: int, timeout: float) -> None:
-    family = [psutil.Process(ospid), *psutil.Process(ospid).children(recursive=True)]
-    for patience in (timeout, 5.0):
-        _signal(ospid, signal.SIGTERM)
-        if _freed(files, patience):
-            return
-    for member in family:
-        if member.is_running():
-            member.kill()
-    _freed(files, 5.0)
-
-
-def scale(place: Place, workers: int) -> None:
+def scale(place: Place, workers: int, timeout: float | None = None) -> None:
     """Have so many workers from now on; those that are too many drain first.
+
+    Args:
+        timeout: Seconds for the steps that run in them, from now on.
 
     Raises:
         DaemonError: no daemon runs.
     """
     files, ospid = _running(place)
+    _grant(files, timeout)
     settings = files.read() or Settings()
     files.write(msgspec.structs.replace(settings, workers=workers))
     _signal(ospid, signal.SIGHUP)
 
 
-def restart(place: Place) -> None:
-    """Replace the workers one by one, each new one at work before its old one drains.
+def restart(
+    place: Place, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
+) -> None:
+    """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
+
+    Args:
+        timeout: Seconds for the steps that run in each of them, from now on.
+        tell: Gets a sentence whenever something has happened.
 
     Raises:
-        DaemonError: no daemon runs.
+        DaemonError: no daemon runs, it has ended meanwhile, or a worker cannot be replaced.
     """
-    _, ospid = _running(place)
+    files, ospid = _running(place)
+    grace = _grant(files, timeout)
+    old = [child for child in psutil.Process(ospid).children() if lives(child)]
+    rolls = _told(files, ospid).rolls
     _signal(ospid, signal.SIGUSR1)
+    deadline = time.monotonic() + (len(old) + 1) * (START_SECONDS + grace + LAST_SECONDS)
+    while True:
+        for child in [child for child in old if not lives(child)]:
+            old.remove(child)
+            tell(f"process {child.pid} has left; {_count(len(old))} of before")
+        report = _told(files, ospid)
+        if report.rolls > rolls and not report.rolling:
+            if not old:
+                return
+            if trouble := report.all_troubles():
+                raise DaemonError(f"not all workers are replaced: {'; '.join(trouble)}")
+        if not old and not report.workers:
+            return
+        if files.holder() != ospid:
+            raise DaemonError("the daemon has ended while its workers were being replaced")
+        if time.monotonic() > deadline:
+            left = ", ".join(str(child.pid) for child in old)
+            raise DaemonError(f"the workers of before (processes {left}) have not left; see the daemon's log")
+        time.sleep(LOOK_SECONDS)
+
+
+def _count(workers: int) -> str:
+    return {0: "there is none left", 1: "there is 1 left"}.get(workers, f"there are {workers} left")
+
+
+def _told(files: DaemonFiles, ospid: int) -> DaemonReport:
+    """What the daemon of this process id tells of itself; nothing, if it does not yet."""
+    report = ReportFile(files.report).read()
+    return report if report is not None and report.process == ospid else DaemonReport()
+
+
+def _grant(files: DaemonFiles, timeout: float | None) -> float:
+    """Seconds for steps, for all who are to leave from now on; written down where workers and daemon look."""
+    settings = files.read() or Settings()
+    if timeout is not None:
+        settings = msgspec.structs.replace(settings, grace=timeout)
+        files.write(settings)
+    return GRACE_SECONDS if settings.grace is None else settings.grace
 
 
 def _running(place: Place) -> tuple[DaemonFiles, int]:
@@ -283,15 +345,6 @@ def _first_word(descriptor: int) -> str:
                     break
                 text += chunk
     return text.decode(errors="replace").strip()
-
-
-def _freed(files: DaemonFiles, patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if files.holder() is None:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def _signal(ospid: int, number: signal.Signals) -> None:

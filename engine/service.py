@@ -10,17 +10,23 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
+import msgspec
+
 from engine.logs import log_to_stderr
-from engine.worker import DEFAULT_SLOTS, LINGER_SECONDS, Worker
+from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS, Worker
 from engine.workspace import Place
 
 _log = logging.getLogger("quince.worker")
 
 READY_VARIABLE = "QUINCE_READY_FD"
 """Number of a file descriptor on which a worker says that it is ready (or why it is not)."""
+
+SETTINGS = "daemon.json"
+"""The file with the daemon's settings, in the folder of the workspace's own files."""
 
 SUPERVISOR_VARIABLE = "QUINCE_SUPERVISOR"
 """Process id of the daemon, with which its workers end."""
@@ -46,7 +52,7 @@ def serve(
     """
     configure_logging()
     _end_with_supervisor()
-    worker = Worker(place, slots=slots, queues=queues, name=name, linger=linger)
+    worker = Worker(place, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, place))
     with _signals(worker), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%s has stopped", name)
@@ -55,6 +61,27 @@ def serve(
         sys.stdout.flush()
         os._exit(0)  # a blocking step that was left behind must not keep the process alive
     return 0
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What a daemon's settings say of the time that steps get when its workers stop.
+
+    Attributes:
+        grace: Seconds; None: as many as ever.
+    """
+
+    grace: float | None = None
+
+
+def _grace(place: Place) -> float:
+    """Seconds for steps that run when this worker stops, read when that is asked: they stand in the settings
+    of the daemon, where `quince daemon stop --timeout` writes them."""
+    if SUPERVISOR_VARIABLE in os.environ:
+        with suppress(OSError, msgspec.MsgspecError):
+            granted = msgspec.json.decode((place.state / SETTINGS).read_bytes(), type=Granted).grace
+            if granted is not None:
+                return granted
+    return GRACE_SECONDS
 
 
 def configure_logging() -> None:

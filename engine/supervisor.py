@@ -105,6 +105,7 @@ class Supervisor:
         self._files = files
         self._settings = settings
         self._limits = limits or Limits()
+        self._limits.grant(settings.grace)
         self._command = command or self._quince_worker
         self._places: dict[int, Place] = {}
         self._leaving: list[WorkerProcess] = []
@@ -205,10 +206,12 @@ class Supervisor:
 
     def _hear(self) -> None:
         """Follow what was asked for by signals."""
+        if self._replace:
+            self._read()
         if self._reload:
             self._reload = False  # before the reading: who asks again meanwhile is heard again
             try:
-                self._settings = self._files.read() or self._settings
+                self._read()
             except BaseException:
                 self._reload = True
                 raise
@@ -219,6 +222,10 @@ class Supervisor:
             self._to_replace.extend(
                 number for number in sorted(self._places) if number not in self._to_replace
             )
+
+    def _read(self) -> None:
+        self._settings = self._files.read() or self._settings
+        self._limits.grant(self._settings.grace)
 
     def _fill_places(self) -> None:
         for number in range(1, self._settings.workers + 1):
@@ -351,6 +358,10 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Have everybody leave; whoever cannot be made to is left behind."""
+        try:
+            self._read()
+        except Exception as error:
+            _log.warning("how long steps may take is not known, so it is as before: %s", error)
         for place in self._places.values():
             for worker in (place.worker, place.fresh):
                 self._dismiss(worker)

@@ -42,15 +42,6 @@ def survivors(place: Place, daemon: int | None) -> list[Survivor]:
     return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.ospid))
 
 
-def end(members: Sequence[Survivor], timeout: float) -> None:
-    """Wait for workers that were told to leave; those that still live after `timeout` seconds are killed."""
-    processes = list(_processes(members))
-    _, late = psutil.wait_procs(processes, timeout)
-    for process in late:
-        process.kill()
-    psutil.wait_procs(late, 5.0)
-
-
 def tell(members: Sequence[Survivor]) -> None:
     """Have workers leave: SIGTERM. (The death of their daemon was their first; this is the second.)"""
     for process in _processes(members):

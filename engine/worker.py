@@ -94,6 +94,7 @@ class Worker:
         queues: The queues it consumes; none for a worker that is fed by hand.
         name: For people; also its log's name.
         linger: Seconds that a waiting process stays in memory.
+        grace: How many seconds steps that run get when it stops.
         checked: Round-trip each checkpoint (see `engine.roundtrip`), unless `QUINCE_CHECK` says otherwise.
 
     Attributes:
@@ -110,6 +111,7 @@ class Worker:
         linger: float = LINGER_SECONDS,
         registry: Registry | None = None,
         checked: bool = False,
+        grace: Callable[[], float] = lambda: GRACE_SECONDS,
     ) -> None:
         self.id = new_worker_id()
         self.place = place
@@ -117,6 +119,7 @@ class Worker:
         self.name = name
         self.linger = linger
         self.draining = False
+        self._grace = grace
         self.checked = roundtrip.wanted(checked)
         self.slots = Slots(slots)
         self.held: dict[int, Runner] = {}
@@ -290,7 +293,14 @@ class Worker:
             everything = asyncio.ensure_future(self._all_ended())
             leaving = asyncio.ensure_future(self._left.wait())
             waits: list[asyncio.Future[Any]] = [everything, leaving]
-            await asyncio.wait(waits, timeout=GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            began = asyncio.get_running_loop().time()
+            while not (everything.done() or leaving.done()):
+                left = (
+                    began + self._grace() - asyncio.get_running_loop().time()
+                )  # more may be granted meanwhile
+                if left <= 0:
+                    break
+                await asyncio.wait(waits, timeout=min(left, 1.0), return_when=asyncio.FIRST_COMPLETED)
             everything.cancel()
             leaving.cancel()
         await self._abandon()

@@ -22,13 +22,16 @@ from engine.worker import GRACE_SECONDS
 
 _log = logging.getLogger("quince.daemon")
 
+LEAVE_SECONDS = 10.0
+"""Seconds that a worker gets beyond those of its steps."""
+
 MOST_SAID = 4_000
 """Bytes that are read of what a worker complains of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Limits:
-    """Seconds after which a worker is not waited for any more.
+    """Seconds after which a worker is not waited for any more. All workers of a daemon share them.
 
     Attributes:
         start: From its start until it says that it is ready.
@@ -39,8 +42,13 @@ class Limits:
 
     start: float = 60.0
     refused: float = 10.0
-    leave: float = GRACE_SECONDS + 10.0
+    leave: float = GRACE_SECONDS + LEAVE_SECONDS
     hurry: float = 5.0
+
+    def grant(self, grace: float | None) -> None:
+        """Steps get so many seconds when their worker is to leave; None changes nothing."""
+        if grace is not None:
+            self.leave = grace + LEAVE_SECONDS
 
 
 class Stage(enum.Enum):

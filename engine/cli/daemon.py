@@ -29,6 +29,16 @@ from persistence.records import WorkerRow
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
 
 
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help=f"For running steps ({GRACE_SECONDS:g}, or as said last); those that are cut off run again.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True, rich_help_panel="Run")
 def _group(ctx: typer.Context) -> None:
     """Start, stop and see the supervised workers."""
@@ -59,10 +69,7 @@ def start(
 
 @app.command()
 def stop(
-    timeout: Annotated[
-        float,
-        typer.Option(min=0, metavar="SECONDS", help="Then running steps are left; they run again later."),
-    ] = GRACE_SECONDS + 10,
+    timeout: Timeout = None,
 ) -> int:
     """Stop the daemon: running steps are finished first. Nothing of it is left."""
     place = session.place()
@@ -78,17 +85,24 @@ def stop(
 
 
 @app.command()
-def restart() -> int:
+def restart(timeout: Timeout = None) -> int:
     """Replace the workers one by one (to load changed code); the work goes on meanwhile."""
-    daemon.restart(session.place())
-    say("the workers are being replaced, one by one (see `quince daemon status`)")
+    say(
+        "replacing the workers, one by one: each works on until its new one does, and finishes its running "
+        "steps (Ctrl-C ends the waiting, not the replacing)"
+    )
+    daemon.restart(session.place(), timeout, say)
+    say("all workers are replaced")
     return DONE
 
 
 @app.command()
-def scale(workers: Annotated[int, typer.Argument(min=0, metavar="N", help="How many workers.")]) -> int:
+def scale(
+    workers: Annotated[int, typer.Argument(min=0, metavar="N", help="How many workers.")],
+    timeout: Timeout = None,
+) -> int:
     """Have N workers from now on; those that are too many finish their steps first."""
-    daemon.scale(session.place(), workers)
+    daemon.scale(session.place(), workers, timeout)
     say(f"{_count(workers)} wanted (see `quince daemon status`)")
     return DONE
 

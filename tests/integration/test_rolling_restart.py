@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,8 @@ def test_a_rolling_restart_under_load_runs_nothing_again(
     before = {worker.id for worker in home.store.workers()}
     handles = load(home, ledger)
     eventually(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 20)
-    daemon.restart(daemon_of_two)
+    replacing = threading.Thread(target=daemon.restart, args=[daemon_of_two])
+    replacing.start()
 
     def replaced() -> bool:
         """Both are, and were kept busy until then."""
@@ -48,6 +50,8 @@ def test_a_rolling_restart_under_load_runs_nothing_again(
         return len(now) == 2 and not before & now
 
     eventually(replaced, 100, "the new crew")
+    replacing.join(30)
+    assert not replacing.is_alive()
     rows = home.watcher.wait([handle.pid for handle in handles], lambda row: row.terminated, 60)
     assert Counter(row.state for row in rows) == {ProcessState.FINISHED: len(handles)}
     lines = Counter(ledger.read_text().splitlines())

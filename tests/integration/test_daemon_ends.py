@@ -1,0 +1,95 @@
+"""The daemon stops and replaces its workers in the time that it is given, and says so when it has."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import Workspace, daemon, submit
+from engine.errors import DaemonError
+from engine.family import Family
+from engine.survivors import Survivor
+from engine.workspace import Place
+from persistence.records import Selection
+from tests import flows
+from tests.crew import ROOT, eventually
+
+
+@pytest.fixture
+def running(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A daemon of one worker whose steps get next to no time, if nobody says otherwise."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("QUINCE_CHECK", "0")
+    daemon.start(place, daemon.Settings(workers=1, slots=4, grace=0.5))
+    yield place
+    daemon.stop(place, 0)
+
+
+def family(place: Place) -> list[psutil.Process]:
+    supervisor = psutil.Process(daemon.state(place).ospid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def blocked(home: Workspace, name: str) -> Path:
+    """The gate of a process that is in a step."""
+    gate = home.place.folder / name
+    submit(flows.Blocker, gate=str(gate), workspace=home)
+    eventually(gate.with_name(f"{name}.blocked").exists, what="the step")
+    return gate
+
+
+def test_steps_get_the_time_that_was_granted(home: Workspace, running: Place) -> None:
+    """More than the workers would have given by themselves; and at the end nothing lives."""
+    gate, members = blocked(home, "gate"), family(running)
+    opener = threading.Timer(4.0, gate.touch)
+    opener.start()
+    assert daemon.stop(running, 60)
+    assert gate.exists(), "the step was cut off"
+    assert home.store.owners() == {}
+    assert not [row for row in home.store.select(Selection()) if not row.terminated]
+    assert not [member for member in members if member.is_running() and member.status() != "zombie"]
+
+
+def test_what_is_not_done_in_time_is_left_and_nothing_lives(
+    home: Workspace, running: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, members = blocked(home, "gate"), family(running)
+    monkeypatch.setattr("engine.daemon.LAST_SECONDS", 1.0)
+    monkeypatch.setattr("engine.daemon.HURRY_SECONDS", 1.0)
+    members[0].suspend()  # the supervisor hears nothing
+    with monkeypatch.context() as patch:
+        patch.setattr(Family, "kill", lambda _self: None)  # as if nothing could end it
+        with pytest.raises(DaemonError, match=f"has not stopped.*{members[0].pid}"):
+            daemon.stop(running, 0)
+    began = time.monotonic()
+    assert daemon.stop(running, 0)
+    assert time.monotonic() - began < 60
+    assert not [member for member in members if member.is_running() and member.status() != "zombie"]
+    assert not daemon.state(running).running
+    assert not daemon.stop(running)
+    gate.touch()
+
+
+def test_restart_returns_when_all_are_replaced(home: Workspace, running: Place) -> None:
+    gate = blocked(home, "gate")
+    (before,) = home.store.workers()
+    said: list[str] = []
+    opener = threading.Timer(4.0, gate.touch)
+    opener.start()
+    daemon.restart(running, 60, said.append)
+    assert gate.exists(), "the step was cut off"
+    (after,) = home.store.workers()
+    assert before.id != after.id
+    assert [sentence for sentence in said if str(before.ospid) in sentence]
+    assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
+
+
+def test_a_family_is_whoever_there_is() -> None:
+    nobody = Family(None, [Survivor("worker-1", 2**22 + 1)])
+    assert nobody.gone_within(0)
+    assert str(nobody) == ""

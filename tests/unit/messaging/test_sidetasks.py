@@ -183,6 +183,8 @@ OWNED = {
     ("engine/worker.py", "_drain"): 2,
     ("engine/worker.py", "_on_rpc"): 1,
     ("engine/commands.py", "_end_of"): 1,
+    ("engine/commands.py", "_guarded"): 1,
+    ("engine/commands.py", "make_way"): 1,
     ("messaging/local/peers.py", "close"): 1,
     ("engine/testing/life.py", "_work"): 1,
     # Begun again by their done-callback, or with the next thing that is to be sent.

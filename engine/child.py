@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakMethod
 
 from engine.errors import ResultUnavailable
 from engine.namespace import Namespace
 from persistence.codec import decode, register_type
 from persistence.records import TERMINAL, Result, State
+
+Read = Callable[[int], bytes | None]
 
 
 class ProcessReference:
@@ -23,19 +26,21 @@ class ProcessReference:
 class ChildProcess(ProcessReference):
     """A process that was submitted by a step, as the later steps see it in their context.
 
-    A checkpoint holds its pid alone; how it ended is read from the store when the chain goes on.
+    A checkpoint holds its pid alone; how it ended is read from the store when the chain goes on. Outputs
+    that are not small are read when they are asked for, each time, and kept by nobody but who asked.
 
     Attributes:
         pid: Its pid.
         class_path: Its class.
     """
 
-    __slots__ = ("_result", "class_path", "pid")
+    __slots__ = ("_read", "_result", "class_path", "pid")
 
     def __init__(self, pid: int, class_path: str = "") -> None:
         self.pid = pid
         self.class_path = class_path
         self._result: Result | None = None
+        self._read: WeakMethod[Read] | None = None
 
     @property
     def class_name(self) -> str:
@@ -71,22 +76,37 @@ class ChildProcess(ProcessReference):
 
     @property
     def outputs(self) -> Namespace:
-        """Its outputs, by port, as items or attributes: a copy of them each time.
+        """Its outputs, by port, as items or attributes: a copy of them each time. Large ones are read from
+        the store each time, too: keep what you need of them in a variable of the step.
 
         Raises:
             ResultUnavailable: it has not ended, or the chain has not waited for it.
+            StoreUnavailable: an `async` step cannot wait here for a store that is away; it is begun anew.
         """
         if self._result is None or not self.terminated:
             raise ResultUnavailable(
                 self.pid, f"process {self.pid} has not ended; wait for it with to_context() or ToContext"
             )
-        blob = self._result.outputs
+        blob = self._unread() if self._result.unread else self._result.outputs
         return Namespace(decode(blob) if blob else {})
+
+    def _unread(self) -> bytes | None:
+        read = None if self._read is None else self._read()
+        if read is None:
+            raise ResultUnavailable(
+                self.pid,
+                f"the process that waited for process {self.pid} is over; ask get_process({self.pid})",
+            )
+        return read(self.pid)
 
     def load(self, result: Result) -> None:
         """Take in how it stands (the engine does this when the chain wakes)."""
         self._result = result
         self.class_path = result.row.class_path
+
+    def read_by(self, read: Read) -> None:
+        """How outputs are read that were not read with how it stands: a method of who asks for them."""
+        self._read = WeakMethod(read)
 
     def __repr__(self) -> str:
         return f"<{self.class_name or 'process'} {self.pid} {self.state.value}>"

@@ -338,6 +338,17 @@ class Process:
             self._record.unmet = away
             raise
 
+    def _outputs_of(self, pid: int) -> bytes | None:
+        """What a child has put out. A coroutine cannot wait for a store that is away, as with `submit`."""
+        read: Callable[..., bytes | None] = self._host.store.outputs
+        if not on_loop():
+            return wait_for_store(self._host, self._pid, lambda: read(pid))
+        try:
+            return read(pid, within=LOOP_SECONDS)
+        except StoreUnavailable as away:
+            self._record.unmet = away
+            raise
+
     def signal(self, process: Any, name: str, value: Any = True) -> None:
         """Send a value to another process. It is sent when this step commits, once; not before.
 

@@ -246,6 +246,9 @@ class Runner:
         """Learn how they stand, however long the store is away; and how this process stood then."""
         if not children:
             return None
+        if self._process is not None:
+            for child in children:
+                child.read_by(self._process._outputs_of)
         load = self._crew.load_children
         return await until_store_answers(self._crew, self.pid, lambda: load(children, self.pid))
 

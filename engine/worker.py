@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ MOST_THREADS = 10_000
 keeps its thread until it ends, and must not take it from others."""
 DEFAULT_THREADS = 64
 """Of the loop's default executor, where `asyncio.to_thread` of users' coroutines goes."""
+SMALL_OUTPUTS = 4096
+SMALL_TOGETHER = 4_000_000
+"""Bytes of outputs of a child, and of all children of a chain, that are read with how they ended."""
 TERMINATIONS = SubjectFilter(
     subjects=tuple(
         f"state_changed.{before.value}.{after.value}"
@@ -454,9 +458,12 @@ class Worker:
             self.errors[pid] = error
 
     async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None:
-        """Take in how they ended; with the same read, how the process that looks at them stands."""
+        """Take in how they ended, and outputs that are small; with the same read, how the process that looks
+        at them stands."""
         pids = list({child.pid for child in children} | {pid})
-        results = {r.row.pid: r for r in await aside(self.store.results, pids)}
+        small = min(SMALL_OUTPUTS, SMALL_TOGETHER // len(pids))
+        found = await aside(partial(self.store.results, pids, small=small))
+        results = {result.row.pid: result for result in found}
         for child in children:
             if child.pid in results:
                 child.load(results[child.pid])

@@ -205,6 +205,10 @@ class StoreContract(Protocol):
         """How these stand or ended, with outputs and error. With `small`, outputs of more bytes than that
         are not read (`unread` tells how many they are), and errors are not either."""
 
+    def outputs(self, pid: int, *, within: float | None = None) -> bytes | None:
+        """What a process has put out, when it has ended. Waits `within` so many seconds for a database that
+        is away."""
+
     def inputs(self, pid: int) -> bytes | None: ...
 
     def checkpoint(self, pid: int) -> bytes | None: ...

@@ -63,6 +63,7 @@ _small_results = (
     .select_from(p.outerjoin(results, results.c.pid == p.c.pid))
     .where(one_of(p.c.pid, "pids"))
 )
+_outputs = select(results.c.outputs).where(results.c.pid == bindparam("pid"))
 _inputs = select(inputs.c.blob).where(inputs.c.pid == bindparam("pid"))
 _checkpoint = select(checkpoints.c.blob).where(checkpoints.c.pid == bindparam("pid"))
 _recorded = (
@@ -136,6 +137,10 @@ class Reader:
             found = {row[0]: _small(frozen(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows}
         return [found[pid] for pid in pids if pid in found]
 
+    def outputs(self, pid: int, within: float | None) -> bytes | None:
+        rows = self.all(_outputs, within=within, pid=pid)
+        return rows[0][0] if rows else None
+
     def inputs(self, pid: int) -> bytes | None:
         return self._blob(_inputs, pid)
 
@@ -194,13 +199,13 @@ class Reader:
         rows = self.all(statement, pid=pid)
         return rows[0][0] if rows else None
 
-    def all(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
-        """The rows. A connection that was lost is made again, for a while.
+    def all(self, statement: Executable, *, within: float | None = None, **parameters: Any) -> Sequence[Any]:
+        """The rows. A connection that was lost is made again, for a while (`within` so many seconds).
 
         Raises:
             StoreUnavailable: the database does not answer, or not this.
         """
-        until = time.monotonic() + READ_PATIENCE
+        until = time.monotonic() + (READ_PATIENCE if within is None else within)
         pause = 0.0
         while True:
             try:

@@ -276,6 +276,9 @@ class Store:
         """In the order of the pids; those that do not exist are left out."""
         return self._reader().results(pids, small)
 
+    def outputs(self, pid: int, *, within: float | None = None) -> bytes | None:
+        return self._reader().outputs(pid, within)
+
     def inputs(self, pid: int) -> bytes | None:
         return self._reader().inputs(pid)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.cli.meaning import NotMeant, Word, meant
 from engine.cli.trouble import WrongUsage
+from engine.errors import InvalidInput
 from engine.hints import shown
 
 OPTIONS = frozenset({"key", "queue", "priority", "workspace"})
@@ -25,8 +26,8 @@ def parse_inputs(words: Sequence[str], ports: Any = None) -> dict[str, Any]:
         ports: The input ports, if they are known.
 
     Raises:
-        WrongUsage: a word is neither, a file holds no mapping, or a value is nothing that its port takes;
-            says what to write.
+        WrongUsage: a word is neither, or a file holds no mapping.
+        InvalidInput: a value is nothing that its port takes; says what to write.
     """
     inputs: dict[str, Any] = {}
     for word in words:
@@ -59,7 +60,8 @@ def _of_port(given: Any, ports: Any, path: Sequence[str], around: Sequence[str] 
         value = given.value if isinstance(given, Word) else given
         if not isinstance(value, dict):
             inner = next(iter(ports), "name")
-            raise WrongUsage(f"input {name!r} has several values: write {name}.{inner}=..., or a JSON object")
+            words = f"input {name!r} has several values: write {name}.{inner}=..., or a JSON object"
+            raise InvalidInput(words, name)
         return _by_ports(value, ports, name.split("."))
     if getattr(ports, "nullable", False) and given in (Word("null"), Word("None"), None):
         return None
@@ -68,7 +70,9 @@ def _of_port(given: Any, ports: Any, path: Sequence[str], around: Sequence[str] 
         return meant(given, hint)
     except NotMeant as error:
         said = repr(given.text) if isinstance(given, Word) else json.dumps(given)
-        raise WrongUsage(f"input {name!r}: it is {said}, and must be {shown(hint)}; {error}") from error
+        raise InvalidInput(
+            f"input {name!r}: it is {said}, and must be {shown(hint)}; {error}", name
+        ) from error
 
 
 def _by_ports(values: Mapping[str, Any], ports: Any, around: Sequence[str] = ()) -> dict[str, Any]:

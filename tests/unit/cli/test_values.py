@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from engine import Process
 from engine.cli.trouble import WrongUsage
 from engine.cli.values import parse_inputs, parse_value
+from engine.errors import InvalidInput
 from engine.process import new_process
 from engine.spec import ProcessSpec
 
@@ -232,7 +233,7 @@ def test_arrays_are_lists_or_files(tmp_path: Path) -> None:
     assert (found["y"].dtype, found["y"].tolist()) == (np.float32, [[1, 2]])
     assert parse_inputs([f"y=@{tmp_path}/b.txt"], spec.inputs)["y"].tolist() == [[1, 2], [3, 4]]
     np.save(tmp_path / "code.npy", np.array([object()]), allow_pickle=True)
-    with pytest.raises(WrongUsage, match=r"input 'x'.*allow_pickle"):
+    with pytest.raises(InvalidInput, match=r"input 'x'.*allow_pickle"):
         parse_inputs([f"x=@{tmp_path}/code.npy"], spec.inputs)
 
 
@@ -262,7 +263,7 @@ def test_arrays_are_lists_or_files(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_says_what_to_write(hint: Any, text: str, sentence: str) -> None:
     spec = ProcessSpec()
     spec.input("inner.x", valid_type=hint)
-    with pytest.raises(WrongUsage, match=rf"input 'inner\.x'.*{sentence}"):
+    with pytest.raises(InvalidInput, match=rf"input 'inner\.x'.*{sentence}"):
         parse_inputs([f"inner.x={text}"], spec.inputs)
 
 
@@ -270,7 +271,7 @@ def test_what_stands_in_a_json_object_is_named_with_its_namespace() -> None:
     spec = ProcessSpec()
     spec.input("inner.deep.x", valid_type=int)
     with pytest.raises(
-        WrongUsage, match=r"input 'inner\.deep\.x': it is \"y\", and must be int; write a whole"
+        InvalidInput, match=r"input 'inner\.deep\.x': it is \"y\", and must be int; write a whole"
     ):
         parse_inputs(['inner={"deep": {"x": "y"}}'], spec.inputs)
 
@@ -285,5 +286,5 @@ def test_values_of_files_and_of_dynamic_namespaces_are_meant_too(tmp_path: Path)
         "free": {"a": Path("x"), "b": Path("y")}, "when": dt.date(2026, 1, 31),
     }  # fmt: skip
     assert parse_inputs(["when=null"], spec.inputs) == {"when": None}
-    with pytest.raises(WrongUsage, match=r"input 'free' has several values: write free\.name="):
+    with pytest.raises(InvalidInput, match=r"input 'free' has several values: write free\.name="):
         parse_inputs(["free=3"], spec.inputs)

@@ -37,10 +37,10 @@ def write(value: Any) -> Any:
     pandas: Any = sys.modules["pandas"]
     kind = type(value)
     if kind is pandas.DataFrame:
-        columns = [_array(value.iloc[:, n].array) for n in range(value.shape[1])]
+        columns = [_array(value.iloc[:, n]) for n in range(value.shape[1])]
         return ["frame", _index(value.columns), _index(value.index), columns, dict(value.attrs)]
     if kind is pandas.Series:
-        return ["series", value.name, _index(value.index), _array(value.array), dict(value.attrs)]
+        return ["series", value.name, _index(value.index), _array(value), dict(value.attrs)]
     if isinstance(value, pandas.Index):
         return ["index", _index(value)]
     if value is pandas.NaT or value is pandas.NA:
@@ -96,7 +96,7 @@ def _index(index: Any) -> Any:
         return ["multi", levels, [codes.tolist() for codes in index.codes], list(index.names)]
     if kind in (pandas.Index, pandas.DatetimeIndex, pandas.TimedeltaIndex, pandas.CategoricalIndex):
         freq = getattr(index, "freq", None)
-        return ["plain", _array(index.array), index.name, None if freq is None else freq.freqstr]
+        return ["plain", _array(index), index.name, None if freq is None else freq.freqstr]
     raise ValueError(f"its index is a {kind.__name__}; use reset_index(), or convert it")
 
 
@@ -116,9 +116,9 @@ def _read_index(pandas: Any, plain: Any) -> Any:
     raise ValueError("this is no index of pandas that this Quince knows")
 
 
-def _array(array: Any) -> Any:
-    """The values of one column, as `_read_array` takes them."""
-    dtype = array.dtype
+def _array(column: Any) -> Any:
+    """The values of a series or an index, as `_read_array` takes them."""
+    dtype, array = column.dtype, column.array
     name = str(dtype)
     if type(dtype).__name__ == "CategoricalDtype":
         return ["category", _index(dtype.categories), array.codes.tolist(), bool(dtype.ordered)]

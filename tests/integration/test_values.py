@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,11 @@ from typing import Any
 import pytest
 
 from engine import Workspace, run, submit
+from engine.errors import ProcessHeld
 from engine.roundtrip import CHECK_VARIABLE
 from engine.testing import crash_everywhere
-from tests.crew import Crew
+from persistence.records import State
+from tests.crew import Crew, eventually
 from tests.value_flows import ENDS, Careless, given
 
 
@@ -45,3 +50,65 @@ def test_steps_find_values_as_they_were_in_a_worker(home: Workspace, crew: Crew)
 def test_steps_find_values_as_they_were_wherever_a_worker_dies(tmp_path: Path) -> None:
     report = crash_everywhere(Careless, given(), folder=tmp_path, lingers=(0.0,), most=10)
     assert report.passed, report.story()
+
+
+SHAPES = """
+from dataclasses import dataclass
+
+@dataclass
+class Shape:
+    x: int
+"""
+FLOW = """
+from engine import ToContext, WorkChain, signal_
+
+class Carries(WorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.input("shape")
+        spec.input("touches", valid_type=bool)
+        spec.outputs.dynamic = True
+        spec.outline(cls.keep, cls.use)
+
+    def keep(self):
+        self.ctx.shapes = [self.inputs.shape]
+        return ToContext(go=signal_("go"))
+
+    def use(self):
+        self.out("shapes", self.ctx.shapes)
+        if self.inputs.touches:
+            self.out("x", self.ctx.shapes[0].x)
+"""
+
+
+def test_a_class_that_is_gone_holds_up_only_who_uses_it(
+    home: Workspace, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.place.folder
+    (folder / "shapes_here.py").write_text(SHAPES)
+    (folder / "flow_here.py").write_text(FLOW)
+    monkeypatch.syspath_prepend(str(folder))
+    shape = importlib.import_module("shapes_here").Shape(3)
+    cls = importlib.import_module("flow_here").Carries
+    try:
+        both = [submit(cls, shape=shape, touches=touches, workspace=home) for touches in (False, True)]
+        crew.start(linger=0.0)
+        eventually(lambda: all(one.state is State.WAITING and one.row.owner is None for one in both))
+        crew.workers[0].stop()
+        (folder / "shapes_here.py").rename(folder / "elsewhere.txt")
+        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+        crew.start()
+        for handle in both:
+            handle.signal("go")
+        assert both[0].result(30)["shapes"] == [shape]
+        with pytest.raises(
+            ProcessHeld, match=r"shapes_here:Shape cannot be read here: .*no module 'shapes_here'"
+        ):
+            both[1].result(30)
+        (folder / "elsewhere.txt").rename(folder / "shapes_here.py")
+        both[1].play()
+        assert both[1].result(30) == {"shapes": [shape], "x": 3}
+    finally:
+        for name in ("shapes_here", "flow_here"):
+            sys.modules.pop(name, None)

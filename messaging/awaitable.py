@@ -29,7 +29,7 @@ from messaging.communicator import (
     TaskHandle,
     Transport,
 )
-from messaging.crossing import CrossingConsumer, CrossingTask
+from messaging.crossing import CrossingConsumer, CrossingTask, Handover
 from messaging.errors import CommunicatorClosed
 from messaging.limits import check_prefetch, check_priority, check_queue
 from messaging.mailbox import Mailbox
@@ -121,8 +121,10 @@ class AwaitableCommunicator:
         check_queue(queue)
         check_prefetch(prefetch)
 
+        hand_over = Handover(deliver, queue)
+
         def arrived(tasks: Sequence[TaskHandle]) -> None:
-            self._cross(_deliver, deliver, queue, [CrossingTask(task, self._thread) for task in tasks])
+            self._cross(hand_over, [CrossingTask(task, self._thread) for task in tasks])
 
         consumer = await self._run(self._transport.consume, arrived, queue=queue, prefetch=prefetch)
         return CrossingConsumer(consumer, self._run)
@@ -305,20 +307,6 @@ class AwaitableCommunicator:
         task = asyncio.get_running_loop().create_task(coroutine)
         _KEEP.add(task)
         task.add_done_callback(_forget_loudly)
-
-
-def _deliver(deliver: TaskBatchCallback, queue: str, tasks: Sequence[CrossingTask]) -> None:
-    """Hand tasks over. If that fails, those that are not settled go back once, and then to the dead letters:
-    held by nobody, they would be missing in what the consumer may hold."""
-    try:
-        deliver(tasks)
-    except Exception as error:
-        log.exception("the consumer of %s failed with %d tasks", queue, len(tasks))
-        for task in tasks:
-            if task.redelivered:
-                task.dead_letter(f"its consumer failed twice, the second time with {error!r}")
-            else:
-                task.requeue()
 
 
 _KEEP: set[asyncio.Task[None]] = set()

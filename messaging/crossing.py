@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from messaging.commthread import CommThread
-from messaging.communicator import TaskConsumer, TaskHandle
+from messaging.communicator import TaskBatchCallback, TaskConsumer, TaskHandle
 from messaging.errors import CommunicatorClosed
 
 log = logging.getLogger(__name__)
@@ -91,3 +91,35 @@ class CrossingConsumer:
             await self._run(self._consumer.close)
         except CommunicatorClosed:
             log.debug("the communicator closed before its consumer")
+
+
+class Handover:
+    """Hands tasks to a consumer's function. Where that fails, those that it has not settled go back: held by
+    nobody, they would be missing in what the consumer may hold.
+
+    They come back one by one then, and the one that fails alone is put aside.
+    """
+
+    def __init__(self, deliver: TaskBatchCallback, queue: str) -> None:
+        self._deliver = deliver
+        self._queue = queue
+        self._has_failed = False
+
+    def __call__(self, tasks: Sequence[CrossingTask]) -> None:
+        suspects = [task for task in tasks if task.redelivered] if self._has_failed else []
+        for task in suspects:
+            try:
+                self._deliver([task])
+            except Exception as error:
+                log.exception("the consumer of %s failed with a task for the second time", self._queue)
+                task.dead_letter(f"its consumer failed twice, the second time with {error!r}")
+        others = [task for task in tasks if task not in suspects] if suspects else tasks
+        if not others:
+            return
+        try:
+            self._deliver(others)
+        except Exception:
+            log.exception("the consumer of %s failed with %d tasks, which go back", self._queue, len(others))
+            self._has_failed = True
+            for task in others:
+                task.requeue()

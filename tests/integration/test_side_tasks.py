@@ -126,6 +126,27 @@ def test_the_threads_of_a_worker_go_on_after_whatever_fails(
     until(lambda: ended(home, pids), "work goes on")
 
 
+def test_a_step_that_gets_no_thread_waits_and_is_tried_again(
+    home: Workspace, at_work: AtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("quince-step"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        (pid,) = without_a_doorbell(home)
+        told = until(lambda: home.store.workers()[0].troubles, "the worker tells of it")
+        assert "can't start new thread" in told[0]
+        row = home.store.get(pid)
+        assert row is not None
+        assert row.state.value in ("created", "running")
+    until(lambda: ended(home, [pid]), "the step is run when there are threads again")
+
+
 def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
     """A new one that nobody keeps going fails here."""
     kept = {

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from typing import Any
 
+import pytest
+
+from engine.step_threads import StepThreads
 from messaging.pool import Pool
+from messaging.sidetasks import Troubles
 
 SOON = 10.0
 
@@ -72,3 +77,54 @@ async def test_many_threads_are_started_only_where_all_block() -> None:
 async def _until_left(pool: Pool, jobs: int) -> None:
     while pool._jobs.qsize() > jobs:  # noqa: ASYNC110 - threads take them
         await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("refusal", [RuntimeError("can't start new thread"), MemoryError()])
+async def test_while_no_thread_is_granted_jobs_wait_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    troubles = Troubles(logging.getLogger("test.pool"))
+    pool = Pool("test-refused", troubles=troubles)
+    done: queue.Queue[int] = queue.Queue()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refusing(refusal))
+        for n in range(5):
+            pool.submit(done.put, n)
+        async with asyncio.timeout(SOON):
+            while not troubles.sentences():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert "starting a thread (test-refused) failed" in troubles.sentences()[0]
+        assert done.empty()
+    assert sorted([await asyncio.to_thread(done.get, timeout=SOON) for _ in range(5)]) == list(range(5))
+    assert troubles.sentences() == []
+    pool.close()
+
+
+def _refusing(refusal: Exception) -> Any:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(("test-refused", "quince-step")):
+            raise refusal
+        start(thread)
+
+    return refuse
+
+
+async def test_what_was_given_up_while_no_thread_was_granted_is_never_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = StepThreads(8)
+    ran: queue.Queue[str] = queue.Queue()
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refusing(RuntimeError("can't start new thread")))
+        given_up = loop.run_in_executor(threads, ran.put, "given up")
+        waits = loop.run_in_executor(threads, ran.put, "waits")
+        await asyncio.sleep(0)
+        assert not given_up.done()
+        given_up.cancel()
+    await asyncio.wait_for(waits, SOON)
+    await asyncio.wait_for(loop.run_in_executor(threads, ran.put, "last"), SOON)
+    threads.shutdown()
+    assert [ran.get_nowait() for _ in range(ran.qsize())] == ["waits", "last"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine import daemon
 from engine.dead_workers import hand_on
-from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
 from engine.outbox import RUN_QUEUE
 from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
 from engine.rehearsal import rehearse
@@ -25,6 +25,8 @@ from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
 from persistence.records import Woken, WorkerRow
 
+WRITE_SECONDS = 12.0
+"""How long a write that changes nothing may take."""
 DEAD_LETTERS = 1_000
 """How many dead letters are looked at."""
 
@@ -69,7 +71,7 @@ class _Checkup:
 
     def findings(self) -> Iterator[Finding]:
         checks: list[Callable[[], Iterable[Finding]]] = [
-            self._damage, self._daemon, self._dead_workers, self._troubled_workers,
+            self._damage, self._writes, self._daemon, self._dead_workers, self._troubled_workers,
             self._unknown_owners, self._ended_runs,
             self._forgotten, self._code, self._dead_letters,
         ]  # fmt: skip
@@ -91,6 +93,17 @@ class _Checkup:
                 "store",
                 f"the database file is damaged: {line}",
                 "stop all workers; go back to a backup, or save what can be read: `sqlite3 FILE .recover`",
+            )
+
+    def _writes(self) -> Iterator[Finding]:
+        self._store.owners()  # what cannot even be read is told once
+        try:
+            self._store.try_write(within=WRITE_SECONDS)
+        except PersistenceError as error:
+            yield Finding(
+                "store",
+                f"it takes no writes: {_sentence(error)}",
+                "mend what it says; the workers wait for it, and go on by themselves",
             )
 
     def _daemon(self) -> Iterator[Finding]:
@@ -122,7 +135,8 @@ class _Checkup:
             beats = {worker.id: worker.heartbeat for worker in self._store.workers()}
             for worker in silent:
                 if beats.get(worker.id) == worker.heartbeat:
-                    yield worker, f"no heartbeat for {now - worker.heartbeat:.0f} s"
+                    lives = "; its process lives, so it is frozen or cut off" if lives_here(worker) else ""
+                    yield worker, f"no heartbeat for {now - worker.heartbeat:.0f} s{lives}"
 
     def _troubled_workers(self) -> Iterator[Finding]:
         now = self._store.clock()

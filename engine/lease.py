@@ -146,6 +146,12 @@ def is_dead(worker: WorkerRow) -> bool:
     return program is not None and program.runs() is False
 
 
+def lives_here(worker: WorkerRow) -> bool:
+    """Proof that a worker of this host lives, though its heartbeats may not reach the store."""
+    program = process_of(worker)
+    return program is not None and program.runs() is True
+
+
 def process_of(worker: WorkerRow) -> Program | None:
     """The process of a worker of this host; None if it is one of another, or that is not known."""
     if worker.host != host_name() or worker.lock is None:

@@ -20,8 +20,9 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from engine.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
-from engine.passing import is_half_written, is_passing, is_young
+from engine.half_written import is_half_written, is_young
 from engine.trust import distrust, is_named
+from persistence.passing import is_passing
 
 _MODULE_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _FILE_PATH = re.compile(r"[^\0:]+\.py:[A-Za-z_][\w.]*")

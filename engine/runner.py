@@ -22,7 +22,6 @@ from engine.errors import InvalidDefinition, UnknownTarget, UnloadableNow, Unrea
 from engine.held import HELD, UNLOADABLE
 from engine.landing import landed
 from engine.outbox import change_of
-from engine.passing import is_passing
 from engine.patience import Patience, until_store_answers
 from engine.process import Process
 from engine.scribe import Scribe
@@ -31,6 +30,7 @@ from engine.stepping import StepEnd
 from engine.text import storable, words_of
 from persistence.codec import Unreadable, loading_nothing, met_unreadable
 from persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable
+from persistence.passing import is_passing
 from persistence.records import (
     TERMINAL,
     Claim,
@@ -198,36 +198,36 @@ class Runner:
                 await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
 
     async def _load(self) -> bool:
-        """Restore the process; one that cannot be restored is paused with the reason, never lost."""
-        try:
-            cls = await self._load_class()
-            if cls is None:
-                return False
-            with loading_nothing(), met_unreadable() as unread:  # an import would hold up all others
-                opened = checkpoint.Opened(cls, self._claim)
-            if unread:
-                opened = await self._crew.stepper.aside(checkpoint.Opened, cls, self._claim)
-            if opened.foreign:
-                await self._crew.stepper.aside(opened.migrate)
-            self._process = opened.process(self._crew)
-            await self._look_at(opened.children)
-        except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
-            _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
-            await self._hold(f"{UNLOADABLE}{error}")
-            return False
-        self._claim = self._scribe.claim = Claim(self._claim.row, self._claim.inputs, None)
-        return True
+        """Restore the process; one that cannot be restored is paused with the reason, never lost.
 
-    async def _load_class(self) -> type[Process] | None:
-        """Its class, tried again while that fails in passing. None: it was given up meanwhile."""
-        with Patience(self._crew, self.pid, "its class cannot be loaded now") as patience:
+        What fails in passing is tried again.
+        """
+        with Patience(self._crew, self.pid, "it cannot be loaded now") as patience:
             while True:
                 try:
-                    return await self._crew.load_class(self._claim.row.class_path)
-                except UnloadableNow as error:
+                    await self._restore()
+                except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
+                    if not isinstance(error, UnloadableNow) and not is_passing(error):
+                        _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
+                        await self._hold(f"{UNLOADABLE}{error}")
+                        return False
                     await self._rest(patience.after(error))
+                else:
+                    return True
                 if (self._intent is not None or self._crew.draining) and await self._give_up():
-                    return None
+                    return False
+
+    async def _restore(self) -> None:
+        cls = await self._crew.load_class(self._claim.row.class_path)
+        with loading_nothing(), met_unreadable() as unread:  # an import would hold up all others
+            opened = checkpoint.Opened(cls, self._claim)
+        if unread:
+            opened = await self._crew.stepper.aside(checkpoint.Opened, cls, self._claim)
+        if opened.foreign:
+            await self._crew.stepper.aside(opened.migrate)
+        self._process = opened.process(self._crew)
+        await self._look_at(opened.children)
+        self._claim = self._scribe.claim = Claim(self._claim.row, self._claim.inputs, None)
 
     async def _hold(self, reason: str) -> None:
         """Pause the process as it was after its last commit; `play` tries again."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import ProcessNotFound
 from engine.held import UNLOADABLE
-from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
 from engine.moments import dated, far
 from engine.patience import trouble_of
 from engine.workspace import Workspace
@@ -153,7 +153,14 @@ def _paused(facts: _Facts) -> tuple[str, list[str]]:
 def _owned(facts: _Facts) -> tuple[str, list[str]]:
     row, owner = facts.row, facts.owner()
     evidence = [f"claim {row.epoch} of {row.owner}"]
-    if owner is None or is_dead(owner) or facts.now - owner.heartbeat > EXPIRY_SECONDS:
+    silent = owner is not None and facts.now - owner.heartbeat > EXPIRY_SECONDS
+    if owner is not None and silent and lives_here(owner):
+        sentence = (
+            f"its worker {owner.name} lives, but has not reached the store for "
+            f"{_span(facts.now - owner.heartbeat)}: it is frozen, or the store takes no writes"
+        )
+        return sentence, [*evidence, f"process {owner.ospid}", "`quince doctor` says whether the store does"]
+    if owner is None or silent or is_dead(owner):
         beat = "it is not registered" if owner is None else f"heartbeat {facts.ago(owner.heartbeat)}"
         sentence = f"the worker that held it ({row.owner}) is dead; another takes over soon"
         if not _living(facts):

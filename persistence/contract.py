@@ -69,6 +69,13 @@ class StoreContract(Protocol):
             StoreUnavailable: the database is away for longer than the store's patience, or than this.
         """
 
+    def try_write(self, *, within: float) -> None:
+        """Write something that changes nothing.
+
+        Raises:
+            StoreUnavailable: the database takes no writes, or does not say within so many seconds.
+        """
+
     def forget_pids(self) -> None:
         """Drop the private block: the next pids come from the database (after `PidTaken`)."""
 

@@ -175,13 +175,16 @@ class Store:
             self._pid_lock.release()
         return given
 
+    def try_write(self, *, within: float) -> None:
+        self._more_pids(0, within)
+
     def _more_pids(self, count: int, within: float | None) -> Sequence[int]:
         future = self._write(TakePids(count))
         try:
             return future.result(within)
         except TimeoutError:
             future.cancel()  # pids that come all the same are nobody's
-            raise StoreUnavailable(f"no pids within {within:g} s: the database does not answer") from None
+            raise StoreUnavailable(f"the database has not taken a write within {within:g} s") from None
 
     def forget_pids(self) -> None:
         with self._pid_lock:

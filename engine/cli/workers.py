@@ -8,7 +8,7 @@ from rich.table import Table
 
 from engine.cli.terminal import Styled, Text
 from engine.cli.wording import span
-from engine.lease import EXPIRY_SECONDS
+from engine.lease import EXPIRY_SECONDS, lives_here
 from persistence.records import WorkerRow
 
 
@@ -48,7 +48,7 @@ def alive(worker: WorkerRow, now: float) -> bool:
 
 def _state(worker: WorkerRow, beat: float) -> Styled:
     if beat > EXPIRY_SECONDS:
-        return Text("lost", style="bold red")
+        return Text("cut off" if lives_here(worker) else "lost", style="bold red")
     if worker.troubles:
         return Text("in trouble", style="bold red")
     return Text(worker.state, style="green" if worker.state == "running" else "yellow")

@@ -11,6 +11,7 @@ from persistence.codec import arrays, frames, instances, registry, standard
 from persistence.codec.kinds import READERS, Code, Shape
 from persistence.codec.unreadable import UnreadableValue
 from persistence.errors import Unreadable
+from persistence.passing import is_passing
 
 Bytes = bytes | memoryview | msgspec.Raw
 
@@ -98,6 +99,8 @@ def _made(code: int, data: memoryview, unpack: Callable[[Any], Any]) -> Any:
     except RecursionError:
         raise
     except Exception as error:  # whatever a reader, a class or an import says
+        if is_passing(error):
+            raise
         return UnreadableValue(code, plain, _kind(code, plain), _words(error))
 
 
@@ -138,6 +141,8 @@ def _instance(data: Any, unpack: Callable[[Any], Any], begun: Callable[[Any], No
     except (RecursionError, msgspec.DecodeError, _Refers):
         raise
     except Exception as error:  # as above
+        if is_passing(error):
+            raise
         unreadable = UnreadableValue(Code.INSTANCE, head, str(path), _words(error))
         begun(unreadable)
         unreadable._quince_plain = (*head, unpack(content.data))

@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from persistence.errors import InvalidUrl, NotAStore, PersistenceError, StoreBusy
+from persistence.errors import InvalidUrl, NotAStore, PersistenceError, StoreBusy, StoreUnavailable
 from persistence.records import NewEvent, NewSignal, State
 from persistence.store import Store
-from tests.contracts.store_backends import born, finish, held, new, step
+from tests.contracts.store_backends import born, finish, held, new, step, store_url
 from tests.services import PgBouncer, Postgres, ServiceMissing
+
+__all__ = ["store_url"]
 
 DEFAULTS = {
     "default_transaction_isolation": "serializable",
@@ -234,6 +236,20 @@ def test_a_pool_that_is_exhausted_is_nobodys_fault(
         ):
             store.get(pid)
         assert store.get(pid) is not None
+
+
+def test_whether_the_store_takes_writes_can_be_asked(store_url: str) -> None:
+    with Store(store_url, patience=0.3) as store, Store(store_url) as other:
+        before = list(store.allocate_pids(1))
+        store.try_write(within=10)
+        assert list(other.allocate_pids(1)) == [before[0] + 1], "no pid is used up"
+        with other._database.writer() as writer:
+            sqlite = store_url.startswith("sqlite")
+            writer.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "BEGIN; LOCK TABLE counters")
+            with pytest.raises(StoreUnavailable):
+                store.try_write(within=1)
+            writer.exec_driver_sql("ROLLBACK")
+        store.try_write(within=10)
 
 
 def test_a_file_that_can_have_no_log_is_refused(tmp_path: Path) -> None:

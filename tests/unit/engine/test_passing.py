@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnloadableClass, UnloadableNow
-from engine.passing import is_passing
 from engine.registry import Registry
+from persistence.passing import is_passing
 
 CLASS = """
 from engine import Process

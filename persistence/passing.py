@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import time
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 
 ERRNOS = frozenset(
     {
@@ -25,8 +22,6 @@ _LINKER = (
     "cannot allocate memory",
     "can't start new thread",
 )
-_WRITTEN_SECONDS = 2.0
-"""A source file that is younger may be half-written."""
 
 
 def is_passing(error: BaseException) -> bool:
@@ -35,25 +30,6 @@ def is_passing(error: BaseException) -> bool:
     What it was raised from, or in the handling of, counts too: code of users wraps what it meets.
     """
     return any(_passes(one) for one in _chain(error))
-
-
-def is_half_written(error: BaseException, file: Path | None) -> bool:
-    """A file that cannot be imported has been written just now: the one named, or one of which the error
-    tells."""
-    if not isinstance(error, (SyntaxError, EOFError, ValueError, AttributeError, ImportError)):
-        return False
-    frames = traceback.extract_tb(error.__traceback__)
-    named = [getattr(error, "filename", None), getattr(error, "path", None), frames[-1].filename]
-    files = [file, *(Path(name) for name in named if isinstance(name, str))]
-    return any(one is not None and is_young(one) for one in files)
-
-
-def is_young(file: Path) -> bool:
-    """The file has been written just now."""
-    try:
-        return abs(time.time() - file.stat().st_mtime) < _WRITTEN_SECONDS
-    except (OSError, ValueError):
-        return False
 
 
 def _passes(error: BaseException) -> bool:

@@ -134,7 +134,9 @@ class PostgreSQL:
                 raise
             status = "aborted"  # the server died before any of it was on the disk, and has never heard of it
         connection.rollback()
-        return None if status == "in progress" else status == "committed"
+        return {"committed": True, "aborted": False}.get(
+            status
+        )  # in progress, or too old to be told: not known
 
     def trouble(self, error: Exception) -> Trouble:
         return trouble_of(error)

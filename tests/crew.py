@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class WorkerProcess:
-    """One `quince worker`, ready for work when the constructor returns."""
+    """One `quince worker`, ready for work when the constructor returns.
+
+    Args:
+        within: A command that runs it (`unshare --pid ...`); then it is no fork.
+    """
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class WorkerProcess:
         queues: tuple[str, ...],
         linger: float = LINGER_SECONDS,
         forks: ForkServer | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self.log = place.state / "logs" / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -44,14 +49,14 @@ class WorkerProcess:
             words += ["--queue", queue]
         variables = environment(place) | {READY_VARIABLE: str(into)}
         with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            if forks is not None and forks.can_run(variables):
+            if forks is not None and not within and forks.can_run(variables):
                 files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), into: into}
                 self.process: subprocess.Popen[bytes] | Forked = forks.start(
                     words, cwd=place.folder, env=variables, files=files
                 )
             else:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", "engine.cli.main", *words],
+                    [*within, sys.executable, "-m", "engine.cli.main", *words],
                     stdin=nothing, stdout=log, stderr=log,
                     env=variables, pass_fds=(into,), cwd=place.folder,
                 )  # fmt: skip
@@ -86,10 +91,12 @@ class Crew:
 
     Args:
         forks: Where the workers are forked; without it, a Python is started for each.
+        names: What the names of its workers, and of their logs, begin with.
     """
 
-    def __init__(self, place: Place, forks: ForkServer | None = None) -> None:
+    def __init__(self, place: Place, forks: ForkServer | None = None, names: str = "test-worker") -> None:
         self.place = place
+        self._names = names
         self._forks = forks
         self.workers: list[WorkerProcess] = []
 
@@ -100,10 +107,11 @@ class Crew:
         slots: int = 8,
         queues: tuple[str, ...] = ("default",),
         linger: float = LINGER_SECONDS,
+        within: Sequence[str] = (),
     ) -> list[WorkerProcess]:
         first = len(self.workers) + 1
         fresh = [
-            WorkerProcess(self.place, f"test-worker-{n}", slots, queues, linger, self._forks)
+            WorkerProcess(self.place, f"{self._names}-{n}", slots, queues, linger, self._forks, within)
             for n in range(first, first + count)
         ]
         self.workers += fresh

@@ -69,15 +69,16 @@ class Postgres(Server):
 
     def sql(self, statement: str) -> None:
         """Run one statement as superuser, outside a transaction."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             connection.execute(statement.encode())
 
-    def _connect(self) -> psycopg.Connection:
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """A connection of the superuser, which commits each statement; the caller closes it."""
         return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
             user="quince",
-            dbname="postgres",
+            dbname=database,
             autocommit=True,
             connect_timeout=5,
         )
@@ -120,7 +121,7 @@ class Postgres(Server):
 
     def _answers(self) -> bool:
         try:
-            self._connect().close()
+            self.connect().close()
         except psycopg.OperationalError:
             return False
         return True

@@ -11,10 +11,16 @@ import asyncio
 import os
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
 from engine import WorkChain, append_, signal_, while_
 from tests.flows import note
+
+FORKS = ".forks"
+"""While a file of the ledger's name with this suffix is there, steps that block fork a child."""
+
+FORK_SECONDS = 9.0
 
 
 class Marked(WorkChain):
@@ -67,7 +73,7 @@ class Leaf(Marked):
 
 
 class Block(Marked):
-    """Two steps that block a thread."""
+    """Two steps that block a thread; in a storm the first one forks a child that outlives it."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -77,6 +83,9 @@ class Block(Marked):
 
     def work(self) -> None:
         self.mark()
+        if Path(self.inputs.ledger).with_suffix(FORKS).exists() and os.fork() == 0:
+            time.sleep(FORK_SECONDS)
+            os._exit(0)
         time.sleep(self.inputs.seconds)
 
     def end(self) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine.workspace import Place
-from tests.integration.chaos import Chaos, Servers, Story, battlefield, tell_end
+from tests.integration.chaos import Chaos, Servers, battlefield, tell_end
 from tests.integration.chaos_audit import Audit
+from tests.integration.chaos_battle import Story
 from tests.services import Postgres, RabbitMQ
 
 MINUTES = float(os.environ.get("QUINCE_CHAOS_MINUTES", "0.15"))

@@ -1,4 +1,4 @@
-"""A TCP proxy that can cut, freeze and delay what goes through it."""
+"""A TCP proxy that can cut, freeze and delay what goes through it, and swallow the answers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._delay = 0.0
         self._refusing = False
+        self._swallowing = False
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -56,6 +57,13 @@ class Proxy:
 
     def thaw(self) -> None:
         self._loop.call_soon_threadsafe(self._flowing.set)
+
+    def swallow(self, swallowing: bool = True) -> None:
+        """Hand on what clients say, and let no answer through: what they asked for is done, and they cannot
+        know. The end of it resets every connection, since answers are missing in the middle of them."""
+        self._swallowing = swallowing
+        if not swallowing:
+            self._do(self._cut())
 
     def delay(self, seconds: float) -> None:
         """Hold each piece of data back for so long."""
@@ -93,16 +101,23 @@ class Proxy:
             return
         self._writers |= {writer, far_writer}
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            with contextlib.suppress(asyncio.CancelledError):  # asyncio asks its tasks for their errors
+                await asyncio.gather(
+                    self._pump(reader, far_writer), self._pump(far_reader, writer, answers=True)
+                )
         finally:
             for end in (writer, far_writer):
                 self._writers.discard(end)
                 end.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 await self._flowing.wait()
+                if answers and self._swallowing:
+                    continue
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 writer.write(data)

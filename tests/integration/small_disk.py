@@ -25,7 +25,7 @@ def small_disk(folder: Path, size: str) -> Iterator[str | None]:
         yield "only root can mount a small disk"
         return
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", folder], capture_output=True
     )
     if mounted.returncode:
         yield f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}"

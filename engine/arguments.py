@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.definition import class_of
 from engine.errors import InvalidInput
 
 
@@ -19,12 +20,12 @@ def gathered(
         arguments: What else the call was given, by name; None is not given.
 
     Raises:
+        InvalidDefinition: it is no process class.
         InvalidInput: one is given twice; `inputs` is no mapping; or the process has an input of the name of
             an argument, so that nobody knows which of the two is meant.
     """
-    cls = getattr(process_class, "process_class", process_class)
-    ports = cls.spec().inputs if isinstance(cls, type) and hasattr(cls, "spec") else ()
-    name = getattr(cls, "__name__", str(cls))
+    cls = class_of(process_class)
+    ports, name = cls.spec().inputs, cls.__name__
     if inputs is None:
         for argument, value in arguments.items():
             if value is not None and argument in ports:

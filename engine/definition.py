@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import reprlib
 import traceback
 from typing import Any
 
+from engine.child import ProcessReference
 from engine.errors import InvalidDefinition
 from engine.text import close_to, words_of
 
@@ -32,6 +34,29 @@ def declared(cls: Any) -> Any:
             "is missing"
         )
     return spec
+
+
+def class_of(thing: Any) -> Any:
+    """The process class that is meant: the thing itself, or that of a `@process` function.
+
+    Raises:
+        InvalidDefinition: it is neither; says what to write instead.
+    """
+    cls = getattr(thing, "process_class", thing)
+    if isinstance(cls, type) and hasattr(cls, "_spec_class") and hasattr(cls, "_check_definition"):
+        return cls
+    words = reprlib.repr(thing)
+    if isinstance(thing, type):
+        instead = "it is no subclass of Process or WorkChain"
+    elif inspect.isfunction(thing):
+        words, instead = thing.__qualname__, "it is a plain function; write @process above it"
+    elif isinstance(thing, ProcessReference):
+        instead = f"it is process {thing.pid}, which is submitted already; give its class"
+    elif isinstance(thing, str):
+        instead = "it is a text; import the class and give it itself"
+    else:
+        instead = "give the class (or the @process function) itself, and its inputs by name: run(Square, x=3)"
+    raise InvalidDefinition(f"{words} is no process class: {instead}")
 
 
 def _check_signature(cls: Any) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.arguments import gathered
 from engine.checkpoint import user_frames
-from engine.errors import ControlRefused, InvalidDefinition, ProcessExcepted, UnknownTarget
+from engine.definition import class_of
+from engine.errors import ControlRefused, ProcessExcepted, UnknownTarget
 from engine.handle import ProcessHandle, WorkspaceLike
 from engine.outbox import run_queue
 from engine.process import new_process
@@ -135,9 +136,9 @@ def run(
         and its traceback ends in the step that raised it.
         RunInterrupted: a `KeyboardInterrupt` that knows the pid.
     """
+    cls = class_of(process_class)
     home = resolve(workspace)
     home.place.require_shared()
-    cls = getattr(process_class, "process_class", process_class)
     given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
     with _WorkerThread(home) as worker:
         path = home.registry.name_of(cls)
@@ -204,7 +205,7 @@ def _prepare(
     queue: str | None,
     priority: int | None,
 ) -> list[NewProcess]:
-    cls = getattr(process_class, "process_class", process_class)
+    cls = class_of(process_class)
     pids = home.store.allocate_pids(len(inputs))
     return [
         new_process(cls, values, pid=pid, class_path=path, queue=queue, priority=priority, key=key)
@@ -213,12 +214,7 @@ def _prepare(
 
 
 def _path_for_workers(process_class: Any, home: Workspace) -> str:
-    cls = getattr(process_class, "process_class", process_class)
-    if not isinstance(cls, type):
-        raise InvalidDefinition(
-            f"{cls!r} is no process class: give the class (or the @process function) itself, and its inputs "
-            "by name: submit(Square, x=3)"
-        )
+    cls = class_of(process_class)
     path = home.registry.name_of(cls)
     if path.startswith("__main__:"):
         raise UnknownTarget(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from engine.text import visible, without_passwords
 
@@ -12,8 +13,11 @@ FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
 class LineFormatter(logging.Formatter):
     """A record begins a line and nothing else does: further lines of a message or a traceback are indented.
 
-    What acts on a terminal is written out, passwords in URLs are hidden.
+    What acts on a terminal is written out, passwords in URLs are hidden. Times are local, with their zone.
     """
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        return f"{super().formatTime(record, datefmt)} {time.strftime('%Z', self.converter(record.created))}"
 
     def format(self, record: logging.LogRecord) -> str:
         return without_passwords(visible(super().format(record))).replace("\n", "\n    ")

@@ -32,3 +32,11 @@ def dated(moment: float, zone: tzinfo | None = UTC) -> tuple[str, datetime] | No
 def far(moment: float) -> str:
     """A moment that `dated` cannot tell."""
     return f"{moment:g} s after 1970"
+
+
+def clock(moment: float) -> str:
+    """A moment for people: in the local time zone, with its name."""
+    if (found := dated(moment, None)) is None:
+        return far(moment)
+    year, date = found
+    return year + date.strftime("-%m-%d %H:%M:%S %Z")

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from engine.arguments import gathered
 from engine.child import ChildProcess, pid_of
 from engine.commands import Completed, Programs
-from engine.definition import declared
+from engine.definition import class_of, declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
 from engine.fitting import fitted
 from engine.left_programs import Mark
@@ -151,6 +151,15 @@ class Process:
             )
 
     # For whoever runs it
+
+    def __new__(cls, *arguments: Any, **others: Any) -> Self:
+        """Refuse what a user might write in the place of `submit`."""
+        if len(arguments) < 3:  # a worker gives pid, inputs, host and row
+            name = cls.__name__
+            raise InvalidDefinition(
+                f"{name} is not called: write run({name}, ...) or submit({name}, ...), with inputs by name"
+            )
+        return super().__new__(cls)
 
     def __init__(self, pid: int, inputs: bytes, host: Host, row: Any = None) -> None:
         self._pid = pid
@@ -312,7 +321,7 @@ class Process:
             InvalidInput: names the port and what is wrong.
             Unsaveable: an input that cannot be stored; names where it is.
         """
-        cls = getattr(process_class, "process_class", process_class)
+        cls = class_of(process_class)
         forbid_inside("submit", getattr(cls, "__name__", str(cls)))
         child = new_process(
             cls,
@@ -472,10 +481,7 @@ def new_process(
         InvalidInput, Unsaveable: as `Process.submit`.
         InvalidDefinition: it is no process class, or one that cannot work.
     """
-    if not (isinstance(cls, type) and issubclass(cls, Process)):
-        raise InvalidDefinition(
-            f"{cls!r} is no process class (a subclass of Process or WorkChain, or @process)"
-        )
+    cls = class_of(cls)
     values = parse_inputs(cls.spec(), cls.__name__, inputs)
     for name, value in values.items():
         check(value, f"inputs.{name}")

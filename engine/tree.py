@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from persistence.records import ProcessRow, State
@@ -24,7 +24,7 @@ class Branch:
 
     row: ProcessRow
     waits_for: Sequence[int]
-    children: Sequence[Branch]
+    children: Sequence[Branch] = field(repr=False, compare=False)
     seen: float
 
     @property

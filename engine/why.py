@@ -10,7 +10,7 @@ from typing import Any
 from engine.errors import ProcessNotFound
 from engine.held import UNLOADABLE
 from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
-from engine.moments import dated, far
+from engine.moments import clock
 from engine.patience import trouble_of
 from engine.workspace import Workspace
 from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
@@ -251,12 +251,7 @@ def _step(row: ProcessRow) -> str:
 
 
 def _at(then: float | None) -> str:
-    if then is None:
-        return "never"
-    if (found := dated(then)) is None:
-        return far(then)
-    year, date = found
-    return year + date.strftime("-%m-%d %H:%M:%S UTC")
+    return "never" if then is None else clock(then)
 
 
 def _span(seconds: float) -> str:

@@ -240,6 +240,9 @@ class StoreContract(Protocol):
 
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]: ...
 
+    def started(self, pids: Sequence[int]) -> Mapping[int, float]:
+        """When a worker first took up each of these; those that none has are left out."""
+
     def live(self) -> Iterator[Claim]:
         """Every process that has not terminated, with inputs and checkpoint. Claims nothing."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +98,15 @@ _events = (
     .where(events.c.pid == bindparam("pid"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
 )
+_started = (
+    select(events.c.pid, func.min(events.c.at))
+    .where(
+        one_of(events.c.pid, "pids"),
+        events.c.kind == "state",
+        events.c.body.like('{"from":"created","to":"running"%'),
+    )
+    .group_by(events.c.pid)
+)
 _held = select(p.c.owner, func.count()).where(p.c.owner.is_not(None)).group_by(p.c.owner)
 _workers = select(workers).order_by(workers.c.started, workers.c.id)
 _counts = select(p.c.state, func.count()).group_by(p.c.state)
@@ -176,6 +187,9 @@ class Reader:
             for seq, of, at, kind, body, author in self.all(statement, pid=pid, after=after)
         ]
 
+    def started(self, pids: Sequence[int]) -> dict[int, float]:
+        return {pid: at for pid, at in self.all(_started, pids=list(pids))}
+
     def workers(self) -> list[WorkerRow]:
         held = self.owners()
         rows = self.all(_workers)
@@ -232,16 +246,16 @@ def frozen(row: Any) -> ProcessRow:
 
 def _parents_first(rows: list[ProcessRow]) -> list[ProcessRow]:
     """By pid, but none before its parent (a pid of an old block may be given to a late child)."""
-    seen: set[int] = set()
     there = {row.pid for row in rows}
+    below: dict[int | None, list[tuple[int, ProcessRow]]] = defaultdict(list)
+    for row in rows:
+        below[row.parent if row.parent in there else None].append((row.pid, row))
+    next_ones = below.pop(None, [])
+    heapq.heapify(next_ones)
     ordered: list[ProcessRow] = []
-    while rows:
-        later = []
-        for row in rows:
-            if row.parent in there and row.parent not in seen:
-                later.append(row)
-            else:
-                seen.add(row.pid)
-                ordered.append(row)
-        rows = later
+    while next_ones:
+        pid, row = heapq.heappop(next_ones)
+        ordered.append(row)
+        for child in below.pop(pid, ()):
+            heapq.heappush(next_ones, child)
     return ordered

@@ -309,6 +309,9 @@ class Store:
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]:
         return self._reader().events(pid, after, limit)
 
+    def started(self, pids: Sequence[int]) -> Mapping[int, float]:
+        return self._reader().started(pids)
+
     def live(self) -> Iterator[Claim]:
         return self._checkup().live()
 

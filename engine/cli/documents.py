@@ -15,8 +15,12 @@ from persistence.codec import UnreadableValue, fields_of
 from persistence.records import EventRow, ProcessRow, WorkerRow
 
 
-def row_document(row: ProcessRow) -> dict[str, Any]:
-    """A process, as `ps --json` and `show --json` print it."""
+def row_document(row: ProcessRow, started: Mapping[int, float] | None = None) -> dict[str, Any]:
+    """A process, as `ps --json` and `show --json` print it.
+
+    Args:
+        started: When processes were first taken up, by pid; left out if nobody asked.
+    """
     return {
         "pid": row.pid,
         "parent": row.parent,
@@ -38,6 +42,7 @@ def row_document(row: ProcessRow) -> dict[str, Any]:
         "deaths": row.deaths,
         "due": iso(row.due),
         "created": iso(row.created),
+        **({} if started is None else {"started": iso(started.get(row.pid))}),
         "updated": iso(row.updated),
         "ended": iso(row.ended),
     }

@@ -46,11 +46,11 @@ def stored(home: Workspace, pid: int) -> Result:
     raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.place.folder})")
 
 
-def result_document(result: Result) -> dict[str, Any]:
-    """The row of a process with its outputs and its error."""
+def result_document(result: Result, started: Mapping[int, float] | None = None) -> dict[str, Any]:
+    """The row of a process with its outputs and its error; `started` as in `row_document`."""
     story = None if result.error is None else story_of(result.error)
     return {
-        **row_document(result.row),
+        **row_document(result.row, started),
         "outputs": plain(readable(result.outputs)),
         "error": None
         if story is None

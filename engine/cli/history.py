@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.cli.terminal import Styled, Text, block
-from engine.cli.wording import clock
+from engine.moments import clock
 from persistence.records import EventRow
 
 _INDENT = len("2030-01-31 12:00:00  ")

@@ -43,7 +43,8 @@ def ps(
         rows, more = _page(home.store, chosen, selection, _limit(limit, chosen, as_json))
         missing = _missing(chosen, rows) if limit is None else []
         if as_json:
-            show_json([row_document(row) for row in rows])
+            started = home.store.started([row.pid for row in rows])
+            show_json([row_document(row, started) for row in rows])
         else:
             _print(home.store, rows, more and limit is None, told=bool(missing))
     for pid in missing:
@@ -85,7 +86,9 @@ def _print(store: Any, rows: Sequence[ProcessRow], more: bool, *, told: bool) ->
     names = {worker.id: worker.name for worker in store.workers()}
     console = out()
     if rows:
-        show(process_table(rows, names, time.time(), width=console.width if console.is_terminal else None))
+        started = store.started([row.pid for row in rows])
+        width = console.width if console.is_terminal else None
+        show(process_table(rows, names, time.time(), width=width, started=started))
     if console.is_terminal:
         put()
         show(summary(store.counts()))

@@ -50,6 +50,7 @@ def show(chosen: Filter, as_json: AsJson = False) -> int:
                     children=sorted(children, key=lambda child: child.pid),
                     events=home.store.events(row.pid),
                     names=names,
+                    started=home.store.started([row.pid, *(child.pid for child in children)]),
                     now=time.time(),
                 )
             )
@@ -117,10 +118,11 @@ def _follow(home: Workspace, rows: Sequence[ProcessRow], *, states: bool) -> int
 
 def _document(home: Workspace, row: ProcessRow) -> dict[str, Any]:
     children = home.store.select(Selection(parent=row.pid))
+    started = home.store.started([row.pid, *(child.pid for child in children)])
     return {
-        **result_document(stored(home, row.pid)),
+        **result_document(stored(home, row.pid), started),
         "inputs": plain(_inputs(home, row.pid)),
-        "children": [row_document(child) for child in sorted(children, key=lambda child: child.pid)],
+        "children": [row_document(child, started) for child in sorted(children, key=lambda child: child.pid)],
         "history": [event_document(event) for event in home.store.events(row.pid)],
     }
 
@@ -137,5 +139,6 @@ def _branches(home: Workspace, rows: Sequence[ProcessRow]) -> list[Branch]:
         if row.pid not in inner:
             members = home.store.tree(row.pid)
             inner.update(member.pid for member in members if member.pid != row.pid)
-            branches[row.pid] = family(row.pid, members)
+            started = home.store.started([member.pid for member in members])
+            branches[row.pid] = family(row.pid, members, started)
     return [branch for pid, branch in branches.items() if pid not in inner]

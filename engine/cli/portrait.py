@@ -14,7 +14,8 @@ from engine.cli.ends import readable, story_of, values_table
 from engine.cli.history import history_lines
 from engine.cli.table import NARROW, process_table, worker_name
 from engine.cli.terminal import NEWLINE, Styled, Text, block
-from engine.cli.wording import actual_state, clock, doing, exit_text, lasted, span, state_text
+from engine.cli.wording import actual_state, doing, exit_text, queued, span, state_text, took
+from engine.moments import clock
 from persistence.records import EventRow, ProcessRow, Result, State
 
 CHILDREN = 50
@@ -29,6 +30,7 @@ def portrait(
     children: Sequence[ProcessRow],
     events: Sequence[EventRow],
     names: Mapping[str, str],
+    started: Mapping[int, float],
     now: float,
 ) -> Group:
     """What `quince show` prints of one process.
@@ -36,11 +38,12 @@ def portrait(
     Args:
         children: By pid.
         names: Of workers, by their ids.
+        started: When it and its children were first taken up, by pid.
     """
     row = result.row
     parts: list[RenderableType] = [
         Text.assemble((f"{row.pid} ", "bold"), (row.class_path, "bold"), "  ", state_text(row)),
-        _section(_facts(row, names, now)),
+        _section(_facts(row, names, started.get(row.pid), now)),
     ]
     if inputs:
         parts += [_heading("Inputs"), _section(values_table(inputs))]
@@ -50,23 +53,25 @@ def portrait(
         parts += [_heading("Error"), _section(_error(story_of(result.error)))]
     if children:
         parts += [_heading(_count("Children", len(children), CHILDREN))]
-        parts += [_section(process_table(children[:CHILDREN], names, now, width=NARROW - 1))]
+        parts += [_section(process_table(children[:CHILDREN], names, now, width=NARROW - 1, started=started))]
     if events:
         parts += [_heading(_count("History", len(events), EVENTS))]
         parts += [_section(line) for line in history_lines(events[-EVENTS:])]
     return Group(*parts)
 
 
-def _facts(row: ProcessRow, names: Mapping[str, str], now: float) -> Table:
+def _facts(row: ProcessRow, names: Mapping[str, str], started: float | None, now: float) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _known(row, names, now):
+    for name, value in _known(row, names, started, now):
         table.add_row(name, value)
     return table
 
 
-def _known(row: ProcessRow, names: Mapping[str, str], now: float) -> list[tuple[str, RenderableType]]:
+def _known(
+    row: ProcessRow, names: Mapping[str, str], started: float | None, now: float
+) -> list[tuple[str, RenderableType]]:
     facts: list[tuple[str, RenderableType | None]] = [
         ("step", doing(row) or None),
         ("exit", exit_text(row) or None),
@@ -77,9 +82,14 @@ def _known(row: ProcessRow, names: Mapping[str, str], now: float) -> list[tuple[
         ("deaths", f"{row.deaths} workers died while they held it" if row.deaths else None),
         ("created", f"{clock(row.created)} ({span(now - row.created)} ago)"),
         ("timer", None if row.due is None else f"{clock(row.due)} (in {span(row.due - now)})"),
-        ("ended", None if row.ended is None else f"{clock(row.ended)}, after {lasted(row, now)}"),
+        ("started", None if started is None else f"{clock(started)} ({queued(row, started, now)})"),
+        ("ended", None if row.ended is None else f"{clock(row.ended)}{_after(took(row, started, now))}"),
     ]
     return [(name, value) for name, value in facts if value is not None]
+
+
+def _after(took: str) -> str:
+    return f", {took} after its start" if took else ""
 
 
 def _whereabouts(row: ProcessRow) -> str | None:

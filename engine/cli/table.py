@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from engine.cli.terminal import Styled, Text
-from engine.cli.wording import at_step, class_name, exit_cell, lasted, span, state_text
+from engine.cli.wording import at_step, class_name, exit_cell, span, state_text, took
 from persistence.records import ProcessRow
 
 NARROW = 100
 """Columns of a terminal below which some columns of the table have no room."""
+
+
+_NOBODY: Mapping[int, float] = {}
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,24 @@ class _Column:
 
 
 def process_table(
-    rows: Sequence[ProcessRow], names: Mapping[str, str], now: float, *, width: int | None
+    rows: Sequence[ProcessRow],
+    names: Mapping[str, str],
+    now: float,
+    *,
+    width: int | None,
+    started: Mapping[int, float] = _NOBODY,
 ) -> Table:
     """The table of `ps`.
 
     Args:
         names: Of workers, by their ids.
+        started: When processes were first taken up, by their pids.
         width: Of the terminal, for which empty columns are left out too; None if the output is
             piped: then every column is there, and no cell is empty or made narrower.
     """
     table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     shown = []
-    for column in _columns(names, now):
+    for column in _columns(names, started, now):
         cells = [_one_line(column.cell(row)) for row in rows]
         if width is None:
             cells = [cell or Text("-") for cell in cells]
@@ -67,7 +76,7 @@ def worker_name(owner: str | None, names: Mapping[str, str]) -> str:
     return "" if owner is None else names.get(owner, owner)
 
 
-def _columns(names: Mapping[str, str], now: float) -> Sequence[_Column]:
+def _columns(names: Mapping[str, str], started: Mapping[int, float], now: float) -> Sequence[_Column]:
     return (
         _Column("PID", lambda row: str(row.pid), right=True, style="bold"),
         _Column("PARENT", lambda row: str(row.parent or ""), right=True, style="dim", spare=True),
@@ -78,7 +87,7 @@ def _columns(names: Mapping[str, str], now: float) -> Sequence[_Column]:
         _Column("WORKER", lambda row: worker_name(row.owner, names), style="dim", spare=True),
         _Column(
             "TOOK",
-            lambda row: lasted(row, now) if row.terminated else "",
+            lambda row: took(row, started.get(row.pid), now) if row.terminated else "",
             right=True,
             style="dim",
             spare=True,

@@ -138,9 +138,14 @@ def span(seconds: float) -> str:
     return f"{days:.0f} d" if days < 1e9 else f"{days:.1g} d"
 
 
-def lasted(row: ProcessRow, now: float) -> str:
-    """From its creation to its end, or until now."""
-    return span((row.ended or now) - row.created)
+def took(row: ProcessRow, started: float | None, now: float) -> str:
+    """From its start, when a worker first took it up, to its end or until now; nothing before its start."""
+    return "" if started is None else span((row.ended or now) - started)
+
+
+def queued(row: ProcessRow, started: float | None, now: float) -> str:
+    """How long it has waited for a worker before its start, or to its end without one."""
+    return f"queued {span((started or row.ended or now) - row.created)}"
 
 
 def iso(moment: float | None) -> str | None:
@@ -151,11 +156,3 @@ def iso(moment: float | None) -> str | None:
         return far(moment)
     year, date = found
     return year + date.isoformat(timespec="milliseconds")[4:].replace("+00:00", "Z")
-
-
-def clock(moment: float) -> str:
-    """A moment in local time, for people."""
-    if (found := dated(moment, None)) is None:
-        return far(moment)
-    year, date = found
-    return year + date.strftime("-%m-%d %H:%M:%S")

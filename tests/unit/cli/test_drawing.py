@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
@@ -13,7 +15,7 @@ from engine.cli.history import history_lines
 from engine.cli.table import process_table
 from engine.cli.workers import worker_table
 from persistence.records import EventRow, State, WorkerRow
-from tests.unit.cli.rows import row
+from tests.unit.cli.rows import BASE, row
 
 NOW = 1_700_000_060.0
 
@@ -79,6 +81,36 @@ def test_a_tree_hangs_children_under_their_parents_whatever_the_order_of_pids() 
     document = branch.document()
     assert [child["pid"] for child in document["children"]] == [11, 31]
     assert document["children"][0]["children"][0]["pid"] == 12
+
+
+def chain_of(levels: int) -> Any:
+    return family(1, [row(pid=1), *(row(pid=pid, parent=pid - 1) for pid in range(2, levels + 1))])
+
+
+def test_a_tree_of_five_thousand_levels_is_drawn_and_written() -> None:
+    branch = chain_of(5000)
+    lines = drawn(forest([branch], NOW), 200)
+    assert len(lines) == 5000
+    assert max(map(len, lines)) < 160
+    assert lines[21].strip().startswith("(21) 22 Family")
+    assert lines[-1].strip().startswith("(4999) 5000 Family")
+    met, waiting = [], [json.loads(json.dumps(branch.document()))]
+    while waiting:
+        document = waiting.pop()
+        met.append((document["pid"], document["parent"]))
+        waiting += document["children"]
+    assert sorted(met) == [(1, None), *((pid, pid - 1) for pid in range(2, 5001))]
+
+
+def test_a_tree_tells_work_from_queueing() -> None:
+    began = BASE.created + 30
+    branch = family(1, [row(pid=1, ended=NOW, state=State.FINISHED), row(pid=2, parent=1)], {1: began})
+    lines = drawn(forest([branch], NOW), 200)
+    assert "30 s" in lines[0]
+    assert "queued 60 s" in lines[1]
+    assert branch.document()["started"] == "2023-11-14T22:13:50.000Z"
+    (_, line) = drawn(process_table([branch.row], {}, NOW, width=None, started={1: began}), 200)
+    assert "30 s" in line
 
 
 def test_a_history_goes_by_the_time_of_what_happened() -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from engine.cli.documents import plain
 from engine.cli.ends import readable, show_values, story_of
-from engine.cli.wording import clock, iso, span
+from engine.cli.wording import iso, span
+from engine.moments import clock
 from persistence.codec import decode, encode
 from tests.unit.persistence.test_codec import EXTENSION_OF_NOBODY
 

@@ -188,7 +188,7 @@ class Reader:
         ]
 
     def started(self, pids: Sequence[int]) -> dict[int, float]:
-        return {pid: at for pid, at in self.all(_started, pids=list(pids))}
+        return {row[0]: row[1] for row in self.all(_started, pids=list(pids))}
 
     def workers(self) -> list[WorkerRow]:
         held = self.owners()

@@ -70,6 +70,15 @@ def test_claims_of_what_is_not_there_are_dropped_with_a_word(
     assert f"there are no processes [{pid + 7}] here" in caplog.text
 
 
+def test_it_is_known_when_a_process_was_first_taken_up(store: Store) -> None:
+    pids = born(store, 3)
+    store.claim([pids[0]], "w").result()
+    first = store.events(pids[0])[0].at
+    store.release_worker("w").result()
+    store.claim([pids[0]], "w2").result()
+    assert store.started([*pids, 10**9]) == {pids[0]: first}
+
+
 def test_a_paused_process_is_born_not_ready(store: Store) -> None:
     (pid,) = born(store, paused=True)
     row = store.get(pid)

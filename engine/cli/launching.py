@@ -43,7 +43,7 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME=VALUE", show_default=False,
-        help="Inputs: JSON or plain strings; a.b=value for namespaces; @file.json for a whole mapping.",
+        help="Inputs, as their ports say, or JSON; a.b=value for namespaces; @file.json for many.",
     ),
 ]  # fmt: skip
 Key = Annotated[str | None, typer.Option("--key", help="At most one process has a given key.")]

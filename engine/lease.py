@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -157,6 +157,18 @@ def process_of(worker: WorkerRow) -> Program | None:
     if worker.host != host_name() or worker.lock is None:
         return None
     return written_in(Path(unquoted(worker.lock)))
+
+
+def sweep_locks(folder: Path, known: Container[str]) -> None:
+    """Remove the lock files of workers that are proven to be dead, and of whom nobody waits for that proof.
+
+    Args:
+        known: Ids of the workers that are in the store.
+    """
+    for lock in folder.glob("*"):
+        program = None if lock.name in known else written_in(lock)
+        if program is not None and program.runs() is False:
+            lock.unlink(missing_ok=True)
 
 
 def written_in(lock: Path) -> Program | None:

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from engine.aside import aside
 from engine.dead_workers import hand_on
 from engine.landing import landed
-from engine.lease import EXPIRY_SECONDS, is_dead
+from engine.lease import EXPIRY_SECONDS, is_dead, sweep_locks
 from engine.outbox import RUN_QUEUE, Outbox
 from engine.presence import SILENCE_SECONDS, Presence
 from engine.runner import Runner
+from engine.workspace import Place
 from messaging.communicator import AsyncCommunicator
 from messaging.sidetasks import SideTasks
 from persistence.records import Control, Woken, WorkerRow
@@ -27,6 +28,9 @@ _log = logging.getLogger("quince.worker")
 DEATH_SECONDS = 0.5
 SWEEP_SECONDS = 2.0
 STALE_SECONDS = 5.0
+LOCK_ROUNDS = 120
+"""Rounds between two looks for lock files that the dead have left."""
+
 SUSPICION_SECONDS = 2.5
 """Seconds that a worker with an expired heartbeat is watched before it is held for dead: more than the
 time between two heartbeats."""
@@ -39,6 +43,7 @@ class Sweeping(Protocol):
     """What a sweep needs of its worker."""
 
     id: str
+    place: Place
     queues: tuple[str, ...]
     store: Any
     outbox: Outbox
@@ -87,6 +92,8 @@ class Sweeper:
         await self._bury_all([(worker, silent) for worker in await self._presence.vanished(workers)])
 
     def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
+        if self._turn % LOCK_ROUNDS == 1:
+            sweep_locks(self._worker.place.state / "locks", {worker.id for worker in workers})
         return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
 
     async def _heed(self) -> None:

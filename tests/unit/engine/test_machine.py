@@ -15,7 +15,7 @@ import pytest
 
 from engine.daemon import DaemonFiles, Settings, start, state, stop
 from engine.errors import DaemonError
-from engine.lease import Lease, host_name, is_dead, process_of
+from engine.lease import Lease, host_name, is_dead, process_of, sweep_locks
 from engine.machine import Program, machine, program_of
 from engine.workspace import Place
 from persistence.records import WorkerRow
@@ -37,6 +37,17 @@ def left(tmp_path: Path) -> Path:
         os._exit(0)
     os.waitpid(child, 0)
     return lock
+
+
+def test_locks_of_the_dead_are_swept_when_nobody_asks_for_them_any_more(left: Path) -> None:
+    with Lease(None, "h:2:bb", left.with_name("h:2:bb"), lambda: None) as mine:
+        mine.over = True
+        shutil.copy(left, left.with_name("h:3:cc"))  # of another folder: nobody knows
+        left.with_name("h:4:dd").touch()  # is just being made
+        sweep_locks(left.parent, {left.name})
+        assert left.exists(), "whoever buries its worker reads it"
+        sweep_locks(left.parent, ())
+        assert sorted(lock.name for lock in left.parent.iterdir()) == ["h:2:bb", "h:3:cc", "h:4:dd"]
 
 
 def test_a_process_is_known_by_its_id_and_its_start() -> None:

@@ -14,6 +14,10 @@ from pathlib import Path
 from engine import program_guard
 from engine.errors import EngineError
 from engine.left_programs import Mark, Reporting, make_way
+from engine.workspace import BROKER_VARIABLE, STORE_VARIABLE
+
+_URLS = frozenset({STORE_VARIABLE, BROKER_VARIABLE})
+"""Of a worker's environment, what a program does not get: they may hold passwords."""
 
 TERM_SECONDS = 10.0
 """Seconds between SIGTERM and SIGKILL for a program whose step is stopped."""
@@ -70,6 +74,7 @@ class Programs:
         mark: Mark,
         folder: Path | str | None = None,
         environment: Mapping[str, str] | None = None,
+        with_urls: bool = False,
         stdin: bytes | None = None,
         check: bool = True,
         suspendable: bool = False,
@@ -85,7 +90,8 @@ class Programs:
             OSError: it cannot be started.
         """
         words = [str(argument) for argument in arguments]
-        guard = await _guarded(words, folder, {**os.environ, **(environment or {}), **mark.variables}, stdin)
+        kept = {name: os.environ[name] for name in os.environ if with_urls or name not in _URLS}
+        guard = await _guarded(words, folder, {**kept, **(environment or {}), **mark.variables}, stdin)
         self._suspendable[guard.pid] = suspendable
         try:
             completed = await _end_of(guard, words, stdin)

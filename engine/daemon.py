@@ -23,6 +23,7 @@ from engine.errors import DaemonError
 from engine.family import Family, lives
 from engine.lease import host_name
 from engine.machine import Program, program_of
+from engine.private import open_private, write_private
 from engine.service import READY_VARIABLE, SETTINGS
 from engine.survivors import Survivor, survivors, tell
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
@@ -110,10 +111,8 @@ class DaemonFiles:
             raise DaemonError(f"{self.settings} cannot be read ({error}); remove it") from error
 
     def write(self, settings: Settings) -> None:
-        fresh = self.settings.with_suffix(".new")
         try:
-            fresh.write_text(settings.text())
-            fresh.replace(self.settings)
+            write_private(self.settings, settings.text())
         except OSError as error:
             raise DaemonError(f"{self.settings} cannot be written: {error.strerror}") from error
 
@@ -125,7 +124,7 @@ class DaemonFiles:
             DaemonError: another daemon holds it.
         """
         try:
-            file = self.lock.open("a+")
+            file = open_private(self.lock, "a+")
         except OSError as error:
             raise DaemonError(
                 f"the daemon needs to write in {self._state}, and cannot: {error.strerror}"
@@ -202,7 +201,7 @@ def start(place: Place, settings: Settings) -> int:
     out, into = os.pipe()
     environment = {**os.environ, STORE_VARIABLE: place.store, BROKER_VARIABLE: place.broker}
     environment.pop(READY_VARIABLE, None)
-    with files.log("daemon").open("ab") as log:
+    with open_private(files.log("daemon"), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "engine.supervisor", str(place.folder), str(into), settings.text()],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=(into,),

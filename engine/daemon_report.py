@@ -68,7 +68,9 @@ class ReportFile:
             return
         if self._descriptor is None:
             fresh = self._path.with_suffix(".new")
-            descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
             try:
                 _fill(descriptor, b"")
                 fresh.replace(self._path)

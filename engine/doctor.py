@@ -6,6 +6,7 @@ while no worker runs. Without `mend` nothing is changed.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 from engine import daemon
 from engine.dead_workers import hand_on
+from engine.exposed import exposed, make_private
 from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
 from engine.outbox import RUN_QUEUE
 from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
@@ -36,7 +38,7 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        about: `store`, `broker`, `daemon`, `worker`, `owner`, `queue`, `code` or `dead letters`.
+        about: `store`, `files`, `broker`, `daemon`, `worker`, `owner`, `queue`, `code` or `dead letters`.
         sentence: What it is.
         remedy: What to do about it.
         pids: The processes that it holds up, if they are known.
@@ -71,7 +73,8 @@ class _Checkup:
 
     def findings(self) -> Iterator[Finding]:
         checks: list[Callable[[], Iterable[Finding]]] = [
-            self._damage, self._writes, self._daemon, self._dead_workers, self._troubled_workers,
+            self._damage, self._writes, self._exposed, self._daemon, self._dead_workers,
+            self._troubled_workers,
             self._unknown_owners, self._ended_runs,
             self._forgotten, self._code, self._dead_letters,
         ]  # fmt: skip
@@ -104,6 +107,15 @@ class _Checkup:
                 "store",
                 f"it takes no writes: {_sentence(error)}",
                 "mend what it says; the workers wait for it, and go on by themselves",
+            )
+
+    def _exposed(self) -> Iterator[Finding]:
+        for path in exposed(self._workspace.place):
+            yield self._mendable(
+                "files",
+                f"{path} can be read by other users of this machine",
+                f"take their rights away: `chmod go= {shlex.quote(str(path))}`; so does --mend",
+                partial(make_private, path),
             )
 
     def _daemon(self) -> Iterator[Finding]:

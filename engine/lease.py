@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from engine.machine import Program, program_of
+from engine.private import open_private
 from messaging.sidetasks import SideTasks
 from persistence.errors import PersistenceError, StoreUnavailable, UnknownWorker
 from persistence.files import unquoted
@@ -78,7 +79,7 @@ class Lease:
 
     def __enter__(self) -> Lease:
         self.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = self.lock.open("w")
+        self._file = open_private(self.lock, "w")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what earlier versions look at
         self._write(Program.this())
         _held.add(self)

@@ -416,6 +416,7 @@ class Process:
         *arguments: str | Path,
         folder: Path | str | None = None,
         environment: Mapping[str, str] | None = None,
+        with_urls: bool = False,
         stdin: bytes | None = None,
         check: bool = True,
         suspendable: bool = False,
@@ -428,7 +429,9 @@ class Process:
 
         Args:
             folder: Where it runs; the worker's working directory (the workspace) if not given.
-            environment: Added to the worker's.
+            environment: Added to the worker's, of which it does not get `QUINCE_STORE` and `QUINCE_BROKER`:
+                they may hold passwords.
+            with_urls: It gets those two as well, since it uses Quince itself.
             stdin: What it reads.
             check: Raise if its exit status is not 0.
             suspendable: A pause stops its group with SIGSTOP, at once, and a play continues it; the
@@ -448,6 +451,7 @@ class Process:
             mark=mark,
             folder=folder,
             environment=environment,
+            with_urls=with_urls,
             stdin=stdin,
             check=check,
             suspendable=suspendable,

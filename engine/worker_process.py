@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from engine.private import open_private
 from engine.service import READY_VARIABLE
 from engine.worker import GRACE_SECONDS
 
@@ -103,7 +104,7 @@ class WorkerProcess:
         """
         out, into = os.pipe()
         try:
-            with log.open("ab") as file:
+            with open_private(log, "ab") as file:
                 process = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=(into,), cwd=folder,
                     env={**variables, READY_VARIABLE: str(into)},

@@ -18,6 +18,7 @@ from typing import Any
 
 import messaging
 from engine.errors import WorkspaceError
+from engine.private import write_private
 from engine.registry import Registry
 from engine.teller import Teller
 from engine.trust import require_trusted
@@ -270,7 +271,7 @@ def prepare(place: Place) -> None:
     try:
         if not place.state.is_dir():
             place.state.mkdir(parents=True, mode=0o700, exist_ok=True)
-            (place.state / ".gitignore").write_text("*\n")
+            write_private(place.state / ".gitignore", "*\n")
     except OSError as error:
         raise WorkspaceError(
             f"cannot make the workspace's folder {place.state}: {error.strerror}; "

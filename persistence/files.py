@@ -6,6 +6,7 @@ bytes that are no UTF-8 are written as `%XX`; all else stands for itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -60,6 +61,19 @@ def parse_file_url(url: str) -> URL | None:
             "folder ? is written %3F, and % %25"
         )
     return URL.create("sqlite", database=name or None, query=options)
+
+
+def make_private(path: Path) -> None:
+    """Make the file of a database, if there is none, for its owner alone; what SQLite puts beside it has the
+    same mode.
+
+    Raises:
+        InvalidUrl: the name is a link that another user has made.
+    """
+    if path.is_symlink() and path.lstat().st_uid not in (os.geteuid(), 0):
+        raise InvalidUrl(f"{path} is a link that another user has made; name the file itself")
+    with contextlib.suppress(OSError):  # it is there; or it cannot be made, and SQLite will say so
+        os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def quoted(path: Path | str) -> str:

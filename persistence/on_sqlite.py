@@ -33,6 +33,7 @@ from persistence.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from persistence.files import make_private
 from persistence.forks import calm
 from persistence.troubles import Trouble, sqlite_code_of, trouble_of
 from persistence.turnstile import Turnstile
@@ -240,6 +241,7 @@ class SQLite:
             raise InvalidUrl(f"{shown(self.url)}: there is no folder {path.absolute().parent}; make it first")
         if path.is_dir():
             raise InvalidUrl(f"{shown(self.url)}: {path} is a folder; name a file in it")
+        make_private(path)
 
 
 def _real_path(database: str) -> Path:

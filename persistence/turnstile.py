@@ -126,7 +126,8 @@ class Turnstile:
 
     def _open(self) -> None:
         try:
-            self._gate, self._turn = (_opened(f"{self._path}-{name}") for name in ("gate", "turn"))
+            mode = self._path.stat().st_mode & 0o666  # whoever may write to the one may lock the other
+            self._gate, self._turn = (_opened(f"{self._path}-{name}", mode) for name in ("gate", "turn"))
         except OSError as error:
             raise StoreUnavailable(
                 f"{self._path} cannot be written: the lock of those who do cannot be opened "
@@ -140,11 +141,11 @@ class Turnstile:
         )
 
 
-def _opened(path: str) -> int:
+def _opened(path: str, mode: int) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     except PermissionError:  # another user's file can be locked all the same
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _lock(file: int, until: float) -> bool:

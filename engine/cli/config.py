@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import WorkspaceError
+from engine.private import write_private
 
 
 def write_config(file: Path, *, store: str | None, broker: str | None) -> None:
@@ -21,10 +22,7 @@ def write_config(file: Path, *, store: str | None, broker: str | None) -> None:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         for name, url in wanted.items():
             text = _set(text, name, url)
-        fresh = file.with_name(file.name + ".new")
-        fresh.touch(mode=0o600)  # a URL may hold a password
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
+        write_private(file, text)  # a URL may hold a password
     except OSError as error:
         raise WorkspaceError(f"cannot write {file}: {error.strerror}") from error
 

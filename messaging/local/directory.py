@@ -57,7 +57,8 @@ class Directory:
                 "choose another folder, or run this as that user"
             )
         try:
-            self.peers.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (*reversed(self.peers.parents), self.peers):
+                path.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would give those above to everybody
             self.folder.chmod(0o700)
             self.peers.chmod(0o700)
             self._make_private(self.tasks)

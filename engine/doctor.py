@@ -85,6 +85,8 @@ class _Checkup:
                 yield Finding("store", _sentence(error), "make the store answer, then look again")
             except MessagingError as error:
                 yield Finding("broker", _sentence(error), "make the broker answer; nothing is lost meanwhile")
+            except ValueError as error:  # as a name of a queue that no broker takes
+                yield Finding("store", _sentence(error), "somebody else than Quince has written that there")
 
     @property
     def _store(self) -> Any:

@@ -126,8 +126,7 @@ class Turnstile:
 
     def _open(self) -> None:
         try:
-            mode = self._path.stat().st_mode & 0o666  # whoever may write to the one may lock the other
-            self._gate, self._turn = (_opened(f"{self._path}-{name}", mode) for name in ("gate", "turn"))
+            self._gate, self._turn = (_opened(self._path, name) for name in ("gate", "turn"))
         except OSError as error:
             raise StoreUnavailable(
                 f"{self._path} cannot be written: the lock of those who do cannot be opened "
@@ -141,11 +140,14 @@ class Turnstile:
         )
 
 
-def _opened(path: str, mode: int) -> int:
+def _opened(database: Path, name: str) -> int:
+    """A lock beside the database: whoever may write to the one may write to the other."""
+    path, flags = f"{database}-{name}", os.O_CLOEXEC | os.O_NOFOLLOW
+    mode = database.stat().st_mode & 0o666 if database.exists() else 0o600
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, mode)
     except PermissionError:  # another user's file can be locked all the same
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(path, os.O_RDONLY | flags)
 
 
 def _lock(file: int, until: float) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
+from engine.step_output import speaker
 from engine.text import visible, without_passwords
 
-FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)-7s [%(process)d%(speaker)s] %(name)s: %(message)s"
 
 
 class LineFormatter(logging.Formatter):
@@ -20,6 +21,7 @@ class LineFormatter(logging.Formatter):
         return f"{super().formatTime(record, datefmt)} {time.strftime('%Z', self.converter(record.created))}"
 
     def format(self, record: logging.LogRecord) -> str:
+        record.speaker = f", {who}" if (who := speaker()) else ""
         return without_passwords(visible(super().format(record))).replace("\n", "\n    ")
 
 

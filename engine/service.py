@@ -17,6 +17,7 @@ from types import FrameType
 import msgspec
 
 from engine.logs import log_to_stderr
+from engine.step_output import printed_lines
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS, Worker
 from engine.workspace import Place
 
@@ -53,7 +54,7 @@ def serve(
     configure_logging()
     _end_with_supervisor()
     worker = Worker(place, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, place))
-    with _signals(worker), _readiness() as started:
+    with _signals(worker), printed_lines(), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%s has stopped", name)
     logging.shutdown()

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from engine.outline import Call, Return, Search, Test, verdict
 from engine.process import Process
 from engine.spec import SUCCESS, ExitCode
+from engine.step_output import speaking
 from engine.text import words_of
 
 T = TypeVar("T")
@@ -52,7 +53,8 @@ class Stepper:
         process._begin()
         try:
             process._receive()
-            call, answer = await self._call(process)
+            with speaking(process.pid, type(process).__name__):
+                call, answer = await self._call(process)
             return _ending(process, call, answer)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import time
@@ -467,3 +468,18 @@ class LeavesAChild(Process):
             os._exit(0)
         note(self.inputs.ledger, str(child))
         time.sleep(0 if again else 120)
+
+
+class Talker(Process):
+    """Prints and logs, and goes on when the gate is open."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("gate", valid_type=str)
+
+    def run(self) -> None:
+        print("printed by a step")
+        logging.getLogger("users.own").warning("logged by a step")
+        while not Path(self.inputs.gate).exists():
+            time.sleep(0.01)

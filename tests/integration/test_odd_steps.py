@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from engine import ProcessExcepted, Workspace, run, submit, submit_many
@@ -67,3 +69,14 @@ def test_steps_that_fill_asyncios_threads_leave_the_engine_its_own(home: Workspa
     assert submit(flows.Family, children=3, workspace=home).result(60) == {"total": 6}
     gate.touch()
     assert crowd.result(60) == {}
+
+
+def test_what_a_step_prints_and_logs_is_in_the_log_while_it_runs(home: Workspace, crew: Crew) -> None:
+    (worker,) = crew.start(1, slots=4)
+    gate = home.place.folder / "gate"
+    talker = submit(flows.Talker, gate=str(gate), workspace=home)
+    for what in ("printed", "logged"):
+        line = rf".*, {talker.pid} Talker\] .*{what} by a step"
+        eventually(lambda line=line: re.search(line, worker.log.read_text()), what=what)  # type: ignore[misc]
+    gate.touch()
+    assert talker.result(30) == {}

@@ -12,7 +12,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import InvalidStateError
 from typing import Any
 
 from sqlalchemy import Connection
@@ -118,13 +117,10 @@ class Writer:
         try:
             with _collector_off(group[0].alone):
                 settled = self._settle(group)
-            self._resolve(settled)
         except BaseException as error:
             _log.exception("the store failed in a way that it should not")
-            failed = PersistenceError(f"the store failed: {error!r}")
-            for operation in group:
-                with contextlib.suppress(InvalidStateError):  # it was told
-                    operation.future.set_exception(failed)
+            settled = _all(group, PersistenceError(f"the store failed: {error!r}"), error)
+        self._resolve(settled)
 
     def _take(
         self, carried: Operation[Any] | None, last: bool
@@ -191,7 +187,7 @@ class Writer:
         if later and self.on_batch is not None:
             try:
                 self.on_batch(lambda: _tell_all(later))
-            except RuntimeError as error:  # the event loop is closed
+            except Exception as error:  # the event loop is closed, say
                 _log.debug("on_batch failed (%s); answering from the writer thread", error)
                 _tell_all(later)
 

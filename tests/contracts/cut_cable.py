@@ -56,7 +56,11 @@ class Cable:
                 program, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._server)
+            try:
+                server = socket.create_connection(self._server)
+            except OSError:  # it is down just now
+                _close(program)
+                continue
             self._sockets += [program, server]
             gone = threading.Event()
             for target, args in (

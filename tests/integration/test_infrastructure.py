@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy.engine import make_url
 
 from engine import ProcessHandle, Workspace, submit
 from engine.doctor import doctor
@@ -20,20 +17,12 @@ from persistence.codec import encode
 from persistence.records import NewProcess
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
+from tests.integration.locked_tables import locked
 from tests.integration.small_disk import fill, small_disk
 from tests.integration.test_races import steps
 from tests.integration.trouble_flows import Launches, LaunchesOnLoop
 
 KINDS = pytest.mark.parametrize("kind", [Launches, LaunchesOnLoop])
-
-
-@contextmanager
-def locked(url: str, table: str) -> Iterator[None]:
-    """A table on which somebody else holds a lock: VACUUM FULL, or ALTER TABLE, does so."""
-    plain = make_url(url).set(drivername="postgresql", query={})
-    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
-        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        yield
 
 
 @pytest.mark.postgres

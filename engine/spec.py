@@ -211,7 +211,7 @@ def parse_inputs(spec: plumpy.ProcessSpec, class_name: str, values: Mapping[str,
                 f"{class_name} has no input {name!r}; it takes {_names(known)}{hint}", f"inputs.{name}"
             )
     try:
-        filled: dict[str, Any] = known.filled(fitted_values(known, values))
+        filled = fitted_values(known, known.filled(values))
     except InvalidInput as error:
         raise InvalidInput(f"{class_name}: {error}", error.port) from error
     problem = known.validate(filled)

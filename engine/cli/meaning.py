@@ -21,6 +21,7 @@ from pathlib import Path, PurePath
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
+from engine.fitting import fitted
 from engine.hints import bare, choices_of, mismatch, shown
 
 
@@ -255,7 +256,7 @@ def _number_or_text(given: Any, kind: Any) -> Any:
         with contextlib.suppress(ValueError):
             return kind(value)
     elif not isinstance(value, bool):
-        return value
+        return fitted(value, kind)
     words = {int: "a whole number: 3", float: "a number: 1.5, 1e-3, nan or inf", complex: "1+2j"}
     raise NotMeant(f"write {words[kind]}")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from persistence.codec import arrays, classes, instances, registry, sizing
+from persistence.codec import arrays, classes, instances, registry, sizing, standard
 from persistence.codec.kinds import WRITERS
 from persistence.codec.writing import SCALARS, encode
 from persistence.errors import TooLarge
@@ -107,8 +108,11 @@ def _glance(value: Any, where: str) -> int | None:
 
 
 def _held(value: Any) -> Iterable[Any] | None:
-    """What an instance holds whose class can be found again; None if it is nothing of the kind."""
+    """What a container, or an instance whose class can be found again, holds; None if it is neither."""
     kind = type(value)
+    known = standard.WRITERS.get(kind)
+    if known is not None and known.can_name(value):
+        return value.values() if isinstance(value, dict) else value if isinstance(value, deque) else ()
     if registry.of_class(kind) is not None or kind in WRITERS or isinstance(value, enum.Enum):
         return None
     plan = instances.plan_of(kind)

@@ -16,7 +16,14 @@ class Standard(NamedTuple):
 
     name_of: Callable[[Any], str]
     to_plain: Callable[[Any], Any]
-    mutable: bool = True
+
+    def can_name(self, value: Any) -> bool:
+        """It is one that is made again."""
+        try:
+            self.name_of(value)
+        except ValueError:
+            return False
+        return True
 
 
 _FACTORIES: dict[Any, str] = {
@@ -41,10 +48,10 @@ WRITERS: dict[type, Standard] = {
     Counter: Standard(lambda _: "Counter", dict),
     defaultdict: Standard(_defaultdict_name, dict),
     deque: Standard(lambda value: "deque" if value.maxlen is None else f"deque:{value.maxlen}", list),
-    range: Standard(lambda _: "range", lambda value: [value.start, value.stop, value.step], mutable=False),
-    slice: Standard(lambda _: "slice", lambda value: [value.start, value.stop, value.step], mutable=False),
-    zoneinfo.ZoneInfo: Standard(lambda _: "tzinfo", zone_to_plain, mutable=False),
-    dt.timezone: Standard(lambda _: "tzinfo", zone_to_plain, mutable=False),
+    range: Standard(lambda _: "range", lambda value: [value.start, value.stop, value.step]),
+    slice: Standard(lambda _: "slice", lambda value: [value.start, value.stop, value.step]),
+    zoneinfo.ZoneInfo: Standard(lambda _: "tzinfo", zone_to_plain),
+    dt.timezone: Standard(lambda _: "tzinfo", zone_to_plain),
 }
 
 

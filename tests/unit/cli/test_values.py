@@ -160,7 +160,7 @@ class Foreign:
         (int | None, "3", 3),
         (int, "1_000", 1000),
         (float, "nan", math.nan),
-        (float, "3", 3),
+        (float, "3", 3.0),
         (complex, "1+2j", 1 + 2j),
         (bytes, "hi", b"hi"),
         (bytes, "hex:6869", b"hi"),

@@ -150,3 +150,12 @@ def test_functions_give_what_they_promise(host: Solo) -> None:
     assert type(one.inputs.x) is float
     one._took(one._direct(), one.run())
     assert type(one.outputs["result"]) is float
+
+
+@process
+def scaled(x: float = 2) -> float:
+    return x
+
+
+def test_defaults_are_stored_as_their_ports_say_too(host: Solo) -> None:
+    assert type(host.process(scaled.process_class).inputs.x) is float

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import plumpy
 
+from engine.errors import MissingName
+from engine.text import close_to
 from persistence.codec import decode, register_mapping
 
 
@@ -19,12 +21,14 @@ class Namespace(dict[str, Any]):
 
     __slots__ = ()
 
+    def __missing__(self, name: str) -> NoReturn:
+        there = ", ".join(map(str, self)) or "nothing"
+        raise MissingName(f"there is no {name!r} here; there is {there}{close_to(name, map(str, self))}")
+
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            there = ", ".join(map(str, self)) or "nothing"
-            raise AttributeError(f"there is no {name!r} here; there is {there}") from None
+        if name.startswith("__"):  # what Python itself looks for
+            raise AttributeError(name)
+        return self[name]
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("what a process was given cannot be set; make a copy with dict(...)")

@@ -6,13 +6,14 @@ import logging
 import reprlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from engine.arguments import gathered
-from engine.child import ChildProcess, pid_of
+from engine.child import ChildProcess, collect_children, pid_of
 from engine.commands import Completed, Programs
 from engine.definition import class_of, declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
@@ -247,8 +248,15 @@ class Process:
 
         Each step finds them as they were submitted: what is done to a list or an array of them (here, by
         an earlier step, or by whoever submitted them) is gone when the next step begins.
+
+        A child or a handle that was given is there a process, as `self.submit` returns it: with its outputs
+        if it had ended when the step first looked, else to be waited for.
         """
-        return self._given.values()
+        with collect_children() as met:
+            values = self._given.values()
+        if met:
+            self._look_at(met)
+        return values
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -346,6 +354,19 @@ class Process:
         except StoreUnavailable as away:
             self._record.unmet = away
             raise
+
+    def _look_at(self, given: Sequence[ChildProcess]) -> None:
+        """Learn how processes stand that are inputs."""
+        read = partial(self._host.store.results, [child.pid for child in given])
+        try:
+            found = read() if on_loop() else wait_for_store(self._host, self._pid, read)
+        except StoreUnavailable as away:
+            self._record.unmet = away
+            raise
+        results = {result.row.pid: result for result in found}
+        for child in given:
+            if child.pid in results:
+                child.load(results[child.pid])
 
     def _outputs_of(self, pid: int) -> bytes | None:
         """What a child has put out. A coroutine cannot wait for a store that is away, as with `submit`."""

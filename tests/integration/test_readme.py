@@ -28,10 +28,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_first_workflow_from_the_shell(folder: Path) -> None:
     (session,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     shown = [block.partition("\n") for block in session.split("$ quince ")[1:]]
-    assert len(shown) == 5
-    pid = "12"
+    assert len(shown) == 6
+    (pid,) = re.findall(r"^submitted (\d+)", session, re.MULTILINE)
+    as_shown = f"tree {pid}"
     for command, _, output in shown:
-        words = command.partition("#")[0].replace("tree 12", f"tree {pid}").split()
+        words = command.partition("#")[0].replace(as_shown, f"tree {pid}").split()
         told = _run(folder, *words)
         pid = (re.findall(r"submitted (\d+)", told) or [pid])[0]
         if output:

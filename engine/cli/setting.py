@@ -14,6 +14,7 @@ from engine.cli.lines import say
 from engine.cli.session import session
 from engine.cli.trouble import DONE
 from engine.errors import WorkspaceError
+from engine.links import broker_warning, store_warning
 from engine.workspace import CONFIG, Place, Workspace, locate
 from messaging.passwords import without_password
 from persistence.errors import PersistenceError
@@ -54,6 +55,9 @@ def init(
     say(f"broker    {without_password(place.broker)}")
     if before.store != place.store:
         _tell_left_behind(before)
+    for warning in (store_warning(place), broker_warning(place)):
+        if warning is not None:
+            say(f"warning: {warning}")
     return DONE
 
 

@@ -15,6 +15,7 @@ from engine.cli.lines import put
 from engine.cli.listing import summary
 from engine.cli.terminal import NEWLINE, Styled, Text, show
 from engine.cli.workers import trouble_lines, worker_table
+from engine.links import broker_warning, store_warning
 from engine.workspace import Place, Workspace
 from messaging.errors import MessagingError
 from messaging.passwords import without_password
@@ -42,11 +43,13 @@ class Surroundings:
                 "url": without_password(self.place.store),
                 "ok": not self.store_error,
                 "error": self.store_error,
+                "warning": store_warning(self.place),
             },
             "broker": {
                 "uri": without_password(self.place.broker),
                 "ok": not self.broker_error,
                 "error": self.broker_error,
+                "warning": broker_warning(self.place),
             },
             "daemon": daemon_document(self.daemon),
             "workers": [worker_document(worker) for worker in self.workers],
@@ -60,8 +63,9 @@ class Surroundings:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row("workspace", str(self.place.folder))
-        table.add_row("store", _answers(without_password(self.place.store), self.store_error))
-        table.add_row("broker", _answers(without_password(self.place.broker), self.broker_error))
+        store, broker = without_password(self.place.store), without_password(self.place.broker)
+        table.add_row("store", _answers(store, self.store_error, store_warning(self.place)))
+        table.add_row("broker", _answers(broker, self.broker_error, broker_warning(self.place)))
         table.add_row("daemon", _daemon(self.daemon))
         if self.store_error is None:
             table.add_row("processes", summary(self.counts))
@@ -95,10 +99,11 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _answers(where: str, error: str | None) -> Styled:
-    if error is None:
-        return Text.assemble(("✔ ", "green"), where)
-    return Text.assemble(("✘ ", "bold red"), where, NEWLINE, (error, "red"))
+def _answers(where: str, error: str | None, warning: str | None) -> Styled:
+    sign = ("✔ ", "green") if error is None else ("✘ ", "bold red")
+    beside = [(error, "red")] if error is not None else []
+    beside += [(warning, "yellow")] if warning is not None else []
+    return Text.assemble(sign, where, *(part for line in beside for part in (NEWLINE, line)))
 
 
 def _daemon(state: daemon.DaemonState) -> Styled:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from engine.errors import InvalidDefinition, UnknownTarget, UnloadableNow, Unrea
 from engine.held import HELD, UNLOADABLE
 from engine.landing import landed
 from engine.outbox import change_of
-from engine.patience import Patience, until_store_answers
+from engine.patience import LOOP_SECONDS, Patience, until_store_answers
 from engine.process import Process
 from engine.scribe import Scribe
 from engine.signals import arrivals
@@ -170,7 +170,7 @@ class Runner:
             await self._begin_anew()
         except Unmet as error:
             _log.warning("process %s: its step needed the store (%s); begun anew", self.pid, error)
-            await self._begin_anew()
+            await self._begin_anew(self._pids_come())
         except StoreClosed:
             _log.warning(
                 "process %s: this worker has closed its store; another one goes on with it", self.pid
@@ -381,10 +381,16 @@ class Runner:
 
     # Waiting and giving up
 
-    async def _begin_anew(self) -> None:
+    async def _begin_anew(self, when: Awaitable[object] | None = None) -> None:
         """Hand the process, as it was before the step that runs, to whoever takes it, also this worker."""
-        with contextlib.suppress(Fenced):
+        with contextlib.suppress(Fenced, StoreClosed):
+            if when is not None:
+                await when
             await self._give_up(always=True)
+
+    async def _pids_come(self) -> None:
+        """Wait until the store gives pids again."""
+        await self._patiently(lambda: self._crew.store.try_write(within=LOOP_SECONDS))
 
     async def _give_up(self, *, always: bool = False) -> bool:
         """Release the claim; intents are applied with it. False (not with `always`): the store says to

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from engine import ProcessHandle, Workspace, submit
+from engine import ProcessHandle, Workspace, submit, submit_many
 from engine.doctor import doctor
 from engine.roundtrip import CHECK_VARIABLE
 from engine.telling import ring
 from engine.why import why
 from engine.workspace import Place
 from persistence.codec import encode
-from persistence.records import NewProcess
+from persistence.records import NewProcess, State
+from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
 from tests.integration.locked_tables import locked
 from tests.integration.small_disk import fill, small_disk
 from tests.integration.test_races import steps
 from tests.integration.trouble_flows import Launches, LaunchesOnLoop
+from tests.services import PgBouncer, Postgres, ServiceMissing
 
 KINDS = pytest.mark.parametrize("kind", [Launches, LaunchesOnLoop])
 
@@ -55,6 +57,27 @@ def test_a_locked_table_keeps_a_step_waiting_and_is_told(
         assert len(handle.tree()) == 2
         assert steps(ledger) == {"launch": 1 if kind is Launches else 2, "launched": 1}
         eventually(lambda: not home.store.workers()[0].troubles)
+
+
+@pytest.mark.postgres
+def test_workers_behind_pgbouncer(
+    tmp_path: Path, postgres_url: str, postgres_server: Postgres, worker_forks: ForkServer
+) -> None:
+    """One session of the server for all of them, and one of them is killed."""
+    try:
+        bouncer = PgBouncer(postgres_server, "default_pool_size = 1")
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
+    with bouncer:
+        place = Place(tmp_path, bouncer.url(postgres_url), f"local://{tmp_path}/messages")
+        with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+            victim, _ = crew.start(2)
+            families = submit_many(flows.Family, [{"children": 3, "seconds": 0.3}] * 5, workspace=home)
+            eventually(lambda: home.store.counts()[State.RUNNING] > 3)
+            victim.kill()
+            for family in families:
+                assert family.result(60) == {"total": 6}
+                assert len(family.tree()) == 4
 
 
 @KINDS

@@ -2,6 +2,9 @@
 
 A program that knows nothing but the broker's URI puts its wish there, and whichever worker is free
 answers, for every process in every state. There is no broker object for each process.
+
+It has the names that all stores on a broker have in common, and one queue for each store beside the one for
+those who do not say which store they mean. Such a wish is refused when several stores are there.
 """
 
 from __future__ import annotations
@@ -12,12 +15,16 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from engine.aside import aside
-from engine.errors import EngineError, ProcessNotFound
+from engine.errors import EngineError, ProcessNotFound, SeveralStores
 from engine.landing import landed
+from engine.lease import host_name
+from engine.neighbours import Neighbours, own_card
 from engine.outbox import Outbox, change_of, changes_of, is_pid, shown
 from engine.runner import Runner
 from engine.signals import new_signal
 from engine.text import storable
+from engine.workspace import Place
+from messaging import connect_async
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
 from messaging.sidetasks import SideTasks
@@ -33,8 +40,22 @@ MOST_REASON = 4_000
 APPLY_SECONDS = 60.0
 """Seconds that an answer waits for a running step to end."""
 
-TO_ALL = SubjectFilter(subjects=("pause", "play", "kill"))
-"""Subjects of plumpy's broadcasts to all processes."""
+VERBS = ("pause", "play", "kill")
+"""Also the subjects of plumpy's broadcasts to all processes."""
+
+
+def control_queue(store: str | None) -> str:
+    """Where wishes stand.
+
+    Args:
+        store: The identity of the store that is meant; None: that of whoever is there.
+    """
+    return CONTROL_QUEUE if store is None else f"{CONTROL_QUEUE}.{store}"
+
+
+def control_subject(store: str | None, verb: str) -> str:
+    """The subject of a broadcast to all processes of a store."""
+    return verb if store is None else f"{store}.{verb}"
 
 
 class Answering(Protocol):
@@ -42,6 +63,7 @@ class Answering(Protocol):
 
     id: str
     name: str
+    place: Place
     side: SideTasks
     store: Any
     outbox: Outbox
@@ -57,17 +79,39 @@ class Desk:
     def __init__(self, worker: Answering, communicator: AsyncCommunicator) -> None:
         self._worker = worker
         self._communicator = communicator
+        self._store: str = worker.store.identity
+        self._apart: AsyncCommunicator | None = None
+        self._neighbours: Neighbours
         self._answers: set[asyncio.Task[None]] = set()
         self._closing = False
 
     async def open(self) -> None:
         """Begin to answer."""
-        await self._communicator.consume(self._deliver, queue=CONTROL_QUEUE, prefetch=64)
-        await self._communicator.subscribe(self._on_broadcast, TO_ALL)
+        place, outside = self._worker.place, self._communicator
+        if place.names(self._store) is not None:
+            outside = self._apart = connect_async(place.broker)
+            await self._apart.open()
+        card = own_card(self._store, self._worker.id, place.folder, host_name())
+        self._neighbours = Neighbours(outside, card, self._worker.side)
+        await self._neighbours.open(announce=self._apart is not None or place.has_guests)
+        subjects = [control_subject(store, verb) for store in (None, self._store) for verb in VERBS]
+        await outside.subscribe(self._on_broadcast, SubjectFilter(subjects=tuple(subjects)))
+        for queue, deliver in (
+            (control_queue(self._store), self._deliver),
+            (control_queue(None), self._deliver_unaddressed),
+        ):
+            await outside.consume(deliver, queue=queue, prefetch=64)
 
     async def close(self) -> None:
         """Leave what is not answered yet to other workers."""
         self._closing = True
+        try:
+            await self._end_answers()
+        finally:
+            if self._apart is not None:
+                await self._apart.close()
+
+    async def _end_answers(self) -> None:
         for answer in self._answers:
             answer.cancel()
         await asyncio.gather(*self._answers, return_exceptions=True)
@@ -76,15 +120,31 @@ class Desk:
         for task in tasks:
             self._spawn(self._answer(task))
 
+    def _deliver_unaddressed(self, tasks: Sequence[TaskHandle]) -> None:
+        for task in tasks:
+            self._spawn(self._answer(task, addressed=False))
+
+    async def _require_alone(self) -> None:
+        """Refuse what does not say which store it means, if there are several.
+
+        Raises:
+            SeveralStores: names them.
+        """
+        others = await self._neighbours.others()
+        if others:
+            raise SeveralStores([str(self._neighbours.own), *map(str, others)])
+
     def _spawn(self, work: Any) -> None:
         answer = self._worker.side.spawn("an answer to a control", work)
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
 
-    async def _answer(self, task: TaskHandle) -> None:
+    async def _answer(self, task: TaskHandle, *, addressed: bool = True) -> None:
         """Whatever comes of it, the task is settled: what is not would be kept from the broker's count, and a
         few of them would end all control."""
         try:
+            if not addressed:
+                await self._require_alone()
             task.ack(await self._handle(task.body))
         except asyncio.CancelledError:
             if not self._closing:
@@ -177,9 +237,16 @@ class Desk:
 
     def _on_broadcast(self, message: BroadcastMessage) -> None:
         """plumpy's pause_all, play_all, kill_all: one worker writes it down, for all processes."""
-        self._spawn(self._control_all(Control(str(message.subject)), message.body))
+        store, _, verb = str(message.subject).rpartition(".")
+        self._spawn(self._control_all(Control(verb), message.body, addressed=bool(store)))
 
-    async def _control_all(self, verb: Control, body: Any) -> None:
+    async def _control_all(self, verb: Control, body: Any, *, addressed: bool) -> None:
+        try:
+            if not addressed:
+                await self._require_alone()
+        except SeveralStores as error:
+            _log.warning("a broadcast to %s all processes is left alone: %s", verb, error)
+            return
         workers = await aside(self._worker.store.workers)
         if min((worker.id for worker in workers), default=self._worker.id) != self._worker.id:
             return

@@ -18,6 +18,7 @@ from engine import daemon
 from engine.dead_workers import hand_on
 from engine.exposed import exposed, make_private
 from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
+from engine.neighbours import sentence_of, strangers
 from engine.outbox import RUN_QUEUE
 from engine.recovery import STALE_SECONDS, SUSPICION_SECONDS
 from engine.rehearsal import rehearse
@@ -44,6 +45,7 @@ class Finding:
         pids: The processes that it holds up, if they are known.
         mendable: `mend` puts it right.
         mended: It has.
+        note: It is as it should be, and good to know.
     """
 
     about: str
@@ -52,6 +54,7 @@ class Finding:
     pids: tuple[int, ...] = ()
     mendable: bool = False
     mended: bool = False
+    note: bool = False
 
 
 def doctor(workspace: Workspace, *, mend: bool = False) -> list[Finding]:
@@ -76,7 +79,7 @@ class _Checkup:
             self._damage, self._writes, self._exposed, self._daemon, self._dead_workers,
             self._troubled_workers,
             self._unknown_owners, self._ended_runs,
-            self._forgotten, self._code, self._dead_letters,
+            self._forgotten, self._code, self._dead_letters, self._strangers,
         ]  # fmt: skip
         for check in checks:
             try:
@@ -123,6 +126,20 @@ class _Checkup:
     def _daemon(self) -> Iterator[Finding]:
         for trouble in daemon.state(self._workspace.place).troubles:
             yield Finding("daemon", trouble, "it tries again by itself; see `quince daemon logs`")
+
+    def _strangers(self) -> Iterator[Finding]:
+        others, copies = strangers(self._workspace)
+        for card in copies:
+            yield Finding(
+                "store",
+                f"{card.worker} works on another store with the identity of this one, {card}: one is a copy "
+                "of the other, and they take each other's tasks",
+                "stop the workers of the copy, and there call `quince init --new-identity`",
+            )
+        if others:
+            yield Finding(
+                "broker", sentence_of(others), "RemoteControl needs store=... to tell them apart", note=True
+            )
 
     # Who holds what
 

@@ -16,6 +16,7 @@ EngineError
 ├── UnexpectedReturn        a step returned something that is not an answer
 ├── ProcessNotFound         no process has that pid (or key)
 ├── ControlRefused          pause, play, kill or a signal makes no sense there (for example: terminated)
+├── SeveralStores           a control that does not say which of the stores on a broker it means
 ├── ResultUnavailable       a result is asked of a process that has none
 │   ├── ProcessExcepted     it ended with an exception
 │   ├── ProcessKilled       it was killed
@@ -191,6 +192,20 @@ class WaitTimeout(EngineError, TimeoutError):
 
 class WorkspaceError(EngineError):
     """The workspace cannot be found, read or made."""
+
+
+class SeveralStores(EngineError):
+    """A control came over a broker that several stores use, and says of none that it is meant.
+
+    Attribute `stores`: their identities, with their folders.
+    """
+
+    def __init__(self, stores: list[str]) -> None:
+        super().__init__(
+            f"workers of {len(stores)} stores are on this broker: {'; '.join(sorted(stores))}. Say which one "
+            "is meant: RemoteControl(uri, store=...), ProcessCommunicator(communicator, store=...)"
+        )
+        self.stores = stores
 
 
 class DaemonError(EngineError):

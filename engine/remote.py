@@ -4,7 +4,9 @@
         remote.pause(17, "a look")
         remote.status(17)["state"]
 
-plumpy's own controllers work over `ProcessCommunicator`.
+plumpy's own controllers work over `ProcessCommunicator`. Where workspaces with stores of their own share a
+broker, `store=` says which is meant (`quince status --json` tells its identity, and so does the error that
+comes without it).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import kiwipy
 from plumpy.process_comms import MessageBuilder
 
 import messaging
-from engine.desk import APPLY_SECONDS, CONTROL_QUEUE
+from engine.desk import APPLY_SECONDS, VERBS, control_queue, control_subject
 
 ANSWER_SECONDS = APPLY_SECONDS + 10.0
 
@@ -30,10 +32,12 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
 
     Args:
         communicator: An open communicator; who opened it closes it.
+        store: Identity of the store that is meant, if there are several on the broker.
     """
 
-    def __init__(self, communicator: messaging.Communicator) -> None:
+    def __init__(self, communicator: messaging.Communicator, store: str | None = None) -> None:
         self._communicator = communicator
+        self._store = store
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._communicator, name)
@@ -56,7 +60,7 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
     def ask(self, pid: int, message: Any) -> concurrent.futures.Future[Any]:
         """Send a message to a process; the future of the whole answer (see `engine.desk`)."""
         body = {"pid": pid, "message": message, "author": getpass.getuser()}
-        future = self._communicator.task_send(body, queue=CONTROL_QUEUE)
+        future = self._communicator.task_send(body, queue=control_queue(self._store))
         assert future is not None  # it is only without a reply
         return future
 
@@ -90,6 +94,8 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
     def broadcast_send(
         self, body: Any, sender: Any = None, subject: Any = None, correlation_id: Any = None
     ) -> bool:
+        if subject in VERBS:
+            subject = control_subject(self._store, subject)
         return bool(self._communicator.broadcast_send(body, sender, subject, correlation_id))
 
 
@@ -98,14 +104,16 @@ class RemoteControl:
 
     Args:
         uri: The broker's URI.
+        store: Identity of the store that is meant. Without it, what is asked is refused (RemoteError) while
+            workers of several stores are on the broker.
 
     Raises:
         ConnectionFailed: nobody answers there.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, store: str | None = None) -> None:
         self._communicator = messaging.connect(uri)
-        self._processes = ProcessCommunicator(self._communicator)
+        self._processes = ProcessCommunicator(self._communicator, store)
 
     def __enter__(self) -> Self:
         return self

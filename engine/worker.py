@@ -45,6 +45,7 @@ from engine.step_threads import StepThreads
 from engine.stepping import Stepper
 from engine.suspects import Suspects
 from engine.workspace import Place, open_store
+from messaging.awaitable import AwaitableCommunicator
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from messaging.errors import MessagingError
 from messaging.sidetasks import SideTasks
@@ -193,7 +194,7 @@ class Worker:
         self.store = await aside(open_store, self.place)
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
-        communicator = await stack.enter_async_context(messaging.connect_async(self.place.broker))
+        communicator = await stack.enter_async_context(self._connected())
         self.side.also.append(communicator.troubles)
         threads = StepThreads(MOST_THREADS, troubles=self.side)
         stack.callback(threads.shutdown, cancel_futures=True)
@@ -210,6 +211,9 @@ class Worker:
         await self._listen(communicator, stack)
         stack.push_async_callback(self.side.close)
         Sweeper(self, communicator).start(self.side)
+
+    def _connected(self) -> AwaitableCommunicator:
+        return messaging.connect_async(self.place.broker, prefix=self.place.names(self.store.identity))
 
     def _lost(self, lock: Path) -> None:
         """This worker was declared dead (it was frozen, or cut off): drop everything and begin anew.
@@ -257,8 +261,8 @@ class Worker:
         await communicator.subscribe(self._on_control, CONTROLS)
         if self.queues:
             desk = Desk(self, communicator)
-            await desk.open()
             stack.push_async_callback(desk.close)
+            await desk.open()
         for queue in self.queues:
             consumer = await communicator.consume(
                 self._on_tasks, queue=queue, prefetch=max(8, self.slots.total)

@@ -25,7 +25,7 @@ from engine.trust import require_trusted
 from engine.watch import Watcher
 from messaging.errors import MessagingError
 from messaging.passwords import without_password
-from messaging.uri import folder_of, folder_uri
+from messaging.uri import DEFAULT_PREFIX, folder_of, folder_uri, parse_uri
 from persistence.codec import find_classes_by
 from persistence.errors import PersistenceError
 from persistence.files import file_of, file_url
@@ -35,6 +35,7 @@ STORE_VARIABLE = "QUINCE_STORE"
 BROKER_VARIABLE = "QUINCE_BROKER"
 CONFIG = "quince.toml"
 STATE = ".quince"
+MESSAGES = "messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,31 @@ class Place:
         return file is not None and file.is_relative_to(self.state)
 
     @property
+    def has_own_broker(self) -> bool:
+        """Its messages are in its folder of state, as when nothing else was said."""
+        return self.broker == folder_uri(self.state / MESSAGES)
+
+    @property
+    def has_guests(self) -> bool:
+        """Somebody with another store uses, or has used, the messages in its folder of state."""
+        try:
+            return self.has_own_broker and len(list((self.state / MESSAGES).iterdir())) > 1
+        except OSError:
+            return False
+
+    def names(self, identity: str) -> str | None:
+        """First part of all names on the broker; None: the usual one, since nobody else is there.
+
+        Whoever has another store meets none of ours: not their tasks, nor their controls.
+
+        Args:
+            identity: Of its store.
+        """
+        if self.has_own_store and self.has_own_broker:
+            return None
+        return f"{parse_uri(self.broker).prefix or DEFAULT_PREFIX}.{identity}"
+
+    @property
     def embedded(self) -> bool:
         """No server is needed."""
         return self.store.startswith("sqlite") and self.broker.startswith("local:")
@@ -122,7 +148,7 @@ def locate(folder: Path | str | None = None, *, store: str | None = None, broker
         or file_url(root / STATE / "quince.db"),
         broker=_absolute(broker or os.environ.get(BROKER_VARIABLE), Path.cwd())
         or _absolute(settings.get("broker"), root)
-        or folder_uri(root / STATE / "messages"),
+        or folder_uri(root / STATE / MESSAGES),
         allowed=tuple(settings.get("modules", ())),
     )
 
@@ -235,11 +261,13 @@ class Workspace:
 
         Raises:
             MessagingError: nobody answers: one sentence with the way out.
+            PersistenceError: the store cannot be opened, whose name is part of all names on the broker.
         """
         with self._dialling:
             if self._communicator is None:
                 prepare(self.place)
-                self._communicator = messaging.connect(self.place.broker)
+                names = self.place.names(self.store.identity)
+                self._communicator = messaging.connect(self.place.broker, prefix=names)
             return self._communicator
 
     def close(self) -> None:

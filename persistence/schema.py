@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Inspector, insert, inspect, select
+import secrets
+
+from sqlalchemy import Connection, Inspector, delete, insert, inspect, select
 
 from persistence.database import Database, shown
 from persistence.errors import NotAStore, SchemaOutdated, SchemaTooNew
 from persistence.tables import SCHEMA_VERSION, counters, metadata, schema
+
+_NAME = "store"
+_identity = select(counters.c.value).where(counters.c.name == _NAME)
 
 
 def ready(database: Database) -> None:
@@ -25,6 +30,30 @@ def ready(database: Database) -> None:
         raise SchemaOutdated(found, SCHEMA_VERSION)
     if found > SCHEMA_VERSION:
         raise SchemaTooNew(found, SCHEMA_VERSION)
+
+
+def identity(database: Database) -> str:
+    """The name of the store among all stores; one that has none gets it. A copy has the same."""
+    with database.exclusive(), database.engine().connect() as connection:
+        number = connection.execute(_identity).scalar()
+    return f"{number or identify(database):012x}"
+
+
+def identify(database: Database, *, anew: bool = False) -> int:
+    """Give the store a name that no other has.
+
+    Args:
+        anew: Also if it has one.
+    """
+    with database.turn(), database.writer() as connection:
+        database.lock_schema(connection)
+        number: int | None = connection.execute(_identity).scalar()  # another program may have been quicker
+        if number is None or anew:
+            connection.execute(delete(counters).where(counters.c.name == _NAME))
+            number = secrets.randbits(47) + 1
+            connection.execute(insert(counters), {"name": _NAME, "value": number})
+        connection.commit()
+        return number
 
 
 def version(connection: Connection) -> str | None:

@@ -78,11 +78,30 @@ class Store:
         self._pid_lock = threading.Lock()
         self._pids: list[int] = []
         self._block = 0
+        self._identity = ""
 
     @property
     def url(self) -> str:
         """The URL without its password."""
         return shown(self._database.url)
+
+    @property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that name this store among all; a copy of it has the same. It has to be
+        opened once."""
+        if not self._identity:
+            self._reader()
+        return self._identity
+
+    def change_identity(self) -> str:
+        """Become another store, as a copy has to that is used beside the original. For when no worker runs.
+
+        Returns:
+            The new identity.
+        """
+        self._reader()
+        self._identity = f"{schema.identify(self._database, anew=True):012x}"
+        return self._identity
 
     # Opening
 
@@ -98,6 +117,7 @@ class Store:
             return
         try:
             schema.ready(self._database)
+            self._identity = schema.identity(self._database)
         except PersistenceError:
             self._database.dispose()
             raise

@@ -34,10 +34,10 @@ def doctor(
     """
     with session.workspace() as home:
         findings = examine(home, mend=mend)
-    healthy = all(one.mended for one in findings)
+    healthy = all(one.mended or one.note for one in findings)
     if as_json:
         show_json({"healthy": healthy, "findings": [dataclasses.asdict(one) for one in findings]})
-    elif not findings:
+    elif all(one.note for one in findings):
         show(Text.assemble(("✔ ", "green"), "all is well"))
     for one in [] if as_json else findings:
         show(_told(one))
@@ -46,6 +46,7 @@ def doctor(
 
 def _told(finding: Finding) -> Styled:
     sign = ("✔ mended ", "green") if finding.mended else ("✘ ", "bold red")
+    sign = ("○ ", "dim") if finding.note else sign
     text = Text.assemble(sign, (f"{finding.about}: ", "bold"), finding.sentence)
     if finding.pids:
         more = f", and {len(finding.pids) - NAMED} more" if len(finding.pids) > NAMED else ""

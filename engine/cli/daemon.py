@@ -21,9 +21,12 @@ from engine.cli.trouble import DONE, FAILED
 from engine.cli.workers import trouble_lines, worker_table
 from engine.errors import DaemonError
 from engine.lease import process_of
+from engine.neighbours import sentence_of, strangers
 from engine.survivors import Survivor
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
 from engine.workspace import Place, Workspace
+from messaging.errors import MessagingError
+from persistence.errors import PersistenceError
 from persistence.records import WorkerRow
 
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
@@ -64,7 +67,17 @@ def start(
     left = daemon.state(place).survivors
     beside = f"; {_named(left)}, left of an earlier one, work on until their steps end" if left else ""
     say(f"the daemon runs as process {ospid} with {_count(workers)} of {slots} slots{beside}")
+    _tell_of_strangers(place)
     return DONE
+
+
+def _tell_of_strangers(place: Place) -> None:
+    with Workspace(place) as home, contextlib.suppress(PersistenceError, MessagingError):
+        others, copies = strangers(home)
+        if others:
+            say(sentence_of(others))
+        if copies:
+            say("a copy of this store is at work on this broker; see `quince doctor`")
 
 
 @app.command()

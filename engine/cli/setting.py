@@ -14,6 +14,7 @@ from engine.cli.lines import say
 from engine.cli.session import session
 from engine.cli.trouble import DONE
 from engine.errors import WorkspaceError
+from engine.lease import EXPIRY_SECONDS, is_dead
 from engine.links import broker_warning, store_warning
 from engine.workspace import CONFIG, Place, Workspace, locate
 from messaging.passwords import without_password
@@ -33,15 +34,21 @@ def init(
         typer.Option("--broker", metavar="URI", help="amqp://user:password@host/vhost or local://FOLDER"),
     ] = None,
     upgraded: Annotated[bool, typer.Option("--upgrade", help="Bring an older store up to date.")] = False,
+    copied: Annotated[
+        bool,
+        typer.Option("--new-identity", help="This store is a copy: make it another one."),
+    ] = False,
 ) -> int:
     """Make this folder a workspace: embedded, or on the store and the broker given."""
-    here = session.place().folder if upgraded else Path.cwd()  # what is there is found as ever
+    here = session.place().folder if upgraded or copied else Path.cwd()  # what is there is found as ever
     folder = (session.folder or here).resolve()
     place = locate(folder, store=store, broker=broker)
     if upgraded:
         upgrade(place.store)
     before = locate(folder)
     with Workspace(place) as home:
+        if copied:
+            _change_identity(home)
         _ = home.store, home.communicator  # both answer, or nothing is written down
     if store or broker:  # as given, or whole if that would mean another file there
         same = folder == Path.cwd().resolve() and f"{store}{broker}".isprintable()
@@ -74,3 +81,17 @@ def _tell_left_behind(before: Place) -> None:
                 f"{sum(counts.values())} processes, {live} of them live, stay in {where}; "
                 f"`quince copy --from {shlex.quote(where)}` brings them along"
             )
+
+
+def _change_identity(home: Workspace) -> None:
+    """What workers of the original have written into a copy of its store is no worker here."""
+    alive = [
+        worker.name
+        for worker in home.store.workers()
+        if not is_dead(worker) and home.store.clock() - worker.heartbeat <= EXPIRY_SECONDS
+    ]
+    if alive:
+        raise WorkspaceError(
+            f"{', '.join(alive)} work on this store; stop them first, since its names on the broker change"
+        )
+    home.store.change_identity()

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+import messaging
 from engine import daemon
 from engine.cli.daemon import daemon_document, daemon_sentence, survivors_sentence
 from engine.cli.documents import worker_document
@@ -34,6 +35,7 @@ class Surroundings:
     workers: Sequence[WorkerRow] = ()
     counts: Mapping[State, int] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
+    identity: str | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -44,6 +46,7 @@ class Surroundings:
                 "ok": not self.store_error,
                 "error": self.store_error,
                 "warning": store_warning(self.place),
+                "identity": self.identity,
             },
             "broker": {
                 "uri": without_password(self.place.broker),
@@ -86,10 +89,14 @@ def look_around(place: Place) -> Surroundings:
             found["workers"] = sorted(home.store.workers(), key=lambda worker: (worker.host, worker.name))
             found["counts"] = home.store.counts()
             found["backlog"] = home.store.backlog()
+            found["identity"] = home.store.identity
         except PersistenceError as error:
             found["store_error"] = _sentence(error)
         try:
-            _ = home.communicator
+            if found["store_error"] is None:
+                _ = home.communicator
+            else:  # what is there is named after the store
+                messaging.connect(place.broker).close()
         except MessagingError as error:
             found["broker_error"] = _sentence(error)
     return Surroundings(place, daemon.state(place), **found)

@@ -254,8 +254,8 @@ def install(points: Points, journal: Journal) -> list[FaultyCommunicator]:
     def open_faulty(place: Place) -> FaultyStore:
         return FaultyStore(open_store(place), points, journal)
 
-    def connect_faulty(uri: str) -> FaultyCommunicator:
-        opened.append(FaultyCommunicator(connect(uri), points))
+    def connect_faulty(uri: str, *, prefix: str | None = None) -> FaultyCommunicator:
+        opened.append(FaultyCommunicator(connect(uri, prefix=prefix), points))
         return opened[-1]
 
     setattr(worker_module, "open_store", open_faulty)  # noqa: B010 - other types on purpose

@@ -11,7 +11,7 @@ import msgspec
 import messaging
 from engine.outbox import task_for
 from engine.testing import snapshot
-from engine.workspace import Place
+from engine.workspace import Place, open_store
 from messaging.uri import folder_uri
 from persistence.files import file_url
 
@@ -34,11 +34,14 @@ class OnServers(msgspec.Struct, frozen=True):
         """Make both as they were when the workflow had been submitted."""
         folder.mkdir()
         snapshot.put(self.store, (template / SNAPSHOT).read_bytes())
-        asyncio.run(self._ring())
-        return Place(folder, self.store, self.broker)
+        place = Place(folder, self.store, self.broker)
+        with open_store(place) as store:
+            names = place.names(store.identity)
+        asyncio.run(self._ring(names))
+        return place
 
-    async def _ring(self) -> None:
-        async with messaging.connect_async(self.broker) as communicator:
+    async def _ring(self, names: str | None) -> None:
+        async with messaging.connect_async(self.broker, prefix=names) as communicator:
             await communicator.purge()
             await communicator.send_tasks([task_for(self.pid)])
 

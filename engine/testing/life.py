@@ -82,12 +82,13 @@ def live(plan: Plan) -> Course:
     worker = Worker(place, slots=SLOTS, name="crash-test", linger=plan.linger, registry=Registry(Path.cwd()))
     late = asyncio.run(_work(worker, opened, plan.patience))
 
-    async def tasks() -> int:
-        async with connect(place.broker) as communicator:
+    async def tasks(names: str | None) -> int:
+        async with connect(place.broker, prefix=names) as communicator:
             return await communicator.queue_size()
 
     with open_store(place) as store:
-        portrait = draw(store, journal_of(folder), asyncio.run(tasks()), plan.ignore, late=late)
+        left = asyncio.run(tasks(place.names(store.identity)))
+        portrait = draw(store, journal_of(folder), left, plan.ignore, late=late)
     return Course(points.passed, portrait)
 
 

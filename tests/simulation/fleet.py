@@ -18,9 +18,11 @@ from engine import worker as worker_module
 from engine.lease import HEARTBEAT_SECONDS, Lease
 from engine.registry import Registry
 from engine.worker import Worker
-from engine.workspace import Place
+from engine.workspace import MESSAGES, STATE, Place
 from messaging.errors import MessagingError
+from messaging.uri import folder_uri
 from persistence.errors import PersistenceError
+from persistence.files import file_url
 from persistence.records import WorkerRow
 from tests.simulation.flows import KINDS
 from tests.simulation.lane import Lane
@@ -28,7 +30,9 @@ from tests.simulation.network import FaultyTransport, LaneCommunicator, Link, We
 from tests.simulation.stores import Archive, Cable, SteppedStore, Witness
 from tests.simulation.world import Actor, World
 
-PLACE = Place(Path.cwd(), "sqlite:///simulated", "local:///simulated")
+_STATE = Path.cwd() / STATE
+PLACE = Place(Path.cwd(), file_url(_STATE / "quince.db"), folder_uri(_STATE / MESSAGES))
+"""Simulated: nothing of it is there."""
 REGISTRY = Registry(Path.cwd())
 for _kind in KINDS.values():
     REGISTRY.name_of(_kind)  # or the first simulation would import it, and the next ones not
@@ -199,7 +203,7 @@ class Fleet:
             (worker_module, "new_worker_id", lambda: _in_host(world, next(ids))),
             (worker_module, "host_name", lambda: world.current.host if world.current else "h0"),
             (worker_module, "Lease", lambda *args: SteppedLease(self._machine(), *args)),
-            (messaging, "connect_async", lambda uri: self._machine().connect()),
+            (messaging, "connect_async", lambda uri, *, prefix=None: self._machine().connect()),
             (recovery, "is_dead", self.is_dead),
             (recovery, "DEATH_SECONDS", DEATH_SECONDS),
         ]

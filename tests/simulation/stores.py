@@ -213,6 +213,7 @@ class SteppedStore(Store):
         blocking: bool = False,
     ) -> None:
         super().__init__("sqlite://")
+        self._identity = "simulated"
         self._database, self._reads, self._checkups = archive.database, archive.reads, Checkups(archive.reads)
         self._world, self._cable, self._blocking = world, cable, blocking
         self._stepped = SteppedWriter(archive, world, actor, cable, witness)

@@ -68,7 +68,7 @@ class Runner:
         self._task: asyncio.Task[Any] | None = None
         self._has_slot = True
         self.suspended = False
-        self._suspending: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
 
     # What others may ask
 
@@ -94,7 +94,7 @@ class Runner:
             process._programs.resume()
         elif self._in_coroutine and not self.suspended and process._programs.suspend():
             self.suspended = True
-            self._suspending = asyncio.get_running_loop().create_task(self._suspend(process))
+            self._beside = asyncio.get_running_loop().create_task(self._suspend(process))
 
     async def _suspend(self, process: Process) -> None:
         """Its program is stopped: that is a pause, unless it was taken back meanwhile."""
@@ -107,9 +107,21 @@ class Runner:
             process._programs.resume()
 
     def _kill(self, process: Process) -> None:
-        """Cut a coroutine off, once: it may need time to end its programs. Others end by themselves."""
+        """Cut a coroutine off, once: it may need time to end its programs. Others end by themselves, unless
+        their process has ended already, by force: then nobody waits for them."""
         process._record.doomed = True
-        if self._task is not None and self._in_coroutine and not self._task.cancelling():
+        if self._in_coroutine:
+            self._cut_off()
+        elif self.phase is Phase.STEPPING and (self._beside is None or self._beside.done()):
+            self._beside = asyncio.get_running_loop().create_task(self._cut_off_if_ended())
+
+    async def _cut_off_if_ended(self) -> None:
+        row = await self._patiently(lambda: self._crew.store.get(self.pid))
+        if row is None or row.terminated:
+            self._cut_off()  # the thread goes on; the slot is free
+
+    def _cut_off(self) -> None:
+        if self._task is not None and self.phase is Phase.STEPPING and not self._task.cancelling():
             self._task.cancel("killed")
 
     def drain(self) -> None:
@@ -179,8 +191,8 @@ class Runner:
             await self._failed(error)
         finally:
             self.phase = Phase.DONE
-            if self._suspending is not None:
-                await asyncio.gather(self._suspending, return_exceptions=True)
+            if self._beside is not None:
+                await asyncio.gather(self._beside, return_exceptions=True)
             self.settled.set()
             self._crew.unwatch(self, self._watching)
             if self._has_slot:

@@ -124,17 +124,19 @@ def test_a_paused_process_can_be_killed(home: Workspace, crew: Crew, tmp_path: P
 def test_a_blocking_step_is_killed_at_its_end_and_with_force_now(
     home: Workspace, crew: Crew, tmp_path: Path
 ) -> None:
-    crew.start()
-    gate = tmp_path / "gate"
+    crew.start(slots=2)
+    gate, never = tmp_path / "gate", tmp_path / "never"
     soft = submit(flows.Blocker, gate=str(gate), workspace=home)
-    hard = submit(flows.Blocker, gate=str(gate), workspace=home)
-    eventually(lambda: soft.row.owner and hard.row.owner)
+    hard = submit(flows.Blocker, gate=str(never), workspace=home)
+    for one in (gate, never):  # who is only owned may be dead before it is asked
+        eventually(Path(f"{one}.blocked").exists)
     answer = soft.kill()
     assert answer.accepted
     assert not answer.applied
     assert hard.kill(force=True).applied
     assert hard.state is ProcessState.KILLED
     assert soft.state is ProcessState.RUNNING
+    assert submit(flows.add, x=1, workspace=home).result(20) == {"result": 2}, "its slot is free"
     gate.touch()
     assert answer.wait(10).applied
     assert hard.state is ProcessState.KILLED

@@ -191,8 +191,9 @@ OWNED = {
     ("engine/outbox.py", "_ring"): 1,
     ("engine/inbox.py", "_switch"): 1,
     ("engine/teller.py", "post"): 1,
-    # A wish for one write, awaited when the process ends.
+    # A wish for one write or read, awaited when the process ends.
     ("engine/runner.py", "_interrupt"): 1,
+    ("engine/runner.py", "_kill"): 1,
     # What a caller waits for: its outcome, whatever it is, is his.
     ("messaging/commthread.py", "spawn"): 1,
     ("messaging/bridge.py", "_stages"): 1,

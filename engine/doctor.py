@@ -192,7 +192,7 @@ class _Checkup:
             )
 
     def _release(self, worker_id: str) -> None:
-        ring(self._workspace, hand_on(self._store, worker_id).result())
+        ring(self._workspace, hand_on(self._store, worker_id, proven=False).result())
 
     # Ready, and nobody told
 

@@ -39,6 +39,10 @@ time between two heartbeats."""
 Part = Callable[[], Coroutine[Any, Any, None]]
 
 
+LOCK_FREE = "its lock is free"
+"""The proof that a worker has ended; all else says only that nothing was heard of it."""
+
+
 class Sweeping(Protocol):
     """What a sweep needs of its worker."""
 
@@ -87,7 +91,7 @@ class Sweeper:
         workers: Sequence[WorkerRow] = await aside(self._worker.store.workers)
         self._presence.saw(workers, began)
         silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
-        dead = [(worker, "its lock is free") for worker in await aside(self._dead_here, workers)]
+        dead = [(worker, LOCK_FREE) for worker in await aside(self._dead_here, workers)]
         await self._bury_all(dead)
         await self._bury_all([(worker, silent) for worker in await self._presence.vanished(workers)])
 
@@ -192,7 +196,7 @@ class Sweeper:
 
     async def _bury(self, worker: WorkerRow, proof: str) -> None:
         """What a dead worker left goes on elsewhere."""
-        woken = await landed(hand_on(self._worker.store, worker.id))
+        woken = await landed(hand_on(self._worker.store, worker.id, proven=proof is LOCK_FREE))
         _log.warning(
             "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
             worker.name,

@@ -27,6 +27,7 @@ from engine.process import Process
 from engine.scribe import Scribe
 from engine.signals import arrivals
 from engine.stepping import StepEnd
+from engine.suspects import ALONE_SECONDS, ROOM_SECONDS
 from engine.text import storable, words_of
 from persistence.codec import Unreadable, loading_nothing, met_unreadable
 from persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable
@@ -48,8 +49,9 @@ T = TypeVar("T")
 class Runner:
     """Drives one process under one claim. Owns one slot while it is not lingering."""
 
-    def __init__(self, crew: Crew, claim: Claim) -> None:
+    def __init__(self, crew: Crew, claim: Claim, *, alone: bool = False) -> None:
         self.pid = claim.row.pid
+        self._alone = alone
         self.phase = Phase.LOADING
         self.settled = asyncio.Event()
         self._crew = crew
@@ -67,6 +69,7 @@ class Runner:
         self._intent: Control | None = None
         self._task: asyncio.Task[Any] | None = None
         self._has_slot = True
+        self._trial: asyncio.TimerHandle | None = None
         self.suspended = False
         self._beside: asyncio.Task[None] | None = None
 
@@ -157,6 +160,11 @@ class Runner:
         return self._counted_down or not (self._outstanding or more)
 
     @property
+    def _in_the_way(self) -> bool:
+        """Another process is to be at work here alone: this one goes on elsewhere after its step."""
+        return self._crew.slots.kept and not self._alone
+
+    @property
     def _in_coroutine(self) -> bool:
         """A step is running that can be cancelled (a blocking one cannot: it ends by itself)."""
         return (
@@ -169,7 +177,7 @@ class Runner:
         """Until the process ends, is released, or the claim is lost. Never raises but CancelledError."""
         self._task = asyncio.current_task()
         try:
-            if await self._load():
+            if (not self._alone or await self._room()) and await self._load():
                 await self._steps()
         except Fenced:
             if self._intent is None:  # else it was taken away to be paused or killed
@@ -195,6 +203,7 @@ class Runner:
                 await asyncio.gather(self._beside, return_exceptions=True)
             self.settled.set()
             self._crew.unwatch(self, self._watching)
+            self._no_longer_alone()
             if self._has_slot:
                 self._crew.slots.give()
 
@@ -208,6 +217,35 @@ class Runner:
             else:
                 _log.exception("process %s: the engine failed; it is paused", self.pid)
                 await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
+
+    async def _room(self) -> bool:
+        """Wait until nothing else is at work here, for this one is suspected of killing its workers. False: it
+        did not come to that, and another worker gets it."""
+        alone = self._crew.slots.keep()
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        self.phase = Phase.LINGERING
+        alone.add_done_callback(lambda _: self._rouse())
+        timer = loop.call_later(ROOM_SECONDS, self._rouse)
+        try:
+            if not (self._intent or self._crew.draining):
+                await self._wake
+        finally:
+            timer.cancel()
+            self.phase = Phase.LOADING
+        if alone.done() and self._intent is None and not self._crew.draining:
+            self._trial = loop.call_later(ALONE_SECONDS, self._no_longer_alone)
+            return True
+        await self._give_up(always=True)
+        return False
+
+    def _no_longer_alone(self) -> None:
+        if self._alone:
+            self._alone = False
+            self._crew.slots.open()
+        if self._trial is not None:
+            self._trial.cancel()
+            self._trial = None
 
     async def _load(self) -> bool:
         """Restore the process; one that cannot be restored is paused with the reason, never lost.
@@ -268,7 +306,9 @@ class Runner:
         assert self._process is not None
         process = self._process
         while True:
-            if (self._intent is not None or self._crew.draining) and await self._give_up():
+            if (
+                self._intent is not None or self._crew.draining or self._in_the_way
+            ) and await self._give_up():
                 return
             if not await self._fetch(process):
                 return
@@ -342,6 +382,7 @@ class Runner:
             await self._check_history(error)
             step = self._scribe.excepted(process, error, outputs=False)
             outcome = await self._commit(step)
+        self._no_longer_alone()  # it got on: it is not what kills
         self._state = outcome.state or step.state  # killed, if that was accepted first
         if step.checkpoint is not None:
             self._saved = hash(step.checkpoint)
@@ -436,7 +477,9 @@ class Runner:
             return False
         if not await self._met_ends(awaited):
             return False
-        await self._crew.slots.retake()
+        if not await self._crew.slots.retake():
+            await self._give_up(always=True)
+            return False
         self._has_slot = True
         return True
 

@@ -19,6 +19,7 @@ from engine import roundtrip, suspects
 from engine.aside import aside
 from engine.child import ChildProcess
 from engine.commands import TERM_SECONDS
+from engine.crew import Phase
 from engine.dead_workers import hand_on
 from engine.desk import APPLY_SECONDS, Desk
 from engine.inbox import Inbox
@@ -43,7 +44,7 @@ from engine.runner import Runner
 from engine.slots import Slots
 from engine.step_threads import StepThreads
 from engine.stepping import Stepper
-from engine.suspects import Suspects
+from engine.suspects import Entry, Suspects
 from engine.workspace import Place, open_store
 from messaging.awaitable import AwaitableCommunicator
 from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
@@ -377,7 +378,7 @@ class Worker:
         for _, task in batch:
             if task is not None:
                 task.ack()
-        for claim in claims:
+        for claim in sorted(claims, key=lambda claim: -claim.row.deaths):  # who wants to be alone goes first
             try:
                 self._start(claim)
             except Exception:  # nobody drives it: a sweep gives it back
@@ -400,10 +401,13 @@ class Worker:
             self.inbox.put_pids([pid for pid, task in batch if task is None])
 
     def _start(self, claim: Claim) -> None:
-        if not self._suspects.admit(claim.row.pid, claim.row.deaths):
+        row = claim.row
+        empty = all(runner.phase is Phase.LINGERING for runner in self.held.values())
+        entry = self._suspects.admit(row.pid, row.deaths, kept=self.slots.kept, empty=empty)
+        if entry is Entry.ELSEWHERE:
             self._offer(claim)
             return
-        runner = Runner(self, claim)
+        runner = Runner(self, claim, alone=entry is Entry.ALONE)
         self.held[runner.pid] = runner
         if self.draining:
             runner.drain()
@@ -412,7 +416,7 @@ class Worker:
         task.add_done_callback(lambda done: self._ended(runner, done))
 
     def _offer(self, claim: Claim) -> None:
-        """Workers have died with it, and one of its kind runs here: let another worker take it."""
+        """Workers have died with it, or one with which they have is tried here: let another worker take it."""
         self.slots.give()
         self.store.release(claim.row.pid, self.id, claim.row.epoch)
         asyncio.get_running_loop().call_later(suspects.SECONDS, self.outbox.enqueue, [claim.row])

@@ -16,6 +16,7 @@ from persistence.wholesale import insert_events, update_rows
 
 _QUIET = (
     "paused", "ready", "epoch", "intent", "intent_reason", "status", "step", "awaiting", "deaths",
+    "deaths_alone",
     "updated", "tree_paused", "pause_void", "signals",
 )  # fmt: skip
 _INDEXED = ("state", "owner", "due", "idle_since", "exit_status", "exit_message", "ended")

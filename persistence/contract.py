@@ -182,15 +182,16 @@ class StoreContract(Protocol):
         *,
         queues: tuple[str, str] | None = None,
         died: bool = True,
+        proven: bool = True,
         max_deaths: int = MAX_DEATHS,
     ) -> Future[Sequence[Woken]]:
         """A worker is no more: its row goes, its processes lose their owner (epoch kept), intents on
         them are applied, the live processes of the first of `queues` (which was its alone) belong to
         the second from now on, and all those that are ready are returned for their queues.
 
-        If it `died`, those that it was running count one death more. A process
-        with `max_deaths` deaths becomes excepted, with the story as its error (its parents wake). The
-        last of them counts only if no other suspect ran on that worker.
+        If it `died`, those that were at work in it count one death more. Only a death that is `proven` itself (it is
+        not, if nothing was heard for long), and in which nothing else was at work, proves anything: a process with `max_deaths` of those becomes excepted, with the story as
+        its error (its parents wake).
         """
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:

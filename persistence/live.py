@@ -52,6 +52,7 @@ class Live:
     tree_paused: bool
     pause_void: bool
     signals: str | None
+    deaths_alone: int
 
     def __init__(self, *row: Any, fresh: bool = False) -> None:
         (
@@ -84,6 +85,7 @@ class Live:
             self.tree_paused,
             self.pause_void,
             self.signals,
+            self.deaths_alone,
         ) = row
         self.fresh = fresh
         self.indexed = (self.state, self.owner, self.due, self.idle_since)
@@ -97,7 +99,12 @@ class Live:
         """No worker is in a step of it, nor may begin one: nobody holds it, or it waits for what has not
         come. Who holds a process that waits reads, before it goes on, that all of it came and that it still
         holds it; so the process can be taken away from it meanwhile."""
-        return self.owner is None or (self.state == State.WAITING and self.awaiting > 0)
+        return self.owner is None or not self.at_work
+
+    @property
+    def at_work(self) -> bool:
+        """Its owner may be in a step of it, or begin one."""
+        return self.state != State.WAITING or self.awaiting == 0
 
     def refresh(self, now: float) -> None:
         """Set `ready` by its rule: it could run now if somebody claimed it."""
@@ -143,6 +150,7 @@ class Live:
             self.updated,
             self.ended,
             _missing(self.signals),
+            self.deaths_alone,
         )
 
 

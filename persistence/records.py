@@ -32,8 +32,11 @@ TERMINAL = frozenset({State.FINISHED, State.EXCEPTED, State.KILLED})
 SUSPECT = 2
 """Deaths of workers from which on a process is suspected of having caused them."""
 
+PRIME_SUSPECT = 3
+"""From so many on it is tried in a worker in which nothing else is at work."""
+
 MAX_DEATHS = 5
-"""So many end a process that may have caused them, the last of them for certain."""
+"""So many, of workers in which nothing else was at work, end a process: that is proof."""
 
 
 class Control(enum.StrEnum):
@@ -77,7 +80,8 @@ class ProcessRow(msgspec.Struct, frozen=True, gc=False):
             a timer not yet due.
         step: Name of the step that runs next (or runs now, if owned).
         intent: A control that its owner has not applied yet.
-        deaths: How many workers died while they held it.
+        deaths: How many workers died while it was at work in them, since its last commit.
+        deaths_alone: In how many of them nothing else was at work.
         due: When its timer fires (or the deadline of the signals that it waits for is over), or None.
         signals: Names of the signals that it waits for and that have not come.
     """
@@ -108,6 +112,7 @@ class ProcessRow(msgspec.Struct, frozen=True, gc=False):
     updated: float
     ended: float | None
     signals: tuple[str, ...] = ()
+    deaths_alone: int = 0
 
     @property
     def terminated(self) -> bool:

@@ -273,9 +273,10 @@ class Store:
         *,
         queues: tuple[str, str] | None = None,
         died: bool = True,
+        proven: bool = True,
         max_deaths: int = MAX_DEATHS,
     ) -> Future[Sequence[Woken]]:
-        return self._write(ReleaseWorker(worker_id, max_deaths, queues, died=died))
+        return self._write(ReleaseWorker(worker_id, max_deaths, queues, died=died, proven=proven))
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
         return self._write(SweepAll(expiry, stale))

@@ -68,6 +68,8 @@ processes = Table(
     Column("pause_void", Boolean, nullable=False),
     # Signals that are there, and those that it waits for; see `persistence.mailbox`.
     Column("signals", Text),
+    # Those of `deaths` in which nothing else was at work in the worker: they prove something.
+    Column("deaths_alone", Integer, nullable=False, server_default="0"),
 )
 
 # Room beside a row for its next version, so that most updates are HOT.

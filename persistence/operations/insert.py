@@ -91,6 +91,7 @@ def bear(unit: Unit, new: NewProcess, parent: Live | None) -> Live:
         tree_paused,
         False,
         None,  # signals
+        0,  # deaths alone
         fresh=True,
     )
     unit.insert(row, new.inputs)

@@ -83,7 +83,7 @@ class CommitStep(Operation[StepOutcome]):
         """What every step writes, whatever its state."""
         step, changes = self._step, unit.changes
         row.step = step.step
-        row.deaths = 0  # it got on: it is no poison
+        row.deaths = row.deaths_alone = 0  # it got on: it is no poison
         if step.status is not None:
             row.status = step.status
         if step.state in TERMINAL:

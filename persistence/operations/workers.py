@@ -86,10 +86,11 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
     alone = True
 
     def __init__(
-        self, worker_id: str, max_deaths: int, queues: tuple[str, str] | None, *, died: bool
+        self, worker_id: str, max_deaths: int, queues: tuple[str, str] | None, *, died: bool, proven: bool
     ) -> None:
         super().__init__()
-        self._id, self._max_deaths, self._queues, self._died = worker_id, max_deaths, queues, died
+        self._id, self._max_deaths, self._queues = worker_id, max_deaths, queues
+        self._died, self._proven = died, proven
         self._held: list[int] = []
         self._queued: list[int] = []
 
@@ -109,7 +110,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         if self._died:
             self._blame(unit, released)
         for row in released:
-            if row.deaths >= self._max_deaths and row.intent is None:
+            if row.deaths_alone >= self._max_deaths and row.intent is None:
                 self._give_up(unit, row, woken)
             else:
                 for outcome in let_go(unit, row):
@@ -130,31 +131,27 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         return moved
 
     def _blame(self, unit: Unit, released: Sequence[Live]) -> None:
-        """Count the death for those that may have caused it: they were running; of those with which
-        workers have died before, whoever was claimed last. (A worker takes them up one after the other.)
+        """Count the death for those that may have caused it: they were at work. Of those with which workers
+        have died before, that is whoever was claimed last: a worker takes them up one after the other.
 
-        What several may have caused is nobody's last death: who has but one left is tried alone.
+        It proves something only against one that was at work alone.
         """
-        running = [row for row in released if row.state != State.WAITING]
-        for row in running:
+        at_work = [row for row in released if row.at_work]
+        for row in at_work:
             text = f"worker {self._id} died while it held this process, in step {row.step or 'the first'}"
             unit.log(row.pid, "report", msgspec.json.encode({"text": text, "worker": self._id}), "quince")
-        suspects = [row for row in running if row.deaths >= SUSPECT]
-        if not suspects:
-            for row in running:
+        last = max((row.updated for row in at_work if row.deaths >= SUSPECT), default=0.0)
+        for row in at_work:
+            if row.deaths < SUSPECT or last - row.updated < TOGETHER:
                 row.deaths += 1
-            return
-        last = max(row.updated for row in suspects)
-        most = self._max_deaths if len(suspects) == 1 else self._max_deaths - 1
-        for row in suspects:
-            if last - row.updated < TOGETHER:
-                row.deaths = max(row.deaths, min(row.deaths + 1, most))
+        if len(at_work) == 1 and self._proven:
+            at_work[0].deaths_alone += 1
 
     def _give_up(self, unit: Unit, row: Live, woken: dict[int, Woken]) -> None:
         """Poison: whoever holds it dies."""
         story = (
-            f"{row.deaths} workers died while they held this process, the last one ({self._id}) before or "
-            f"in step {row.step or 'the first'}; it is not tried again"
+            f"{row.deaths_alone} workers died while they held this process, and nothing else was at work in "
+            f"them, the last one ({self._id}) before or in step {row.step or 'the first'}; it is not tried again"
         )
         error = {"type": "WorkerDied", "text": story, "traceback": ""}
         unit.changes.results[row.pid] = (None, encode(error))

@@ -144,6 +144,12 @@ class Fleet:
         machine.actor.dead = machine.actor.broken = True
         self._replace(machine)
 
+    def explode(self, worker_id: str) -> None:
+        """A process has done that to its worker."""
+        machine = next(machine for machine in self.machines if machine.worker.id == worker_id)
+        self.around.world.note(f"{machine.actor.name} is blown up")
+        self.kill(machine)
+
     def stop(self, machine: Machine) -> None:
         """SIGTERM."""
         with self.around.world.acting(machine.actor):
@@ -167,7 +173,7 @@ class Fleet:
             machine.cable.gone = True
             for lane in (machine.loop, machine.hidden):
                 lane.bury()
-            at_once(machine.transport.close())
+            self._hung_up(machine)
 
     def _ended(self, machine: Machine, done: asyncio.Task[Any]) -> None:
         error = None if done.cancelled() else done.exception()
@@ -181,9 +187,16 @@ class Fleet:
 
     def _replace(self, machine: Machine) -> None:
         world = self.around.world
-        world.after(world.delay(0.02), None, "broker", lambda: at_once(machine.transport.close()))
+        world.after(world.delay(0.02), None, "broker", lambda: self._hung_up(machine))
         if not self.closing:
             world.after(0.1 + world.delay(0.5), None, "supervisor", self._start_unless_closing)
+
+    def _hung_up(self, machine: Machine) -> None:
+        """The broker notices that nobody is there any more."""
+        answering = getattr(machine.transport, "_answering", None)  # there is none before it was opened
+        if answering is not None:
+            answering._working.clear()  # the dead answer nothing, and are not waited for
+        at_once(machine.transport.close())
 
     def _start_unless_closing(self) -> None:
         if not self.closing:

@@ -125,6 +125,16 @@ class Plain(Process):
         self.out("value", 1)
 
 
+class Bomb(Plain):
+    """Kills its worker, whichever it is."""
+
+    async def run(self) -> None:
+        open_ledger().began(self.pid, 0, (self._host.id, self._row.epoch))
+        await asyncio.sleep(self.inputs.seconds)
+        open_ledger().explode(self._host.id)
+        await asyncio.sleep(0)
+
+
 class Tree(Marked):
     """Waits for some children, perhaps for more, and adds up what they put out."""
 
@@ -213,6 +223,7 @@ KINDS: dict[str, Any] = {
     "block": Block,
     "failing": Failing,
     "plain": Plain,
+    "bomb": Bomb,
     "tree": Tree,
     "caller": Caller,
 }

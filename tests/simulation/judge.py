@@ -115,6 +115,9 @@ class Verdict:
         for number, child in children.items():
             self._judge(child, below[number])
         expected = State.EXCEPTED if plan["kind"] == "failing" else State.FINISHED
+        if plan["kind"] == "bomb":
+            self._judge_bomb(row)
+            return
         if pid in self._ledger.killed:
             expected = State.KILLED
         if row.state is not expected or (row.owner, row.intent, row.paused) != (None, None, False):
@@ -123,6 +126,13 @@ class Verdict:
             self._judge_outputs(row, list(children.values()))
         elif row.state is State.EXCEPTED and "as asked" not in (row.exit_message or ""):
             self.wrong.append(f"it failed otherwise than it was to: {_story(row)}")
+
+    def _judge_bomb(self, row: ProcessRow) -> None:
+        """It is given up in the end, or was killed before. (No other process is: it would not have failed
+        "as asked".)"""
+        blamed = row.state is State.EXCEPTED and "workers died while they held" in (row.exit_message or "")
+        if not blamed and not (row.state is State.KILLED and row.pid in self._ledger.killed):
+            self.wrong.append(f"it blew workers up, and should have been given up: {_story(row)}")
 
     def _judge_outputs(self, row: ProcessRow, children: list[int]) -> None:
         outputs: Mapping[str, Any] = self._outputs[row.pid]

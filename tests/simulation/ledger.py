@@ -49,9 +49,11 @@ class Ledger:
         after_commit: What is to be called after the n-th commit of a claim, a step or a once-block.
         after_record: After the n-th one of a once-block alone, whose step is not committed yet.
         wrong: What must not be, one sentence each.
+        explode: Called by a process that kills its worker, with the worker's id.
     """
 
     def __init__(self, world: World) -> None:
+        self.explode: Callable[[str], None] = lambda _worker_id: None
         self.runs: dict[tuple[int, int], list[Run]] = defaultdict(list)
         self.acts: dict[int, list[Run]] = defaultdict(list)
         self.killed: set[int] = set()
@@ -120,7 +122,8 @@ class Ledger:
         elif isinstance(operation, ControlAll):
             self._controlled(operation, outcome)
         elif isinstance(operation, ReleaseWorker):
-            self.declared_dead.add(operation._id)
+            if operation._died:
+                self.declared_dead.add(operation._id)
             self._claims = {pid: claim for pid, claim in self._claims.items() if claim[0] != operation._id}
 
     def _written(self, pid: int, claim: Claim, *, over: bool) -> None:

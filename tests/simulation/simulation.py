@@ -21,10 +21,13 @@ from tests.simulation.network import Weather
 from tests.simulation.stores import Archive
 from tests.simulation.world import World
 
-REST_SECONDS = 120.0
+REST_SECONDS = 900.0
 """Seconds of simulated time in which all must be at rest when the faults have ended."""
 
 LOOK_SECONDS = 1.0
+BOMBS = 0.1
+"""So many of the simulations have processes that kill their workers."""
+
 CALM = 0.1
 """So many of the simulations are without any fault but those of messages."""
 
@@ -77,6 +80,7 @@ def scene(seed: int, tell: Callable[[str], None] | None = None) -> Iterator[Cour
     ledger = Ledger(world)
     around = Surroundings(world, archive(), Weather(), ledger.witness)
     fleet = Fleet(around)
+    ledger.explode = fleet.explode
     with simulated_time(world), fleet.installed(), opened(ledger), _listening(world, tell):
         client = Client(around)
         try:
@@ -118,6 +122,12 @@ class Course:
         for _ in range(random.randint(1, 2)):
             plan = tree(random)
             self.world.after(random.random() * 2, None, "submit", lambda plan=plan: self.client.submit(plan))  # type: ignore[misc]
+        if random.random() < BOMBS:
+            for _ in range(random.randint(1, 3)):
+                plan = {"kind": "bomb", "inputs": {"seconds": random.choice((0.0, 0.3, 2.0))}}
+                self.world.after(
+                    random.random() * 2, None, "submit", lambda plan=plan: self.client.submit(plan)
+                )  # type: ignore[misc]
         chaos = Chaos(self.world, self.fleet, self.client, self.ledger, most=8)
         if random.random() > CALM:
             chaos.brew()

@@ -219,7 +219,7 @@ class Runner:
                 await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
 
     async def _room(self) -> bool:
-        """Wait until nothing else is at work here, for this one is suspected of killing its workers. False: it
+        """Wait until nothing else is at work here: this one is suspected of killing its workers. False: it
         did not come to that, and another worker gets it."""
         alone = self._crew.slots.keep()
         loop = asyncio.get_running_loop()

@@ -416,7 +416,7 @@ class Worker:
         task.add_done_callback(lambda done: self._ended(runner, done))
 
     def _offer(self, claim: Claim) -> None:
-        """Workers have died with it, or one with which they have is tried here: let another worker take it."""
+        """It is kept apart from another one here, of which workers have died: let others take it."""
         self.slots.give()
         self.store.release(claim.row.pid, self.id, claim.row.epoch)
         asyncio.get_running_loop().call_later(suspects.SECONDS, self.outbox.enqueue, [claim.row])

@@ -189,9 +189,10 @@ class StoreContract(Protocol):
         them are applied, the live processes of the first of `queues` (which was its alone) belong to
         the second from now on, and all those that are ready are returned for their queues.
 
-        If it `died`, those that were at work in it count one death more. Only a death that is `proven` itself (it is
-        not, if nothing was heard for long), and in which nothing else was at work, proves anything: a process with `max_deaths` of those becomes excepted, with the story as
-        its error (its parents wake).
+        If it `died`, those that were at work in it count one death more. A process is given up only on
+        proof: with `max_deaths` deaths that are `proven` (one of whom nothing was heard for long may only
+        be cut off), in each of which nothing else was at work, it becomes excepted, with the story as its
+        error (its parents wake).
         """
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:

@@ -151,7 +151,8 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         """Poison: whoever holds it dies."""
         story = (
             f"{row.deaths_alone} workers died while they held this process, and nothing else was at work in "
-            f"them, the last one ({self._id}) before or in step {row.step or 'the first'}; it is not tried again"
+            f"them, the last one ({self._id}) before or in step {row.step or 'the first'}; it is not tried "
+            "again"
         )
         error = {"type": "WorkerDied", "text": story, "traceback": ""}
         unit.changes.results[row.pid] = (None, encode(error))

@@ -133,23 +133,50 @@ def test_among_equal_suspects_the_one_that_was_claimed_last_is_blamed(store: Sto
         store.release_worker(f"w{number}").result()
     store.claim([neighbour], "w").result()
     time.sleep(TOGETHER * 1.1)
-    store.claim([poison], "w").result()
+    (newcomer,) = born(store)
+    store.claim([poison, newcomer], "w").result()
     store.release_worker("w").result()
     rows = {row.pid: row.deaths for row in store.select(Selection())}
-    assert rows == {neighbour: SUSPECT, poison: SUSPECT + 1}
+    assert rows == {neighbour: SUSPECT, poison: SUSPECT + 1, newcomer: 1}
 
 
-def test_nobody_is_given_up_for_a_death_that_another_may_have_caused(store: Store) -> None:
-    one, other = born(store, 2)
+def test_nobody_is_given_up_but_for_proven_deaths_in_which_nothing_else_was_at_work(store: Store) -> None:
+    one, other, parent = born(store, 3)
     for number in range(2 * MAX_DEATHS):
         store.claim([one, other], f"w{number}").result()
         store.release_worker(f"w{number}").result()
-    rows = {row.pid: (row.deaths, row.terminated) for row in store.select(Selection())}
-    assert rows == dict.fromkeys((one, other), (MAX_DEATHS - 1, False))
-    store.claim([one], "alone").result()
-    store.release_worker("alone").result()
-    rows = {row.pid: (row.deaths, row.terminated) for row in store.select(Selection())}
-    assert rows == {one: (MAX_DEATHS, True), other: (MAX_DEATHS - 1, False)}
+        store.claim([one], f"silent{number}").result()
+        store.release_worker(f"silent{number}", proven=False).result()
+    rows = {row.pid: (row.deaths_alone, row.terminated) for row in store.select(Selection())}
+    assert rows == dict.fromkeys((one, other, parent), (0, False))
+    for number in range(MAX_DEATHS):
+        for waiting in store.claim([parent], f"alone{number}").result():
+            step(store, waiting, State.WAITING, awaits=[other])
+        store.claim([one], f"alone{number}").result()
+        store.release_worker(f"alone{number}").result()
+    rows = {row.pid: (row.deaths_alone, row.terminated) for row in store.select(Selection())}
+    assert rows == {one: (MAX_DEATHS, True), other: (0, False), parent: (0, False)}
+
+
+def test_a_step_that_begins_after_what_it_waited_for_is_at_work_too(store: Store) -> None:
+    """Its row still says that it waits."""
+    (woken, bystander) = held(store, "w", 2)
+    (child,) = held(store, "other")
+    step(store, woken, State.WAITING, awaits=[child.row.pid])
+    finish(store, child)
+    store.release_worker("w").result()
+    rows = {row.pid: (row.deaths, row.deaths_alone) for row in store.select(Selection(live=True))}
+    assert rows == {woken.row.pid: (1, 0), bystander.row.pid: (1, 0)}
+
+
+def test_the_death_of_a_worker_in_which_nothing_was_at_work_blames_nobody(store: Store) -> None:
+    (waiting,) = held(store, "w")
+    (child,) = held(store, "other")
+    step(store, waiting, State.WAITING, awaits=[child.row.pid])
+    store.release_worker("w").result()
+    rows = {row.deaths for row in store.select(Selection())}
+    assert rows == {0}
+    assert not [line for line in store.events(waiting.row.pid) if line.kind == "report"]
 
 
 # Sweeps

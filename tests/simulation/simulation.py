@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from messaging.memory.hub import Hub
 from persistence.records import Selection
@@ -125,9 +126,7 @@ class Course:
         if random.random() < BOMBS:
             for _ in range(random.randint(1, 3)):
                 plan = {"kind": "bomb", "inputs": {"seconds": random.choice((0.0, 0.3, 2.0))}}
-                self.world.after(
-                    random.random() * 2, None, "submit", lambda plan=plan: self.client.submit(plan)
-                )  # type: ignore[misc]
+                self.world.after(random.random() * 2, None, "submit", partial(self.client.submit, plan))
         chaos = Chaos(self.world, self.fleet, self.client, self.ledger, most=8)
         if random.random() > CALM:
             chaos.brew()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from persistence.operations.base import Operation
 from persistence.operations.claim import TakeClaims
 from persistence.operations.steps import CommitStep, Release
 from persistence.operations.sweep import Wake
-from persistence.records import MAX_DEATHS, Control, ProcessRow, Selection, State
+from persistence.records import MAX_DEATHS, Control, Selection, State
 from tests.simulation.client import Plan
 from tests.simulation.fleet import Machine
 from tests.simulation.simulation import Course, scene
@@ -124,41 +125,43 @@ def test_a_call_that_comes_while_its_worker_leaves_is_no_error(seed: int) -> Non
         assert course.finish() == []
 
 
+def given_up(course: Course) -> tuple[set[int], set[int]]:
+    """Those that were taken for what kills workers, and all others that have ended."""
+    rows = course.client.store.select(Selection())
+    blamed = {row.pid for row in rows if row.state is State.EXCEPTED}
+    return blamed, {row.pid for row in rows if row.state is State.FINISHED}
+
+
 @pytest.mark.parametrize("seconds", [0.5, 5.0, 20.0])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_slow_poison_ends_alone(seconds: float, workers: int) -> None:
     """A process kills each worker so many seconds after it was begun; neighbours that take longer than that
-    are not given up for it."""
+    are not given up for it, and it is, after five deaths in which nothing else was at work."""
     with scene(5) as course:
         for _ in range(workers):
             at_work(course)
-        for length in (1000.0, *[14.0] * 6):
-            course.client.submit({"kind": "plain", "inputs": {"seconds": length}})
+        course.client.submit({"kind": "bomb", "inputs": {"seconds": seconds}})
+        for _ in range(6):
+            course.client.submit({"kind": "plain", "inputs": {"seconds": 14.0}})
         poison, *neighbours = course.client.roots
-        store, world = course.client.store, course.world
+        assert course.finish() == []
+        assert given_up(course) == ({poison}, set(neighbours))
+        row = course.client.store.get(poison)
+        assert row is not None
+        assert row.deaths_alone == MAX_DEATHS
+        assert "5 workers died while they held this process" in (row.exit_message or "")
 
-        def row(pid: int) -> ProcessRow:
-            found = store.get(pid)
-            assert found is not None
-            return found
 
-        def passes(span: float) -> None:
-            end = world.now + span
-            world.run(lambda: False, span)
-            world.now = max(world.now, end)
-
-        deaths, begun = 0, world.now
-        held_by: Machine | None = None
-        while not row(poison).terminated:
-            holder = next((m for m in course.fleet.alive if poison in m.worker.held), None)
-            if holder is not held_by:
-                held_by, begun = holder, world.now
-            elif holder is not None and world.now - begun >= seconds:
-                course.fleet.kill(holder)
-                deaths += 1
-            passes(0.1)
-        assert "5 workers died while they held this process" in (row(poison).exit_message or "")
-        assert MAX_DEATHS <= deaths <= 2 * MAX_DEATHS
-        while not all(row(pid).terminated for pid in neighbours):
-            passes(1.0)
-        assert {row(pid).state for pid in neighbours} == {State.FINISHED}
+@pytest.mark.parametrize("seed", range(6))
+def test_an_innocent_process_is_not_given_up_for_five_that_are_not(seed: int) -> None:
+    """Each of the five dies with it, one after the other."""
+    with scene(seed) as course:
+        at_work(course)
+        course.client.submit({"kind": "plain", "inputs": {"seconds": 20.0}})
+        for number in range(5):
+            bomb = {"kind": "bomb", "inputs": {"seconds": 0.5}}
+            course.world.after(0.5 + 6.0 * number, None, "submit", partial(course.client.submit, bomb))
+        course.world.run(lambda: len(course.client.roots) == 6, 40.0)
+        innocent, *bombs = course.client.roots
+        assert course.finish() == []
+        assert given_up(course) == (set(bombs), {innocent})

@@ -1,45 +1,57 @@
-"""Suspects: one at a time, and who joins others does so alone."""
+"""Suspects: one after the other; and who is suspected most, alone."""
 
 from __future__ import annotations
 
-from engine.suspects import ALONE, GAP, TURNS, Suspects
-from persistence.records import MAX_DEATHS, SUSPECT
+from engine.suspects import ALONE_SECONDS, GAP, REST_SECONDS, TURNS, Entry, Suspects
+from persistence.records import PRIME_SUSPECT, SUSPECT
+
+
+class Worker:
+    """One whose clock stands still, unless it is set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.suspects = Suspects(lambda: self.now)
+
+    def admits(self, pid: int, deaths: int, *, kept: bool = False, empty: bool = False) -> Entry:
+        return self.suspects.admit(pid, deaths, kept=kept, empty=empty)
 
 
 def test_who_is_no_suspect_runs_at_once_beside_whomever() -> None:
-    suspects = Suspects(lambda: 0.0)
-    assert suspects.admit(1, SUSPECT)
-    assert all(suspects.admit(pid, SUSPECT - 1) for pid in (2, 3))
+    worker = Worker()
+    assert worker.admits(1, SUSPECT) is Entry.BESIDE
+    assert {worker.admits(pid, SUSPECT - 1) for pid in (2, 3)} == {Entry.BESIDE}
+    assert worker.admits(4, SUSPECT - 1, kept=True) is Entry.ELSEWHERE
 
 
 def test_a_second_one_waits_for_its_turns_and_a_third_for_the_gap() -> None:
-    now = 0.0
-    suspects = Suspects(lambda: now)
-    assert suspects.admit(1, SUSPECT)
-    answers = [(suspects.admit(2, SUSPECT), suspects.admit(3, SUSPECT)) for _ in range(TURNS)]
-    assert answers == [(False, False)] * TURNS
-    assert suspects.admit(2, SUSPECT)
-    assert not suspects.admit(3, SUSPECT)
-    now = GAP
-    assert suspects.admit(3, SUSPECT)
+    worker = Worker()
+    assert worker.admits(1, SUSPECT) is Entry.BESIDE
+    answers = [(worker.admits(2, SUSPECT), worker.admits(3, SUSPECT)) for _ in range(TURNS)]
+    assert answers == [(Entry.ELSEWHERE, Entry.ELSEWHERE)] * TURNS
+    worker.now = GAP
+    assert worker.admits(2, SUSPECT) is Entry.BESIDE
+    assert worker.admits(3, SUSPECT) is Entry.ELSEWHERE
+    worker.now = 2 * GAP
+    assert worker.admits(3, SUSPECT) is Entry.BESIDE
 
 
 def test_when_nobody_of_its_kind_is_left_it_runs_at_once() -> None:
-    suspects = Suspects(lambda: 0.0)
-    assert suspects.admit(1, SUSPECT)
-    assert not suspects.admit(2, SUSPECT)
-    suspects.ended(1)
-    assert suspects.admit(2, SUSPECT)
+    worker = Worker()
+    assert worker.admits(1, SUSPECT) is Entry.BESIDE
+    assert worker.admits(2, SUSPECT) is Entry.ELSEWHERE
+    worker.suspects.ended(1)
+    assert worker.admits(2, SUSPECT) is Entry.BESIDE
 
 
-def test_who_has_one_death_left_is_tried_alone_and_others_wait_for_it() -> None:
-    clock = [0.0]
-    suspects = Suspects(lambda: clock[0])
-    assert suspects.admit(1, SUSPECT)
-    assert not any(suspects.admit(2, MAX_DEATHS - 1) for _ in range(TURNS + 1))
-    suspects.ended(1)
-    assert suspects.admit(2, MAX_DEATHS - 1)
-    for clock[0] in (GAP, 10 * GAP, ALONE / 2):
-        assert not any(suspects.admit(3, SUSPECT) for _ in range(TURNS + 1))
-    clock[0] = ALONE
-    assert suspects.admit(3, SUSPECT)
+def test_a_worker_makes_room_for_who_is_suspected_most_but_not_again_and_again() -> None:
+    worker = Worker()
+    assert worker.admits(1, PRIME_SUSPECT) is Entry.ALONE
+    worker.now = 60.0
+    assert worker.admits(1, PRIME_SUSPECT) is Entry.ELSEWHERE
+    assert worker.admits(1, PRIME_SUSPECT, empty=True) is Entry.ALONE
+    worker.now += REST_SECONDS
+    assert worker.admits(1, PRIME_SUSPECT) is Entry.ALONE
+    worker.now = ALONE_SECONDS + 1
+    worker.suspects._waiting[1].made_room = worker.now
+    assert worker.admits(1, PRIME_SUSPECT) is Entry.BESIDE

@@ -198,5 +198,5 @@ def _some(pids: Sequence[int]) -> str:
 
 
 def megabytes(size: int) -> str:
-    """`200 MB`, `1.5 MB`."""
-    return f"{size / 1e6:.1f}".removesuffix(".0") + " MB"
+    """`200 MB`, `1.5 MB`, `20 kB`."""
+    return f"{size / 1e6:.1f}".removesuffix(".0") + " MB" if size >= 1_000_000 else f"{size / 1e3:.0f} kB"

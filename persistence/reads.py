@@ -26,7 +26,7 @@ from persistence.records import (
     State,
     WorkerRow,
 )
-from persistence.selecting import chosen, family
+from persistence.selecting import BLOBS, chosen, family
 from persistence.tables import (
     awaits,
     checkpoints,
@@ -38,6 +38,7 @@ from persistence.tables import (
     signals,
     workers,
 )
+from persistence.together import fetch_bytes
 from persistence.troubles import Trouble
 from persistence.worker_rows import worker_row
 
@@ -112,6 +113,10 @@ _workers = select(workers).order_by(workers.c.started, workers.c.id)
 _counts = select(p.c.state, func.count()).group_by(p.c.state)
 # `> 0` means `is not null` here; SQLite looks into the index only for a comparison.
 _backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.c.queue)
+
+
+_BYTES: frozenset[Executable] = frozenset({_results, _outputs, _inputs, _checkpoint, _recorded, _signals, BLOBS})
+"""Those that read values."""
 
 
 class Reader:
@@ -224,6 +229,8 @@ class Reader:
         while True:
             try:
                 with self._database.exclusive(), self._database.engine().connect() as connection:
+                    if statement in _BYTES:
+                        return fetch_bytes(connection, statement, parameters)
                     return connection.execute(statement, parameters).all()
             except PersistenceError:
                 raise

@@ -21,7 +21,7 @@ from persistence.membership import among, each_of, one_of
 from persistence.records import Control
 from persistence.selecting import BLOBS
 from persistence.tables import awaits, processes
-from persistence.together import fetch
+from persistence.together import fetch, fetch_bytes
 
 
 def _locked(pids: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
@@ -216,7 +216,7 @@ class Unit:
     def blobs(self, pid: int) -> tuple[bytes, bytes | None]:
         """Inputs and checkpoint, as they will be when all changes are written."""
         if self._blobs is None:
-            found = self.connection.execute(BLOBS, {"pids": sorted(self.wanted_blobs)})
+            found = fetch_bytes(self.connection, BLOBS, {"pids": sorted(self.wanted_blobs)})
             self._blobs = {(pid, number): blob for pid, number, blob in found}
             self._blobs.update(((born["pid"], 0), born["blob"]) for born in self.changes.inputs)
         checkpoint = self.changes.checkpoints.get(pid, self._blobs.get((pid, 1)))

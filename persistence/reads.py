@@ -115,7 +115,9 @@ _counts = select(p.c.state, func.count()).group_by(p.c.state)
 _backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.c.queue)
 
 
-_BYTES: frozenset[Executable] = frozenset({_results, _outputs, _inputs, _checkpoint, _recorded, _signals, BLOBS})
+_BYTES: frozenset[Executable] = frozenset(
+    {_results, _outputs, _inputs, _checkpoint, _recorded, _signals, BLOBS}
+)
 """Those that read values."""
 
 

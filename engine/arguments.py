@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.definition import class_of
@@ -41,3 +41,37 @@ def gathered(
     if twice := sorted(set(inputs) & set(named), key=str):
         raise InvalidInput(f"{name}: the input {twice[0]!r} is given twice, by name and in inputs", twice[0])
     return {**inputs, **named}
+
+
+def refuse_unnamed(verb: str, process_class: Any, unnamed: Sequence[Any]) -> None:
+    """Inputs have names.
+
+    Raises:
+        InvalidDefinition: it is no process class.
+        InvalidInput: one is given without.
+    """
+    if unnamed:
+        cls = class_of(process_class)
+        first = next(iter(cls.spec().inputs), "x")
+        raise InvalidInput(
+            f"{cls.__name__}: inputs are given by name: {verb}({cls.__name__}, {first}=...), or "
+            f"{verb}({cls.__name__}, inputs={{{first!r}: ...}})"
+        )
+
+
+def each_given(
+    inputs: Iterable[Mapping[str, Any]], keys: Sequence[str | None] | None
+) -> list[Mapping[str, Any]]:
+    """The inputs of many processes.
+
+    Raises:
+        InvalidInput: it is no list of mappings, or the keys are not as many.
+    """
+    if isinstance(inputs, (Mapping, str, bytes)) or not isinstance(inputs, Iterable):
+        raise InvalidInput(
+            "submit_many() takes a list of mappings, one for each process: [{'x': 1}, {'x': 2}]"
+        )
+    given = list(inputs)
+    if keys is not None and (isinstance(keys, str) or len(keys) != len(given)):
+        raise InvalidInput(f"submit_many() takes one key for each of the {len(given)} processes, in a list")
+    return given

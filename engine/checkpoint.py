@@ -115,6 +115,10 @@ class Opened:
             raise UnreadableCheckpoint(
                 f"{self._cls.__name__} cannot be made: {type(error).__name__}: {error}"
             ) from error
+        if "_pid" not in vars(process):
+            raise UnreadableCheckpoint(
+                f"{self._cls.__name__} cannot be made: its __init__ must call super().__init__(*args)"
+            )
         process.status = row.status
         if self._memory is not None:
             process._outputs = dict(self._memory.get("outputs") or {})

@@ -99,6 +99,12 @@ class ChildProcess(ProcessReference):
             )
         return read(self.pid)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"a child has no {name!r}: wait for it with self.to_context(name=child), and read `outputs`, "
+            "`state` and `exit_status` of self.ctx.name in the next step"
+        )
+
     def load(self, result: Result) -> None:
         """Take in how it stands (the engine does this when the chain wakes)."""
         self._result = result

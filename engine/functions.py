@@ -42,12 +42,18 @@ class ProcessFunction(Generic[P, R]):
         return self.process_class.spec()
 
 
-def process(function: Callable[P, R]) -> ProcessFunction[P, R]:
+def process(function: Callable[P, R] | None = None, /, **options: Any) -> ProcessFunction[P, R]:
     """Make a function (`def` or `async def`) a process.
 
     Raises:
         InvalidDefinition: it is no function, a method or a generator, or takes `*args` alone.
     """
+    if isinstance(function, ProcessFunction):
+        return function
+    if function is None or options:
+        raise InvalidDefinition(
+            "@process takes no options and no brackets: write @process above the function"
+        )
     return ProcessFunction(function)
 
 

@@ -20,8 +20,10 @@ from engine.errors import (
     ProcessNotFound,
     WaitTimeout,
 )
+from engine.fitting import fitted
 from engine.held import is_held
 from engine.namespace import plain
+from engine.outbox import LARGEST_PID
 from engine.signals import send_one
 from engine.tree import Branch, tree
 from engine.why import Why, nobody_works, why
@@ -271,7 +273,10 @@ def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHa
         if row is None:
             raise ProcessNotFound(f"no process has the key {pid!r} in this workspace ({home.place.folder})")
         return ProcessHandle(row.pid, home)
-    handle = ProcessHandle(pid, home)
+    number = fitted(pid, int)
+    if type(number) is not int or not 0 < number <= LARGEST_PID:
+        raise ProcessNotFound(f"there is no process {pid!r}; a pid is a whole number from 1 on")
+    handle = ProcessHandle(number, home)
     _ = handle.row
     return handle
 

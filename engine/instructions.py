@@ -24,8 +24,6 @@ RETURN = plumpy_outline._Return
 _INSTRUCTION = plumpy_outline._Instruction
 _CONDITIONAL = plumpy_outline._Conditional
 
-return_ = plumpy_outline.return_
-
 
 class _Step(CALL):  # type: ignore[misc, valid-type]  # plumpy is not followed
     """A step, whatever was given for one."""
@@ -39,9 +37,18 @@ def block(steps: tuple[Any, ...]) -> Any:
     return BLOCK([one if isinstance(one, _INSTRUCTION) else _Step(one) for one in steps])
 
 
+def _body_of(word: str, conditional: Any, steps: tuple[Any, ...]) -> Any:
+    if conditional._body is not None:
+        name = _name(conditional.predicate)
+        raise InvalidDefinition(
+            f"{word}({name}) has its steps already: write all of them into one pair of brackets"
+        )
+    return block(steps)
+
+
 class _Branch(_CONDITIONAL):  # type: ignore[misc, valid-type]  # as above
     def __call__(self, *steps: Any) -> Any:
-        self._body = block(steps)
+        self._body = _body_of(self._label, self, steps)
         return self._parent
 
 
@@ -67,8 +74,17 @@ class _If(IF):  # type: ignore[misc, valid-type]  # as above
 
 class _While(WHILE):  # type: ignore[misc, valid-type]  # as above
     def __call__(self, *steps: Any) -> Any:
-        self._body = block(steps)
+        self._body = _body_of("while_", self, steps)
         return self._parent
+
+
+class _Return(RETURN):  # type: ignore[misc, valid-type]  # as above
+    def __call__(self, exit_code: Any = None) -> Any:
+        return _Return(exit_code)
+
+
+return_ = _Return()
+"""`return_` ends the chain where it stands; `return_(410)` with that exit status."""
 
 
 def if_(test: Any) -> Any:
@@ -128,9 +144,9 @@ def _of_branch(word: str, branch: Any, cls: type) -> Iterator[str]:
     test = branch.predicate
     if not callable(test) or isinstance(test, type):
         yield f"{word} takes a test: a method of the class (cls.converged), not {test!r}"
-    elif not _takes_self(test):
+    elif not takes_self(test):
         yield f"{word}({_name(test)}): a test takes self alone, not {_signature(test)}"
-    elif _yields(test):
+    elif yields(test):
         yield f"{word}({_name(test)}): a test returns True or False, and this one yields"
     if branch._body is None:
         yield f"{word}({_name(test)}) has no steps: write {word}(cls.{_name(test)})(cls.step, ...)"
@@ -146,6 +162,10 @@ def _of_step(function: Any, cls: type) -> Iterator[str]:
         yield f"the outline has the text {function!r} where a step belongs" + (
             f"; write cls.{function}" if there else hint
         )
+    elif isinstance(function, (list, tuple)):
+        yield "the outline has a list where a step belongs; write the steps one after the other, as arguments"
+    elif isinstance(function, property):
+        yield "the outline has a property where a step belongs; a step is a plain method"
     elif not callable(function) or isinstance(function, type) or name is None:
         yield f"the outline has {function!r} where a step belongs; write cls.step, a method of the class"
     elif name == "<lambda>":
@@ -154,12 +174,12 @@ def _of_step(function: Any, cls: type) -> Iterator[str]:
         yield f"the outline names {name!r}, which is no method of the class"
     elif _hides(name, cls):
         yield f"a step cannot be called {name!r}: that is a method of every process, which it would hide"
-    elif not _takes_self(function):
+    elif not takes_self(function):
         yield (
             f"step {name!r} takes {_signature(function)}, and a step takes self alone; what it needs comes "
             "through self.inputs and self.ctx"
         )
-    elif _yields(function):
+    elif yields(function):
         yield f"step {name!r} yields, and a step returns"
 
 
@@ -179,7 +199,8 @@ _PACKAGE = __name__.rpartition(".")[0]
 _OURS = (f"{_PACKAGE}.workchain", f"{_PACKAGE}.process")
 
 
-def _takes_self(function: Callable[..., Any]) -> bool:
+def takes_self(function: Callable[..., Any]) -> bool:
+    """It can be called with the process alone."""
     try:
         inspect.signature(function).bind(None)
     except TypeError:
@@ -195,7 +216,8 @@ def _signature(function: Callable[..., Any]) -> str:
     return f"({', '.join(names)})"
 
 
-def _yields(function: Callable[..., Any]) -> bool:
+def yields(function: Callable[..., Any]) -> bool:
+    """It is a generator function, under whatever decorators."""
     inner = inspect.unwrap(function)
     return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.arguments import gathered
+from engine.arguments import each_given, gathered, refuse_unnamed
 from engine.checkpoint import user_frames
 from engine.definition import class_of
 from engine.errors import ControlRefused, ProcessExcepted, UnknownTarget
@@ -39,7 +39,7 @@ class RunInterrupted(KeyboardInterrupt):
 def submit(
     process_class: Any,
     /,
-    *,
+    *unnamed: Any,
     inputs: Mapping[str, Any] | None = None,
     key: str | None = None,
     queue: str | None = None,
@@ -62,6 +62,7 @@ def submit(
         InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
         PersistenceError, MessagingError: no store, no broker; nothing was written.
     """
+    refuse_unnamed("submit", process_class, unnamed)
     given = gathered(
         process_class, inputs, named, key=key, queue=queue, priority=priority, workspace=workspace
     )
@@ -87,7 +88,7 @@ def submit_many(
     home = resolve(workspace)
     home.place.require_shared()
     path = _path_for_workers(process_class, home)
-    given = list(inputs)
+    given = each_given(inputs, keys)
     _ = home.communicator  # a broker that cannot be reached is told before anything is written
     processes, pids = _insert(home, lambda: _prepare(home, process_class, path, given, keys, queue, priority))
     ring(home, [_ready(new) for new, pid in zip(processes, pids, strict=True) if new.pid == pid])
@@ -116,7 +117,7 @@ def _ready(new: NewProcess) -> Woken:
 def run(
     process_class: Any,
     /,
-    *,
+    *unnamed: Any,
     inputs: Mapping[str, Any] | None = None,
     key: str | None = None,
     priority: int | None = None,
@@ -137,6 +138,7 @@ def run(
         RunInterrupted: a `KeyboardInterrupt` that knows the pid.
     """
     cls = class_of(process_class)
+    refuse_unnamed("run", cls, unnamed)
     home = resolve(workspace)
     home.place.require_shared()
     given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)

@@ -18,6 +18,7 @@ from engine.commands import Completed, Programs
 from engine.definition import class_of, declared
 from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
 from engine.fitting import fitted
+from engine.instructions import takes_self, yields
 from engine.left_programs import Mark
 from engine.namespace import Given, Namespace
 from engine.once import Turns, forbid_inside, once, token
@@ -150,6 +151,11 @@ class Process:
             raise InvalidDefinition(
                 f"{cls.__qualname__} has no `run`: define `run(self)`, as `def` or `async def`"
             )
+        run: Any = cls.run
+        if not callable(run) or not takes_self(run):
+            raise InvalidDefinition(f"{cls.__qualname__}: `run` must be a method that takes self alone")
+        if yields(run):
+            raise InvalidDefinition(f"{cls.__qualname__}: `run` yields, and a process returns")
 
     # For whoever runs it
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 from engine.control import login
 from engine.errors import ControlRefused, ProcessNotFound
@@ -43,7 +43,7 @@ def signal_(name: str, *, timeout: float | None = None) -> AwaitedSignal:
     Raises:
         ValueError: no name, or not a number of seconds from 0 on.
     """
-    if timeout is not None and not 0 <= timeout < math.inf:
+    if timeout is not None and not is_duration(timeout):
         raise ValueError(f"signal_({name!r}): timeout takes a number of seconds from 0 on, not {timeout!r}")
     return AwaitedSignal(checked_name(name), timeout)
 
@@ -136,6 +136,11 @@ def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str 
         raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
     if outcome.refused is not None:
         raise ControlRefused(pid, outcome.refused)
+
+
+def is_duration(seconds: Any) -> bool:
+    """It is a number of seconds that can be waited for."""
+    return isinstance(seconds, SupportsFloat) and 0 <= float(seconds) < math.inf
 
 
 def checked_name(name: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import reprlib
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from engine.instructions import if_, return_, while_
 from engine.once import forbid_inside
 from engine.outline import START, Call, Outline, Position, Search
 from engine.process import Process
-from engine.signals import AwaitedSignal, Expected, signal_
+from engine.signals import AwaitedSignal, Expected, is_duration, signal_
 from engine.spec import ExitCode, WorkChainSpec
 
 __all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"]
@@ -25,6 +24,11 @@ __all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "sig
 
 class ToContext(dict[str, Any]):
     """What a step returns to wait: `return ToContext(name=child)` is `self.to_context(name=child)`."""
+
+    def __init__(self, *named: Any, **awaited: Any) -> None:
+        if named and not isinstance(named[0], Mapping):
+            raise TypeError("ToContext(...) wants a name for what is awaited: ToContext(name=child)")
+        super().__init__(*named, **awaited)
 
 
 class Append:
@@ -63,7 +67,7 @@ class WorkChain(Process):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ctx: Any = Context(lists=self._appended)
+        self._context = Context(lists=self._appended)
         self._position: Position = START
         self.spec()
 
@@ -112,7 +116,7 @@ class WorkChain(Process):
         memory: dict[str, Any] = {
             "position": list(self._position),
             "step": self._label(),
-            "ctx": dict(self.ctx),
+            "ctx": dict(vars(self.ctx)),
         }
         if self._expected:
             memory["signals"] = [one.plain() for one in self._expected]
@@ -127,7 +131,7 @@ class WorkChain(Process):
             raise UnreadableCheckpoint(f"its checkpoint has no position or context: {error!r}") from error
         self._check_place(position, memory.get("step"))
         self._position, self._expected = position, expected
-        self.ctx = Context(context, lists=self._appended)
+        self._context = Context(context, lists=self._appended)
 
     def _check_place(self, position: Position, recorded: str | None) -> None:
         """Refuse to run another step than the one that the checkpoint stands before."""
@@ -157,7 +161,18 @@ class WorkChain(Process):
 
     # For the user
 
-    def to_context(self, **awaited: Any) -> None:
+    @property
+    def ctx(self) -> Any:
+        """The context: values that go from step to step, as a mapping and as attributes."""
+        return self._context
+
+    @ctx.setter
+    def ctx(self, values: Any) -> None:
+        raise AttributeError(
+            "self.ctx cannot be replaced; write self.ctx.update(...), or self.ctx.name = ..."
+        )
+
+    def to_context(self, *unnamed: Any, **awaited: Any) -> None:
         """Wait for processes and signals after this step, and find them in `ctx` in the next one.
 
         Args:
@@ -169,6 +184,8 @@ class WorkChain(Process):
         Raises:
             TypeError: it is nothing that can be waited for; says what to write instead.
         """
+        if unnamed:
+            raise TypeError("to_context(...) wants a name for what is awaited: self.to_context(name=child)")
         for name, value in awaited.items():
             forbid_inside("to_context", name)
             append = isinstance(value, Append)
@@ -216,7 +233,7 @@ class WorkChain(Process):
         Raises:
             ValueError: not a number of seconds from 0 on.
         """
-        if not (0 <= seconds < math.inf):
+        if not is_duration(seconds):
             raise ValueError(f"sleep() takes a number of seconds from 0 on, not {seconds!r}")
         self._set_timer(seconds, deadline=False)
 

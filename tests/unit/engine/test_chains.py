@@ -173,6 +173,10 @@ OUTLINES: list[tuple[Any, str]] = [
     ([Build(lambda cls: if_("step")(cls.step))], r"if_ takes a test: .*, not 'step'"),
     ([Build(lambda cls: if_(cls.more)(cls.step))], r"if_\(more\): a test takes self alone"),
     ([Build(lambda cls: if_(cls.step)(cls.step, 5))], r"the outline has 5 where a step belongs"),
+    ([Build(lambda cls: while_(cls.step)(cls.step)(cls.step))], r"while_\(step\) has its steps already"),
+    ([Build(lambda cls: if_(cls.step)(cls.step)(cls.step))], r"if_\(step\) has its steps already"),
+    ([Build(lambda cls: [cls.step, cls.step])], r"the outline has a list where a step belongs"),
+    ([Build(lambda cls: property(step))], r"the outline has a property where a step belongs"),
     ([return_("no")], r"return_\('no'\): it takes an exit code"),
     ([Build(lambda cls: if_(cls.step)(cls.step).else_(cls.step).else_(cls.step))], "an if_ has one else_"),
 ]  # fmt: skip
@@ -240,6 +244,22 @@ def test_what_cannot_be_waited_for_says_what_to_write(host: Solo, awaited: Any, 
         with pytest.raises(TypeError, match=rf"^to_context\(x=\.\.\.\) waits for .*{words}"):
             chain.to_context(x=one)
     assert chain._record.awaits == []
+
+
+def test_what_is_forgotten_is_said(host: Solo) -> None:
+    chain = host.process(chain_of("step", return_(), step=step))
+    child = chain.submit(job)
+    forgotten: list[tuple[Any, str]] = [
+        (lambda: ToContext(child), r"ToContext\(name=child\)"),
+        (lambda: chain.to_context(child), r"self\.to_context\(name=child\)"),
+        (lambda: child.result(), r"a child has no 'result': wait for it with self\.to_context"),
+        (lambda: setattr(chain, "ctx", {}), r"self\.ctx cannot be replaced; write self\.ctx\.update"),
+        (lambda: chain.sleep("1"), r"sleep\(\) takes a number of seconds from 0 on, not '1'"),
+        (lambda: chain.inputs.nothing, r"there is no 'nothing' here; there is nothing"),
+    ]
+    for forget, words in forgotten:
+        with pytest.raises((TypeError, AttributeError, ValueError), match=words):
+            forget()
 
 
 def test_lists_and_dicts_of_children_are_waited_for(host: Solo) -> None:

@@ -45,6 +45,9 @@ from persistence.records import (
 _log = logging.getLogger("quince.worker")
 T = TypeVar("T")
 
+AGAIN_SECONDS = 5.0
+"""Seconds until a process is begun anew with which the engine has failed in passing."""
+
 
 class Runner:
     """Drives one process under one claim. Owns one slot while it is not lingering."""
@@ -212,7 +215,7 @@ class Runner:
             if is_passing(error):
                 _log.exception("process %s: the engine failed in passing; begun anew", self.pid)
                 with Patience(self._crew, self.pid, "the engine failed") as patience:
-                    await asyncio.sleep(patience.after(error))
+                    await asyncio.sleep(patience.after(error) + AGAIN_SECONDS)
                 await self._give_up(always=True)
             else:
                 _log.exception("process %s: the engine failed; it is paused", self.pid)
@@ -317,6 +320,8 @@ class Runner:
                 await self._give_up()
                 return
             if isinstance(end.error, Unreadable):  # whoever brings back what is missing can play it
+                if is_passing(end.error):
+                    raise end.error
                 await self._hold(f"{HELD}{words_of(end.error)}")
                 return
             outcome = await self._commit_step(process, end)
@@ -348,6 +353,8 @@ class Runner:
             try:
                 process._arrived = arrivals(process._expected, rows)
             except Unreadable as error:
+                if is_passing(error):
+                    raise
                 await self._hold(f"{HELD}a signal cannot be read: {error}")
                 return False
         return True

@@ -184,7 +184,8 @@ class Store:
     def allocate_pids(self, count: int, *, within: float | None = None) -> Sequence[int]:
         """The first blocks are as small as what is asked for, so that a program that submits one
         process leaves no gap; they grow with what is used."""
-        if not self._pid_lock.acquire(timeout=-1 if within is None else within):
+        lock = self._pid_lock  # in a forked child, it is another one
+        if not lock.acquire(timeout=-1 if within is None else within):
             raise StoreUnavailable(f"no pids within {within:g} s: others wait for the database too")
         try:
             if len(self._pids) < count:
@@ -192,7 +193,7 @@ class Store:
                 self._block = min(_LARGEST_BLOCK, 4 * max(self._block, count))
             given, self._pids = self._pids[:count], self._pids[count:]
         finally:
-            self._pid_lock.release()
+            lock.release()
         return given
 
     def try_write(self, *, within: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import pytest
 
 from engine.errors import UnloadableClass, UnloadableNow
 from engine.registry import Registry
+from persistence.codec import Unreadable, decode, encode
+from persistence.codec.classes import find_classes_by
 from persistence.passing import is_passing
 
 CLASS = """
@@ -127,3 +130,19 @@ def test_a_definition_that_fails_in_passing(module: Path) -> None:
 )
 def test_what_passes(error: Exception, passing: bool) -> None:
     assert is_passing(error) is passing
+
+
+def test_a_value_whose_class_cannot_be_imported_in_passing_is_not_taken_for_unreadable(module: Path) -> None:
+    """Else its process would go on without it, or be held until somebody plays it."""
+    data = "from dataclasses import dataclass\n@dataclass\nclass Late:\n    n: int\n"
+    whole = _write(module, data)
+    find_classes_by(whole)
+    blob = encode({"value": whole.load(_path(module))(7)})
+    del sys.modules[module.stem], whole
+    failing = _write(module, "raise OSError(24, 'Too many open files')")
+    find_classes_by(failing)
+    with pytest.raises(Unreadable, match="Too many open files") as caught:
+        decode(blob)
+    assert is_passing(caught.value)
+    _write(module, data)
+    assert decode(blob)["value"].n == 7

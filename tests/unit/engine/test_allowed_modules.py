@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from engine.errors import UnloadableClass
 from engine.registry import Registry
+from persistence.codec import classes, decode, encode
 
 JOB = """
 from pathlib import Path
@@ -128,3 +130,21 @@ def test_a_script_loaded_from_elsewhere_is_not_taken_for_the_module_of_its_name(
 def test_a_script_is_allowed_by_its_whole_path_too(folder: Path) -> None:
     outside = folder.parent / "quince_secret_outside.py"
     assert Registry(folder, [f"{folder.parent}/*.py"]).load(f"../{outside.name}:Job").__name__ == "Job"
+
+
+def test_the_class_of_a_stored_value_is_held_to_the_list_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "quince_secret.py").write_text(
+        JOB + "from dataclasses import dataclass\n@dataclass\nclass Value:\n    x: int\n"
+    )
+    free, bound = Registry(folder), Registry(folder, ALLOWED)
+    monkeypatch.setattr(classes, "_known", [weakref.ref(free)])
+    blob = encode({"value": free.load("quince_secret:Value")(x=1)}, "inputs")
+    assert decode(blob)["value"].x == 1
+    del sys.modules["quince_secret"]
+    for mark in folder.rglob("*.was-run"):
+        mark.unlink()
+    monkeypatch.setattr(classes, "_known", [weakref.ref(bound)])
+    assert "not among the modules" in repr(decode(blob)["value"])
+    assert not list(folder.rglob("*.was-run"))

@@ -18,6 +18,8 @@ from messaging.sidetasks import SideTask
 log = logging.getLogger(__name__)
 
 _TAG = "tasks"
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between attempts to consume anew."""
 
 
 class Consumer:
@@ -190,13 +192,24 @@ class Consumer:
     def _cancelled(self) -> None:
         if not self._closed:
             log.warning("%s: the broker cancelled a consumer; consuming anew", self.queue)
-            self._session.spawn(_awaited(self._restart(self)))
+            self._session.spawn(self._consume_anew())
+
+    async def _consume_anew(self) -> None:
+        """Until it works, or a new link has brought it back: on this one nobody else would notice."""
+        cancelled, pause, what = self._holder, SHORTEST_PAUSE, f"consuming {self.queue} anew"
+        while not self._closed and self._holder is cancelled:
+            try:
+                await self._restart(self)
+            except Exception as error:  # no rights just now, say
+                self._session.side.failed(what, error)
+                cancelled = self._holder
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._session.side.well(what)
+                return
 
     def _lane_closed(self, link: Link, lane: Lane, error: BaseException | None) -> None:
         if self._holder is not None and self._holder.lane is lane:
             self._holder = None
             self._session.broken(link, f"the channel of a consumer was closed ({error!r})")
-
-
-async def _awaited(what: Awaitable[None]) -> None:
-    await what

@@ -59,3 +59,17 @@ def test_a_rolling_restart_under_load_runs_nothing_again(
     steps = len(handles) // 12 * (8 * 4 * 2 + 4 * (3 + 2))
     assert len(lines) == steps
     assert not any("is dead" in log.read_text() for log in (daemon_of_two.state / "logs").glob("worker-*"))
+
+
+def test_a_worker_that_cannot_be_started_is_told_and_started_when_it_can(daemon_of_two: Place) -> None:
+    """Its log cannot be opened: here a folder is in the way."""
+    log = daemon.DaemonFiles(daemon_of_two.folder).log("worker-3")
+    log.mkdir()
+    daemon.scale(daemon_of_two, 3)
+    told = eventually(lambda: daemon.state(daemon_of_two).troubles, 30, "the daemon tells of it")
+    assert told[0].startswith("worker-3 cannot be started: ")
+    log.rmdir()
+    eventually(lambda: not daemon.state(daemon_of_two).troubles, 60, "it has started")
+    report = daemon.state(daemon_of_two).report
+    assert report is not None
+    assert [one.stage for one in report.workers] == ["running"] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from messaging.memory.hub import Hub
 from persistence.records import Control, Selection
@@ -11,7 +12,7 @@ from tests.simulation.client import Client
 from tests.simulation.fleet import Fleet, Machine
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import Weather
-from tests.simulation.world import Actor, World
+from tests.simulation.world import Actor, NoMemory, Struck, World
 
 SPAN = 8.0
 """Seconds of simulated time in which faults come."""
@@ -40,7 +41,7 @@ class Chaos:
         random = self.world.random
         on_workers = [
             self.kill, self.kill, self.freeze, self.freeze, self.cut_off_from_store, self.cut_off_from_broker,
-            self.fleet.stop, self.fleet.leave,
+            self.fleet.stop, self.fleet.leave, self.fail_beside,
         ]  # fmt: skip
         on_all = [
             self.store_away, self.step_clock, self.purge, self.control, self.control, self.control,
@@ -99,6 +100,16 @@ class Chaos:
         self.world.freeze(machine.actor)
         seconds = self.world.random.choice((0.5, 3.0, 10.0, 12.0)) * (0.8 + self.world.random.random() / 2)
         self.world.after(seconds, None, "thaw", lambda: self._thaw(machine))
+
+    def fail_beside(self, machine: Machine) -> None:
+        """What a worker does beside its processes fails where it stands, by what it waits for."""
+        random = self.world.random
+        kept = [one.task for one in machine.worker.side.kept.values()]
+        failure = random.choice((Struck("struck"), NoMemory("struck"), None))
+        waiter: Any = getattr(random.choice(kept), "_fut_waiter", None) if kept else None
+        if waiter is not None and not waiter.done():
+            with self.world.acting(machine.actor):
+                waiter.cancel() if failure is None else waiter.set_exception(failure)
 
     def cut_off_from_store(self, machine: Machine) -> None:
         machine.actor.broken = True

@@ -20,7 +20,7 @@ from tests.simulation.judge import Verdict, at_rest, held_back, unrest
 from tests.simulation.ledger import Ledger, opened
 from tests.simulation.network import Weather
 from tests.simulation.stores import Archive
-from tests.simulation.world import World
+from tests.simulation.world import Struck, World
 
 REST_SECONDS = 900.0
 """Seconds of simulated time in which all must be at rest when the faults have ended."""
@@ -217,7 +217,8 @@ class _Ear(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         actor = self._world.current
         line = f"{actor.name if actor else '-'} {record.getMessage()}"
-        if record.exc_info and (actor is None or not actor.dead):
+        struck = record.exc_info and isinstance(record.exc_info[1], Struck)
+        if record.exc_info and not struck and (actor is None or not actor.dead):
             self._world.complaints.append(f"{line}: {record.exc_info[1]!r}")
         if self._tell is not None:
             self._tell(f"{self._world.now:.6f} LOG {line}")

@@ -18,6 +18,14 @@ EPOCH = 1_700_000_000.0
 """What a clock on the wall shows when a simulation begins."""
 
 
+class Struck(Exception):
+    """A failure that the simulation has made: no complaint."""
+
+
+class NoMemory(Struck, MemoryError):
+    """One that is no error of anybody's."""
+
+
 class Actor:
     """An operating-system process of the simulated world: it can be frozen, and it can die.
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine import ProcessHandle, Workspace, submit, submit_many
+from engine.cli.workers import worker_table
 from engine.doctor import doctor
+from engine.lease import Lease, host_name
 from engine.roundtrip import CHECK_VARIABLE
 from engine.telling import ring
 from engine.why import why
 from engine.workspace import Place
+from messaging.sidetasks import SideTasks
 from persistence.codec import encode
-from persistence.records import NewProcess, State
+from persistence.errors import StoreUnavailable
+from persistence.records import NewProcess, State, WorkerRow
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
@@ -23,6 +32,7 @@ from tests.integration.small_disk import fill, small_disk
 from tests.integration.test_races import steps
 from tests.integration.trouble_flows import Launches, LaunchesOnLoop
 from tests.services import PgBouncer, Postgres, ServiceMissing
+from tests.unit.cli.test_drawing import drawn
 
 KINDS = pytest.mark.parametrize("kind", [Launches, LaunchesOnLoop])
 
@@ -142,6 +152,41 @@ def test_an_import_that_fails_in_passing_is_tried_again_by_itself(
         assert waits.result(30) == {"value": 7}
         paused.play()
         assert paused.result(30) == {"value": 7}
+
+
+def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
+    """Its heartbeats do not reach the store; that it lives is known all the same."""
+    place = Place(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
+    lock, worker_id = tmp_path / "lock", "here:1:aa"
+    with Workspace(place) as home, Lease(_Silent(), worker_id, lock, lambda: None):
+        now = home.store.clock()
+        host, ospid = host_name(), os.getpid()
+        row = WorkerRow(worker_id, host, ospid, "cut-off", (), 1, str(lock), "running", now, now)
+        home.store.register_worker(row).result()
+        handle = submit(flows.add, x=1, workspace=home)
+        home.store.claim([handle.pid], worker_id).result()
+        with closing(sqlite3.connect(tmp_path / "quince.db")) as connection, connection:
+            connection.execute("UPDATE workers SET heartbeat = heartbeat - 60")
+        assert "cut-off lives, but has not reached the store for 1.0 min" in why(home, handle.pid).sentence
+        assert any("cut off" in line for line in drawn(worker_table(home.store.workers(), now), 200))
+        home.store.heartbeat(worker_id).result()
+        assert "it runs: cut-off is in its first step" in why(home, handle.pid).sentence
+
+
+def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither answers nor fails: a frozen server does so. The worker's log tells, and its troubles do."""
+    monkeypatch.setattr("engine.lease.EXPIRY_SECONDS", 0.0)
+    side = SideTasks(logging.getLogger("quince.worker"), (StoreUnavailable,))
+    with Lease(_Silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
+        lease.beat()
+        assert any("has not answered" in sentence for sentence in side.sentences())
+
+
+class _Silent:
+    """A store that does not answer."""
+
+    def heartbeat(self, worker_id: str, *, troubles: Sequence[str]) -> Future[None]:
+        return Future()
 
 
 def _submitted(home: Workspace, class_path: str) -> ProcessHandle:

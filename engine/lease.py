@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from engine.machine import Program, program_of
+from engine.patience import is_blocked
 from engine.private import open_private
 from messaging.sidetasks import SideTasks
 from persistence.errors import PersistenceError, StoreUnavailable, UnknownWorker
@@ -114,12 +115,15 @@ class Lease:
 
     def beat(self) -> None:
         """Hand one heartbeat in."""
+        troubles = self._side.sentences()
         try:
-            troubles = self._side.sentences()
             self._store.heartbeat(self._id, troubles=troubles).add_done_callback(self._beaten)
         except PersistenceError as error:
             self._side.failed("the heartbeat", error)
-        if time.monotonic() - self._answered > EXPIRY_SECONDS:
+        silent = time.monotonic() - self._answered > EXPIRY_SECONDS
+        if silent and not any(
+            map(is_blocked, troubles)
+        ):  # else it is the loop that does not hear the answers
             self._side.failed("the heartbeat", _SILENT)
 
     def _beat(self) -> None:

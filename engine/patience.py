@@ -22,6 +22,8 @@ LONGEST_PAUSE = 10.0
 LOOP_SECONDS = 2.0
 """How long a coroutine step may hold up the event loop while the store is slow."""
 _WHOSE = "process "
+BLOCKED = "its event loop is blocked"
+"""Begins what a worker says whose loop does not turn; see `engine.loop_watch`."""
 
 
 class Troubled(Protocol):
@@ -52,6 +54,11 @@ def trouble_of(pid: int, told: Sequence[str]) -> str | None:
         if str(pid) in whose.removeprefix(_WHOSE).split(", "):
             return trouble
     return None
+
+
+def is_blocked(told: str) -> bool:
+    """Whether a worker says that its event loop does not turn."""
+    return told.startswith(BLOCKED)
 
 
 def _sentence(pids: Sequence[int], trouble: str) -> str:

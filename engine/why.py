@@ -11,7 +11,7 @@ from engine.errors import ProcessNotFound
 from engine.held import UNLOADABLE
 from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
 from engine.moments import clock
-from engine.patience import trouble_of
+from engine.patience import is_blocked, trouble_of
 from engine.workspace import Workspace
 from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
 
@@ -133,7 +133,11 @@ def _paused(facts: _Facts) -> tuple[str, list[str]]:
     if (row.status or "").startswith(UNLOADABLE):
         return (
             f"it is {row.status}",
-            [f"put the module back as it was, then `quince play {row.pid}`"],
+            [
+                "workers import it from the workspace's folder and from what is installed for them; what was "
+                "mended or added since they began they see after `quince daemon restart`",
+                f"then `quince play {row.pid}` lets it go on",
+            ],
         )
     asked = facts.last_control(Control.PAUSE)
     play = f"`quince play {row.pid}` lets it go on"
@@ -172,6 +176,8 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
     )
     if (trouble := trouble_of(row.pid, owner.troubles)) is not None:
         return f"{trouble}; {owner.name} tries again and again", evidence
+    if (blocked := _blocked([owner])) is not None:
+        return blocked, evidence
     if row.intent is not None:
         asked = facts.last_control(row.intent)
         who = (asked.author if asked is not None else None) or "somebody"
@@ -220,7 +226,8 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
     if row.queue.startswith("run:"):
         return "it belongs to a run() in another program, which has not taken it up", evidence
     if not workers:
-        return f"no worker consumes queue {row.queue}", [*evidence, "`quince daemon start` starts some"]
+        start = "daemon start" if row.queue == "default" else f"worker --queue {row.queue}"
+        return f"no worker consumes queue {row.queue}", [*evidence, f"`quince {start}` starts one that does"]
     slots, held = sum(w.slots for w in workers), sum(w.held for w in workers)
     evidence.append(
         f"{_count(held, 'process')} in {_count(slots, 'slot')} of {_count(len(workers), 'worker')}"
@@ -228,6 +235,8 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
     ready = facts.now - row.updated
     if held >= slots:
         return f"it waits for a free slot on queue {row.queue}, with {_count(others, 'other')}", evidence
+    if (blocked := _blocked(workers)) is not None:
+        return f"it waits for a worker: {blocked}", evidence
     if ready > LONG_READY:
         evidence.append("workers look for it by themselves once the broker answers and its queue is empty")
         return (
@@ -236,6 +245,12 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
             evidence,
         )
     return f"it is ready, and a worker of queue {row.queue} takes it up next", evidence
+
+
+def _blocked(workers: Sequence[WorkerRow]) -> str | None:
+    """That the event loops of all of these are blocked, and by what; None if one turns."""
+    said = [next((f"{w.name}: {one}" for one in w.troubles if is_blocked(one)), None) for w in workers]
+    return None if None in said else said[0]
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

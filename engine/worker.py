@@ -25,6 +25,7 @@ from engine.desk import APPLY_SECONDS, Desk
 from engine.inbox import Inbox
 from engine.landing import failure_of, landed
 from engine.lease import Lease, host_name, new_worker_id
+from engine.loop_watch import LoopWatch
 from engine.outbox import (
     Outbox,
     asked_of_worker,
@@ -42,6 +43,7 @@ from engine.recovery import Sweeper
 from engine.registry import Registry
 from engine.runner import Runner
 from engine.slots import Slots
+from engine.stale_code import StaleCode
 from engine.step_threads import StepThreads
 from engine.stepping import Stepper
 from engine.suspects import Entry, Suspects
@@ -196,7 +198,11 @@ class Worker:
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
         communicator = await stack.enter_async_context(self._connected())
-        self.side.also.append(communicator.troubles)
+        self.side.also += [
+            communicator.troubles,
+            LoopWatch().sentences,
+            StaleCode(self.place.folder).sentences,
+        ]
         threads = StepThreads(MOST_THREADS, troubles=self.side)
         stack.callback(threads.shutdown, cancel_futures=True)
         loop.set_default_executor(StepThreads(DEFAULT_THREADS))

@@ -483,3 +483,15 @@ class Talker(Process):
         logging.getLogger("users.own").warning("logged by a step")
         while not Path(self.inputs.gate).exists():
             time.sleep(0.01)
+
+
+class BlocksLoop(Process):
+    """Blocks in a coroutine, as it must not."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("seconds", valid_type=float)
+
+    async def run(self) -> None:
+        time.sleep(self.inputs.seconds)  # noqa: ASYNC251 - that is what it is for

@@ -13,6 +13,8 @@ from persistence.codec.unreadable import UnreadableValue
 from persistence.errors import Unreadable
 from persistence.passing import is_passing
 
+_REFERRING = frozenset({int(Code.SHARED), int(Code.REF)})
+_INSTANCE, _REGISTERED = int(Code.INSTANCE), int(Code.REGISTERED)
 Bytes = bytes | memoryview | msgspec.Raw
 
 
@@ -47,7 +49,7 @@ class _Refers(Exception):
 
 
 def _extension(code: int, data: memoryview) -> Any:
-    if code in (Code.SHARED, Code.REF):
+    if code in _REFERRING:
         raise _Refers
     return _made(code, data, _unpack)
 
@@ -91,11 +93,13 @@ class _Reading:
 
 def _made(code: int, data: memoryview, unpack: Callable[[Any], Any]) -> Any:
     """What an extension stands for."""
-    if code == Code.INSTANCE:
+    if code == _INSTANCE:
         return _instance(data, unpack, lambda _: None)
-    plain = _decode(data) if code == Code.REGISTERED else unpack(data)
+    # What is registered refers to nothing outside of itself.
+    plain = unpack(data) if code != _REGISTERED or unpack is _unpack else _decode(data)
     try:
-        return _value(code, plain)
+        reader = READERS.get(code)
+        return _value(code, plain) if reader is None else reader(plain)
     except RecursionError:
         raise
     except Exception as error:  # whatever a reader, a class or an import says
@@ -105,9 +109,6 @@ def _made(code: int, data: memoryview, unpack: Callable[[Any], Any]) -> Any:
 
 
 def _value(code: int, plain: Any) -> Any:
-    reader = READERS.get(code)
-    if reader is not None:
-        return reader(plain)
     match code:
         case Code.REGISTERED:
             tag, state = plain

@@ -15,6 +15,8 @@ from persistence.codec.unreadable import UnreadableValue, tell
 from persistence.errors import TooLarge, Unsaveable
 
 SCALARS = frozenset({str, int, float, bool, type(None), bytes})
+_AS_IS = SCALARS - {int}
+_SMALLEST, _GREATEST = -(1 << 63), (1 << 64) - 1
 _CONTAINERS = frozenset({dict, list})
 _PLAIN = SCALARS | _CONTAINERS
 _TEXT = frozenset({str})
@@ -64,8 +66,7 @@ def _bounded(data: bytes, value: Any, where: str) -> bytes:
     Raises:
         TooLarge: names the largest value in it, through dicts.
     """
-    limit = sizing.largest_together()
-    if len(data) <= limit:
+    if len(data) <= sizing.LEAST or len(data) <= (limit := sizing.largest_together()):
         return data
     path: tuple[Any, ...] = (where,)
     size, inner = 0, value
@@ -155,7 +156,8 @@ def _is_plain(value: Any) -> bool:
         if not _TEXT.issuperset(map(type, _flat(dicts))):
             return False
         items = list(_flat(map(dict.values, dicts)))
-        items.extend(_flat(item for item in around if type(item) is list))
+        if len(dicts) != len(around):
+            items.extend(_flat([item for item in around if type(item) is list]))
     return False
 
 
@@ -188,11 +190,13 @@ class _Writing:
         """What msgpack takes in the value's place."""
         kind = type(value)
         if kind is int:
-            if -(1 << 63) <= value < 1 << 64:
+            if _SMALLEST <= value <= _GREATEST:
                 return value
             return _extension(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
         if kind in SCALARS:
             return value
+        if kind in _CONTAINERS:
+            return self._identified(value, kind, path)
         if kind is tuple:
             return _extension(Code.TUPLE, self._all(value, path))
         if kind is frozenset:
@@ -241,8 +245,10 @@ class _Writing:
             return _extension(Code.BYTEARRAY, bytes(value))
         registered = registry.of_class(kind)
         if registered is not None:
-            inner = _pack(_wrapped(registered.to_plain(value), path, None))
-            return _extension(Code.REGISTERED, [registered.tag, msgspec.Raw(inner)])
+            plain = registered.to_plain(value)
+            if not (type(plain) is list and _AS_IS.issuperset(_kinds(plain))):
+                plain = msgspec.Raw(_pack(_wrapped(plain, path, None)))
+            return _extension(Code.REGISTERED, [registered.tag, plain])
         if kind is UnreadableValue:
             return self._unreadable(value, path)
         known = standard.WRITERS.get(kind)
@@ -285,7 +291,12 @@ class _Writing:
 
     def _dict(self, value: dict[Any, Any], path: tuple[Any, ...]) -> Any:
         if _TEXT.issuperset(map(type, value)):
-            return {key: self.wrap(item, (*path, _Key(key))) for key, item in value.items()}
+            return {
+                key: item
+                if type(item) in _AS_IS or (type(item) is int and _SMALLEST <= item <= _GREATEST)
+                else self.wrap(item, (*path, _Key(key)))
+                for key, item in value.items()
+            }
         flat: list[Any] = []
         for key, item in value.items():
             flat.append(self.wrap(key, (*path, "key")))
@@ -293,7 +304,12 @@ class _Writing:
         return _extension(Code.MAP, flat)
 
     def _all(self, values: Iterable[Any], path: tuple[Any, ...]) -> list[Any]:
-        return [self.wrap(item, (*path, n)) for n, item in enumerate(values)]
+        return [
+            item
+            if type(item) in _AS_IS or (type(item) is int and _SMALLEST <= item <= _GREATEST)
+            else self.wrap(item, (*path, n))
+            for n, item in enumerate(values)
+        ]
 
 
 def _can_begin_empty(kind: type) -> bool:
@@ -308,6 +324,11 @@ def _can_begin_empty(kind: type) -> bool:
 
 def _extension(code: int, plain: Any) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(int(code), _pack(plain))
+
+
+def _kinds(values: list[Any]) -> Iterable[type]:
+    """The types of values; none for integers that msgpack takes."""
+    return (type(one) for one in values if not (type(one) is int and _SMALLEST <= one <= _GREATEST))
 
 
 class _Key:

@@ -100,11 +100,13 @@ def stop(
 @app.command()
 def restart(timeout: Timeout = None) -> int:
     """Replace the workers one by one (to load changed code); the work goes on meanwhile."""
-    say(
-        "replacing the workers, one by one: each works on until its new one does, and finishes its running "
-        "steps (Ctrl-C ends the waiting, not the replacing)"
-    )
-    daemon.restart(session.place(), timeout, say)
+    place = session.place()
+    if daemon.state(place).running:
+        say(
+            "replacing the workers, one by one: each works on until its new one does, and finishes its "
+            "running steps (Ctrl-C ends the waiting, not the replacing)"
+        )
+    daemon.restart(place, timeout, say)
     say("all workers are replaced")
     return DONE
 

@@ -407,10 +407,6 @@ class Does(WorkChain):
     def surrogate_in_context(self) -> None:
         self.ctx.odd = {"deep": ["\udc80"]}
 
-    def circle(self) -> None:
-        self.ctx.odd = []
-        self.ctx.odd.append(self.ctx.odd)
-
     def big_status(self) -> int:
         return 2**70
 

@@ -18,7 +18,6 @@ ODDITIES = {
     "speechless": r"Speechless.__str__ failed with RuntimeError",
     "surrogates": r"\\udc80\\x00",
     "surrogate_in_context": r"ctx\.odd\.deep\[0\]",
-    "circle": r"ctx\.odd",
     "big_status": r"exit status 1180591620717411303424 is not between 0 and",
     "endless_sleep": r"sleep\(\) takes a number of seconds from 0 on, not nan",
 }

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
@@ -31,6 +33,7 @@ from persistence.errors import (
     StoreUnavailable,
 )
 from persistence.sessions import Sessions
+from persistence.tables import WRITER, counters
 from persistence.together import in_one_go, pipeline
 from persistence.troubles import Trouble, sqlstate_of, trouble_of
 
@@ -42,10 +45,17 @@ _IN_THE_FUTURE = "22023"
 _abandoned: list[object] = []
 """What is kept, so that it is never closed."""
 
-_ticket = "extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text"
-# One message, one answer. The transaction takes in what stands before its BEGIN.
-_begin = f"SELECT {_ticket}; BEGIN"
-_fate = text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
+# A transaction is known by its number and by a mark of its own, which it leaves in a row of its writer's: a
+# server that dies may give the number of one that it had not yet written down to another one.
+_MARK = (
+    f"INSERT INTO {counters.name} (name, value) VALUES ('{{name}}', {{mark}}) "
+    "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value "
+    "RETURNING extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text"
+)
+_fate = text(
+    "SELECT pg_xact_status(CAST(:number AS xid8)) IS NOT DISTINCT FROM 'in progress', "
+    f"coalesce((SELECT value = :mark FROM {counters.name} WHERE name = :name), false)"
+)
 _lock_schema = text("SELECT pg_advisory_xact_lock(7161532, 1)")
 
 _ADVICE = {
@@ -65,6 +75,13 @@ _KEEPALIVE = {
 }  # fmt: skip
 
 
+class Ticket(NamedTuple):
+    """By which a transaction is asked for: its number in the server, and the mark that it leaves."""
+
+    number: str
+    mark: int
+
+
 class PostgreSQL:
     """A database in a PostgreSQL server."""
 
@@ -74,6 +91,7 @@ class PostgreSQL:
         self._reader: Engine | None = None
         self._writer: Engine | None = None
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._name = f"{WRITER}{secrets.token_hex(8)}"
 
     def engine(self) -> Engine:
         if self._reader is None:
@@ -93,12 +111,15 @@ class PostgreSQL:
     def turn(self) -> AbstractContextManager[Any]:
         return contextlib.nullcontext()
 
-    def begin(self, connection: Connection) -> tuple[float, str]:
+    def begin(self, connection: Connection) -> tuple[float, Ticket]:
+        mark = time.time_ns() // 1000
+        marked = _MARK.format(name=self._name, mark=mark)
         if self._sessions.pooled:
-            now, ticket, *_ = self._sessions.begin(connection, write=True, ask=_ticket)
-        else:
-            now, ticket = connection.exec_driver_sql(_begin).one()
-        return now, ticket
+            self._sessions.begin(connection, write=True)
+        else:  # one message, one answer: the transaction takes in what stands before its BEGIN
+            marked += "; BEGIN"
+        now, number = connection.exec_driver_sql(marked).one()
+        return now, Ticket(number, mark)
 
     def _begin_to_read(self, connection: Connection) -> None:
         if self._sessions.pooled:  # else each statement stands alone
@@ -127,16 +148,15 @@ class PostgreSQL:
         connection.execute(_lock_schema)
 
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
+        asked = {"number": ticket.number, "mark": ticket.mark, "name": self._name}
         try:
-            status = connection.execute(_fate, {"ticket": ticket}).scalar_one()
+            goes_on, marked = connection.execute(_fate, asked).one()
         except DBAPIError as error:
             if sqlstate_of(error) != _IN_THE_FUTURE:
                 raise
-            status = "aborted"  # the server died before any of it was on the disk, and has never heard of it
+            goes_on = marked = False  # the server died before any of it was on the disk
         connection.rollback()
-        return {"committed": True, "aborted": False}.get(
-            status
-        )  # in progress, or too old to be told: not known
+        return None if goes_on else bool(marked)
 
     def trouble(self, error: Exception) -> Trouble:
         return trouble_of(error)

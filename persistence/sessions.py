@@ -90,16 +90,12 @@ class Sessions:
             raise
         return connection
 
-    def begin(self, connection: Connection, *, write: bool, ask: str = "1") -> Any:
-        """Begin a transaction in which all is set, behind a pooler.
-
-        Returns:
-            The row of what is asked with it.
-        """
+    def begin(self, connection: Connection, *, write: bool) -> None:
+        """Begin a transaction in which all is set, behind a pooler."""
         learned, access = self._learned or {}, "WRITE" if write else "ONLY"
         connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED READ {access}")
         set_ = [f"set_config('{name}', {_quoted(learned[name])}, true)" for name in _NEEDED_EACH_TIME]
-        return connection.exec_driver_sql(f"SELECT {', '.join([ask, *set_])}").one()
+        connection.exec_driver_sql(f"SELECT {', '.join(set_)}")
 
     def _connected(self, psycopg: Any, arguments: dict[str, Any]) -> Any:
         if not self.pooled:

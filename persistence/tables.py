@@ -162,6 +162,10 @@ counters = Table(
     Column("value", _Pid, nullable=False),
 )
 
+WRITER = "writer "
+"""Begins the names of the counters in which programs mark their transactions: the time of the last one, in
+microseconds. What is old is of programs that are gone."""
+
 schema = Table(
     "quince_schema",
     metadata,

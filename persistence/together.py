@@ -42,6 +42,8 @@ def fetch_bytes(connection: Connection, statement: Any, parameters: Mapping[str,
     """
     if connection.dialect.name != "postgresql":
         return connection.execute(statement, parameters).all()
+    if not connection.in_transaction():
+        connection.begin()  # behind a pooler, that gives the session what it needs
     with _wrapped(connection) as driver:
         text = _text(statement, connection.dialect)
         rows: Sequence[Any] = driver.cursor(binary=True).execute(text, parameters).fetchall()

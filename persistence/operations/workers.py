@@ -14,7 +14,7 @@ from persistence.live import Live
 from persistence.membership import one_of
 from persistence.operations.base import Operation
 from persistence.records import SUSPECT, TERMINAL, State, Woken, WorkerRow
-from persistence.tables import processes, workers
+from persistence.tables import WRITER, counters, processes, workers
 from persistence.unit import Needs, Unit
 
 _held = select(processes.c.pid).where(processes.c.owner == bindparam("owner"))
@@ -30,8 +30,12 @@ TOGETHER = 1.0
 """Seconds between two claims that count as one."""
 
 
+MARKED_SECONDS = 86_400.0
+"""Age of a writer's mark that nobody asks for any more."""
+
+
 class Register(Operation[None]):
-    """A worker's row, with a heartbeat of now."""
+    """A worker's row, with a heartbeat of now. The marks of programs that are long gone go."""
 
     def __init__(self, worker: WorkerRow) -> None:
         super().__init__()
@@ -42,6 +46,9 @@ class Register(Operation[None]):
 
     def apply(self, unit: Unit) -> None:
         worker = self._worker
+        old = int((unit.now - MARKED_SECONDS) * 1e6)
+        marks = counters.c.name.startswith(WRITER) & (counters.c.value < old)
+        unit.connection.execute(delete(counters).where(marks))
         unit.connection.execute(delete(workers).where(workers.c.id == worker.id))
         unit.connection.execute(
             workers.insert(),

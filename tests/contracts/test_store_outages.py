@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.engine import make_url
 
 from persistence.errors import StoreUnavailable
-from persistence.records import NewEvent, NewSignal, Selection, State, Step
+from persistence.opening import database_of
+from persistence.records import NewEvent, NewSignal, Selection, State, Step, WorkerRow
+from persistence.schema import ready
 from persistence.store import Store
+from persistence.tables import WRITER, counters
 from tests.contracts.cut_cable import Cable
 from tests.contracts.store_backends import born, finish, held, new, step
 from tests.services import Postgres
@@ -189,3 +193,42 @@ def test_a_text_that_postgresql_does_not_take_fails_alone(store: Store) -> None:
         for n, claim in enumerate(claims)
     ]
     assert [future.exception() is None for future in futures] == [n != 4 for n in range(10)]
+
+
+def test_the_number_of_a_lost_transaction_may_be_that_of_another_one(postgres_url: str) -> None:
+    """A server that dies gives the numbers that it had not written down to others, which commit."""
+    mine, other = database_of(postgres_url), database_of(postgres_url)
+    ready(mine)
+    with mine.writer() as lost, other.writer() as connection:
+        _, ticket = mine.begin(lost)
+        assert mine.committed(connection, ticket) is None, "it goes on"
+        lost.exec_driver_sql("ROLLBACK")
+        assert mine.committed(connection, ticket) is False
+        _, taken = other.begin(connection)
+        connection.exec_driver_sql("COMMIT")
+        assert other.committed(connection, taken) is True
+        assert mine.committed(connection, ticket._replace(number=taken.number)) is False
+        future = str(int(taken.number) + 1_000_000)
+        assert mine.committed(connection, ticket._replace(number=future)) is False, "it was never heard of"
+    mine.dispose()
+    other.dispose()
+
+
+def test_marks_of_programs_that_are_long_gone_are_swept(postgres_url: str) -> None:
+    def marks(store: Store) -> set[str]:
+        rows = store._reads.all(select(counters.c.name).where(counters.c.name.startswith(WRITER)))
+        return {name for (name,) in rows}
+
+    row = WorkerRow("w1", "host", 1, "worker-1", ("default",), 4, None, "running", 0.0, 0.0)
+    with Store(postgres_url) as gone, Store(postgres_url) as lives:
+        born(gone)
+        before = marks(lives)
+        lives.register_worker(row).result()
+        assert marks(lives) > before, "a young one stays"
+        database = database_of(postgres_url)
+        with database.engine().connect() as connection:
+            connection.execute(update(counters).where(counters.c.name.in_(before)).values(value=1))
+        database.dispose()
+        lives.register_worker(row).result()
+        assert not marks(lives) & before
+        born(gone)  # and if it is not gone, it marks anew

@@ -262,7 +262,7 @@ def test_an_error_of_the_engine_itself_keeps_nobody_waiting(
 ) -> None:
     """Broken on purpose: what the engine cannot go on with is paused, told, and can be played again."""
 
-    def broken(_process: object) -> bytes:
+    def broken(*_given: object) -> bytes:
         raise RuntimeError("a bug of ours")
 
     with monkeypatch.context() as patch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -90,6 +91,7 @@ class DaemonFiles:
         self._state = folder / STATE
         self.settings = self._state / SETTINGS
         self.lock = self._state / "daemon.lock"
+        self._held: os.stat_result | None = None
         self.report = self._state / "daemon.report"
 
     def log(self, name: str) -> Path:
@@ -139,7 +141,16 @@ class DaemonFiles:
             file.truncate(0)
             file.write(f"{os.getpid()}\n{Program.this()}\n{host_name()}\n")
             file.flush()
+            self._held = os.fstat(file.fileno())
             yield
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the lock that this program holds is the one that others find."""
+        try:
+            return self._held is not None and os.path.samestat(self._held, self.lock.stat())
+        except OSError:
+            return False
 
     def holder(self) -> int | None:
         """The process id of the daemon that runs, or None.
@@ -151,11 +162,19 @@ class DaemonFiles:
             with self.lock.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
-            return None
+            return self._without_files()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             return self._written()
+        return self._without_files()
+
+    def _without_files(self) -> int | None:
+        """A daemon whose files were moved or removed; it has noticed, and ends when its workers have."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[1:4] == ["-m", "engine.supervisor", str(self.folder)]:
+                    return int(process.pid)
         return None
 
     def _written(self) -> int | None:
@@ -321,7 +340,8 @@ def _grant(files: DaemonFiles, timeout: float | None) -> float:
     settings = files.read() or Settings()
     if timeout is not None:
         settings = msgspec.structs.replace(settings, grace=timeout)
-        files.write(settings)
+        if files.settings.parent.is_dir():  # else its files were removed, and it ends already
+            files.write(settings)
     return GRACE_SECONDS if settings.grace is None else settings.grace
 
 

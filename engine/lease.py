@@ -24,7 +24,7 @@ from engine.machine import Program, program_of
 from engine.patience import is_blocked
 from engine.private import open_private
 from messaging.sidetasks import SideTasks
-from persistence.errors import PersistenceError, StoreUnavailable, UnknownWorker
+from persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
 from persistence.files import unquoted
 from persistence.records import WorkerRow
 
@@ -45,6 +45,10 @@ def host_name() -> str:
     return os.environ.get("QUINCE_HOST") or socket.gethostname()
 
 
+def _tell_only(error: StoreMoved) -> None:
+    _log.error("%s", error)
+
+
 class Lease:
     """Held from `with` until its end, or the death of the operating-system process.
 
@@ -52,6 +56,7 @@ class Lease:
 
     Args:
         on_lost: Called, from any thread, when the worker finds that it was declared dead.
+        on_moved: Called, from any thread, when the store's file is not where it was.
         side: Keeps the thread going, and knows what else is wrong with the worker: the heartbeats tell it.
 
     Attributes:
@@ -66,11 +71,13 @@ class Lease:
         lock: Path,
         on_lost: Callable[[], None],
         side: SideTasks | None = None,
+        on_moved: Callable[[StoreMoved], None] = _tell_only,
     ) -> None:
         self._store = store
         self._id = worker_id
         self.lock = lock
         self._on_lost = on_lost
+        self._on_moved = on_moved
         self.over = False
         self._answered = time.monotonic()
         self._file: IO[str] | None = None
@@ -135,6 +142,8 @@ class Lease:
         self._answered = time.monotonic()
         if isinstance(error, UnknownWorker):
             self._on_lost()
+        elif isinstance(error, StoreMoved):
+            self._on_moved(error)
         elif error is not None:
             self._side.failed("the heartbeat", error)
         else:

@@ -138,9 +138,13 @@ class Supervisor:
             os.close(report)
         if problem is None:
             _log.info("the daemon runs with %d workers", self._settings.workers)
-            while not self._stops:
+            while not self._stops and self._files.in_place:
                 self.tend()
                 self._sleep()
+            if not self._stops:
+                _log.error(
+                    "the workspace's files were moved or removed: the daemon of %s ends", self._files.folder
+                )
         self._stop_all()
 
     def _on_signal(self, number: int, _frame: object) -> None:

@@ -53,7 +53,7 @@ from messaging.communicator import AsyncCommunicator, BroadcastMessage, SubjectF
 from messaging.errors import MessagingError
 from messaging.sidetasks import SideTasks
 from persistence.codec import find_classes_by
-from persistence.errors import PersistenceError
+from persistence.errors import PersistenceError, StoreMoved
 from persistence.files import quoted
 from persistence.records import (
     TERMINAL,
@@ -210,7 +210,8 @@ class Worker:
         self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
         self.inbox = Inbox(self.slots, self._claim)
         lock = self.place.state / "locks" / self.id
-        lease = Lease(self.store, self.id, lock, lambda: self.call(lambda: self._lost(lock)), self.side)
+        lost = lambda: self.call(lambda: self._lost(lock))  # noqa: E731
+        lease = Lease(self.store, self.id, lock, lost, self.side, self._moved)
         await aside(lease.__enter__)
         stack.push(lease.__exit__)
         await landed(self.store.register_worker(self._row(lock)))
@@ -221,6 +222,11 @@ class Worker:
 
     def _connected(self) -> AwaitableCommunicator:
         return messaging.connect_async(self.place.broker, prefix=self.place.names(self.store.identity))
+
+    def _moved(self, error: StoreMoved) -> None:
+        """Nothing of what it does can be kept any more: it ends, and whoever has the store goes on."""
+        _log.error("%s ends: %s", self.name, error)
+        self.leave()
 
     def _lost(self, lock: Path) -> None:
         """This worker was declared dead (it was frozen, or cut off): drop everything and begin anew.

@@ -4,6 +4,7 @@ PersistenceError
 ├── InvalidUrl             the URL names no database that Quince can use
 ├── MissingDriver          the database's driver is not installed
 ├── StoreUnavailable       nobody answers, or the connection was lost for too long
+│   ├── StoreMoved         its file was moved, removed or replaced under this program
 │   ├── StoreBusy          another program holds the database's lock for too long
 │   └── StoreFull          there is no space left; nothing of the call was written
 ├── StoreClosed            used before open() or after close()
@@ -54,6 +55,11 @@ class StoreUnavailable(PersistenceError, ConnectionError):
 
 class StoreBusy(StoreUnavailable):
     """Another program holds the database's lock for too long. Nothing was written."""
+
+
+class StoreMoved(StoreUnavailable):
+    """The database's file was moved, removed or replaced under this program. Nothing was written, and nothing
+    will be: what is there now is another store, or none."""
 
 
 class StoreFull(StoreUnavailable):

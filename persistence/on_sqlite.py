@@ -31,6 +31,7 @@ from persistence.errors import (
     RecordRefused,
     StoreBusy,
     StoreFull,
+    StoreMoved,
     StoreUnavailable,
 )
 from persistence.files import make_private
@@ -69,10 +70,12 @@ class SQLite:
         self._turnstile = Turnstile(self._path, patience=busy_seconds)
         self._log_kept_until = 0.0
         self._engines: list[Engine] = []
+        self._file: tuple[int, int] | None = None
         self._reader: Engine | None = None
         self._alone: AbstractContextManager[Any] = threading.RLock() if self._in_memory else calm
 
     def engine(self) -> Engine:
+        self._require_in_place()
         if self._reader is None:
             self._check_folder()
             self._reader = self._make(pool=StaticPool if self._in_memory else None, busy_ms=30_000)
@@ -81,8 +84,21 @@ class SQLite:
     def writer(self) -> Connection:
         if self._in_memory:
             return self.engine().connect()
+        self._require_in_place()
         self._check_folder()
         return self._make(pool=NullPool, busy_ms=0).connect()
+
+    def _require_in_place(self) -> None:
+        """What is written to a file that nobody finds is lost, and SQLite would make an empty one there.
+
+        Raises:
+            StoreMoved: the file of its first connection is not there any more.
+        """
+        if self._file is not None and self._file != _file_at(self._path):
+            raise StoreMoved(
+                f"{shown(self.url)} was moved, removed or replaced while it was open; nothing is written any "
+                "more. Put it back, or start anew where it is now"
+            )
 
     def exclusive(self) -> AbstractContextManager[Any]:
         return self._alone
@@ -96,6 +112,7 @@ class SQLite:
             yield
 
     def begin(self, connection: Connection) -> tuple[float, None]:
+        self._require_in_place()
         self._begin_immediate(connection)
         return time.time(), None
 
@@ -155,7 +172,7 @@ class SQLite:
         for engine in self._engines:
             engine.dispose()
         self._engines.clear()
-        self._reader = None
+        self._reader = self._file = None
 
     def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
         if self._in_memory:
@@ -181,6 +198,8 @@ class SQLite:
 
         @event.listens_for(engine, "connect")
         def _prepare(connection: Any, _record: Any) -> None:
+            if self._file is None and not in_memory:
+                self._file = _file_at(self._path)
             connection.isolation_level = None  # transactions begin and end where we say so
             connection.execute("PRAGMA busy_timeout = 30000")
             if not in_memory:
@@ -249,6 +268,15 @@ def _real_path(database: str) -> Path:
     if database.startswith("file:"):
         database = unquote(database.removeprefix("file:").partition("?")[0]).removeprefix("//")
     return Path(os.path.realpath(database))
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file is there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - half the time of pathlib's, and this is before each transaction
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _size(path: str) -> int:

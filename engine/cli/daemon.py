@@ -27,6 +27,7 @@ from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
 from engine.workspace import Place, Workspace
 from messaging.errors import MessagingError
 from persistence.errors import PersistenceError
+from persistence.files import file_of
 from persistence.records import WorkerRow
 
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
@@ -207,7 +208,8 @@ def _workers(place: Place, state: daemon.DaemonState) -> list[WorkerRow]:
     if state.ospid is not None:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended just now
             family |= {process.pid for process in psutil.Process(state.ospid).children(recursive=True)}
-    if not family:
+    file = file_of(place.store)
+    if not family or (file is not None and not file.exists()):
         return []
     with Workspace(place) as home:
         return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]

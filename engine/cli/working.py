@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.session import session
-from engine.service import serve
+from engine.errors import WorkspaceError
+from engine.service import SUPERVISOR_VARIABLE, serve
 from engine.worker import DEFAULT_SLOTS, LINGER_SECONDS
 
 app = typer.Typer()
@@ -30,4 +32,6 @@ def worker(
     session.folder = folder or session.folder
     place = session.place()
     place.require_shared()
+    if SUPERVISOR_VARIABLE in os.environ and not place.state.is_dir():  # the daemon has made it: it was moved
+        raise WorkspaceError(f"{place.state} is not there any more; no worker starts without it")
     return serve(place, slots=slots, queues=tuple(queues or ["default"]), name=name, linger=linger)

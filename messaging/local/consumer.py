@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from messaging.communicator import TaskBatchCallback
 from messaging.envelope import Reply, Task, decode
-from messaging.errors import UnreadableMessage
+from messaging.errors import DeliveryFailed, UnreadableMessage
 from messaging.local.claims import Claim, Claimed, ClaimedTask, GivenTask, Hungry
 from messaging.local.committer import Committer
 from messaging.local.holding import HeldTask, Holder, Verdict
@@ -95,7 +95,11 @@ class LocalConsumer:
         verdict.deleted += self._unwritten
         if self._timer is not None:
             self._timer.cancel()
-        others = await self._around.committer.run(lambda file: self._leave(file, verdict), heavy=True)
+        try:
+            others = await self._around.committer.run(lambda file: self._leave(file, verdict), heavy=True)
+        except DeliveryFailed as error:  # it has left all the same, as one that dies
+            _log.warning("tasks of queue %s go back when others see that we are gone: %s", self.queue, error)
+            others = ()
         self._around.left(self.number)
         self._around.ring(self.queue, others, self._held)
 

@@ -1,0 +1,125 @@
+"""The workspace's own folder is moved or removed under those who use it: they end, and make no new one."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine import Workspace, run, submit
+from engine.daemon import DaemonFiles, Settings, start, state, stop
+from engine.workspace import Place
+from messaging.uri import folder_uri
+from persistence.errors import StoreMoved
+from persistence.files import file_url
+from persistence.records import Selection
+from persistence.store import Store
+from tests import flows
+from tests.contracts.store_backends import born
+from tests.crew import Crew, eventually
+from tests.forked import ForkServer
+
+Away = Callable[[Path], object]
+WAYS: list[Away] = [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """An embedded workspace."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    return Place(folder, file_url(folder / ".quince/quince.db"), folder_uri(folder / ".quince/messages"))
+
+
+@pytest.fixture(params=WAYS, ids=["removed", "renamed"])
+def away(request: pytest.FixtureRequest) -> Away:
+    way: Away = request.param
+    return way
+
+
+def test_a_store_writes_to_its_file_or_not_at_all(tmp_path: Path, away: Away) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with Store(file_url(folder / "x.db")) as store:
+        (pid,) = born(store)
+        away(folder)
+        for there in (False, True):  # nothing is there, and then another one's
+            if there:
+                folder.mkdir()
+                with Store(file_url(folder / "x.db")) as other:
+                    assert other.select(Selection()) == []
+            with pytest.raises(StoreMoved, match="moved, removed or replaced"):
+                store.insert([]).result(10)
+            with pytest.raises(StoreMoved):
+                store.get(pid)
+        if (moved := folder.with_name("moved")).exists():
+            shutil.rmtree(folder)
+            moved.rename(folder)
+            row = store.get(pid)
+            assert row is not None, "it was put back"
+            assert born(store)
+
+
+def test_nothing_is_made_where_a_store_was(tmp_path: Path, away: Away) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with Store(file_url(folder / "x.db")) as store:
+        born(store)
+        away(folder)
+        folder.mkdir()
+        with ThreadPoolExecutor(8) as pool:  # more than there are connections
+            reads = [pool.submit(store.get, 1) for _ in range(8)]
+        assert {type(read.exception()) for read in reads} == {StoreMoved}
+        assert list(folder.iterdir()) == []
+
+
+def test_run_raises(place: Place, away: Away) -> None:
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        with Workspace(place) as home:
+            try:
+                run(flows.Sleeper, seconds=60, workspace=home)
+            except StoreMoved as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with Workspace(place) as home:
+        eventually(lambda: place.state.is_dir() and any(row.owner for row in home.store.select(Selection())))
+    away(place.state)
+    thread.join(30)
+    assert failed
+    assert not place.state.exists()
+
+
+def test_a_worker_ends_in_order(place: Place, away: Away, worker_forks: ForkServer) -> None:
+    crew = Crew(place, worker_forks)
+    try:
+        (worker,) = crew.start()
+        with Workspace(place) as home:
+            handle = submit(flows.Sleeper, seconds=60, workspace=home)
+            eventually(lambda: handle.row.owner)
+        away(place.state)
+        assert worker.process.wait(20) == 0
+        assert not place.state.exists()
+    finally:
+        crew.close()
+
+
+def test_the_daemon_ends_and_is_found_until_it_has(place: Place) -> None:
+    ospid = start(place, Settings())
+    files = DaemonFiles(place.folder)
+    assert files.holder() == ospid
+    place.state.rename(place.folder / "moved")
+    assert files.holder() == ospid, "it has not ended yet"
+    assert stop(place)
+    assert not state(place).running
+    assert not place.state.exists()
+    (place.folder / "moved").rename(place.state)
+    assert not state(place).running
+    assert "were moved or removed" in files.log("daemon").read_text()

@@ -90,7 +90,7 @@ def test_a_family_ends_the_same_wherever_its_worker_dies(crash_everywhere: Crash
         "sending of tasks",
         "sending of broadcasts",
         "release of a claim",
-        "removal of the worker",
+        "release of a worker",
     )
 
 

@@ -108,7 +108,7 @@ def test_a_kill_that_comes_before_a_coroutine_has_begun_leaves_nothing_held() ->
         assert course.world.run(lambda: not collects(), 5.0)
         assert course.world.run(collects, 5.0)  # a thread finds the step, and makes its coroutine
         course.client.control(Control.KILL, [pid], tree=False)
-        machine.worker.held[pid].nudge(Control.KILL)
+        machine.loop.visit(lambda: machine.worker.held[pid].nudge(Control.KILL))
         assert course.finish() == []
         row = course.client.store.get(pid)
         assert row is not None

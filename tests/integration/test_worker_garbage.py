@@ -58,7 +58,12 @@ def bodies() -> Iterator[Any]:
         yield {"verb": "pause", "pids": [1], "wait": value}
 
 
-SUBJECTS = ["pause", "play", "control.kill", "control.nothing", "state_changed.created.finished"]
+SUBJECTS = [
+    "play",
+    "control.play",
+    "control.nothing",
+    "state_changed.created.finished",
+]  # no valid pause of all
 
 
 async def throw(place: Place, worker_id: str) -> None:

@@ -18,11 +18,15 @@ from engine.step_output import LONGEST, Lines, printed_lines, speaker, speaking
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The records as they come: who speaks, and the line."""
     caplog.set_level(logging.INFO, "quince.stdout")
     lines: list[str] = []
-    caplog.handler.emit = lambda record: lines.append(f"{speaker()}: {record.getMessage()}")  # type: ignore[method-assign]
+
+    def emit(record: logging.LogRecord) -> None:
+        lines.append(f"{speaker()}: {record.getMessage()}")
+
+    monkeypatch.setattr(caplog.handler, "emit", emit)  # the handler is that of all tests
     return lines
 
 

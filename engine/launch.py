@@ -10,15 +10,15 @@ from typing import Any
 from engine.arguments import each_given, gathered, refuse_unnamed
 from engine.checkpoint import user_frames
 from engine.definition import class_of
-from engine.errors import ControlRefused, ProcessExcepted, UnknownTarget
-from engine.handle import ProcessHandle, WorkspaceLike
+from engine.errors import ControlRefused, EngineError, ProcessExcepted, UnknownTarget
+from engine.handle import ProcessHandle, WorkspaceLike, settled
 from engine.outbox import run_queue
 from engine.process import new_process
 from engine.telling import ring
 from engine.worker import Worker
 from engine.workspace import Workspace, resolve
 from persistence.errors import PersistenceError, PidTaken
-from persistence.records import NewProcess, Woken
+from persistence.records import NewProcess, ProcessRow, Woken
 
 KILL_SECONDS = 10.0
 """Seconds that an interrupted `run()` waits for the store to take down that its process is killed."""
@@ -149,6 +149,7 @@ def run(
         worker.feed_from_outside([pid])
         handle = ProcessHandle(pid, home)
         try:
+            home.watcher.wait([pid], settled, progress=worker.require_alive)
             return handle.result()
         except ProcessExcepted as excepted:
             error = worker.error(pid)
@@ -240,6 +241,11 @@ class _WorkerThread:
         """Run these (from any thread)."""
         self._worker.errors.update(dict.fromkeys(pids))
         self._worker.call(lambda: self._worker.feed(pids))
+
+    def require_alive(self, rows: Sequence[ProcessRow]) -> None:
+        """Raise what has ended the worker, if it has: nobody else may ever take up what is waited for."""
+        if not self._thread.is_alive() and not all(row.terminated for row in rows):
+            raise self._error or EngineError("the worker of run() has ended; a daemon's worker goes on")
 
     def error(self, pid: int) -> BaseException | None:
         """The exception that ended one of them here, if one did."""

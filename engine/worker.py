@@ -187,9 +187,10 @@ class Worker:
         self.call(leave)
 
     def call(self, function: Callable[[], Any]) -> None:
-        """Call it on the worker's loop, from any thread."""
+        """Call it on the worker's loop, from any thread; one that has ended does nothing any more."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(function)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(function)
 
     async def _open(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ import pytest
 
 from engine import Process, ProcessExcepted, Workspace, process, run
 from engine.cli.ends import failing_line
+from engine.worker import Worker
 from engine.workspace import Place
 from tests.crew import eventually, importing
 
@@ -106,3 +107,13 @@ def test_ctrl_c_ends_a_script_though_its_step_blocks(tmp_path: Path) -> None:
         script.send_signal(signal.SIGINT)
         _, told = script.communicate(timeout=60)
     assert b"process 1 is killed" in told
+
+
+def test_a_worker_that_ends_leaves_nobody_waiting(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run_out(_self: Worker) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Worker, "feed", lambda self, pids: self.stop())
+    monkeypatch.setattr(Worker, "_drain", run_out)
+    with pytest.raises(MemoryError):
+        run(divide, by=1, workspace=home)

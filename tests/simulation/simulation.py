@@ -22,7 +22,7 @@ from tests.simulation.network import Weather
 from tests.simulation.stores import Archive
 from tests.simulation.world import Struck, World
 
-REST_SECONDS = 900.0
+REST_SECONDS = 1800.0
 """Seconds of simulated time in which all must be at rest when the faults have ended."""
 
 LOOK_SECONDS = 1.0

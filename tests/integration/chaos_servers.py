@@ -128,7 +128,10 @@ class PostgresFaults:
                     time.sleep(0.05)
 
     def _connect(self) -> psycopg.Connection:
-        return self._server.connect(self._database)
+        connection = self._server.connect(self._database)
+        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(f"SET {name} = 0".encode())
+        return connection
 
 
 class RabbitFaults:

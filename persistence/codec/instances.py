@@ -58,7 +58,8 @@ class Plan:
             if name not in found and not name.startswith("__") and self._is_state(name, value):
                 found[name] = held[name] if name in held else getattr(value, name)
         for name in self.hidden:
-            found[name] = getattr(value, name)
+            if name in held or isinstance(getattr(self.cls, name), types.MemberDescriptorType):
+                found[name] = getattr(value, name)  # a root model has some from its class
         return list(found), list(found.values()), declared
 
     def _is_state(self, name: str, value: Any) -> bool:

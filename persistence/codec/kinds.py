@@ -63,7 +63,10 @@ def zone_to_plain(zone: dt.tzinfo | None) -> Any:
     if isinstance(zone, zoneinfo.ZoneInfo) and zone.key is not None:
         return zone.key
     if type(zone) is dt.timezone:
-        return zone.utcoffset(None) // dt.timedelta(microseconds=1)
+        offset = zone.utcoffset(None)
+        microseconds = offset // dt.timedelta(microseconds=1)
+        name = zone.tzname(None)
+        return microseconds if name == dt.timezone(offset).tzname(None) else [microseconds, name]
     raise UnsaveableZone(f"its time zone ({type(zone).__name__}) has no name; use zoneinfo.ZoneInfo or UTC")
 
 
@@ -72,6 +75,9 @@ def zone_from_plain(plain: Any) -> dt.tzinfo | None:
         return None
     if isinstance(plain, str):
         return zoneinfo.ZoneInfo(plain)
+    if isinstance(plain, list):  # `CET`, as `astimezone()` gives it
+        microseconds, name = plain
+        return dt.timezone(dt.timedelta(microseconds=microseconds), name)
     return dt.UTC if plain == 0 else dt.timezone(dt.timedelta(microseconds=plain))
 
 

@@ -137,7 +137,9 @@ def _instance(data: Any, unpack: Callable[[Any], Any], begun: Callable[[Any], No
         plan = instances.load(path, family)
         plan.check(names, declared)
         if plan.family == "namedtuple":
-            return plan.tuple(names, unpack(content.data))
+            made = plan.tuple(names, unpack(content.data))
+            begun(made)
+            return made
         made = plan.new()
     except (RecursionError, msgspec.DecodeError, _Refers):
         raise

@@ -105,6 +105,10 @@ class Model(pydantic.BaseModel):
     when: dt.date | None = None
 
 
+class Numbers(pydantic.RootModel[list[int]]):
+    pass
+
+
 class Open(pydantic.BaseModel, extra="allow"):
     inner: Model
     _secret: int = pydantic.PrivateAttr(default=3)
@@ -133,6 +137,7 @@ VALUES = [
     Bond((Atom("H"), Atom("O", -2)), 2),
     Model(x=1, names=["a"], when=dt.date(2026, 1, 2)),
     Open.model_validate({"inner": Model(x=2), "more": [1]}),
+    Numbers([1]),
     OrderedDict([("b", 1), ("a", [2])]),
     Counter("hello"),
     defaultdict(list, {"a": [1]}),
@@ -225,6 +230,7 @@ def test_two_names_for_one_object_stay_two_names() -> None:
         "bytes": [two := bytearray(b"x"), two],
         "map": [three := {1: 2}, three],
         "ordered": [four := OrderedDict(a=rows), four],
+        "point": [five := Point(1, rows), five],
     }
     again = decode(encode(value))
     again["rows"].append(2)
@@ -232,7 +238,9 @@ def test_two_names_for_one_object_stay_two_names() -> None:
     assert again["box"].content is again["cell"]
     assert again["cell"].atoms is again["atoms"]
     assert again["ordered"][0]["a"] is again["rows"]
-    for key in ("numbers", "set", "bytes", "map", "ordered"):
+    assert type(again["point"][0]) is Point
+    assert again["point"][0].y is again["rows"]
+    for key in ("numbers", "set", "bytes", "map", "ordered", "point"):
         assert again[key][0] is again[key][1]
     assert same(encode(value), encode(decode(encode(value))))
 
@@ -388,6 +396,12 @@ def test_nothing_but_such_classes_is_ever_made() -> None:
         _stored(99, [1]),
     ):
         assert isinstance(value, UnreadableValue)
+
+
+def test_a_fixed_zone_keeps_its_name() -> None:
+    zone = dt.timezone(dt.timedelta(hours=1), "CET")
+    for value in (zone, dt.datetime(2026, 1, 1, tzinfo=zone), dt.time(1, tzinfo=zone)):
+        assert repr(decode(encode(value))) == repr(value)
 
 
 def test_a_zone_that_is_not_known_here_is_unreadable() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.checkpoint import ErrorStory
-from engine.child import ProcessReference, child_from
+from engine.child import ChildProcess, ProcessReference, child_from
 from engine.control import Answer, control_one
 from engine.errors import (
     ProcessExcepted,
@@ -28,7 +28,7 @@ from engine.signals import send_one
 from engine.tree import Branch, tree
 from engine.why import Why, nobody_works, why
 from engine.workspace import Workspace, resolve
-from persistence.codec import decode, register_type
+from persistence.codec import decode, register_as, register_type
 from persistence.records import Control, EventRow, ProcessRow, Result, State
 
 _log = logging.getLogger("quince")
@@ -304,4 +304,5 @@ def _values(blob: bytes | None) -> dict[str, Any]:
 
 
 register_type(ProcessHandle, "quince.handle", lambda handle: [handle.pid, ""], child_from)  # type: ignore[arg-type]
-"""A handle that is given to a process is there what a child is."""
+register_as(ProcessHandle, ChildProcess, lambda handle: [handle.pid, ""])
+"""A handle that is given to a process, or kept in a context, is there what a child is."""

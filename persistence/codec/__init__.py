@@ -15,7 +15,7 @@ from persistence.codec.comparing import same
 from persistence.codec.glancing import check, check_step, check_together
 from persistence.codec.instances import fields_of
 from persistence.codec.reading import decode
-from persistence.codec.registry import register_type
+from persistence.codec.registry import register_as, register_type
 from persistence.codec.sizing import LARGE, largest_step, largest_together, largest_value
 from persistence.codec.standard import register_mapping
 from persistence.codec.unreadable import UnreadableValue, met_unreadable
@@ -42,6 +42,7 @@ __all__ = [
     "largest_value",
     "loading_nothing",
     "met_unreadable",
+    "register_as",
     "register_mapping",
     "register_type",
     "same",

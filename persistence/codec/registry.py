@@ -45,6 +45,11 @@ def register_type(
     _by_class[cls] = _by_tag[tag] = entry
 
 
+def register_as(cls: type[T], other: type, to_plain: Callable[[T], Any]) -> None:
+    """Write a type as another one that is registered, which it comes back as."""
+    _by_class[cls] = _by_class[other]._replace(to_plain=to_plain)
+
+
 def of_class(cls: type) -> Registered | None:
     return _by_class.get(cls)
 

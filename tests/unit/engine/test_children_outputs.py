@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine import WorkChain, Workspace, append_, process, run
+from engine import ProcessHandle, WorkChain, Workspace, append_, process, run
+from engine.child import ChildProcess
 from engine.workspace import Place
+from persistence.codec import decode, encode, same
 from persistence.errors import StoreUnavailable
 from persistence.store import Store
 
@@ -137,3 +139,12 @@ def test_a_store_that_is_away_is_waited_for(
     monkeypatch.setattr(Store, "outputs", outputs)
     assert run(kind, workspace=home) == {"sum": 7}
     assert next(times) > 3
+
+
+def test_a_handle_is_written_as_the_child_that_it_comes_back_as() -> None:
+    handle = ProcessHandle(5, None)  # type: ignore[arg-type]
+    data = encode({"one": handle, "two": [handle]})
+    again = decode(data)
+    assert (type(again["one"]), again["one"].pid) == (ChildProcess, 5)
+    assert again["two"][0] is again["one"]
+    assert same(encode(again), data)

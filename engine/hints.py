@@ -98,10 +98,22 @@ def bare(hint: Any) -> Any:
             hint = hint.__supertype__
         elif type(hint).__name__ == "TypeAliasType":
             hint = hint.__value__
+        elif type(get_origin(hint)).__name__ == "TypeAliasType":
+            hint = _filled_in(get_origin(hint), get_args(hint))
         elif isinstance(hint, typing.TypeVar):
             hint = hint.__constraints__ or (Any if hint.__bound__ is None else hint.__bound__)
         else:
             return object if hint is Any else hint
+
+
+def _filled_in(alias: Any, arguments: tuple[Any, ...]) -> Any:
+    """What `alias[arguments]` stands for; what the alias stands for, if it is not known how to fill it in."""
+    value = alias.__value__
+    given = dict(zip(alias.__type_params__, arguments, strict=False))
+    try:
+        return value[tuple(given[one] for one in value.__parameters__)]
+    except (AttributeError, KeyError, TypeError):
+        return given.get(value, value) if isinstance(value, typing.TypeVar) else value
 
 
 def _mismatch(value: Any, hint: Any, where: str) -> Mismatch | None:

@@ -28,6 +28,7 @@ from typing import (
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 from engine import EngineError, InvalidDefinition, InvalidInput, InvalidOutput, Process, process
 from engine.hints import mismatch
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Bound = TypeVar("Bound", bound=int)
 P = ParamSpec("P")
+Table = TypeAliasType("Table", dict[Bound, list[T]], type_params=(T, Bound))
 Energy = NewType("Energy", float)
 
 
@@ -71,6 +73,7 @@ GOOD: list[tuple[Any, Any]] = [
     (3, T), (3, Bound), (3, P), (3, Self), (Box(), Box[int]), ((1, 2), Sequence[int]), (Colour.RED, Colour),
     (np.int64(3), int), (np.float32(3), float), (np.bool_(True), bool), (np.array(3), int),
     (3, (int, str)), (3, "a text"), (3, 5), (3, [int]),
+    ({1: ["x"]}, Table[str, int]), ({1: [2]}, Table),
 ]  # fmt: skip
 
 BAD: list[tuple[Any, Any, str]] = [
@@ -95,6 +98,7 @@ BAD: list[tuple[Any, Any, str]] = [
     (3.5, Callable[[int], int], "it is float, and must be Callable[[int], int]"),
     ("x", (int, float), "it is str, and must be int or float"),
     (np.float64(3.5), int, "it is float64, and must be int"),
+    ({1: ["x", 2]}, Table[str, int], "at [1][1] it is int, and must be str"),
 ]
 
 

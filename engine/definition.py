@@ -82,6 +82,10 @@ def _told(cls: Any, error: Exception) -> str:
     if isinstance(error, AttributeError) and error.obj is cls and error.name:
         methods = [one for one in dir(cls) if not one.startswith("_")]
         return f"the class has no {error.name!r}{close_to(error.name, methods)}"
+    if isinstance(error, AttributeError) and isinstance(error.obj, cls._spec_class) and error.name:
+        if error.name == "outline":
+            return "a Process has `run` and no outline; make it a WorkChain"
+        return f"spec has no {error.name!r}{close_to(error.name, dir(error.obj))}"
     if isinstance(error, AttributeError) and isinstance(error.obj, property):
         return f"in define() the exit codes are those of the spec: write spec.exit_codes.{error.name}"
     forgot = _FORGOT_SELF.match(words) if isinstance(error, TypeError) else None

@@ -185,15 +185,14 @@ def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def _takes_port(validator: Callable[..., Any]) -> bool:
-    """It has a second parameter, for the port."""
+    """It has a second parameter, for the port. One with a default (`lambda n, least=3: ...`) has a value."""
     try:
         parameters = inspect.signature(validator).parameters.values()
     except (TypeError, ValueError):  # a builtin that does not tell
         return False
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(one.kind in places for one in parameters) > 1 or any(
-        one.kind is one.VAR_POSITIONAL for one in parameters
-    )
+    ours = [one for one in parameters if one.default in (one.empty, None)]
+    return sum(one.kind in places for one in ours) > 1 or any(one.kind is one.VAR_POSITIONAL for one in ours)
 
 
 def _default(port: Any, path: tuple[str, ...]) -> Any:

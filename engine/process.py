@@ -16,7 +16,13 @@ from engine.arguments import gathered
 from engine.child import ChildProcess, collect_children, pid_of
 from engine.commands import Completed, Programs
 from engine.definition import class_of, declared
-from engine.errors import InvalidDefinition, InvalidInput, UnexpectedReturn, UnreadableCheckpoint
+from engine.errors import (
+    InvalidDefinition,
+    InvalidInput,
+    InvalidOutput,
+    UnexpectedReturn,
+    UnreadableCheckpoint,
+)
 from engine.fitting import fitted
 from engine.instructions import takes_self, yields
 from engine.left_programs import Mark
@@ -300,6 +306,8 @@ class Process:
 
     def out_many(self, values: Mapping[str, Any]) -> None:
         """Put out several values, by name, as `out` does."""
+        if not isinstance(values, Mapping):
+            raise InvalidOutput(f"out_many() takes a mapping of names to values, not {type(values).__name__}")
         for name, value in values.items():
             self.out(name, value)
 
@@ -519,11 +527,14 @@ def new_process(
     wrong = None if key is None else name_problem(key, LONGEST_KEY)
     if wrong:
         raise InvalidInput(f"{cls.__name__}: its key {wrong}")
+    priority = fitted(priority, int)
     try:
         if priority is not None:
             check_priority(priority)
         if queue is not None:
-            check_queue(queue or None)  # no name is none
+            check_queue(queue)
+            if not queue:
+                raise ValueError("the name of a queue is empty")
     except ValueError as error:
         raise InvalidInput(f"{cls.__name__}: {error}") from None
     return NewProcess(

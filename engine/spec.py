@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -143,11 +143,37 @@ class _Declaring:
         word = "input" if ports is self.inputs else "output"  # type: ignore[attr-defined]
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise InvalidDefinition(f"{word} {name!r}: a name is needed, or several with dots (grid.points)")
+        if wrong := name_problem(name):
+            raise InvalidDefinition(f"the name of an {word} {wrong}")
         self._refuse_twice(id(ports), word, name)
         try:
             super()._create_port(ports, kind, name, **options)  # type: ignore[misc]
         except (InvalidDefinition, ValueError) as error:
             raise InvalidDefinition(f"{word} {name!r}: {error}") from error
+
+    @staticmethod
+    def _expose_ports(
+        process_class: Any,
+        source: PortNamespace,
+        destination: PortNamespace,
+        expose_memory: Any,
+        namespace: str | None,
+        exclude: str | Sequence[str] | None,
+        include: str | Sequence[str] | None,
+        namespace_options: dict[str, Any] | None = None,
+    ) -> None:
+        chosen = []
+        for names in (exclude, include):
+            chosen.append([names] if isinstance(names, str) else names)
+            for name in chosen[-1] or ():
+                if str(name).partition(".")[0] not in source:
+                    raise InvalidDefinition(
+                        f"{process_class.__name__} has no {name!r} that could be exposed or left out; it has "
+                        f"{_names(source)}{close_to(str(name), source)}"
+                    )
+        plumpy.ProcessSpec._expose_ports(
+            process_class, source, destination, expose_memory, namespace, *chosen, namespace_options
+        )
 
     def _refuse_twice(self, place: int, word: str, name: str) -> None:
         """A class may declare again what its parent has; one `define` may not say a thing twice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine import InvalidDefinition, InvalidInput, InvalidOutput, Process
@@ -69,6 +70,21 @@ def test_a_validator_that_is_odd_is_one_sentence_with_the_port(validator: Any, w
             job.out("y", -1)
 
 
+def test_what_a_validator_has_by_default_is_its_own() -> None:
+    def with_port(value: int, port: Any = None) -> str | None:
+        return None if port.name == "x" else "no port"
+
+    for validator in (lambda value, least=0: None if value > least else "too small", with_port):
+        job = defined(lambda spec, validator=validator: spec.input("x", validator=validator))
+        new_process(job, {"x": 1}, pid=1, class_path="")
+
+
+def test_a_priority_of_numpy_is_a_number_and_no_queue_is_nameless() -> None:
+    assert type(new_process(Open, {}, pid=1, class_path="", priority=np.int64(3)).priority) is int  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"^Open: the name of a queue is empty$"):
+        new_process(Open, {}, pid=1, class_path="", queue="")
+
+
 class Open(Process):
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -126,6 +142,11 @@ DEFINITIONS: list[tuple[Any, str]] = [
     (lambda spec: spec.input(5), "input 5: a name is needed"),
     (lambda spec: spec.input("a b"), "input 'a b': a name is needed"),
     (lambda spec: spec.output("a."), "output 'a.': a name is needed"),
+    (lambda spec: spec.input("x" * 10_000), "the name of an input has 10,000 characters, and may have 200"),
+    (lambda spec: spec.inptu("x"), "spec has no 'inptu'; did you mean 'input'"),
+    (lambda spec: spec.outline(), "a Process has `run` and no outline; make it a WorkChain"),
+    (lambda spec: spec.expose_inputs(Open, exclude=["y"]), "Open has no 'y' that could be exposed or left"),
+    (lambda spec: spec.expose_outputs(Open, include="y"), "Open has no 'y' that could be exposed or left"),
     (lambda spec: [spec.output("a"), spec.output("a.b")], "output 'a.b': the name 'a' in 'outputs' already"),
     (lambda spec: spec.exit_code(410, "X", 5), "exit code X: its message 5 is no text"),
     (lambda spec: spec.exit_code(410, "X", "{} is low"), r"the field \{\} of its message"),

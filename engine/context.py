@@ -101,6 +101,9 @@ class Context(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"Context({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
+    def __reduce__(self) -> Any:  # for copies, and what is sent to other programs
+        return dict, (self.copy(),)
+
     def copy(self) -> dict[str, Any]:
         """The values, in a dictionary of their own."""
         return dict(self.__dict__)

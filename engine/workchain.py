@@ -190,6 +190,12 @@ class WorkChain(Process):
             forbid_inside("to_context", name)
             append = isinstance(value, Append)
             one = value.child if append else value
+            there = self.ctx.get(name, [])
+            if append and not isinstance(there, list):
+                raise TypeError(
+                    f"to_context({name}=append_(...)) appends to a list, and self.ctx.{name} is "
+                    f"{reprlib.repr(there)} ({type(there).__name__}): give one of them another name"
+                )
             if isinstance(one, AwaitedSignal):
                 self._expect(one, name, append=append)
                 continue

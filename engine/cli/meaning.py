@@ -23,6 +23,7 @@ from uuid import UUID
 
 from engine.fitting import fitted
 from engine.hints import bare, choices_of, mismatch, shown
+from engine.text import words_of
 
 
 class NotMeant(ValueError):
@@ -309,7 +310,7 @@ def _of_library(given: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
         scalar = next(iter(get_args(arguments[-1])), None) if arguments else None
         element = scalar if isinstance(scalar, type) else None
         if isinstance(value, str) and value.startswith("@"):
-            return _called(_from_file, library, Path(value[1:]), element)
+            return _from_file(library, Path(value[1:]), element)
         if not isinstance(value, (list, int, float)):
             raise NotMeant("write an array as a JSON list, [[1, 2], [3, 4]], or its file, @array.npy")
         return _called(library.array, value, dtype=element)
@@ -317,9 +318,16 @@ def _of_library(given: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _from_file(library: Any, file: Path, element: Any) -> Any:
-    if file.suffix == ".npy":
-        return library.load(file, allow_pickle=False)
-    return library.loadtxt(file, dtype=float if element is None else element)
+    try:
+        if file.suffix == ".npy":
+            return library.load(file, allow_pickle=False)
+        return library.loadtxt(file, dtype=float if element is None else element)
+    except OSError as error:
+        raise NotMeant(f"cannot read {str(file)!r}: {error.strerror or error}") from error
+    except Exception as error:  # whatever numpy says
+        raise NotMeant(
+            f"{str(file)!r} has no array that can be read (.npy, or a text of numbers): {words_of(error)}"
+        ) from error
 
 
 def _called(make: Callable[..., Any], *places: Any, **named: Any) -> Any:

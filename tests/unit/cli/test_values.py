@@ -235,6 +235,10 @@ def test_arrays_are_lists_or_files(tmp_path: Path) -> None:
     np.save(tmp_path / "code.npy", np.array([object()]), allow_pickle=True)
     with pytest.raises(InvalidInput, match=r"input 'x'.*allow_pickle"):
         parse_inputs([f"x=@{tmp_path}/code.npy"], spec.inputs)
+    (tmp_path / "c.csv").write_text("not numbers")
+    for name, words in (("none.npy", "cannot read '.*none.npy': No such"), ("c.csv", "no array that can be")):
+        with pytest.raises(InvalidInput, match=words):
+            parse_inputs([f"x=@{tmp_path}/{name}"], spec.inputs)
 
 
 @pytest.mark.parametrize(

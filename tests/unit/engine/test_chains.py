@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from engine import (
     if_,
     process,
     return_,
+    signal_,
     while_,
 )
 from engine.errors import MissingName, UnexpectedReturn
@@ -246,6 +248,15 @@ def test_what_cannot_be_waited_for_says_what_to_write(host: Solo, awaited: Any, 
     assert chain._record.awaits == []
 
 
+def test_what_is_appended_to_is_a_list(host: Solo) -> None:
+    chain = host.process(chain_of("step", step=step))
+    chain.ctx.parts = "none yet"
+    for one in (chain.submit(job), signal_("vote")):
+        with pytest.raises(TypeError, match=r"parts is 'none yet' \(str\): give one of them another name"):
+            chain.to_context(parts=append_(one))
+    assert chain._record.awaits == chain._expected == []
+
+
 def test_what_is_forgotten_is_said(host: Solo) -> None:
     chain = host.process(chain_of("step", return_(), step=step))
     child = chain.submit(job)
@@ -255,6 +266,7 @@ def test_what_is_forgotten_is_said(host: Solo) -> None:
         (lambda: child.result(), r"a child has no 'result': wait for it with self\.to_context"),
         (lambda: setattr(chain, "ctx", {}), r"self\.ctx cannot be replaced; write self\.ctx\.update"),
         (lambda: chain.sleep("1"), r"sleep\(\) takes a number of seconds from 0 on, not '1'"),
+        (lambda: chain.out_many([1]), r"out_many\(\) takes a mapping of names to values, not list"),
         (lambda: chain.inputs.nothing, r"there is no 'nothing' here; there is nothing"),
     ]
     for forget, words in forgotten:
@@ -296,6 +308,8 @@ def test_the_context_is_a_mapping(host: Solo) -> None:
     assert ctx == {"l": []}
     assert not hasattr(ctx, "x")
     assert "l" in dir(ctx)
+    for copied in (copy.copy(ctx), copy.deepcopy(ctx)):
+        assert (type(copied), copied) == (dict, {"l": []})
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class _Checkup:
             self._damage, self._writes, self._exposed, self._daemon, self._dead_workers,
             self._troubled_workers,
             self._unknown_owners, self._ended_runs,
-            self._forgotten, self._code, self._dead_letters, self._strangers,
+            self._forgotten, self._unserved, self._code, self._dead_letters, self._strangers,
         ]  # fmt: skip
         for check in checks:
             try:
@@ -176,7 +176,7 @@ class _Checkup:
                 yield Finding(
                     "worker",
                     f"{worker.name} ({worker.id}): {trouble}",
-                    "it is tried again and again; the worker's log says more",
+                    "the worker goes on as well as it can; its log may say more",
                 )
 
     def _unknown_owners(self) -> Iterator[Finding]:
@@ -220,6 +220,20 @@ class _Checkup:
                 partial(ring, self._workspace, idle),
                 idle,
             )
+
+    def _unserved(self) -> Iterator[Finding]:
+        """Queues with something on them that no worker consumes, while there are workers."""
+        now = self._store.clock()
+        workers = [one for one in self._store.workers() if now - one.heartbeat <= EXPIRY_SECONDS]
+        served = {queue for worker in workers for queue in worker.queues}
+        for queue, count in self._store.backlog().items() if served else ():
+            if count and queue not in served and not queue.startswith(RUN_QUEUE):
+                yield Finding(
+                    "queue",
+                    f"{count} ready processes are on queue {queue}, which no worker consumes",
+                    f"start a worker for it: `quince worker --queue {shlex.quote(queue)}`; "
+                    "if it is misspelt, kill them and submit them again",
+                )
 
     def _idle(self) -> dict[str, Sequence[Woken]]:
         queues: dict[str, list[Woken]] = {}

@@ -28,6 +28,10 @@ LEAVE_SECONDS = 30.0
 """Seconds that it waits for its worker to leave: for programs to end, and for the store and the broker."""
 
 
+TURN_SECONDS = 2.0
+"""Seconds that it waits for the worker's event loop, which a coroutine step that blocks holds up."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """`run()` was interrupted; its process is killed, unless the store was away. Attribute `pid`."""
 
@@ -275,9 +279,15 @@ class _WorkerThread:
             raise
 
     def _leave(self) -> None:
-        """End now. A store that does not answer may take its time to close: nobody waits for that."""
+        """End now. A store that does not answer may take its time to close: nobody waits for that.
+
+        Nor for a step that holds up the event loop: the worker leaves when it lets go, or with the program.
+        """
+        turned = threading.Event()
         self._worker.leave()
-        self._thread.join(LEAVE_SECONDS)
+        self._worker.call(turned.set)
+        if turned.wait(TURN_SECONDS):
+            self._thread.join(LEAVE_SECONDS)
 
     def _main(self) -> None:
         try:

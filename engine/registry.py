@@ -54,15 +54,17 @@ class Registry:
     def name_of(self, cls: ProcessClass) -> str:
         """The class path under which another interpreter finds the class.
 
+        Here it leads to this class from now on: one that was defined again (a cell of a notebook that was
+        run again, `importlib.reload`) is the one that runs.
+
         Raises:
             UnknownTarget: it cannot be found from outside (defined in a function, or in a session
                 without a file).
         """
-        known = self._names.get(cls)
-        if known is not None:
-            return known
-        path = self._names[cls] = _path_of(cls, self.folder)
-        self._loaded.setdefault(path, cls)
+        path = self._names.get(cls)
+        if path is None:
+            path = self._names[cls] = _path_of(cls, self.folder)
+        self._loaded[path] = cls
         return path
 
     def known(self, path: str) -> Any:

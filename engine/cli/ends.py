@@ -14,6 +14,9 @@ from rich.measure import Measurement
 from rich.pretty import pretty_repr
 from rich.table import Table
 
+import engine
+import messaging
+import persistence
 from engine.checkpoint import ErrorStory
 from engine.cli.documents import plain, row_document
 from engine.cli.lines import complain, say
@@ -31,8 +34,11 @@ LONGEST_ARRAY = 50
 DEEPEST = 6
 """What is longer is shown by its size."""
 
-_FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n(?:    (.+)\n)?', re.MULTILINE)
-_INSTALLED = (sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]))
+_FRAME = re.compile(r'^[ |]*  File "(.+)", line (\d+), in (.+)\n(?:[ |]*    (.+)\n)?', re.MULTILINE)
+_INSTALLED = (
+    sysconfig.get_path("stdlib"),
+    *(f"{Path(str(package.__file__)).parent}/" for package in (engine, messaging, persistence)),
+)
 
 
 def stored(home: Workspace, pid: int) -> Result:

@@ -72,7 +72,7 @@ class Surroundings:
         table.add_row("daemon", _daemon(self.daemon))
         if self.store_error is None:
             table.add_row("processes", summary(self.counts))
-            table.add_row("backlog", _backlog(self.backlog))
+            table.add_row("backlog", _backlog(self.backlog, self.workers))
         show(table)
         if self.workers:
             put()
@@ -123,6 +123,11 @@ def _daemon(state: daemon.DaemonState) -> Styled:
     return Text.assemble(("○ ", "dim"), "none on this host; `quince daemon start` starts it")
 
 
-def _backlog(backlog: Mapping[str, int]) -> str:
-    waiting = {queue: count for queue, count in backlog.items() if count}
-    return ", ".join(f"{count} in {queue}" for queue, count in sorted(waiting.items())) or "empty"
+def _backlog(backlog: Mapping[str, int], workers: Sequence[WorkerRow]) -> str:
+    served = {queue for worker in workers for queue in worker.queues}
+    parts = [
+        f"{count} in {queue}" + ("" if queue in served or not served else " (which no worker consumes)")
+        for queue, count in sorted(backlog.items())
+        if count
+    ]
+    return ", ".join(parts) or "empty"

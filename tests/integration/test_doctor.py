@@ -111,6 +111,15 @@ def test_ready_processes_without_a_task_are_enqueued(
     assert doctor(home) == []
 
 
+def test_a_queue_that_no_worker_consumes_is_told(home: Workspace, crew: Crew) -> None:
+    submit(flows.Double, value=4, queue="fats", workspace=home)
+    assert doctor(home) == [], "no worker at all is no wrong queue"
+    crew.start()
+    found = one(doctor(home), "queue")
+    assert found.sentence == "1 ready processes are on queue fats, which no worker consumes"
+    assert "quince worker --queue fats" in found.remedy
+
+
 def test_what_an_ended_run_left_goes_to_the_daemon(
     home: Workspace, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:

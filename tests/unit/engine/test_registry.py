@@ -56,6 +56,17 @@ def test_a_script_in_the_workspace_is_named_by_its_file(folder: Path) -> None:
     assert loaded.__qualname__ == "Job"
 
 
+def test_a_class_that_is_defined_again_is_the_one_that_runs(folder: Path) -> None:
+    write(folder / "quince_job_again.py", SCRIPT)
+    registry = Registry(folder)
+    path = registry.name_of(load_target(f"{folder}/quince_job_again.py:Job", registry))
+    del sys.modules["quince_job_again"]
+    again = load_target(f"{folder}/quince_job_again.py:Job", Registry(folder))
+    assert registry.load(path) is not again
+    assert registry.name_of(again) == path
+    assert registry.load(path) is again
+
+
 def test_a_script_outside_the_workspace_is_named_by_its_whole_path(folder: Path) -> None:
     file = write(folder / "elsewhere" / "quince_job_outside.py", SCRIPT)
     home = folder / "home"

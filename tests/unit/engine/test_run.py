@@ -16,6 +16,8 @@ from engine import Process, ProcessExcepted, Workspace, process, run
 from engine.cli.ends import failing_line
 from engine.worker import Worker
 from engine.workspace import Place
+from persistence.codec import encode
+from persistence.errors import Unsaveable
 from tests.crew import eventually, importing
 
 
@@ -85,12 +87,28 @@ def test_the_line_that_is_told_is_the_users_own() -> None:
     assert failing_line("no traceback") == ""
 
 
+def test_the_line_that_is_told_is_none_of_ours_and_is_found_in_groups() -> None:
+    def save() -> None:
+        encode(iter([]), "x")
+
+    def both() -> None:
+        raise ExceptionGroup("two", [ValueError("one")])
+
+    for broken, said in (save, 'in save: encode(iter([]), "x")'), (both, "in both: raise ExceptionGroup("):
+        try:
+            broken()
+        except (Unsaveable, ExceptionGroup):
+            line = failing_line(traceback.format_exc())
+        assert line.startswith(f"  {__file__}, line ")
+        assert said in line
+
+
 SCRIPT = """
 import pathlib, time
 from engine import Process, run
 
 class Blocks(Process):
-    def run(self):
+    DEF run(self):
         pathlib.Path("begun").touch()
         time.sleep(600)
 
@@ -98,14 +116,16 @@ run(Blocks)
 """
 
 
-def test_ctrl_c_ends_a_script_though_its_step_blocks(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
+@pytest.mark.parametrize("keyword", ["def", "async def"])
+def test_ctrl_c_ends_a_script_though_its_step_blocks(tmp_path: Path, keyword: str) -> None:
+    """A coroutine step that blocks holds up the worker's event loop too."""
+    (tmp_path / "script.py").write_text(SCRIPT.replace("DEF", keyword))
     with subprocess.Popen(
         [sys.executable, "script.py"], cwd=tmp_path, env=importing(), stderr=subprocess.PIPE
     ) as script:
         eventually((tmp_path / "begun").exists, what="the step")
         script.send_signal(signal.SIGINT)
-        _, told = script.communicate(timeout=60)
+        _, told = script.communicate(timeout=25)
     assert b"process 1 is killed" in told
 
 

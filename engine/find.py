@@ -7,8 +7,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.child import ProcessReference, pid_of
+from engine.definition import class_of
+from engine.fitting import fitted
 from engine.handle import ProcessHandle, WorkspaceLike
+from engine.outbox import LARGEST_PID
 from engine.workspace import resolve
+from messaging.limits import check_queue
 from persistence.records import Selection, State
 
 
@@ -16,8 +21,8 @@ def find(
     *,
     state: State | str | Iterable[State | str] | None = None,
     cls: Any = None,
-    parent: ProcessHandle | int | None = None,
-    tree: ProcessHandle | int | None = None,
+    parent: ProcessReference | int | None = None,
+    tree: ProcessReference | int | None = None,
     paused: bool | None = None,
     queue: str | None = None,
     since: datetime | timedelta | None = None,
@@ -38,13 +43,25 @@ def find(
         workspace: As for `submit`.
 
     Raises:
-        ValueError: there is no such state; says which there are.
+        ValueError: something that is given is nothing of the kind; says what is.
+        InvalidDefinition: `cls` is no process class.
         PersistenceError: no store.
     """
+    states = _states(state)
+    if state is not None and not states:
+        return []  # an empty list of states, that somebody has made
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise ValueError(f"limit is {limit!r}, and must be a whole number from 0 on")
+    if paused is not None and type(paused) is not bool:
+        raise ValueError(f"paused is {paused!r}, and must be True or False")
+    if queue is not None:
+        check_queue(queue)
     home = resolve(workspace)
     selection = Selection(
-        states=_states(state),
-        classes=() if cls is None else (cls if isinstance(cls, str) else home.registry.name_of(_class(cls)),),
+        states=states,
+        classes=()
+        if cls is None
+        else (cls if isinstance(cls, str) else home.registry.name_of(class_of(cls)),),
         parent=None if parent is None else _pid(parent),
         trees=() if tree is None else (_pid(tree),),
         paused=paused,
@@ -61,17 +78,20 @@ def _states(wanted: State | str | Iterable[State | str] | None) -> tuple[State, 
     names = [wanted] if isinstance(wanted, str) else wanted
     try:
         return tuple(State(name) for name in names)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{error}: the states are {', '.join(State)}") from None
 
 
-def _class(cls: Any) -> Any:
-    return getattr(cls, "process_class", cls)
-
-
-def _pid(process: ProcessHandle | int) -> int:
-    return process.pid if isinstance(process, ProcessHandle) else process
+def _pid(process: ProcessReference | int) -> int:
+    number = fitted(process, int) if (pid := pid_of(process)) is None else pid
+    if type(number) is not int or not 0 <= number <= LARGEST_PID:
+        raise ValueError(f"{process!r} is no process: give a handle, a child or a pid")
+    return number
 
 
 def _moment(since: datetime | timedelta) -> float:
-    return time.time() - since.total_seconds() if isinstance(since, timedelta) else since.timestamp()
+    if isinstance(since, timedelta):
+        return time.time() - since.total_seconds()
+    if not isinstance(since, datetime):
+        raise ValueError(f"since is {since!r}, and must be a datetime or a timedelta")
+    return since.timestamp()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine import (
+    InvalidDefinition,
     InvalidInput,
     Process,
     WaitTimeout,
@@ -113,6 +114,26 @@ def test_processes_are_found(home: Workspace) -> None:
     assert find(since=datetime.now(UTC) + timedelta(hours=1), workspace=home) == []
     with pytest.raises(ValueError, match="'done' is not a valid State: the states are created, running"):
         find(state="done", workspace=home)
+    assert find(state=[], workspace=home) == find(limit=0, workspace=home) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"state": 5}, "the states are created"),
+        ({"cls": len}, "is no process class"),
+        ({"cls": [add]}, "is no process class"),
+        ({"since": "yesterday"}, "since is 'yesterday', and must be a datetime or a timedelta"),
+        ({"tree": "17"}, "'17' is no process: give a handle, a child or a pid"),
+        ({"parent": 2**70}, "is no process: give"),
+        ({"queue": 5}, "'5' cannot be the name of a queue"),
+        ({"limit": -1}, "limit is -1, and must be a whole number from 0 on"),
+        ({"paused": "yes"}, "paused is 'yes', and must be True or False"),
+    ],
+)
+def test_what_nobody_can_look_for_is_refused(home: Workspace, wanted: dict[str, Any], words: str) -> None:
+    with pytest.raises((ValueError, InvalidDefinition), match=words):
+        find(workspace=home, **wanted)
 
 
 def test_waiting_says_that_nobody_works(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from engine.aside import aside
 from engine.errors import ClaimLost, MisusedOnce
 from engine.patience import on_loop, until_store_answers, wait_for_store
+from engine.text import name_problem
 from persistence.codec import check, decode, encode
 from persistence.records import Recorded
 
@@ -39,8 +40,8 @@ def once(
     options: Mapping[str, Any],
 ) -> Any:
     """See `Process.once`: the result, or in an `async` step an awaitable of it."""
-    if type(key) is not str or not 0 < len(key) <= _LONGEST_KEY:
-        raise MisusedOnce(f"the key of a once-block is a text of 1 to {_LONGEST_KEY} characters, not {key!r}")
+    if wrong := name_problem(key, _LONGEST_KEY):
+        raise MisusedOnce(f"the key of a once-block {wrong}")
     if key in _inside.get():
         raise MisusedOnce(f"once({key!r}, ...) is called by its own function; choose another key")
     if inspect.iscoroutinefunction(function):

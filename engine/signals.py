@@ -14,12 +14,10 @@ from typing import Any, SupportsFloat
 from engine.control import login
 from engine.errors import ControlRefused, ProcessNotFound
 from engine.telling import tell_signalled
-from engine.text import storable
+from engine.text import name_problem, storable
 from engine.workspace import Workspace
 from persistence.codec import check, decode, encode
 from persistence.records import ControlOutcome, NewSignal, SignalRow
-
-LONGEST_NAME = 200
 
 
 class AwaitedSignal:
@@ -149,6 +147,7 @@ def checked_name(name: Any) -> str:
     Raises:
         ValueError: it is none.
     """
-    if type(name) is not str or not 0 < len(name) <= LONGEST_NAME or storable(name) != name:
-        raise ValueError(f"the name of a signal is a text of 1 to {LONGEST_NAME} characters, not {name!r}")
-    return name
+    if wrong := name_problem(name):
+        raise ValueError(f"the name of a signal {wrong}")
+    checked: str = name
+    return checked

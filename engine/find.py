@@ -12,7 +12,7 @@ from engine.definition import class_of
 from engine.fitting import fitted
 from engine.handle import ProcessHandle, WorkspaceLike
 from engine.outbox import LARGEST_PID
-from engine.workspace import resolve
+from engine.workspace import Workspace, resolve
 from messaging.limits import check_queue
 from persistence.records import Selection, State
 
@@ -59,9 +59,7 @@ def find(
     home = resolve(workspace)
     selection = Selection(
         states=states,
-        classes=()
-        if cls is None
-        else (cls if isinstance(cls, str) else home.registry.name_of(class_of(cls)),),
+        classes=() if cls is None else (cls,) if isinstance(cls, str) else _paths(home, class_of(cls)),
         parent=None if parent is None else _pid(parent),
         trees=() if tree is None else (_pid(tree),),
         paused=paused,
@@ -80,6 +78,15 @@ def _states(wanted: State | str | Iterable[State | str] | None) -> tuple[State, 
         return tuple(State(name) for name in names)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{error}: the states are {', '.join(State)}") from None
+
+
+def _paths(home: Workspace, cls: Any) -> tuple[str, str]:
+    """How a class is called that was met as a script (`jobs.py:Square`), and as a module (`jobs:Square`)."""
+    path = home.registry.name_of(cls)
+    place, _, name = path.rpartition(":")
+    is_file = place.endswith(".py")
+    other = place.removesuffix(".py").replace("/", ".") if is_file else f"{place.replace('.', '/')}.py"
+    return path, f"{other}:{name}"
 
 
 def _pid(process: ProcessReference | int) -> int:

@@ -117,6 +117,18 @@ def test_processes_are_found(home: Workspace) -> None:
     assert find(state=[], workspace=home) == find(limit=0, workspace=home) == []
 
 
+@pytest.mark.parametrize("names", [("tests.flows:add", "tests/flows.py:add"), ("flows.py:add", "flows:add")])
+def test_a_class_is_found_as_script_and_as_module(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch, names: tuple[str, str]
+) -> None:
+    for name in names:
+        monkeypatch.setattr(home.registry, "name_of", lambda cls, name=name: name)
+        submit(add, x=1, workspace=home)
+    for name in names:
+        monkeypatch.setattr(home.registry, "name_of", lambda cls, name=name: name)
+        assert {process.row.class_path for process in find(cls=add, workspace=home)} == set(names)
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [

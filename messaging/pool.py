@@ -27,7 +27,8 @@ short, and threads that compete for the interpreter lock make all of them slower
 LONGEST_HESITATION = 1.0
 """Seconds between two attempts to start a thread, at most, while the system grants none."""
 
-Job = tuple[Callable[..., object], tuple[Any, ...]]
+Job = tuple[Callable[..., object], tuple[Any, ...], bool]
+"""A function, its arguments, and whether an idle thread was found for it when it came."""
 
 
 class Pool:
@@ -71,8 +72,9 @@ class Pool:
         """Run `function(*args)` on a thread of the pool; its exceptions are logged."""
         if self._closed:
             return
-        self._jobs.put((function, args))
-        if self._idle.acquire(blocking=False):
+        found = self._idle.acquire(blocking=False)
+        self._jobs.put((function, args, found))
+        if found:
             return
         if self._threads < self._at_once and self._start_thread():
             return
@@ -136,7 +138,7 @@ class Pool:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             self._begun += 1
-            function, args = job
+            function, args, _ = job
             try:
                 function(*args)
             except BaseException:  # also SystemExit: it is no reason to end this thread
@@ -146,18 +148,30 @@ class Pool:
         self._ended()
 
     def _next(self) -> Job | None:
-        """The next job; None to end."""
+        """The next job; None to end.
+
+        `_idle` counts the idle threads less the jobs on their way to one, whoever takes a job in the end.
+        """
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return self._next_when_idle()
+        if job is not None and job[2]:
+            self._idle.release()  # the thread that it was meant for is still idle
+        return job
+
+    def _next_when_idle(self) -> Job | None:
+        self._idle.release()
         while True:
             try:
-                return self._jobs.get_nowait()
-            except queue.Empty:
-                self._idle.release()
-            try:
-                return self._jobs.get(timeout=self._patience)
+                job = self._jobs.get(timeout=self._patience)
             except queue.Empty:
                 if self._idle.acquire(blocking=False):
                     return None
-            # Somebody put a job and counts on an idle thread: it is there, or a busy one was quicker.
+                continue  # somebody counts on this thread
+            if job is not None and not job[2] and not self._idle.acquire(blocking=False):
+                self._start_thread()  # another job was on its way to this thread
+            return job
 
 
 class InOrder:

@@ -63,6 +63,10 @@ class Outline:
         """The position that follows a step."""
         return (*position[:-1], position[-1] + 1)
 
+    def over(self, position: Position) -> bool:
+        """Whether nothing stands at `position`, nor after it."""
+        return len(position) == 1 and position[0] >= len(self._block)
+
     def direct(self, position: Position) -> Call | None:
         """The step at `position` if no predicate has to be asked to know it, else None."""
         if len(position) == 1 and position[0] < len(self._block):

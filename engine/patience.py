@@ -115,12 +115,17 @@ def wait_for_store(host: Troubled, pid: int, call: Callable[[], T]) -> T:
 
 async def until_store_answers(host: Troubled, pid: int, call: Callable[[], Awaitable[T]]) -> T:
     """The same for coroutines."""
+    try:
+        return await call()
+    except StoreUnavailable as error:
+        failure = error
     with Patience(host, pid) as patience:
         while True:
+            await asyncio.sleep(patience.after(failure))
             try:
                 return await call()
             except StoreUnavailable as error:
-                await asyncio.sleep(patience.after(error))
+                failure = error
 
 
 def on_loop() -> bool:

@@ -199,6 +199,9 @@ class Process:
         yield from ()
         return Call(type(self).run, ())
 
+    _over = False
+    """Nothing is left to run, as is known without asking the user's code."""
+
     def _direct(self) -> Call | None:
         """The step to run now if it is known without asking the user's code."""
         return Call(type(self).run, ())

@@ -69,6 +69,8 @@ class Stepper:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     async def _call(self, process: Process) -> tuple[Call | Return | None, Any]:
+        if process._over:
+            return None, None
         call: Call | Return | None = process._direct()
         if isinstance(call, Call) and inspect.iscoroutinefunction(call.function):
             return call, await _guarded(process, call.function(process))

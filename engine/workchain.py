@@ -84,6 +84,10 @@ class WorkChain(Process):
     def _search(self) -> Search:
         return self._outline.search(self._position)
 
+    @property
+    def _over(self) -> bool:  # type: ignore[override]
+        return self._outline.over(self._position)
+
     def _direct(self) -> Call | None:
         return self._outline.direct(self._position)
 

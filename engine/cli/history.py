@@ -38,7 +38,7 @@ def _moment(event: EventRow) -> float:
 
 def _words(event: EventRow) -> Styled:
     body = event.body
-    if event.kind == "report":
+    if event.kind in ("report", "death"):
         return block(str(body.get("text", "")), indent=_INDENT)
     if event.kind == "state":
         by = f" by {event.author}" if event.author else ""

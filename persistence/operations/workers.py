@@ -146,7 +146,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         at_work = [row for row in released if row.at_work]
         for row in at_work:
             text = f"worker {self._id} died while it held this process, in step {row.step or 'the first'}"
-            unit.log(row.pid, "report", msgspec.json.encode({"text": text, "worker": self._id}), "quince")
+            unit.log(row.pid, "death", msgspec.json.encode({"text": text, "worker": self._id}), "quince")
         last = max((row.updated for row in at_work if row.deaths >= SUSPECT), default=0.0)
         for row in at_work:
             if row.deaths < SUSPECT or last - row.updated < TOGETHER:

@@ -199,7 +199,7 @@ def test_the_loser_of_a_claim_writes_nothing_whatever_it_tries(stores: Stores) -
         assert first.commit(late).result().fenced
         assert first.get(child.pid) is None
     assert first.get(pid) == won.row
-    assert [e.kind for e in first.events(pid)] == ["state", "report", "claim"]
+    assert [e.kind for e in first.events(pid)] == ["state", "death", "claim"]
     assert first.results([pid])[0].outputs is None
 
 

@@ -176,7 +176,7 @@ def test_the_death_of_a_worker_in_which_nothing_was_at_work_blames_nobody(store:
     store.release_worker("w").result()
     rows = {row.deaths for row in store.select(Selection())}
     assert rows == {0}
-    assert not [line for line in store.events(waiting.row.pid) if line.kind == "report"]
+    assert not [line for line in store.events(waiting.row.pid) if line.kind == "death"]
 
 
 # Sweeps
@@ -253,7 +253,7 @@ def test_every_attempt_and_every_death_is_in_the_history(store: Store) -> None:
     told = "worker w1 died while it held this process, in step two"
     assert [(event.kind, dict(event.body), event.author) for event in store.events(pid)] == [
         ("state", {"from": "created", "to": "running"}, "w1"),
-        ("report", {"text": told, "worker": "w1"}, "quince"),
+        ("death", {"text": told, "worker": "w1"}, "quince"),
         ("claim", {"step": "two"}, "w2"),
         ("claim", {"step": "two"}, "w3"),
         ("state", {"from": "running", "to": "waiting"}, None),

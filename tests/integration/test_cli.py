@@ -282,10 +282,11 @@ def test_why_says_what_to_do_when_a_class_is_not_there(busy: Quince) -> None:
     )
     pid = busy.submit("gone.py:work")
     busy.until(pid, "running", paused=True)
-    sentence, advice = busy.good("why", str(pid)).out.splitlines()
+    sentence, cure, advice = busy.good("why", str(pid)).out.splitlines()
     assert sentence.startswith(f"{pid}: it is held: it cannot be loaded: ")
     assert "not on workers" in sentence
-    assert advice.strip() == f"put the module back as it was, then `quince play {pid}`"
+    assert "`quince daemon restart`" in cure
+    assert advice.strip() == f"then `quince play {pid}` lets it go on"
     step = busy.good("ps", str(pid)).out.splitlines()[1]
     assert "not on workers" not in step
     busy.good("kill", str(pid))

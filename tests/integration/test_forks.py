@@ -32,7 +32,7 @@ print(json.dumps({
     "signals": {number: str(signal.getsignal(number)) for number in signal.valid_signals()},
     "blocked": str(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
     "threads": [thread.name for thread in threading.enumerate()],
-    "hooks": str([sys.excepthook, sys.displayhook, threading.excepthook]),
+    "hooks": [hook.__qualname__ for hook in (sys.excepthook, sys.displayhook, threading.excepthook)],
 }))
 atexit.register(print, "the interpreter ends")
 threading.Timer(0.5, print, ["a thread is waited for"]).start()

@@ -27,7 +27,7 @@ from persistence.records import NewProcess, State, WorkerRow
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
-from tests.integration.locked_tables import locked
+from tests.integration.locked_pids import locked_pids
 from tests.integration.small_disk import fill, small_disk
 from tests.integration.test_races import steps
 from tests.integration.trouble_flows import Launches, LaunchesOnLoop
@@ -39,7 +39,7 @@ KINDS = pytest.mark.parametrize("kind", [Launches, LaunchesOnLoop])
 
 @pytest.mark.postgres
 @KINDS
-def test_a_locked_table_keeps_a_step_waiting_and_is_told(
+def test_locked_pids_keep_a_step_waiting_and_are_told(
     kind: type[Launches],
     tmp_path: Path,
     postgres_url: str,
@@ -54,7 +54,7 @@ def test_a_locked_table_keeps_a_step_waiting_and_is_told(
         (worker,) = crew.start()
         handle = submit(kind, gate=str(gate), ledger=str(ledger), workspace=home)
         eventually(lambda: steps(ledger)["launch"])
-        with locked(url, "counters"):
+        with locked_pids(url):
             gate.touch()
             if kind is Launches:
                 eventually(lambda: "the store is away" in why(home, handle.pid).sentence)

@@ -120,7 +120,10 @@ def _drop(communicator: messaging.AwaitableCommunicator) -> None:
     session = communicator._transport._session  # type: ignore[attr-defined]
 
     def drop() -> None:
-        session._supervisor.cancel()
+        session.side.stop()
+        for kept in session.side.kept.values():
+            if (task := kept.end()) is not None:
+                task.cancel()
         session.live_link.abort()
 
     communicator._thread.post(drop)

@@ -1,4 +1,4 @@
-"""A table of PostgreSQL on which somebody else holds a lock, as VACUUM FULL or ALTER TABLE does."""
+"""The counter of pids in PostgreSQL, locked by somebody else, as by a transaction that was left open."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.engine import make_url
 
 
 @contextmanager
-def locked(url: str, table: str) -> Iterator[None]:
-    """Nobody reads or writes the table for as long as the block lasts.
+def locked_pids(url: str) -> Iterator[None]:
+    """Nobody is given a pid for as long as the block lasts; all else goes on.
 
     Args:
         url: Of the store.
     """
     plain = make_url(url).set(drivername="postgresql", query={})
     with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
-        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        connection.execute("SELECT value FROM counters WHERE name = 'pid' FOR UPDATE")
         yield

@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import UnloadableClass, UnloadableNow
 from engine.registry import Registry
-from persistence.codec import Unreadable, decode, encode
+from persistence.codec import Unreadable, classes, decode, encode
 from persistence.codec.classes import find_classes_by
 from persistence.passing import is_passing
 
@@ -132,8 +132,11 @@ def test_what_passes(error: Exception, passing: bool) -> None:
     assert is_passing(error) is passing
 
 
-def test_a_value_whose_class_cannot_be_imported_in_passing_is_not_taken_for_unreadable(module: Path) -> None:
+def test_a_value_whose_class_cannot_be_imported_in_passing_is_not_taken_for_unreadable(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else its process would go on without it, or be held until somebody plays it."""
+    monkeypatch.setattr(classes, "_known", [])  # a registry of another test may live, and would know it too
     data = "from dataclasses import dataclass\n@dataclass\nclass Late:\n    n: int\n"
     whole = _write(module, data)
     find_classes_by(whole)

@@ -37,9 +37,10 @@ class UnreadableValue:
         raise UnreadableValueUsed(self.unreadable_kind, self.unreadable_reason)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, UnreadableValue) and (
-            (self._quince_code, repr(self._quince_plain)) == (other._quince_code, repr(other._quince_plain))
-        )
+        if not isinstance(other, UnreadableValue):
+            _refuse(self)  # it may be equal to that; who is told that it is not takes the wrong branch
+        mine, its = ((one._quince_code, repr(one._quince_plain)) for one in (self, other))
+        return mine == its
 
     def __hash__(self) -> int:
         return hash((self._quince_code, self.unreadable_kind))

@@ -335,6 +335,8 @@ def test_a_class_that_is_gone_spoils_nothing_else(value: Any, name: str, gone: C
         lambda: one[0],
         lambda: list(one),
         lambda: one + 1,
+        lambda: one == 1,
+        lambda: value != one,
         lambda: bool(one),
         one,
     ]

@@ -12,8 +12,9 @@ from engine.held import UNLOADABLE
 from engine.lease import EXPIRY_SECONDS, is_dead, lives_here
 from engine.moments import clock
 from engine.patience import is_blocked, trouble_of
+from engine.suspects import ROOM_SECONDS
 from engine.workspace import Workspace
-from persistence.records import Control, EventRow, ProcessRow, State, WorkerRow
+from persistence.records import PRIME_SUSPECT, SUSPECT, Control, EventRow, ProcessRow, State, WorkerRow
 
 LONG_READY = 5.0
 """Seconds after which a process that is ready should have been taken up by a free slot."""
@@ -50,7 +51,7 @@ def why(workspace: Workspace, pid: int) -> Why:
         raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
     facts = _Facts(workspace, row)
     sentence, evidence = _reason(facts)
-    return Why(pid, sentence, tuple(evidence))
+    return Why(pid, sentence, (*evidence, *_suspicion(row)))
 
 
 def nobody_works(workspace: Workspace, row: ProcessRow) -> str | None:
@@ -113,6 +114,15 @@ def _reason(facts: _Facts) -> tuple[str, list[str]]:
     if row.state is State.WAITING and not row.ready:
         return _waiting(facts)
     return _queued(facts)
+
+
+def _suspicion(row: ProcessRow) -> list[str]:
+    if row.terminated or row.deaths < SUSPECT:
+        return []
+    return [
+        f"{row.deaths} workers have died while they held it, so it is kept apart from others like it; "
+        f"from {PRIME_SUSPECT} on it is tried alone"
+    ]
 
 
 def _ended(facts: _Facts) -> tuple[str, list[str]]:
@@ -188,8 +198,14 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
     if row.state is State.WAITING and row.awaiting:
         sentence, awaited = _waiting(facts)
         return sentence, [*evidence, *awaited]
+    held_since = facts.now - row.updated
+    if row.deaths >= PRIME_SUSPECT and owner.held > 1 and held_since < ROOM_SECONDS:
+        return (
+            f"it runs, or waits until nothing else is at work in {owner.name}, for {_span(held_since)}",
+            evidence,
+        )
     return (
-        f"it runs: {owner.name} is in {_step(row)} for {_span(facts.now - row.updated)}",
+        f"it runs: {owner.name} is in {_step(row)} for {_span(held_since)}",
         evidence,
     )
 

@@ -12,6 +12,7 @@ proof of death, and whoever takes it is the one who cleans up.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -64,10 +65,13 @@ class Directory:
             self._make_private(self.tasks)
             self._make_private(self.gate)
         except OSError as error:
-            raise ConnectionFailed(
-                f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
-                "choose a folder that you may write to"
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> ConnectionFailed:
+        where = f": {error.filename}" if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = "make room on its disk" if full else "choose a folder that you may write to"
+        return ConnectionFailed(f"local://{self.root} cannot be used ({error.strerror}{where}); {cure}")
 
     def _other_owner(self) -> str | None:
         """Whose folder it is, or that in which it cannot be seen, if that is another user."""
@@ -144,10 +148,7 @@ class Directory:
         try:
             lock = _new_lock(new, address)
         except OSError as error:
-            raise ConnectionFailed(
-                f"local://{self.root} cannot be used ({error.strerror}: {error.filename}); "
-                "choose a folder that you may write to"
-            ) from error
+            raise self._unusable(error) from error
         return Seat(self, peer, address, lock, new)
 
     def remove(self, address: str, lock_path: Path) -> None:
@@ -245,8 +246,13 @@ class Seat:
 def _new_lock(path: Path, address: str) -> int:
     """A new lock file, its lock held."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    os.write(lock, os.fsencode(address))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, os.fsencode(address))
+    except OSError:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+        raise
     return lock
 
 

@@ -145,7 +145,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         """
         at_work = [row for row in released if row.at_work]
         for row in at_work:
-            text = f"worker {self._id} died while it held this process, in step {row.step or 'the first'}"
+            text = f"worker {self._id} died while it held this process, in {_step(row)}"
             unit.log(row.pid, "death", msgspec.json.encode({"text": text, "worker": self._id}), "quince")
         last = max((row.updated for row in at_work if row.deaths >= SUSPECT), default=0.0)
         for row in at_work:
@@ -158,10 +158,13 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         """Poison: whoever holds it dies."""
         story = (
             f"{row.deaths_alone} workers died while they held this process, and nothing else was at work in "
-            f"them, the last one ({self._id}) before or in step {row.step or 'the first'}; it is not tried "
-            "again"
+            f"them, the last one ({self._id}) before or in {_step(row)}; it is not tried again"
         )
         error = {"type": "WorkerDied", "text": story, "traceback": ""}
         unit.changes.results[row.pid] = (None, encode(error))
         row.exit_message = f"WorkerDied: {story}"
         woken.update((parent.pid, parent) for parent in end(unit, row, State.EXCEPTED))
+
+
+def _step(row: Live) -> str:
+    return f"step {row.step}" if row.step else "its first step"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine import ProcessHandle, ProcessState, Workspace, submit
 from engine.why import why
+from persistence.records import PRIME_SUSPECT
 from tests import flows
 from tests.crew import Crew, eventually
 
@@ -40,6 +41,22 @@ def test_while_workers_run(home: Workspace, crew: Crew, tmp_path: Path) -> None:
     worker.kill()
     assert says(blocked, "the worker that held it .* is dead, and no worker is running")
     gate.touch()
+
+
+def test_who_is_tried_alone_is_not_said_to_be_in_a_step(home: Workspace, crew: Crew, tmp_path: Path) -> None:
+    suspect = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
+    for number in range(PRIME_SUSPECT):
+        home.store.claim([suspect.pid], f"w{number}").result()
+        home.store.release_worker(f"w{number}").result()
+    suspect.pause()
+    crew.start(1)
+    innocent = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
+    eventually(lambda: innocent.row.owner)
+    suspect.play()
+    eventually(lambda: says(suspect, "it runs, or waits until nothing else is at work in test-worker-1"))
+    assert suspect.why().evidence[-1].startswith("3 workers have died while they held it")
+    assert says(innocent, "it runs: test-worker-1 is in its first step")
+    (tmp_path / "gate").touch()
 
 
 def test_while_it_waits(home: Workspace, crew: Crew) -> None:

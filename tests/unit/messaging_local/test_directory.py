@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -104,3 +105,13 @@ def test_only_old_leftovers_are_swept(directory: Directory) -> None:
     directory.sweep()
     assert {path.name for path in directory.peers.iterdir()} == {"2-fresh.new", f"{living.peer}.new"}
     living.leave()
+
+
+def test_a_full_disk_is_said_as_such(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(ConnectionFailed, match=r"\(No space left on device\); make room on its disk"):
+        directory.take_seat()
+    assert list(directory.peers.iterdir()) == []

@@ -28,7 +28,8 @@ from engine.private import open_private, write_private
 from engine.service import READY_VARIABLE, SETTINGS
 from engine.survivors import Survivor, survivors, tell
 from engine.worker import DEFAULT_SLOTS, GRACE_SECONDS
-from engine.workspace import BROKER_VARIABLE, STATE, STORE_VARIABLE, Place, prepare
+from engine.workspace import BROKER_VARIABLE, DAEMON_LOCK, STATE, STORE_VARIABLE, Place, open_store, prepare
+from persistence.files import file_of
 
 START_SECONDS = 90.0
 LAST_SECONDS = 20.0
@@ -90,7 +91,7 @@ class DaemonFiles:
         self.folder = folder
         self._state = folder / STATE
         self.settings = self._state / SETTINGS
-        self.lock = self._state / "daemon.lock"
+        self.lock = self._state / DAEMON_LOCK
         self._held: os.stat_result | None = None
         self.report = self._state / "daemon.report"
 
@@ -208,6 +209,7 @@ def start(place: Place, settings: Settings) -> int:
 
     Raises:
         DaemonError: one runs already, or a worker cannot start: one sentence that says why.
+        PersistenceError: the store cannot be made.
     """
     place.require_shared()
     prepare(place)
@@ -217,6 +219,9 @@ def start(place: Place, settings: Settings) -> int:
         raise DaemonError(
             f"the daemon runs already (process {running}); `quince daemon scale N` changes its size"
         )
+    file = file_of(place.store)
+    if file is not None and not file.exists():  # workers under a daemon make none: it would be another one
+        open_store(place).close()
     out, into = os.pipe()
     environment = {**os.environ, STORE_VARIABLE: place.store, BROKER_VARIABLE: place.broker}
     environment.pop(READY_VARIABLE, None)

@@ -7,6 +7,7 @@ working directory or a folder above it; else `.quince/` is made in the working d
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import threading
 import tomllib
@@ -36,6 +37,7 @@ BROKER_VARIABLE = "QUINCE_BROKER"
 CONFIG = "quince.toml"
 STATE = ".quince"
 MESSAGES = "messages"
+DAEMON_LOCK = "daemon.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Place:
         Raises:
             WorkspaceError: it is not there; says what makes one.
         """
+        self.require_not_lost()
         file = file_of(self.store)
         if file is None or file.exists():
             return
@@ -77,6 +80,30 @@ class Place:
             f"there is no {there} {self.folder} yet: `quince init` makes one, and so do `quince submit`, "
             "`run` and `daemon start`"
         )
+
+    def require_not_lost(self) -> None:
+        """Refuse to make an empty store where there was one: a daemon has made it before it began.
+
+        Raises:
+            WorkspaceError: the store's file is not there, and a daemon runs.
+        """
+        file = file_of(self.store)
+        if file is not None and not file.exists() and self._has_daemon():
+            raise WorkspaceError(
+                f"the store {file} was moved or removed while the daemon runs: put it back, and all goes on; "
+                "to begin with an empty one, stop the daemon first (`quince daemon stop`)"
+            )
+
+    def _has_daemon(self) -> bool:
+        """Somebody holds the daemon's lock."""
+        try:
+            with (self.state / DAEMON_LOCK).open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def require_shared(self) -> None:
         """Refuse a store or broker that no other process could see.
@@ -308,8 +335,14 @@ def prepare(place: Place) -> None:
 
 
 def open_store(place: Place) -> Store:
-    """A store of one's own on this place (the caller closes it)."""
+    """A store of one's own on this place (the caller closes it).
+
+    Raises:
+        WorkspaceError: it cannot be made; or it was moved away under a daemon, and none is made there.
+        PersistenceError: it cannot be opened.
+    """
     prepare(place)
+    place.require_not_lost()
     store = Store(place.store)
     store.open()
     return store

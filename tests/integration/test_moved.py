@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace, run, submit
+from engine import Workspace, get_process, run, submit
 from engine.daemon import DaemonFiles, Settings, start, state, stop
+from engine.errors import WorkspaceError
 from engine.workspace import Place
 from messaging.uri import folder_uri
 from persistence.errors import StoreMoved
@@ -109,6 +110,31 @@ def test_a_worker_ends_in_order(place: Place, away: Away, worker_forks: ForkServ
         assert not place.state.exists()
     finally:
         crew.close()
+
+
+def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(place: Place) -> None:
+    """All else of the workspace is there: the daemon tells, waits, and goes on when the store is put back."""
+    start(place, Settings())
+    try:
+        with Workspace(place) as home:
+            pid = submit(flows.Sleeper, seconds=0, workspace=home).pid
+        files = list(place.state.glob("quince.db*"))
+        (away := place.folder / "away").mkdir()
+        for file in files:
+            file.rename(away / file.name)
+        eventually(lambda: any("moved or removed" in told for told in state(place).troubles), 30)
+        with Workspace(place) as home, pytest.raises(WorkspaceError, match="moved or removed"):
+            submit(flows.Sleeper, seconds=0, workspace=home)
+        with pytest.raises(WorkspaceError, match="put it back"):
+            place.require_made()
+        assert not list(place.state.glob("quince.db*"))
+        for file in files:
+            (away / file.name).rename(file)
+        eventually(lambda: not state(place).troubles)
+        with Workspace(place) as home:
+            assert get_process(pid, workspace=home).row.pid == pid
+    finally:
+        stop(place)
 
 
 def test_the_daemon_ends_and_is_found_until_it_has(place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -13,7 +14,13 @@ from typing import Any
 import kiwipy
 
 from engine.outbox import pids_of
+from engine.text import words_of
+from persistence.errors import StoreMoved, StoreUnavailable
+from persistence.minutely import Minutely
 from persistence.records import EventRow, ProcessRow, Selection
+
+_log = logging.getLogger("quince")
+_minutely = Minutely(_log)
 
 FIRST_LOOK = 0.05
 LAST_LOOK = 1.0
@@ -38,22 +45,25 @@ class Watcher:
     ) -> list[ProcessRow]:
         """Block until `until` holds for every one of `pids`, or the time is over.
 
+        A store that stops to answer in the middle is waited for, and told once a minute.
+
         Args:
             timeout: Seconds; None waits for ever.
             progress: Called with the rows after every look.
 
         Returns:
             The rows as last seen, in the order of `pids`; those that do not exist are left out.
+
+        Raises:
+            StoreUnavailable: the store did not answer from the beginning, or when the time was over; or its
+                file was moved away.
         """
-        look = _Look(self._workspace.store, pids, until, timeout)
+        look = _Look(self._workspace.store, pids, until, timeout, progress)
         bell = threading.Event()
         with self._listening(pids, bell.set):
             while True:
                 bell.clear()
-                over = look.look()
-                if progress is not None:
-                    progress(look.seen)
-                if over:
+                if look.look():
                     return look.seen
                 look.rang(bell.wait(look.patience))
 
@@ -66,17 +76,14 @@ class Watcher:
     ) -> list[ProcessRow]:
         """`wait` from a coroutine; no thread waits meanwhile. `progress` is called on a thread."""
         loop = asyncio.get_running_loop()
-        look = await loop.run_in_executor(None, _Look, self._workspace.store, pids, until, timeout)
+        look = await loop.run_in_executor(None, _Look, self._workspace.store, pids, until, timeout, progress)
         bell = asyncio.Event()
         listening = self._listening(pids, lambda: loop.call_soon_threadsafe(bell.set))
         await loop.run_in_executor(None, listening.__enter__)
         try:
             while True:
                 bell.clear()
-                over = await loop.run_in_executor(None, look.look)
-                if progress is not None:
-                    await loop.run_in_executor(None, progress, look.seen)
-                if over:
+                if await loop.run_in_executor(None, look.look):
                     return look.seen
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), look.patience)
@@ -88,7 +95,7 @@ class Watcher:
         """The history of a process as it grows, complete and in order, until its end.
 
         Broadcasts only say when to look; the events come from the store by their sequence, so none is
-        missed or doubled if broadcasts are.
+        missed or doubled if broadcasts are. A store that is away is waited for, as by `wait`.
 
         Args:
             after: Begin behind the event of this `seq`.
@@ -163,6 +170,14 @@ class _Patience:
     """
 
     patience = FIRST_LOOK
+    _answered = False
+
+    def _bear(self, away: StoreUnavailable, pid: int) -> None:
+        """The store does not answer: look again later, if it ever did and may do so again."""
+        if not self._answered or isinstance(away, StoreMoved):
+            raise away
+        said = words_of(away)
+        _minutely.warn("waiting for process %s: %s; it is tried again", pid, said, same=said)
 
     def rang(self, heard: bool) -> None:
         """How the pause before the next look ended."""
@@ -181,8 +196,13 @@ class _Trail(_Patience):
         self.over = False
 
     def next(self) -> Sequence[EventRow]:
-        row = self._store.get(self._pid)  # before the events: its end is then among them
-        events: Sequence[EventRow] = self._store.events(self._pid, after=self._after)
+        try:
+            row = self._store.get(self._pid)  # before the events: its end is then among them
+            events: Sequence[EventRow] = self._store.events(self._pid, after=self._after)
+        except StoreUnavailable as away:
+            self._bear(away, self._pid)
+            return ()
+        self._answered = True
         if events:
             self._after = events[-1].seq
         self.over = row is None or row.terminated
@@ -193,11 +213,17 @@ class _Look(_Patience):
     """The looks at the store of one wait."""
 
     def __init__(
-        self, store: Any, pids: Sequence[int], until: Callable[[ProcessRow], bool], timeout: float | None
+        self,
+        store: Any,
+        pids: Sequence[int],
+        until: Callable[[ProcessRow], bool],
+        timeout: float | None,
+        progress: Callable[[Sequence[ProcessRow]], None] | None,
     ) -> None:
         self._store = store
         self._pids = pids
         self._until = until
+        self._progress = progress
         self._missing = list(dict.fromkeys(pids))
         self._rows: dict[int, ProcessRow] = {}
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -208,11 +234,30 @@ class _Look(_Patience):
 
     def look(self) -> bool:
         """Read what is missing; True if nothing is, or the time is over."""
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        late = left is not None and left <= 0
+        away = self._away(self._read)
+        if self._progress is not None:  # also while the store is away: who waits for a worker looks after it
+            away = self._away(self._progress, self.seen) or away
+        if away is not None and self._missing:
+            if late:
+                raise away
+            self._bear(away, self._missing[0])
+        if left is not None:
+            self.patience = max(0.0, min(self.patience, left))
+        return not self._missing or late
+
+    def _read(self) -> None:
         self._rows.update((row.pid, row) for row in self._store.select(Selection(pids=self._missing)))
+        self._answered = True
         self._missing = [
             pid for pid in self._missing if pid in self._rows and not self._until(self._rows[pid])
         ]
-        left = None if self._deadline is None else self._deadline - time.monotonic()
-        if left is not None:
-            self.patience = max(0.0, min(self.patience, left))
-        return not self._missing or (left is not None and left <= 0)
+
+    def _away(self, call: Callable[..., None], *arguments: object) -> StoreUnavailable | None:
+        """Why the store does not answer; None if it does."""
+        try:
+            call(*arguments)
+        except StoreUnavailable as error:
+            return error
+        return None

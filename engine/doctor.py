@@ -25,11 +25,13 @@ from engine.rehearsal import rehearse
 from engine.telling import ring
 from engine.workspace import Workspace
 from messaging.errors import MessagingError
-from persistence.errors import PersistenceError
+from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.records import Woken, WorkerRow
 
 WRITE_SECONDS = 12.0
 """How long a write that changes nothing may take."""
+PATIENCE = 5.0
+"""Seconds for which a store that does not answer is waited for, in all: locks may be held for hours."""
 DEAD_LETTERS = 1_000
 """How many dead letters are looked at."""
 
@@ -81,15 +83,30 @@ class _Checkup:
             self._unknown_owners, self._ended_runs,
             self._forgotten, self._unserved, self._code, self._dead_letters, self._strangers,
         ]  # fmt: skip
+        lost = 0.0
         for check in checks:
+            if lost > PATIENCE and check in self._of_store:
+                continue
+            began = time.monotonic()
             try:
                 yield from check()
+            except StoreUnavailable as error:
+                lost += time.monotonic() - began
+                yield Finding("store", _sentence(error), "make the store answer, then look again")
             except PersistenceError as error:
                 yield Finding("store", _sentence(error), "make the store answer, then look again")
             except MessagingError as error:
                 yield Finding("broker", _sentence(error), "make the broker answer; nothing is lost meanwhile")
             except ValueError as error:  # as a name of a queue that no broker takes
                 yield Finding("store", _sentence(error), "somebody else than Quince has written that there")
+
+    @property
+    def _of_store(self) -> Sequence[Callable[[], Iterable[Finding]]]:
+        """What is left out where the store lets everybody wait: each would, as long as the first."""
+        return [
+            self._dead_workers, self._troubled_workers, self._unknown_owners, self._ended_runs,
+            self._forgotten, self._code,
+        ]  # fmt: skip
 
     @property
     def _store(self) -> Any:

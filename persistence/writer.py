@@ -170,15 +170,16 @@ class Writer:
                 if trouble.of_one and len(group) > 1:
                     break
                 if not isinstance(error, IntegrityError) or chance == _CHANCES - 1:
-                    self._note(trouble, error)
-                    return _all(group, told(self._database, error), error)
+                    complaint = told(self._database, error)
+                    self._note(trouble, complaint)
+                    return _all(group, complaint, error)
         middle = len(group) // 2
         return self._settle(group[:middle]) + self._settle(group[middle:])
 
-    def _note(self, trouble: Trouble, error: Exception) -> None:
+    def _note(self, trouble: Trouble, complaint: Exception) -> None:
         if trouble is not Trouble.DATA:
             odd = trouble.of_one
-            self._minutely.warn("the store refuses a call, which may be made again: %s", error, trace=odd)
+            self._minutely.warn("the store refuses a call, which may be made again: %s", complaint, trace=odd)
 
     def _resolve(self, settled: Settled) -> None:
         later: Settled = []

@@ -372,6 +372,10 @@ def resolve(workspace: Workspace | Path | str | None) -> Workspace:
     """
     if isinstance(workspace, Workspace):
         return workspace
+    if workspace is not None and not isinstance(workspace, (str, Path)):
+        raise WorkspaceError(
+            f"workspace= takes a Workspace, a folder, or None for the one found from here, not {workspace!r}"
+        )
     place = locate(workspace)
     with _open_lock:
         return _open.setdefault(place, Workspace(place))

@@ -17,6 +17,7 @@ from engine import (
     Process,
     WaitTimeout,
     Workspace,
+    WorkspaceError,
     asubmit,
     asubmit_many,
     find,
@@ -166,3 +167,8 @@ def test_waiting_says_that_nobody_works(
         f"waiting for process {process.pid}: no worker is running: the process is kept until "
         "`quince daemon start`"
     ] * 2
+
+
+def test_what_is_no_workspace_is_named() -> None:
+    with pytest.raises(WorkspaceError, match="not 3"):
+        submit(add, x=1, workspace=3)  # type: ignore[arg-type]

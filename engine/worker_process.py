@@ -181,7 +181,9 @@ class WorkerProcess:
         if self.stage in (Stage.HURRIED, Stage.KILLED):
             return f"{who} did not leave within {self._limits.leave:g} s of SIGTERM, and is being ended"
         if self.late:
-            return f"{who} is not ready {self._limits.start:g} s after its start"
+            return f"{who} is not ready {self._limits.start:g} s after its start; its log may say why"
+        if self.frozen:
+            return f"{who} is stopped (SIGSTOP) and does nothing; `kill -CONT {self.ospid}` lets it go on"
         return None
 
     @property

@@ -156,6 +156,19 @@ def test_a_worker_that_complains_is_told_and_tried_again(make: Callable[..., Cre
     assert crew.until(running(2)).all_troubles() == []
 
 
+def test_a_frozen_worker_is_told(make: Callable[..., Crew]) -> None:
+    """Others bury it, and its row goes: nobody else would know of it any more."""
+    crew = make(1)
+    report = crew.until(lambda report: bool(report.workers) and report.workers[0].stage == Stage.RUNNING)
+    frozen = report.workers[0].process
+    assert frozen is not None
+    os.kill(frozen, signal.SIGSTOP)
+    told = crew.until(lambda report: bool(report.all_troubles())).all_troubles()
+    assert f"`kill -CONT {frozen}` lets it go on" in told[0]
+    os.kill(frozen, signal.SIGCONT)
+    crew.until(lambda report: not report.all_troubles())
+
+
 def test_a_frozen_worker_holds_up_no_roll(make: Callable[..., Crew]) -> None:
     crew = make(3, Limits(start=5, leave=60, hurry=60))  # nobody would wait so long
     crew.until(running(3))

@@ -159,8 +159,7 @@ def test_a_worker_that_complains_is_told_and_tried_again(make: Callable[..., Cre
 def test_a_frozen_worker_is_told(make: Callable[..., Crew]) -> None:
     """Others bury it, and its row goes: nobody else would know of it any more."""
     crew = make(1)
-    report = crew.until(lambda report: bool(report.workers) and report.workers[0].stage == Stage.RUNNING)
-    frozen = report.workers[0].process
+    frozen = crew.until(running(1)).workers[0].process
     assert frozen is not None
     os.kill(frozen, signal.SIGSTOP)
     told = crew.until(lambda report: bool(report.all_troubles())).all_troubles()

@@ -24,8 +24,8 @@ from engine.half_written import is_half_written, is_young
 from engine.trust import distrust, is_named
 from persistence.passing import is_passing
 
-_MODULE_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_FILE_PATH = re.compile(r"[^\0:]+\.py:[A-Za-z_][\w.]*")
+_MODULE_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+_FILE_PATH = re.compile(r"[^\0:]+\.py:[^\W\d][\w.]*")
 
 
 class ProcessClass(Protocol):
@@ -192,7 +192,7 @@ def load_target(target: str, registry: Registry) -> Any:
         except (Exception, SystemExit) as error:
             raise UnknownTarget(_import_story(module_part, error, file.parent)) from error
     else:
-        if not re.fullmatch(r"[A-Za-z_][\w.]*", module_part):
+        if not re.fullmatch(r"[^\W\d][\w.]*", module_part):
             raise UnknownTarget(f"{target!r} is no target: write module:Class or file.py:Class")
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
@@ -215,7 +215,7 @@ def import_file(file: Path) -> ModuleType:
         raise UnloadableClass(f"there is no file {file}")
     if str(root) not in sys.path:
         sys.path.append(str(root))
-    if "." in dotted:
+    if dotted != file.stem:
         return _import_from_package(file, dotted)
     name = (
         file.stem
@@ -310,7 +310,7 @@ def _is_script(file: Path, name: str, folder: Path) -> bool:
     if name == "__main__":
         return True
     if name in _by_file:
-        return _within_packages(file)[0] != folder
+        return _within_packages(file) != (folder, name)  # `my-flow.py` has no name to import it by
     if "." in name or file.name == "__init__.py":
         return False
     return file.is_relative_to(folder) and file.parent != folder

@@ -56,6 +56,16 @@ def test_a_script_in_the_workspace_is_named_by_its_file(folder: Path) -> None:
     assert loaded.__qualname__ == "Job"
 
 
+@pytest.mark.parametrize("name", ["my-flow.py", "my flow.py", "01_relax.py", "a.b.py", "é.py", "jobs/x-y.py"])
+def test_a_script_need_not_be_called_like_a_module(folder: Path, name: str) -> None:
+    write(folder / name, SCRIPT)
+    cls = load_target(f"{folder}/{name}:Job", Registry(folder))
+    path = Registry(folder).name_of(cls)
+    assert path in (f"{name}:Job", "é:Job")
+    del sys.modules[cls.__module__]
+    assert Registry(folder).load(path).__qualname__ == "Job"
+
+
 def test_a_class_that_is_defined_again_is_the_one_that_runs(folder: Path) -> None:
     write(folder / "quince_job_again.py", SCRIPT)
     registry = Registry(folder)

@@ -155,6 +155,7 @@ def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
         "Pool._work",  # a job's failure is no reason to end; tests/unit/messaging/test_pool.py
         "CommThread._main",  # its loop goes on; tests/unit/messaging/test_commthread.py
         "Writer._work",  # see above
+        "Teller._work",  # ends by itself, and is begun with the next thing to be told
     }
     threads = [one for one in threading.enumerate() if one.name.startswith("quince")]
     targets = {getattr(getattr(one, "_target", None), "__qualname__", one.name) for one in threads}

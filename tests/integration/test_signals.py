@@ -96,7 +96,10 @@ def test_a_value_that_does_not_go_into_the_context_ends_the_process(home: Worksp
     crew.start()
     handle = submit(flows.Clumsy, workspace=home)
     handle.signal("go")
-    with pytest.raises(ProcessExcepted, match="AttributeError"):
+    with pytest.raises(
+        ProcessExcepted,
+        match=r"to_context\(value=append_\(\.\.\.\)\) appends to a list, and self\.ctx\.value is 7",
+    ):
         handle.result(30)
 
 

@@ -46,6 +46,8 @@ def _dead(stage: Stage, stack: ExitStack) -> list[Subject]:
         crew.start(queues=(f"q{number}",))
         subjects.append(stage.held(home, Awaits, f"q{number}"))
     for worker in crew.workers:
+        worker.freeze()  # or one that still lives would release what the first one held
+    for worker in crew.workers:
         worker.kill()
     return subjects
 

@@ -39,9 +39,6 @@ class StepEnd:
     error: BaseException | None = None
 
 
-GOES_ON = StepEnd()
-
-
 class Stepper:
     """Runs steps: blocking ones in the threads of `threads`, coroutines on the running loop."""
 

@@ -253,7 +253,7 @@ class Store:
         if target.url == self._database.url:
             raise CopyRefused(f"{self.url} cannot be copied to itself")
         told = shown(target.url)
-        return self._write(CopyTo(target, told, alive=alive, author=author, pause=pause))
+        return self._write(CopyTo(target, told, own=self.identity, alive=alive, author=author, pause=pause))
 
     def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
         return self._write(Wake(pid, owner, epoch))

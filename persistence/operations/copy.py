@@ -12,7 +12,7 @@ from persistence.errors import CopyRefused
 from persistence.operations.base import Operation
 from persistence.operations.control import ControlAll
 from persistence.records import Control, Selection
-from persistence.schema import ready
+from persistence.schema import identity, ready
 from persistence.tables import (
     awaits,
     checkpoints,
@@ -44,15 +44,18 @@ class CopyTo(Operation[Mapping[str, int]]):
     Args:
         target: Where to, an empty database or store.
         shown: How its address is told to people.
+        own: The identity of the store that is copied.
         alive: Seconds within which a worker's last heartbeat says that it lives.
         pause: Pause what lives here, since it goes on there.
     """
 
     alone = True
 
-    def __init__(self, target: Database, shown: str, *, alive: float, author: str, pause: bool) -> None:
+    def __init__(
+        self, target: Database, shown: str, *, own: str, alive: float, author: str, pause: bool
+    ) -> None:
         super().__init__()
-        self._target, self._alive = target, alive
+        self._target, self._shown, self._own, self._alive = target, shown, own, alive
         reason = f"copied to {shown}, where it goes on"
         live = Selection(live=True)
         self._pause = ControlAll(Control.PAUSE, live, author, reason, False) if pause else None
@@ -73,6 +76,8 @@ class CopyTo(Operation[Mapping[str, int]]):
         transactor = Transactor(self._target, patience=PATIENCE)
         try:
             ready(self._target)
+            if identity(self._target) == self._own:
+                raise CopyRefused(f"{self._shown} is the store that is to be copied, or a copy of it")
             copied = transactor.run(lambda connection, _now: _copy(unit.connection, connection))
         except CopyRefused:
             raise

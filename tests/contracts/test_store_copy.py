@@ -131,6 +131,14 @@ def test_a_copy_that_is_cut_off_leaves_nothing(
     assert len(content(target_url)["processes"]) == len(before["processes"])
 
 
+def test_the_store_itself_is_refused_however_it_is_spelt(tmp_path: Path) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(tmp_path / "quince.sqlite")
+    match = "is the store that is to be copied"
+    with Store(f"sqlite:///{tmp_path / 'quince.sqlite'}") as store, pytest.raises(CopyRefused, match=match):
+        store.copy_to(f"sqlite:///{link}", alive=ALIVE, author="me").result()
+
+
 def test_what_would_go_wrong_is_refused(store: Store, store_url: str, target_url: str) -> None:
     (pid,) = born(store)
     with pytest.raises(CopyRefused, match="itself"):

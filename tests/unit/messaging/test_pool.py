@@ -128,3 +128,14 @@ async def test_what_was_given_up_while_no_thread_was_granted_is_never_done(
     await asyncio.wait_for(loop.run_in_executor(threads, ran.put, "last"), SOON)
     threads.shutdown()
     assert [ran.get_nowait() for _ in range(ran.qsize())] == ["waits", "last"]
+
+
+def test_a_busy_thread_that_is_quicker_takes_no_idle_thread_away() -> None:
+    """Else each job would find one idle thread less, and threads would be started for ever."""
+    pool = Pool("test-quicker")
+    pool._jobs.put((print, (), True))  # an idle thread was found for it
+    assert pool._next() is not None  # by one that was busy until now
+    assert pool._idle.acquire(blocking=False), "the other one is still idle"
+    pool._jobs.put((print, (), False))
+    assert pool._next_when_idle() is not None
+    assert not pool._idle.acquire(blocking=False), "nobody is idle any more"

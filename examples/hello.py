@@ -1,6 +1,6 @@
 """Run it:  python examples/hello.py       or on the daemon:  quince submit examples/hello.py --wait"""
 
-from engine import WorkChain, run
+from quince import WorkChain, run
 
 
 class Hello(WorkChain):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from engine.service import READY_VARIABLE
-from engine.worker import LINGER_SECONDS
-from engine.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
+from quince.worker.service import READY_VARIABLE
+from quince.worker.worker import LINGER_SECONDS
+from quince.workspace.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
 from tests.forked import Forked, ForkServer
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class WorkerProcess:
                 )
             else:
                 self.process = subprocess.Popen(
-                    [*within, sys.executable, "-m", "engine.cli.main", *words],
+                    [*within, sys.executable, "-m", "quince.cli.main", *words],
                     stdin=nothing, stdout=log, stderr=log,
                     env=variables, pass_fds=(into,), cwd=place.folder,
                 )  # fmt: skip

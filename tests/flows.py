@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import Process, ToContext, WorkChain, append_, if_, process, return_, signal_, submit, while_
+from quince import Process, ToContext, WorkChain, append_, if_, process, return_, signal_, submit, while_
 
 
 def note(ledger: str, line: str) -> None:

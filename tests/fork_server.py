@@ -1,7 +1,7 @@
 """A program that has imported the command line and forks for each command: the start costs a tenth.
 
 A fork is one thread without an open file but those it is given. It gets its own words, folder, environment
-and standard streams, runs `engine.cli.main` as `python -m` does, and leaves through the end of the
+and standard streams, runs `quince.cli.main` as `python -m` does, and leaves through the end of the
 interpreter. `tests/forked.py` asks for them; this file imports nothing of the tests.
 """
 
@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PROGRAM = "engine.cli.main"
+PROGRAM = "quince.cli.main"
 WHEN_RUN = (
-    "engine.functions", "messaging.amqp", "messaging.local", "rich._emoji_codes", "sqlite3",
-    "sqlalchemy.dialects.postgresql.psycopg", "psycopg",
+    "quince.processes.functions", "quince_messaging.transports.amqp", "quince_messaging.transports.local",
+    "rich._emoji_codes", "sqlite3", "sqlalchemy.dialects.postgresql.psycopg", "psycopg",
 )  # fmt: skip
 """What most commands import while they run, beside the modules of the commands."""
 
@@ -46,7 +46,7 @@ def prepare() -> None:
     group = importlib.import_module("typer.main").get_command(importlib.import_module(PROGRAM).app)
     for name in group.list_commands(None):
         group.get_command(None, name)
-    del sys.modules[PROGRAM], sys.modules["engine.cli"].main  # as before `-m`
+    del sys.modules[PROGRAM], sys.modules["quince.cli"].main  # as before `-m`
     gc.collect()
     gc.freeze()  # or each fork would copy all of it to look for garbage
     assert len(os.listdir("/proc/self/task")) == 1, "a thread does not survive a fork"  # noqa: PTH208

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import WorkChain, process
+from quince import WorkChain, process
 
 
 class Method(Enum):

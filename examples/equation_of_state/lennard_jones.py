@@ -9,7 +9,7 @@ import numpy as np
 from crystal import Structure, volume_per_atom
 from numpy.typing import NDArray
 
-from engine import WorkChain
+from quince import WorkChain
 
 Array = NDArray[np.float64]
 

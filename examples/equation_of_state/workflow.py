@@ -16,7 +16,7 @@ from crystal import read_poscar, scaled
 from figure import draw
 from lennard_jones import LennardJonesEnergy
 
-from engine import ExitCode, WorkChain, append_, run
+from quince import ExitCode, WorkChain, append_, run
 
 
 class EquationOfState(WorkChain):

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import ProcessState, Workspace, submit_many
-from engine.workspace import Place
+from quince import ProcessState, Workspace, submit_many
+from quince.workspace.workspace import Place
 from tests.crew import Crew
 from tests.flows import ThreeSteps
 from tests.services import both

@@ -16,11 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-from engine import Answer, ProcessHandle, ProcessState, Workspace, submit, submit_many
-from engine.control import control
-from engine.workspace import Place
-from persistence.codec import encode
-from persistence.records import Control, NewProcess, ProcessRow, Selection
+from quince import Answer, ProcessHandle, ProcessState, Workspace, submit, submit_many
+from quince.client.control import control
+from quince.workspace.workspace import Place
+from quince_persistence.codec import encode
+from quince_persistence.records import Control, NewProcess, ProcessRow, Selection
 from tests.benchmarks import control_peers
 from tests.benchmarks.bench_chains import places
 from tests.crew import Crew, WorkerProcess, eventually

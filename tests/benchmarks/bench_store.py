@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from persistence.records import NewProcess, State, Step
-from persistence.store import Store
+from quince_persistence.records import NewProcess, State, Step
+from quince_persistence.store import Store
 from tests.services import postgres
 
 T = TypeVar("T")

@@ -17,8 +17,10 @@ import aio_pika
 import kiwipy
 from kiwipy.rmq import RmqThreadCommunicator
 
-import messaging
-from messaging import SubjectFilter
+import quince_messaging
+from quince_messaging import SubjectFilter
+from quince_messaging.clients.blocking import TASK_PREFETCH
+from quince_messaging.wire import envelope
 
 QUEUE = "bench"
 SUBJECT = "bench.news"
@@ -36,7 +38,7 @@ class KiwiClient:
 
     def tasks_pipelined(self, count: int) -> None:
         """Durability is waited for in the end; kiwiPy can only wait for each."""
-        if not isinstance(self.communicator, messaging.Communicator):
+        if not isinstance(self.communicator, quince_messaging.Communicator):
             self.tasks(count)
             return
         send = self.communicator.task_send
@@ -96,7 +98,7 @@ def open_kiwipy(uri: str) -> Any:
 
 
 def open_quince(uri: str) -> Any:
-    return messaging.connect(uri)
+    return quince_messaging.connect(uri)
 
 
 class BareClient:
@@ -128,7 +130,7 @@ class BareClient:
         self._loop.run_until_complete(send())
 
     async def _publish(self, number: int) -> None:
-        body = messaging.envelope.encode(messaging.envelope.Task({"number": number}))
+        body = envelope.encode(envelope.Task({"number": number}))
         message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await self._channel.default_exchange.publish(message, "bare-tasks")
 
@@ -148,11 +150,11 @@ async def serve_bare(uri: str, told: Callable[[], None]) -> None:
     """Consume and acknowledge with bare aio-pika."""
     connection = await aio_pika.connect(uri)
     channel = await connection.channel()
-    await channel.set_qos(prefetch_count=messaging.threaded.TASK_PREFETCH)
+    await channel.set_qos(prefetch_count=TASK_PREFETCH)
     queue = await channel.declare_queue("bare-tasks", durable=True)
 
     async def consumed(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        messaging.envelope.decode(message.body)
+        envelope.decode(message.body)
         await message.ack()
 
     await queue.consume(consumed)
@@ -172,7 +174,7 @@ def until_counted(client: KiwiClient, tasks: int, broadcasts: int) -> None:
 
 def flat_broadcasts(uri: str, others: int, count: int) -> float:
     """Seconds per broadcast to one subscriber, beside `others` subscribers of other subjects."""
-    with messaging.connect(uri) as sender, messaging.connect(uri) as receiver:
+    with quince_messaging.connect(uri) as sender, quince_messaging.connect(uri) as receiver:
         for number in range(others):
             wanted = SubjectFilter(subjects=(f"other.{number}",))
             receiver.add_broadcast_subscriber(lambda *_: None, wanted=wanted)

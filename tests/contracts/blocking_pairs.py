@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import messaging
-from messaging import Communicator
+import quince_messaging
+from quince_messaging import Communicator
 from tests.contracts.brokers import broker
 
 __all__ = ["SOON", "Pair", "blocking_pair", "broker"]
@@ -19,5 +19,5 @@ SOON = 10.0
 @pytest.fixture(name="pair")
 def blocking_pair(broker: str) -> Iterator[Pair]:
     """Two communicators of one broker."""
-    with messaging.connect(broker) as one, messaging.connect(broker) as other:
+    with quince_messaging.connect(broker) as one, quince_messaging.connect(broker) as other:
         yield one, other

@@ -8,12 +8,8 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import (
-    AwaitableCommunicator,
-    BroadcastMessage,
-    TaskHandle,
-)
+import quince_messaging
+from quince_messaging import AwaitableCommunicator, BroadcastMessage, TaskHandle
 from tests.contracts.brokers import broker
 
 __all__ = ["broker"]
@@ -25,7 +21,7 @@ SOON = 10.0
 @pytest.fixture
 async def pair(broker: str) -> AsyncIterator[Pair]:
     """Two communicators of one broker."""
-    async with messaging.connect_async(broker) as one, messaging.connect_async(broker) as other:
+    async with quince_messaging.connect_async(broker) as one, quince_messaging.connect_async(broker) as other:
         yield one, other
 
 

@@ -11,8 +11,8 @@ import plumpy
 import pytest
 from plumpy.communications import LoopCommunicator
 
-import messaging
-from messaging import Communicator
+import quince_messaging
+from quince_messaging import Communicator
 from tests.contracts.brokers import broker
 
 __all__ = ["SOON", "Doubles", "Pair", "Waits", "broker", "on_loop", "pair", "ticking", "unwrapped", "waiting"]
@@ -46,7 +46,7 @@ class Doubles(plumpy.Process):  # type: ignore[misc]
 
 @pytest.fixture
 def pair(broker: str) -> Iterator[Pair]:
-    with messaging.connect(broker) as near, messaging.connect(broker) as far:
+    with quince_messaging.connect(broker) as near, quince_messaging.connect(broker) as far:
         yield near, far
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from persistence.records import Claim, NewProcess, State, Step, StepOutcome
-from persistence.store import Store
+from quince_persistence.records import Claim, NewProcess, State, Step, StepOutcome
+from quince_persistence.store import Store
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 

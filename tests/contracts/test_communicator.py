@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import (
-    RemoteError,
-)
+import quince_messaging
+from quince_messaging import RemoteError
 from tests.contracts.brokers import broker
 from tests.contracts.pairs import SOON, Inbox, Pair, ack, eventually, pair
 
@@ -129,9 +127,9 @@ async def test_unsettled_tasks_go_back_when_the_consumer_closes(pair: Pair) -> N
 
 
 async def test_unsettled_tasks_go_back_when_the_communicator_closes(broker: str) -> None:
-    async with messaging.connect_async(broker) as sender:
+    async with quince_messaging.connect_async(broker) as sender:
         held = Inbox()
-        worker = messaging.connect_async(broker)
+        worker = quince_messaging.connect_async(broker)
         await worker.open()
         await worker.consume(held.tasks, prefetch=2)
         await sender.send_tasks(["a", "b"])

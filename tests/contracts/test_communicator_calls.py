@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import (
+import quince_messaging
+from quince_messaging import (
     BroadcastMessage,
     CommunicatorClosed,
     DeliveryFailed,
@@ -132,8 +132,8 @@ async def test_a_removed_server_is_nobody(pair: Pair) -> None:
 
 
 async def test_a_closed_server_is_nobody(broker: str) -> None:
-    async with messaging.connect_async(broker) as caller:
-        async with messaging.connect_async(broker) as server:
+    async with quince_messaging.connect_async(broker) as caller:
+        async with quince_messaging.connect_async(broker) as server:
             await server.add_rpc_subscriber(lambda _comm, msg: msg, "short-lived")
             assert await caller.rpc_send("short-lived", 1, timeout=SOON) == 1
         with pytest.raises(UnroutableError):
@@ -148,8 +148,8 @@ async def test_a_server_that_closes_says_that_it_has_gone(broker: str) -> None:
         called.set()
         await never.wait()
 
-    async with messaging.connect_async(broker) as caller:
-        async with messaging.connect_async(broker) as server:
+    async with quince_messaging.connect_async(broker) as caller:
+        async with quince_messaging.connect_async(broker) as server:
             await server.add_rpc_subscriber(hangs, "hangs")
             await server.add_rpc_subscriber(lambda _comm, _msg: promise, "promises")
             promised = await caller.rpc_send("promises", None, timeout=SOON)
@@ -297,7 +297,7 @@ async def test_very_long_subjects_and_senders_arrive(pair: Pair) -> None:
 
 
 async def test_the_state_of_the_link_is_known_and_told(broker: str) -> None:
-    communicator = messaging.connect_async(broker)
+    communicator = quince_messaging.connect_async(broker)
     seen: list[LinkState] = []
     communicator.on_link(seen.append)
     states = [communicator.state]
@@ -311,7 +311,7 @@ async def test_the_state_of_the_link_is_known_and_told(broker: str) -> None:
 
 
 async def test_a_closed_communicator_refuses(broker: str) -> None:
-    async with messaging.connect_async(broker) as communicator:
+    async with quince_messaging.connect_async(broker) as communicator:
         pass
     for use in (communicator.send_tasks([1]), communicator.rpc_send("x", 1), communicator.broadcast_send(1)):
         with pytest.raises(CommunicatorClosed):
@@ -320,8 +320,8 @@ async def test_a_closed_communicator_refuses(broker: str) -> None:
 
 async def test_different_prefixes_do_not_meet(broker: str) -> None:
     async with (
-        messaging.connect_async(broker, prefix="one") as one,
-        messaging.connect_async(broker, prefix="two") as two,
+        quince_messaging.connect_async(broker, prefix="one") as one,
+        quince_messaging.connect_async(broker, prefix="two") as two,
     ):
         await one.send_tasks([1])
         assert await two.queue_size() == 0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import CommunicatorForked
+import quince_messaging
+from quince_messaging import CommunicatorForked
 from tests.children import Child, in_child
 from tests.contracts.brokers import KINDS, broker
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("broker", KINDS[1:], indirect=True)
 
 
 def test_the_copy_refuses_and_a_fresh_one_works(broker: str) -> None:
-    with messaging.connect(broker) as parents:
+    with quince_messaging.connect(broker) as parents:
         parents.add_rpc_subscriber(lambda _communicator, body: body + 1, "adds")
         parents.task_send("before", no_reply=True)
 
@@ -28,7 +28,7 @@ def test_the_copy_refuses_and_a_fresh_one_works(broker: str) -> None:
             assert all(refused(call) for call in calls(parents))
             parents.close()
             parents.close()
-            with messaging.connect(broker) as own:
+            with quince_messaging.connect(broker) as own:
                 answer = own.rpc_send("adds", 1).result(10)
                 own.task_send("from the child", no_reply=True)
                 return answer, own.queue_size()
@@ -40,7 +40,7 @@ def test_the_copy_refuses_and_a_fresh_one_works(broker: str) -> None:
 
 def test_forks_in_the_middle_of_sending(broker: str) -> None:
     over = threading.Event()
-    with messaging.connect(broker) as parents:
+    with quince_messaging.connect(broker) as parents:
 
         def send() -> None:
             while not over.is_set():
@@ -52,7 +52,7 @@ def test_forks_in_the_middle_of_sending(broker: str) -> None:
 
         def child() -> int:
             assert all(refused(call) for call in calls(parents))
-            with messaging.connect(broker) as own:
+            with quince_messaging.connect(broker) as own:
                 own.task_send("from a child", no_reply=True, queue="children")
                 return own.queue_size(queue="children")
 
@@ -65,7 +65,7 @@ def test_forks_in_the_middle_of_sending(broker: str) -> None:
                 thread.join()
 
 
-def calls(communicator: messaging.Communicator) -> list[Callable[[], Any]]:
+def calls(communicator: quince_messaging.Communicator) -> list[Callable[[], Any]]:
     return [
         lambda: communicator.task_send(1),
         lambda: communicator.task_send(1, no_reply=True),

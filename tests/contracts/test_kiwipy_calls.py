@@ -13,8 +13,8 @@ from typing import Any
 import kiwipy
 import pytest
 
-import messaging
-from messaging import MessageTimeout
+import quince_messaging
+from quince_messaging import MessageTimeout
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
@@ -57,7 +57,7 @@ def test_a_call_that_nobody_waits_for_any_more_disturbs_nobody(pair: Pair) -> No
 def test_calls_of_one_thread_arrive_in_order(broker: str) -> None:
     """Alone, in bursts, and alone again while others are still on their way."""
     numbers = iter(range(10_000))
-    with messaging.connect(broker) as caller, noting(broker, caller) as seen:
+    with quince_messaging.connect(broker) as caller, noting(broker, caller) as seen:
         for burst in (1, 1, 7, 1, 2, 40, 1, 1, 3, 200, 1):
             sent = [caller.rpc_send("note", next(numbers)) for _ in range(burst)]
             time.sleep(0.0003 * (burst % 3))
@@ -68,7 +68,7 @@ def test_calls_of_one_thread_arrive_in_order(broker: str) -> None:
 
 
 @contextlib.contextmanager
-def noting(broker: str, caller: messaging.Communicator) -> Iterator[list[int]]:
+def noting(broker: str, caller: quince_messaging.Communicator) -> Iterator[list[int]]:
     """Somebody on a loop, which begins calls in the order in which they came, and the bodies he notes."""
     seen: list[int] = []
     done = threading.Event()
@@ -87,14 +87,14 @@ def _serve_in_order(broker: str, seen: list[int], done: threading.Event) -> None
     """On a loop, which begins calls in the order in which they came."""
 
     async def serve() -> None:
-        async with messaging.connect_async(broker) as server:
+        async with quince_messaging.connect_async(broker) as server:
             await server.add_rpc_subscriber(lambda _comm, number: seen.append(number), "note")
             await asyncio.to_thread(done.wait)
 
     asyncio.run(serve())
 
 
-def _until_served(caller: messaging.Communicator) -> None:
+def _until_served(caller: quince_messaging.Communicator) -> None:
     deadline = time.monotonic() + SOON
     while time.monotonic() < deadline:
         try:

@@ -13,8 +13,8 @@ from typing import Any
 import kiwipy
 import pytest
 
-import messaging
-from messaging import SubjectFilter
+import quince_messaging
+from quince_messaging import SubjectFilter
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
@@ -59,7 +59,7 @@ def test_rpc_send_to_nobody_raises_on_the_spot(pair: Pair) -> None:
 def test_who_has_gone_since_a_recent_answer_is_nobody_too(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.calling.TRUST", 60.0)
+    monkeypatch.setattr("quince_messaging.clients.rpc_client.TRUST", 60.0)
     caller, server = pair
     server.add_rpc_subscriber(lambda _comm, msg: msg, "leaving")
     assert caller.rpc_send("leaving", 1).result(SOON) == 1
@@ -191,12 +191,12 @@ def test_a_server_that_closes_says_so_to_those_who_wait(broker: str) -> None:
         called.set()
         go_on.wait(SOON)
 
-    with messaging.connect(broker) as caller:
-        with messaging.connect(broker) as server:
+    with quince_messaging.connect(broker) as caller:
+        with quince_messaging.connect(broker) as server:
             server.add_rpc_subscriber(blocks, "blocks")
             outcome = caller.rpc_send("blocks", None)
             assert called.wait(SOON)
-        with pytest.raises(messaging.DeliveryFailed):
+        with pytest.raises(quince_messaging.DeliveryFailed):
             outcome.result(SOON)
     go_on.set()
 
@@ -314,7 +314,7 @@ def test_many_threads_at_once(pair: Pair) -> None:
 
 
 def test_closing_is_prompt_idempotent_and_final(broker: str) -> None:
-    communicator = messaging.connect(broker)
+    communicator = quince_messaging.connect(broker)
     blocked = threading.Event()
     communicator.add_rpc_subscriber(lambda _comm, _msg: blocked.wait(SOON), "blocks")
     pending = communicator.rpc_send("blocks", None)
@@ -345,7 +345,7 @@ def test_close_callbacks_are_called_once(broker: str, caplog: pytest.LogCaptureF
     def forgotten(*_args: Any) -> None:
         heard.put(("forgotten",))
 
-    communicator = messaging.connect(broker)
+    communicator = quince_messaging.connect(broker)
     communicator.add_close_callback(tell)
     communicator.add_close_callback(tell)
     communicator.add_close_callback(lambda *_: 1 / 0)
@@ -360,7 +360,7 @@ def test_close_callbacks_are_called_once(broker: str, caplog: pytest.LogCaptureF
     with pytest.raises(queue.Empty):
         heard.get(timeout=0.1)
     assert "a close callback failed" in caplog.text
-    with pytest.raises(messaging.CommunicatorClosed):
+    with pytest.raises(quince_messaging.CommunicatorClosed):
         communicator.add_close_callback(kept)
 
 

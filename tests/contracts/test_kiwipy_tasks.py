@@ -11,8 +11,8 @@ from typing import Any
 import kiwipy
 import pytest
 
-import messaging
-from messaging import Communicator
+import quince_messaging
+from quince_messaging import Communicator
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
@@ -55,14 +55,14 @@ def test_a_task_that_fails_is_done_and_the_sender_told(pair: Pair, kind: type[Ba
 
 def test_a_task_that_returns_a_future_is_done_when_that_is(broker: str) -> None:
     promise: kiwipy.Future = kiwipy.Future()
-    with messaging.connect(broker) as sender:
-        with messaging.connect(broker) as worker:
+    with quince_messaging.connect(broker) as sender:
+        with quince_messaging.connect(broker) as worker:
             worker.add_task_subscriber(lambda _comm, _task: promise)
             outcome = sender.task_send("the meaning?")
             assert outcome is not None
             later = outcome.result(SOON)
             assert isinstance(later, kiwipy.Future)
-        with messaging.connect(broker) as second:  # the first left before it was done
+        with quince_messaging.connect(broker) as second:  # the first left before it was done
             second.add_task_subscriber(lambda _comm, _task: 42)
             assert later.result(SOON) == 42
 
@@ -91,7 +91,7 @@ def test_a_task_that_all_reject_goes_to_another_communicator(pair: Pair) -> None
     sender, worker = pair
 
     def refuses(_comm: Any, _task: Any) -> None:
-        raise messaging.TaskRejected("not mine")
+        raise quince_messaging.TaskRejected("not mine")
 
     worker.add_task_subscriber(refuses)
     outcome = sender.task_send("x")
@@ -154,7 +154,7 @@ def test_a_task_that_runs_when_its_subscriber_is_removed_is_done_once(pair: Pair
 
 
 def test_tasks_not_begun_are_given_back_when_their_subscriber_is_removed(broker: str) -> None:
-    with messaging.connect(broker) as sender, messaging.connect(broker) as worker:
+    with quince_messaging.connect(broker) as sender, quince_messaging.connect(broker) as worker:
         worker._pool._most = 2
         at_work = AtWork()
         name = worker.add_task_subscriber(at_work)

@@ -8,7 +8,7 @@ from typing import Any
 import kiwipy
 import pytest
 
-import messaging
+import quince_messaging
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
@@ -31,7 +31,7 @@ def test_a_subscriber_may_raise_more_than_exceptions(pair: Pair, raised: BaseExc
     later = caller.rpc_send("leaves", "later").result(SOON)
     promise.set_exception(raised)
     for outcome in [later, *(caller.rpc_send("leaves", n) for n in range(5))]:
-        with pytest.raises(messaging.RemoteError, match="leave me") as caught:
+        with pytest.raises(quince_messaging.RemoteError, match="leave me") as caught:
             outcome.result(SOON)
         assert caught.value.type_name == type(raised).__name__
 
@@ -51,7 +51,9 @@ AWKWARD = {
 
 @pytest.mark.parametrize("awkward", AWKWARD)
 def test_awkward_errors_are_told_too(pair: Pair, awkward: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, "messaging.subscribers")  # pytest-xdist cannot carry half characters
+    caplog.set_level(
+        logging.CRITICAL, "quince_messaging.clients.subscribers"
+    )  # pytest-xdist cannot carry half characters
     caller, server = pair
     error, name, text = AWKWARD[awkward]
     promise: kiwipy.Future = kiwipy.Future()
@@ -69,7 +71,7 @@ def test_awkward_errors_are_told_too(pair: Pair, awkward: str, caplog: pytest.Lo
     promise.set_exception(error)
     for outcome in (by_call, by_task, by_promise):
         assert outcome is not None
-        with pytest.raises(messaging.RemoteError, match=text) as caught:
+        with pytest.raises(quince_messaging.RemoteError, match=text) as caught:
             outcome.result(SOON)
         assert caught.value.type_name.endswith(name)
 
@@ -81,7 +83,7 @@ def test_a_result_that_cannot_travel_is_an_error(pair: Pair, result: Any) -> Non
     server.add_task_subscriber(lambda _comm, _msg: result)
     for outcome in (caller.rpc_send("gives", None), caller.task_send(None)):
         assert outcome is not None
-        with pytest.raises(messaging.RemoteError):
+        with pytest.raises(quince_messaging.RemoteError):
             outcome.result(SOON)
 
 
@@ -101,7 +103,7 @@ def test_bodies_nested_too_deep_are_refused_at_their_sender(pair: Pair) -> None:
         lambda body: caller.send_tasks([body]),
         caller.broadcast_send,
     ):
-        with pytest.raises(messaging.BodyTooDeep, match="500"):
+        with pytest.raises(quince_messaging.BodyTooDeep, match="500"):
             send([deepest])
-    with pytest.raises(messaging.RemoteError, match="nested more than 500"):
+    with pytest.raises(quince_messaging.RemoteError, match="nested more than 500"):
         caller.rpc_send("digs", None).result(SOON)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import LinkState
+import quince_messaging
+from quince_messaging import LinkState
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
@@ -23,7 +23,7 @@ __all__ = ["blocking_pair", "broker"]
 
 def test_closing_is_heard_last_and_once(broker: str) -> None:
     heard: queue.Queue[LinkState] = queue.Queue()
-    communicator = messaging.connect(broker)
+    communicator = quince_messaging.connect(broker)
     communicator.on_link(heard.put)
     communicator.close()
     communicator.close()
@@ -35,7 +35,7 @@ def test_closing_is_heard_last_and_once(broker: str) -> None:
 def test_listeners_that_block_keep_neither_the_others_nor_closing(broker: str) -> None:
     heard: queue.Queue[LinkState] = queue.Queue()
     held = threading.Event()
-    communicator = messaging.connect(broker)
+    communicator = quince_messaging.connect(broker)
 
     def block(_state: LinkState) -> None:
         held.wait(SOON)
@@ -52,7 +52,7 @@ def test_listeners_that_block_keep_neither_the_others_nor_closing(broker: str) -
 
 def test_a_listener_may_close_its_communicator(broker: str) -> None:
     heard: queue.Queue[LinkState] = queue.Queue()
-    communicator = messaging.connect(broker)
+    communicator = quince_messaging.connect(broker)
     communicator.on_link(lambda _state: communicator.close())
     communicator.on_link(heard.put)
     communicator.close()
@@ -61,7 +61,7 @@ def test_a_listener_may_close_its_communicator(broker: str) -> None:
 
 async def test_coroutines_hear_of_the_closing_before_it_is_over(broker: str) -> None:
     states: list[LinkState] = []
-    async with messaging.connect_async(broker) as communicator:
+    async with quince_messaging.connect_async(broker) as communicator:
         communicator.on_link(states.append)
     assert states == [LinkState.CLOSED]
 
@@ -134,8 +134,8 @@ def test_no_task_begins_after_the_closing(pair: Pair) -> None:
 
 
 async def test_no_coroutine_is_called_after_unsubscribing_or_closing(broker: str) -> None:
-    async with messaging.connect_async(broker) as sender:
-        receiver = messaging.connect_async(broker)
+    async with quince_messaging.connect_async(broker) as sender:
+        receiver = quince_messaging.connect_async(broker)
         await receiver.open()
         over: list[str] = []
         late: list[str] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import messaging
+import quince_messaging
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 
@@ -27,7 +27,7 @@ def test_a_priority_that_there_is_not_is_refused(pair: Pair, priority: Any) -> N
 
 
 async def test_coroutines_are_refused_it_too(broker: str) -> None:
-    async with messaging.connect_async(broker) as sender:
+    async with quince_messaging.connect_async(broker) as sender:
         with pytest.raises(ValueError, match="is not between 0 and 9"):
             await sender.send_tasks(["x"], priority=10)
         with pytest.raises(ValueError, match="is not between 0 and 9"):
@@ -67,7 +67,7 @@ def test_a_broadcast_that_cannot_travel_is_refused_and_takes_none_with_it(
 
 
 async def test_coroutines_are_refused_such_broadcasts_too(broker: str) -> None:
-    async with messaging.connect_async(broker) as sender:
+    async with quince_messaging.connect_async(broker) as sender:
         for parts in BROADCASTS_THAT_CANNOT_TRAVEL:
             with pytest.raises((TypeError, ValueError, OverflowError)):
                 await sender.broadcast_send(**{"body": "bad"} | parts)
@@ -75,7 +75,7 @@ async def test_coroutines_are_refused_such_broadcasts_too(broker: str) -> None:
 
 def test_a_broadcast_that_is_too_large_is_refused(pair: Pair) -> None:
     sender, _ = pair
-    with pytest.raises(messaging.UnreadableMessage, match="over the limit"):
+    with pytest.raises(quince_messaging.UnreadableMessage, match="over the limit"):
         sender.broadcast_send(bytes(65 * 1024 * 1024))
 
 
@@ -94,17 +94,17 @@ def test_senders_arrive_the_same_wherever_the_subscriber_is(pair: Pair) -> None:
 @pytest.mark.parametrize("prefetch", [0, -1, 65_536, 2**40, 1.5, "x"])
 async def test_a_prefetch_that_there_is_not_is_refused(broker: str, prefetch: Any) -> None:
     refused = pytest.raises(ValueError, match=f"prefetch {prefetch} is not between 1 and 65535")
-    async with messaging.connect_async(broker) as one:
+    async with quince_messaging.connect_async(broker) as one:
         with refused:
             await one.consume(lambda tasks: None, prefetch=prefetch)
-    with messaging.connect(broker) as other, refused:
+    with quince_messaging.connect(broker) as other, refused:
         other.add_task_subscriber(lambda _comm, _task: None, prefetch=prefetch)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\udc80", "x" * 201, "ünïcode", "*", "line\n", None, 5, b"x"])
 async def test_a_name_that_no_queue_can_have_is_refused(broker: str, name: Any) -> None:
     refused = pytest.raises(ValueError, match="cannot be the name of a queue")
-    with messaging.connect(broker) as blocking:
+    with quince_messaging.connect(broker) as blocking:
         for use in (
             lambda: blocking.send_tasks(["x"], queue=name),
             lambda: blocking.task_send("x", queue=name),
@@ -116,7 +116,7 @@ async def test_a_name_that_no_queue_can_have_is_refused(broker: str, name: Any) 
         ):
             with refused:
                 use()
-    async with messaging.connect_async(broker) as awaited:
+    async with quince_messaging.connect_async(broker) as awaited:
         for coroutine in (
             awaited.send_tasks(["x"], queue=name),
             awaited.task_send("x", queue=name),

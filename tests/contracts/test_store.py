@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from persistence.errors import (
+from quince_persistence.errors import (
     IllegalTransition,
     KeyTaken,
     PidTaken,
@@ -16,8 +16,8 @@ from persistence.errors import (
     StoreClosed,
     UnknownProcess,
 )
-from persistence.records import NewEvent, Selection, State, Step
-from persistence.store import Store
+from quince_persistence.records import NewEvent, Selection, State, Step
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 
 __all__ = ["store", "store_url", "stores"]

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from persistence.records import Control, ControlOutcome, ProcessRow, Selection, State
-from persistence.store import Store
+from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection, State
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url
 
 __all__ = ["store", "store_url"]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select
 
-from persistence.errors import CopyRefused, InvalidUrl, StoreUnavailable
-from persistence.opening import database_of
-from persistence.operations import copy
-from persistence.records import Control, NewEvent, NewSignal, Selection, State, WorkerRow
-from persistence.store import Store
-from persistence.tables import checkpoints
+from quince_persistence.databases.opening import database_of
+from quince_persistence.errors import CopyRefused, InvalidUrl, StoreUnavailable
+from quince_persistence.records import Control, NewEvent, NewSignal, Selection, State, WorkerRow
+from quince_persistence.schema.tables import checkpoints
+from quince_persistence.store import Store
+from quince_persistence.writing.operations import copy
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 
 __all__ = ["store", "store_url"]

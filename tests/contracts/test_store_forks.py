@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from persistence.errors import PersistenceError
-from persistence.records import Selection
-from persistence.store import Store
+from quince_persistence.errors import PersistenceError
+from quince_persistence.records import Selection
+from quince_persistence.store import Store
 from tests.children import Child, in_child
 from tests.contracts.store_backends import born, held, store, store_url
 

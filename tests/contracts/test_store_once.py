@@ -7,10 +7,10 @@ import threading
 import pytest
 from sqlalchemy import func, select
 
-from persistence.opening import database_of
-from persistence.records import NewEvent, Recorded, State
-from persistence.store import Store
-from persistence.tables import once
+from quince_persistence.databases.opening import database_of
+from quince_persistence.records import NewEvent, Recorded, State
+from quince_persistence.schema.tables import once
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 
 __all__ = ["store", "store_url", "stores"]

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.engine import make_url
 
-from persistence.errors import StoreUnavailable
-from persistence.opening import database_of
-from persistence.records import NewEvent, NewSignal, Selection, State, Step, WorkerRow
-from persistence.schema import ready
-from persistence.store import Store
-from persistence.tables import WRITER, counters
+from quince_persistence.databases.bootstrap import ready
+from quince_persistence.databases.opening import database_of
+from quince_persistence.errors import StoreUnavailable
+from quince_persistence.records import NewEvent, NewSignal, Selection, State, Step, WorkerRow
+from quince_persistence.schema.tables import WRITER, counters
+from quince_persistence.store import Store
 from tests.contracts.cut_cable import Cable
 from tests.contracts.store_backends import born, finish, held, new, step
 from tests.services import Postgres

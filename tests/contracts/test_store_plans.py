@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import CompoundSelect, Select, event, text
 
-from persistence import reads, selecting, unit
-from persistence.opening import database_of
-from persistence.operations import sweep, workers
-from persistence.records import State, Step
-from persistence.store import Store
+from quince_persistence.databases.opening import database_of
+from quince_persistence.reading import reads, selecting
+from quince_persistence.records import State, Step
+from quince_persistence.store import Store
+from quince_persistence.writing import unit_of_work as unit
+from quince_persistence.writing.operations import sweep, workers
 from tests.contracts.store_backends import born, held, step, store, store_url
 
 __all__ = ["store", "store_url"]

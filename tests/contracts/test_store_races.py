@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from persistence.records import (
+from quince_persistence.records import (
     Claim,
     Control,
     ControlOutcome,
@@ -22,7 +22,7 @@ from persistence.records import (
     Step,
     StepOutcome,
 )
-from persistence.store import Store
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store_url, stores
 
 __all__ = ["store_url", "stores"]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from persistence.errors import PidTaken
-from persistence.records import Control, Selection
-from persistence.store import Store
+from quince_persistence.errors import PidTaken
+from quince_persistence.records import Control, Selection
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, new, store_url, stores
 
 __all__ = ["store_url", "stores"]

@@ -9,12 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
-from persistence.errors import SchemaOutdated
-from persistence.migrations import upgrade
-from persistence.opening import database_of
-from persistence.records import State
-from persistence.store import Store
-from persistence.tables import SCHEMA_VERSION, metadata
+from quince_persistence.databases.opening import database_of
+from quince_persistence.errors import SchemaOutdated
+from quince_persistence.migrations import upgrade
+from quince_persistence.records import State
+from quince_persistence.schema.tables import SCHEMA_VERSION, metadata
+from quince_persistence.store import Store
 from tests.contracts.store_backends import step, store_url
 
 __all__ = ["store_url"]

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from persistence.errors import InvalidUrl, NotAStore, PersistenceError, StoreBusy, StoreUnavailable
-from persistence.records import NewEvent, NewSignal, State
-from persistence.store import Store
+from quince_persistence.errors import InvalidUrl, NotAStore, PersistenceError, StoreBusy, StoreUnavailable
+from quince_persistence.records import NewEvent, NewSignal, State
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store_url
 from tests.services import PgBouncer, Postgres, ServiceMissing
 
@@ -206,7 +206,7 @@ def test_pgbouncer_in_statement_mode_is_refused(postgres_url: str, postgres_serv
 
 @pytest.mark.postgres
 def test_a_lock_of_somebody_else_is_nobodys_fault(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("persistence.sessions.LOCK_SECONDS", 1)
+    monkeypatch.setattr("quince_persistence.databases.sessions.LOCK_SECONDS", 1)
     with Store(postgres_url) as store:
         claims = held(store, "w", 5)
         with store._database.writer() as other:
@@ -226,7 +226,8 @@ def test_a_pool_that_is_exhausted_is_nobodys_fault(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "persistence.on_postgresql.POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+        "quince_persistence.databases.postgresql.POOL",
+        {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1},
     )
     with Store(postgres_url) as store:
         (pid,) = born(store)

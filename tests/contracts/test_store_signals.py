@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from persistence.opening import database_of
-from persistence.records import Control, NewProcess, NewSignal, Selection, State
-from persistence.store import Store
-from persistence.tables import signals
+from quince_persistence.databases.opening import database_of
+from quince_persistence.records import Control, NewProcess, NewSignal, Selection, State
+from quince_persistence.schema.tables import signals
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, step, store, store_url, stores
 
 __all__ = ["store", "store_url", "stores"]

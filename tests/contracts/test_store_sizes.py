@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.engine import make_url
 
-from persistence.records import State, Step, WorkerRow
-from persistence.store import Store
+from quince_persistence.records import State, Step, WorkerRow
+from quince_persistence.store import Store
 from tests.contracts.store_backends import held, step, store, store_url
 from tests.services import Postgres
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from persistence.records import Control, NewProcess, Selection, State
-from persistence.store import Store
-from persistence.wholesale import WHOLESALE
+from quince_persistence.records import Control, NewProcess, Selection, State
+from quince_persistence.store import Store
+from quince_persistence.writing.bulk import WHOLESALE
 from tests.contracts.store_backends import step, store, store_url
 
 __all__ = ["store", "store_url"]

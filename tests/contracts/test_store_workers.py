@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from persistence.codec import decode
-from persistence.errors import UnknownWorker
-from persistence.operations.workers import TOGETHER
-from persistence.records import MAX_DEATHS, SUSPECT, Control, Selection, State, WorkerRow
-from persistence.store import Store
+from quince_persistence.codec import decode
+from quince_persistence.errors import UnknownWorker
+from quince_persistence.records import MAX_DEATHS, SUSPECT, Control, Selection, State, WorkerRow
+from quince_persistence.store import Store
+from quince_persistence.writing.operations.workers import TOGETHER
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 
 __all__ = ["store", "store_url"]

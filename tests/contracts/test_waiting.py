@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from messaging import Communicator
+from quince_messaging import Communicator
 from tests.contracts.blocking_pairs import SOON, Pair, blocking_pair
 from tests.contracts.brokers import broker
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import TaskHandle
-from messaging.amqp.transport import AmqpTransport
-from messaging.awaitable import AwaitableCommunicator
-from messaging.envelope import Address, Call, Reply, Status, Task, encode
-from messaging.local.transport import LocalTransport
-from messaging.memory.transport import MemoryTransport
+import quince_messaging
+from quince_messaging import TaskHandle
+from quince_messaging.clients.awaitable import AwaitableCommunicator
+from quince_messaging.transports.amqp.transport import AmqpTransport
+from quince_messaging.transports.local.transport import LocalTransport
+from quince_messaging.transports.memory.transport import MemoryTransport
+from quince_messaging.wire.envelope import Address, Call, Reply, Status, Task, encode
 from tests.contracts.brokers import broker
 
 __all__ = ["broker"]
@@ -44,7 +44,10 @@ async def _call_over_amqp(transport: AmqpTransport, call: Call) -> None:
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
 async def test_forged_addresses_lose_nobody_elses_answers(broker: str, later: bool) -> None:
-    async with messaging.connect_async(broker) as server, messaging.connect_async(broker) as client:
+    async with (
+        quince_messaging.connect_async(broker) as server,
+        quince_messaging.connect_async(broker) as client,
+    ):
 
         async def answer(_communicator: Any, body: Any) -> Any:
             if later:
@@ -79,7 +82,10 @@ async def test_forged_addresses_lose_nobody_elses_answers(broker: str, later: bo
 
 
 async def test_answers_that_nobody_asked_for_harm_nobody(broker: str) -> None:
-    async with messaging.connect_async(broker) as server, messaging.connect_async(broker) as client:
+    async with (
+        quince_messaging.connect_async(broker) as server,
+        quince_messaging.connect_async(broker) as client,
+    ):
         await server.add_rpc_subscriber(lambda _communicator, body: body, "echo")
         for _ in range(10):
             for number in NUMBERS:
@@ -101,7 +107,7 @@ def _reply_from(stranger: AwaitableCommunicator, to: AwaitableCommunicator, repl
 
 async def test_a_consumer_that_fails_keeps_its_room(broker: str) -> None:
     """Its tasks go back once, and are put aside the second time; others come as before."""
-    async with messaging.connect_async(broker) as communicator:
+    async with quince_messaging.connect_async(broker) as communicator:
         done: list[Any] = []
         enough = asyncio.Event()
 
@@ -125,7 +131,10 @@ async def test_a_consumer_that_fails_keeps_its_room(broker: str) -> None:
 
 
 async def test_a_subscriber_that_fails_is_no_end_to_broadcasts(broker: str) -> None:
-    async with messaging.connect_async(broker) as sender, messaging.connect_async(broker) as hearer:
+    async with (
+        quince_messaging.connect_async(broker) as sender,
+        quince_messaging.connect_async(broker) as hearer,
+    ):
         heard: list[Any] = []
         enough = asyncio.Event()
 

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from engine.workspace import Place
+from quince.workspace.workspace import Place
 from tests.crew import eventually
 from tests.services import postgres_binaries
 

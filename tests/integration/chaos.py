@@ -23,11 +23,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import Workspace, submit_many
-from engine.control import control
-from engine.workspace import Place
-from persistence.errors import PersistenceError
-from persistence.records import Control, Selection
+from quince import Workspace, submit_many
+from quince.client.control import control
+from quince.workspace.workspace import Place
+from quince_persistence.errors import PersistenceError
+from quince_persistence.records import Control, Selection
 from tests.crew import Crew
 from tests.integration import chaos_flows
 from tests.integration.chaos_audit import Audit, audit
@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=None, help="keep everything there")
     options = parser.parse_args(arguments)
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
-    for name in ("quince", "messaging", "aiormq"):
+    for name in ("quince", "quince_messaging", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left behind
     story = Story()

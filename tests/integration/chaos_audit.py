@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from persistence.codec import decode
-from persistence.records import ProcessRow, Selection, State
-from persistence.store import Store
+from quince_persistence.codec import decode
+from quince_persistence.records import ProcessRow, Selection, State
+from quince_persistence.store import Store
 from tests.integration import chaos_flows
 
 STEPS = {"Leaf": 3, "Block": 2, "Branch": 3}

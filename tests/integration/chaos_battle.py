@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import Workspace
-from engine.control import control
-from engine.workspace import Place
-from messaging.errors import MessagingError
-from persistence.records import Control, Selection
+from quince import Workspace
+from quince.client.control import control
+from quince.workspace.workspace import Place
+from quince_messaging.errors import MessagingError
+from quince_persistence.records import Control, Selection
 from tests.crew import Crew, WorkerProcess
 from tests.integration.chaos_flows import FORKS
 from tests.integration.small_disk import fill

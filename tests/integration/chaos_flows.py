@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import WorkChain, append_, signal_, while_
+from quince import WorkChain, append_, signal_, while_
 from tests.flows import note
 
 FORKS = ".forks"

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import Workspace, submit_many
-from engine.control import control, control_all
-from engine.workspace import Place
-from persistence.errors import PersistenceError
-from persistence.records import Control, Selection, State
+from quince import Workspace, submit_many
+from quince.client.control import control, control_all
+from quince.workspace.workspace import Place
+from quince_persistence.errors import PersistenceError
+from quince_persistence.records import Control, Selection, State
 from tests.crew import Crew, WorkerProcess
 from tests.flows import Sleeper
 from tests.integration.chaos_battle import SLOTS, Battle, Fault

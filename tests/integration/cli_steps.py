@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import Process, ToContext, WorkChain, append_, process, signal_
+from quince import Process, ToContext, WorkChain, append_, process, signal_
 
 
 @process

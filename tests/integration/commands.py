@@ -103,7 +103,7 @@ class Quince:
         return eventually(look, what=f"process {pid} {state}")
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "engine.cli.main", *words]
+        return [sys.executable, "-m", "quince.cli.main", *words]
 
     @staticmethod
     def environment(**changes: str) -> dict[str, str]:

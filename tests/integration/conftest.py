@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace
-from engine.roundtrip import CHECK_VARIABLE
-from engine.workspace import Place
+from quince import Workspace
+from quince.worker.checkpoint_check import CHECK_VARIABLE
+from quince.workspace.workspace import Place
 from tests.crew import Crew, importing
 from tests.forked import ForkServer
 from tests.integration.commands import Quince

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-from engine import WorkChain, append_
+from quince import WorkChain, append_
 from tests.flows import Blocker, Double, note
 
 

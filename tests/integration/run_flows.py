@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import WorkChain, run
+from quince import WorkChain, run
 from tests import flows
 
 

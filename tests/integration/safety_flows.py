@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import Process, WorkChain
+from quince import Process, WorkChain
 from tests.flows import note
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from engine.process import new_process
-from engine.worker import Worker
-from engine.workspace import Place, Workspace
-from messaging.sidetasks import OWNERS, SideTask, SideTasks
+from quince.processes.process import new_process
+from quince.worker.worker import Worker
+from quince.workspace.workspace import Place, Workspace
+from quince_messaging.side_tasks import OWNERS, SideTask, SideTasks
 from tests.flows import Double
 
 PATH = "tests.flows:Double"

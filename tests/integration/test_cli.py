@@ -164,7 +164,7 @@ def test_waiting_tells_of_a_pause_and_ends_when_nothing_can_go_on(busy: Quince, 
 def test_a_document_stands_alone_on_stdout_whatever_users_print(quince: Quince) -> None:
     (quince.folder / "chatty.py").write_text(
         "import subprocess\n"
-        "from engine import process\n"
+        "from quince import process\n"
         "print('imported')\n"
         "@process\n"
         "def loud(x: int) -> int:\n"
@@ -274,7 +274,7 @@ def test_result_of_several_and_of_one_that_has_not_ended(busy: Quince, gate: Pat
 def test_why_says_what_to_do_when_a_class_is_not_there(busy: Quince) -> None:
     (busy.folder / "gone.py").write_text(
         "import os\n"
-        "from engine import process\n"
+        "from quince import process\n"
         "assert 'QUINCE_SUPERVISOR' not in os.environ, 'not on workers'\n"
         "@process\n"
         "def work() -> int:\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.workspace import locate, open_store
+from quince.workspace.workspace import locate, open_store
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
 
@@ -55,7 +55,7 @@ def test_what_cannot_be_launched(quince: Quince, verb: str, words: list[str], se
     (quince.folder / "raises.py").write_text("raise RuntimeError('no licence')\n")
     (quince.folder / "leaves.py").write_text("raise SystemExit(3)\n")
     (quince.folder / "defaults.py").write_text(
-        "from engine import Process\n"
+        "from quince import Process\n"
         "class Strange(Process):\n"
         "    @classmethod\n"
         "    def define(cls, spec):\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import (
+from quince import (
     ControlRefused,
     ProcessHandle,
     ProcessKilled,
@@ -21,9 +21,9 @@ from engine import (
     Workspace,
     submit,
 )
-from engine.control import control_all
-from engine.workspace import Place
-from persistence.records import Control, Selection
+from quince.client.control import control_all
+from quince.workspace.workspace import Place
+from quince_persistence.records import Control, Selection
 from tests import flows
 from tests.crew import Crew, environment, eventually
 
@@ -185,7 +185,7 @@ def test_control_from_another_program(home: Workspace, crew: Crew, place: Place,
     handle = running(home, tmp_path)
 
     def elsewhere(code: str) -> str:
-        program = f"from engine import get_process\nhandle = get_process({handle.pid})\n{code}"
+        program = f"from quince import get_process\nhandle = get_process({handle.pid})\n{code}"
         return subprocess.run(
             [sys.executable, "-c", program], env=environment(place), cwd=place.folder, check=True,
             capture_output=True, text=True, timeout=60,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace
-from engine.workspace import Place
+from quince import Workspace
+from quince.workspace.workspace import Place
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
 from tests.integration.commands import Quince

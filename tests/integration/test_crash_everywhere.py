@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine import Process, WorkChain
-from engine.testing import CrashReport, CrashTestFailed, Verdict, crash_everywhere
-from engine.testing.plugin import CrashEverywhere
+from quince import Process, WorkChain
+from quince.testing import CrashReport, CrashTestFailed, Verdict, crash_everywhere
+from quince.testing.plugin import CrashEverywhere
 from tests import flows
 from tests.flows import note
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace, submit
-from engine.testing import CrashTestFailed, Verdict, crash_everywhere
-from engine.testing.plugin import CrashEverywhere
-from engine.workspace import Place
+from quince import Workspace, submit
+from quince.testing import CrashTestFailed, Verdict, crash_everywhere
+from quince.testing.plugin import CrashEverywhere
+from quince.workspace.workspace import Place
 from tests import flows
 from tests.integration.test_crash_everywhere import Submits
 from tests.services import Postgres, RabbitMQ

@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import Workspace, daemon, submit
-from engine.errors import DaemonError
-from engine.family import Family
-from engine.survivors import Survivor
-from engine.workspace import Place
-from persistence.records import Selection
+from quince import Workspace, submit
+from quince.daemon import operations as daemon
+from quince.daemon.family import Family
+from quince.daemon.orphans import Survivor
+from quince.errors import DaemonError
+from quince.workspace.workspace import Place
+from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually
 
@@ -59,8 +60,8 @@ def test_what_is_not_done_in_time_is_left_and_nothing_lives(
     home: Workspace, running: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, members = blocked(home, "gate"), family(running)
-    monkeypatch.setattr("engine.daemon.LAST_SECONDS", 1.0)
-    monkeypatch.setattr("engine.daemon.HURRY_SECONDS", 1.0)
+    monkeypatch.setattr("quince.daemon.operations.LAST_SECONDS", 1.0)
+    monkeypatch.setattr("quince.daemon.operations.HURRY_SECONDS", 1.0)
     members[0].suspend()  # the supervisor hears nothing
     with monkeypatch.context() as patch:
         patch.setattr(Family, "kill", lambda _self: None)  # as if nothing could end it

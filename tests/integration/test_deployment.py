@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from engine import ProcessHandle, ProcessState, Workspace, submit
-from engine.workspace import Place
+from quince import ProcessHandle, ProcessState, Workspace, submit
+from quince.workspace.workspace import Place
 from tests.crew import Crew, environment, eventually
 
 MODULE = """
-from engine import WorkChain, signal_
+from quince import WorkChain, signal_
 
 class Job(WorkChain):
     version = {version!r}
@@ -77,7 +77,7 @@ def wake(handle: ProcessHandle) -> None:
 def diagnosis(place: Place) -> dict[str, Any]:
     """What `quince doctor --json` says, in a program that has not imported the old code."""
     done = subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", "doctor", "--json"],
+        [sys.executable, "-m", "quince.cli.main", "doctor", "--json"],
         env=environment(place), cwd=place.folder, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     document: dict[str, Any] = json.loads(done.stdout)

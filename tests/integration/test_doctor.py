@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from engine import Workspace, get_process, submit, submit_many
-from engine.doctor import Finding, doctor
-from engine.outbox import run_queue
-from engine.process import new_process
-from engine.workspace import Place
-from persistence.codec import encode
-from persistence.records import NewProcess, WorkerRow
-from persistence.store import Store
+from quince import Workspace, get_process, submit, submit_many
+from quince.diagnosis.doctor import Finding, doctor
+from quince.processes.process import new_process
+from quince.worker.outbox import run_queue
+from quince.workspace.workspace import Place
+from quince_persistence.codec import encode
+from quince_persistence.records import NewProcess, WorkerRow
+from quince_persistence.store import Store
 from tests import flows
 from tests.crew import Crew, environment, eventually
 
@@ -62,8 +62,8 @@ def test_a_dead_worker_is_found_and_released(home: Workspace, crew: Crew) -> Non
 def test_a_worker_of_another_host_is_dead_when_it_is_silent(
     home: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.doctor.EXPIRY_SECONDS", -60.0)  # every heartbeat is old
-    monkeypatch.setattr("engine.doctor.SUSPICION_SECONDS", 0.5)
+    monkeypatch.setattr("quince.diagnosis.doctor.EXPIRY_SECONDS", -60.0)  # every heartbeat is old
+    monkeypatch.setattr("quince.diagnosis.doctor.SUSPICION_SECONDS", 0.5)
     for name in ("silent", "beating"):
         row = WorkerRow(f"far:1:{name}", "far", 1, name, (), 1, None, "running", 0.0, 0.0)
         home.store.register_worker(row).result()
@@ -100,7 +100,7 @@ def test_ready_processes_without_a_task_are_enqueued(
     home: Workspace, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handles = submit_many(flows.add, [{"x": x} for x in range(3)], workspace=home)
-    monkeypatch.setattr("engine.doctor.STALE_SECONDS", -60.0)
+    monkeypatch.setattr("quince.diagnosis.doctor.STALE_SECONDS", -60.0)
     assert doctor(home) == [], "their tasks are there"
     home.communicator.purge()
     found = one(doctor(home), "queue")
@@ -123,7 +123,7 @@ def test_a_queue_that_no_worker_consumes_is_told(home: Workspace, crew: Crew) ->
 def test_what_an_ended_run_left_goes_to_the_daemon(
     home: Workspace, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.doctor.STALE_SECONDS", -60.0)
+    monkeypatch.setattr("quince.diagnosis.doctor.STALE_SECONDS", -60.0)
     new = new_process(
         flows.add.process_class, {"x": 1}, pid=home.store.allocate_pids(1)[0],
         class_path="tests.flows:add", queue=run_queue("here:1:gone"),
@@ -200,7 +200,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 def test_the_command_tells_by_its_status(home: Workspace, place: Place) -> None:
     def run(*words: str) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-m", "engine.cli.main", "doctor", *words],
+            [sys.executable, "-m", "quince.cli.main", "doctor", *words],
             env=environment(place), cwd=place.folder, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert "Traceback" not in done.stderr

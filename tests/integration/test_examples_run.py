@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import ProcessState, Workspace, get_process
-from engine.workspace import Place
-from persistence.records import Selection
+from quince import ProcessState, Workspace, get_process
+from quince.workspace.workspace import Place
+from quince_persistence.records import Selection
 from tests.crew import ROOT, Crew, environment, eventually
 
 EXAMPLE = ROOT / "examples" / "equation_of_state"
@@ -36,7 +36,7 @@ def folder(place: Place) -> Path:
 def quince(place: Place, *words: str) -> Any:
     """What a command prints with --json."""
     done = subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", *words, "--json"],
+        [sys.executable, "-m", "quince.cli.main", *words, "--json"],
         env=environment(place),
         cwd=place.folder,
         capture_output=True,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import ProcessState, Workspace, submit, submit_many
-from engine.workspace import Place
-from persistence.records import Selection
+from quince import ProcessState, Workspace, submit, submit_many
+from quince.workspace.workspace import Place
+from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer

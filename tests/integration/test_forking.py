@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace, run, submit
-from engine.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
+from quince import Workspace, run, submit
+from quince.workspace.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
 from tests import flows
 from tests.children import Child, in_child
 from tests.crew import Crew, eventually

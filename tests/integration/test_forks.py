@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.main import COMMANDS
+from quince.cli.main import COMMANDS
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
 
@@ -72,7 +72,7 @@ def test_a_fork_ends_in_the_same_way(words: list[str], tmp_path: Path, forks: Fo
         quince = Quince(folder, forks)
         (quince.folder / "ends.py").write_text(
             "import os, sys\n"
-            "from engine import process\n"
+            "from quince import process\n"
             "@process\n"
             "def killed() -> None: os.kill(os.getpid(), 9)\n"
             "@process\n"

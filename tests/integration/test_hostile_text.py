@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from engine.checkpoint import ErrorStory
-from engine.cli.main import COMMANDS
-from engine.text import UNSEEN
-from engine.workspace import locate, open_store
-from persistence.codec import encode
-from persistence.records import NewProcess
+from quince.cli.main import COMMANDS
+from quince.processes.checkpoint import ErrorStory
+from quince.text import UNSEEN
+from quince.workspace.workspace import locate, open_store
+from quince_persistence.codec import encode
+from quince_persistence.records import NewProcess
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from engine import ProcessHandle, Workspace, submit, submit_many
-from engine.cli.workers import worker_table
-from engine.doctor import doctor
-from engine.lease import Lease, host_name
-from engine.roundtrip import CHECK_VARIABLE
-from engine.telling import ring
-from engine.why import why
-from engine.workspace import Place
-from messaging.sidetasks import SideTasks
-from persistence.codec import encode
-from persistence.errors import StoreUnavailable
-from persistence.records import NewProcess, State, WorkerRow
+from quince import ProcessHandle, Workspace, submit, submit_many
+from quince.cli.worker_table import worker_table
+from quince.client.notify import ring
+from quince.client.why import why
+from quince.diagnosis.doctor import doctor
+from quince.recovery.lease import Lease, host_name
+from quince.worker.checkpoint_check import CHECK_VARIABLE
+from quince.workspace.workspace import Place
+from quince_messaging.side_tasks import SideTasks
+from quince_persistence.codec import encode
+from quince_persistence.errors import StoreUnavailable
+from quince_persistence.records import NewProcess, State, WorkerRow
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
@@ -119,7 +119,7 @@ def test_a_full_disk_keeps_a_step_waiting(
 MODULE = """
 import errno
 from pathlib import Path
-from engine import Process
+from quince import Process
 if not Path({ready!r}).exists():
     raise OSError(errno.EMFILE, "Too many open files")
 class Late(Process):
@@ -175,7 +175,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
 
 def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither answers nor fails: a frozen server does so. The worker's log tells, and its troubles do."""
-    monkeypatch.setattr("engine.lease.EXPIRY_SECONDS", 0.0)
+    monkeypatch.setattr("quince.recovery.lease.EXPIRY_SECONDS", 0.0)
     side = SideTasks(logging.getLogger("quince.worker"), (StoreUnavailable,))
     with Lease(_Silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
         lease.beat()

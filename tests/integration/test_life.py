@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from engine import (
+from quince import (
     ProcessExcepted,
     ProcessFailed,
     ProcessState,
     Workspace,
     WorkspaceError,
-    daemon,
     get_process,
     run,
     submit,
     submit_many,
 )
-from engine.errors import ProcessHeld
-from engine.workspace import Place, locate
-from persistence.codec import decode
-from persistence.records import Selection
+from quince.daemon import operations as daemon
+from quince.errors import ProcessHeld
+from quince.workspace.workspace import Place, locate
+from quince_persistence.codec import decode
+from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, environment, eventually
 
@@ -204,7 +204,7 @@ def test_an_unloadable_class_is_paused_with_the_reason_and_can_go_on(
 ) -> None:
     """Nothing is lost by a deployment that forgot a module."""
     module = place.folder / "quince_moved_module.py"
-    module.write_text("from engine import process\n@process\ndef job() -> int:\n    return 7\n")
+    module.write_text("from quince import process\n@process\ndef job() -> int:\n    return 7\n")
     cls = home.registry.load("quince_moved_module:job")
     module.rename(module.with_suffix(".away"))
     crew.start()
@@ -232,7 +232,7 @@ def test_locate_reads_the_settings_of_a_folder_above(tmp_path: Path, monkeypatch
 
 
 def test_what_a_killed_run_left_is_finished_by_the_daemon(home: Workspace, crew: Crew, place: Place) -> None:
-    program = "from engine import run\nfrom tests.flows import Family\nrun(Family, children=3, seconds=1.5)\n"
+    program = "from quince import run\nfrom tests.flows import Family\nrun(Family, children=3, seconds=1.5)\n"
     victim = subprocess.Popen([sys.executable, "-c", program], env=environment(place), cwd=place.folder)
     (parent,) = eventually(
         lambda: home.store.select(Selection(classes=["Family"], states=[ProcessState.WAITING]))
@@ -266,7 +266,7 @@ def test_an_error_of_the_engine_itself_keeps_nobody_waiting(
         raise RuntimeError("a bug of ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.checkpoint.save", broken)
+        patch.setattr("quince.processes.checkpoint.save", broken)
         with pytest.raises(ProcessHeld, match=r"held: RuntimeError: a bug of ours"):
             run(flows.ThreeSteps, workspace=home)
     (row,) = home.store.select(Selection(classes=["ThreeSteps"]))

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace, get_process, run, submit
-from engine.daemon import DaemonFiles, Settings, start, state, stop
-from engine.errors import WorkspaceError
-from engine.workspace import Place
-from messaging.uri import folder_uri
-from persistence.errors import StoreMoved
-from persistence.files import file_url
-from persistence.records import Selection
-from persistence.store import Store
+from quince import Workspace, get_process, run, submit
+from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
+from quince.errors import WorkspaceError
+from quince.workspace.workspace import Place
+from quince_messaging.uri import folder_uri
+from quince_persistence.errors import StoreMoved
+from quince_persistence.files import file_url
+from quince_persistence.records import Selection
+from quince_persistence.store import Store
 from tests import flows
 from tests.contracts.store_backends import born
 from tests.crew import Crew, eventually

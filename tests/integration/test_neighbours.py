@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-import messaging
-from engine import ProcessState, Workspace, submit
-from engine.cli.main import main
-from engine.control import control_all
-from engine.doctor import doctor
-from engine.remote import ProcessCommunicator, RemoteControl
-from engine.workspace import Place
-from messaging.uri import folder_uri
-from persistence.files import file_url
-from persistence.records import Control
+import quince_messaging
+from quince import ProcessState, Workspace, submit
+from quince.cli.main import main
+from quince.client.control import control_all
+from quince.client.remote import ProcessCommunicator, RemoteControl
+from quince.diagnosis.doctor import doctor
+from quince.workspace.workspace import Place
+from quince_messaging.uri import folder_uri
+from quince_persistence.files import file_url
+from quince_persistence.records import Control
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
@@ -80,7 +80,10 @@ def test_remote_control_says_which_store_it_means(
 ) -> None:
     mine, theirs = (submit(flows.Timed, seconds=600.0, workspace=home) for home in homes)
     assert mine.pid == theirs.pid
-    with RemoteControl(broker) as remote, pytest.raises(messaging.RemoteError, match="2 stores") as refused:
+    with (
+        RemoteControl(broker) as remote,
+        pytest.raises(quince_messaging.RemoteError, match="2 stores") as refused,
+    ):
         remote.kill(mine.pid)
     for home in homes:
         assert f"{home.store.identity} ({home.place.folder} on " in str(refused.value)
@@ -88,7 +91,7 @@ def test_remote_control_says_which_store_it_means(
     with RemoteControl(broker, homes[1].store.identity) as remote:
         assert remote.kill(theirs.pid)["applied"]
     assert [handle.terminated for handle in (mine, theirs)] == [False, True]
-    with messaging.connect(broker) as communicator:
+    with quince_messaging.connect(broker) as communicator:
         ProcessCommunicator(communicator).broadcast_send({"message": "whose?"}, subject="kill")
         ProcessCommunicator(communicator, homes[0].store.identity).broadcast_send({}, subject="pause")
         eventually(lambda: mine.paused)

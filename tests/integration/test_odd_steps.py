@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from engine import ProcessExcepted, Workspace, run, submit, submit_many
-from persistence.records import SUSPECT
+from quince import ProcessExcepted, Workspace, run, submit, submit_many
+from quince_persistence.records import SUSPECT
 from tests import flows
 from tests.crew import Crew, eventually
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import ProcessExcepted, ProcessState, Workspace, run, submit
+from quince import ProcessExcepted, ProcessState, Workspace, run, submit
 from tests.crew import Crew, eventually
 from tests.flows import Family
 from tests.integration.safety_flows import Careless, DiesInside, Refused, Submits

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import ProcessHandle, Workspace, submit
+from quince import ProcessHandle, Workspace, submit
 from tests import flows
 from tests.crew import Crew, eventually
 

@@ -28,10 +28,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import ControlRefused, ProcessHandle, ProcessState, WaitTimeout, Workspace, submit, submit_many
-from engine.outbox import task_for
-from engine.workspace import Place
-from persistence.records import ProcessRow, Selection
+from quince import ControlRefused, ProcessHandle, ProcessState, WaitTimeout, Workspace, submit, submit_many
+from quince.worker.outbox import task_for
+from quince.workspace.workspace import Place
+from quince_persistence.records import ProcessRow, Selection
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration import race_flows

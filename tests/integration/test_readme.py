@@ -51,7 +51,7 @@ def test_links_lead_somewhere() -> None:
 
 def _run(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", *words],
+        [sys.executable, "-m", "quince.cli.main", *words],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if not name.startswith("QUINCE_")},
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine import InvalidInput, ProcessExcepted, WorkChain, Workspace, process, run, submit
+from quince import InvalidInput, ProcessExcepted, WorkChain, Workspace, process, run, submit
 from tests.crew import Crew
 
 

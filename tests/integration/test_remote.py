@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from plumpy.process_comms import RemoteProcessController, RemoteProcessThreadController
 
-import messaging
-from engine import ProcessState, Workspace, submit
-from engine.remote import ProcessCommunicator, RemoteControl
-from engine.workspace import Place
+import quince_messaging
+from quince import ProcessState, Workspace, submit
+from quince.client.remote import ProcessCommunicator, RemoteControl
+from quince.workspace.workspace import Place
 from tests import flows
 from tests.crew import Crew, eventually
 
@@ -39,7 +39,7 @@ def test_every_state_answers(home: Workspace, crew: Crew, place: Place) -> None:
         refused = remote.pause(ended.pid)
         assert not refused["accepted"]
         assert "finished" in refused["message"]
-        with pytest.raises(messaging.RemoteError, match="no process 99999"):
+        with pytest.raises(quince_messaging.RemoteError, match="no process 99999"):
             remote.status(99999)
     reasons = [e.body.get("reason") for e in running.history() if e.kind == "control"]
     assert reasons[0] == "from afar"
@@ -47,7 +47,7 @@ def test_every_state_answers(home: Workspace, crew: Crew, place: Place) -> None:
 
 def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Place) -> None:
     handle = submit(flows.add, x=1, queue="nobody", workspace=home)
-    with messaging.connect(place.broker) as communicator:
+    with quince_messaging.connect(place.broker) as communicator:
         answer = ProcessCommunicator(communicator).ask(handle.pid, {"intent": "kill", "message": "late"})
         crew.start()
         assert answer.result(30)["applied"]
@@ -56,13 +56,13 @@ def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Place) ->
 
 def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, place: Place) -> None:
     crew.start()
-    with messaging.connect(place.broker) as communicator:
+    with quince_messaging.connect(place.broker) as communicator:
         status = {"intent": "status"}
         wrong_pids = ({"pid": pid, "message": status} for pid in (True, -1, 2**64 - 1, 1.5))
         for garbage in (None, 7, {"pid": "x"}, {"pid": 1, "message": {"intent": "dance"}}, *wrong_pids):
             answer = communicator.task_send(garbage, queue="control")
             assert answer is not None
-            with pytest.raises(messaging.RemoteError):
+            with pytest.raises(quince_messaging.RemoteError):
                 answer.result(30)
     assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
 
@@ -71,7 +71,7 @@ async def test_plumpys_controllers(home: Workspace, crew: Crew, place: Place) ->
     crew.start()
     handle = submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home)
     eventually(lambda: handle.row.owner)
-    with messaging.connect(place.broker) as communicator:
+    with quince_messaging.connect(place.broker) as communicator:
         processes = ProcessCommunicator(communicator)
         controller = RemoteProcessController(processes)
         assert (await controller.get_status(handle.pid))["state"] == "running"
@@ -92,7 +92,7 @@ def test_a_program_without_the_database(home: Workspace, crew: Crew, place: Plac
     crew.start()
     handle = submit(flows.Timed, seconds=600.0, workspace=home)
     program = (
-        "import sys\nfrom engine.remote import RemoteControl\n"
+        "import sys\nfrom quince.client.remote import RemoteControl\n"
         "with RemoteControl(sys.argv[1]) as remote:\n    print(remote.kill(int(sys.argv[2]))['applied'])\n"
     )
     elsewhere = tmp_path / "elsewhere"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from engine import ProcessState, Workspace, submit, submit_many
-from engine.doctor import doctor
-from engine.workspace import Place
-from persistence.records import Selection
+from quince import ProcessState, Workspace, submit, submit_many
+from quince.diagnosis.doctor import doctor
+from quince.workspace.workspace import Place
+from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration.backups import Backup

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import ProcessHandle, ProcessState, Workspace, daemon, submit_many
-from engine.workspace import Place
-from persistence.records import Selection
+from quince import ProcessHandle, ProcessState, Workspace, submit_many
+from quince.daemon import operations as daemon
+from quince.workspace.workspace import Place
+from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually
 

@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine import ProcessExcepted, ProcessState, Workspace, get_process, run
-from engine.launch import RunInterrupted
-from engine.workspace import Place
-from persistence.records import ProcessRow, Selection
+from quince import ProcessExcepted, ProcessState, Workspace, get_process, run
+from quince.client.submit import RunInterrupted
+from quince.workspace.workspace import Place
+from quince_persistence.records import ProcessRow, Selection
 from tests.crew import Crew, environment, eventually
 from tests.integration.run_flows import Leaves
 from tests.services import Postgres
@@ -78,7 +78,7 @@ def test_runs_in_a_loop_beside_each_other_and_in_each_other(home: Workspace, cre
     with ThreadPoolExecutor(2) as threads:
         for one in [threads.submit(run, Leaves, then="return", workspace=home) for _ in range(2)]:
             one.result(60)
-    program = "from engine import run\nfrom tests.integration.run_flows import Nested\nrun(Nested)\n"
+    program = "from quince import run\nfrom tests.integration.run_flows import Nested\nrun(Nested)\n"
     subprocess.run(
         [sys.executable, "-c", program], env=environment(home.place), cwd=home.place.folder, check=True
     )
@@ -117,7 +117,7 @@ def test_ctrl_c_while_the_store_is_away_leaves_all_to_who_comes(
     gate = home.place.folder / "gate"
     program = f"""
 import time
-from engine import launch, run, worker
+from quince import launch, run, worker
 from tests.integration.run_flows import Leaves
 launch.KILL_SECONDS = worker.LAST_SECONDS = worker.PROGRAMS_SECONDS = 1.0
 launch.LEAVE_SECONDS = 5.0

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from engine import Workspace, run, submit
-from engine.errors import ProcessHeld
-from engine.roundtrip import CHECK_VARIABLE
-from engine.testing import crash_everywhere
-from persistence.records import State
+from quince import Workspace, run, submit
+from quince.errors import ProcessHeld
+from quince.testing import crash_everywhere
+from quince.worker.checkpoint_check import CHECK_VARIABLE
+from quince_persistence.records import State
 from tests.crew import Crew, eventually
 from tests.value_flows import ENDS, Careless, given
 
@@ -60,7 +60,7 @@ class Shape:
     x: int
 """
 FLOW = """
-from engine import ToContext, WorkChain, signal_
+from quince import ToContext, WorkChain, signal_
 
 class Carries(WorkChain):
     @classmethod

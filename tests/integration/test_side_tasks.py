@@ -13,14 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-import engine.lease
-from engine import recovery
-from engine.doctor import doctor
-from engine.lease import Lease
-from engine.recovery import Sweeper
-from engine.workspace import Place, Workspace
-from messaging import sidetasks
-from persistence.writer import Writer
+import quince.recovery.lease
+from quince.diagnosis.doctor import doctor
+from quince.recovery import sweeper as recovery
+from quince.recovery.lease import Lease
+from quince.recovery.sweeper import Sweeper
+from quince.workspace.workspace import Place, Workspace
+from quince_messaging import side_tasks as sidetasks
+from quince_persistence.writing.group_commit import Writer
 from tests.integration.side_work import AtWork, ended, strike, until, without_a_doorbell
 from tests.services import RabbitMQ
 
@@ -41,7 +41,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "STALE_SECONDS", 0.2)
     monkeypatch.setattr(recovery, "DEATH_SECONDS", 0.1)
     monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.2)
-    monkeypatch.setattr(engine.lease, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(quince.recovery.lease, "HEARTBEAT_SECONDS", 0.1)
 
 
 @pytest.fixture

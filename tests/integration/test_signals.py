@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import (
+from quince import (
     ControlRefused,
     ProcessExcepted,
     ProcessHandle,
@@ -18,8 +18,8 @@ from engine import (
     Workspace,
     submit,
 )
-from engine.remote import RemoteControl
-from engine.workspace import Place
+from quince.client.remote import RemoteControl
+from quince.workspace.workspace import Place
 from tests import flows
 from tests.crew import Crew, eventually
 

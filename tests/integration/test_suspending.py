@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from engine import ProcessHandle, ProcessState, Workspace, submit
-from persistence.records import Control, Selection
+from quince import ProcessHandle, ProcessState, Workspace, submit
+from quince_persistence.records import Control, Selection
 from tests.crew import Crew, eventually
 from tests.integration.control_table.flows import Runs
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace, submit
-from engine.workspace import Place
+from quince import Workspace, submit
+from quince.workspace.workspace import Place
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration.messaging.proxy import Proxy

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from engine import ProcessHandle, ProcessState, Workspace, submit
-from engine.control import control
-from persistence.records import Control, Selection
+from quince import ProcessHandle, ProcessState, Workspace, submit
+from quince.client.control import control
+from quince_persistence.records import Control, Selection
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration.race_flows import LaunchesLate, Twins

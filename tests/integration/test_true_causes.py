@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from engine import Workspace, submit
+from quince import Workspace, submit
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
@@ -40,7 +40,7 @@ def test_a_queue_without_workers_has_the_cure_that_helps(home: Workspace, crew: 
 def test_edited_code_is_told_until_the_workers_are_new(tmp_path: Path, forks: ForkServer) -> None:
     quince = Quince(tmp_path, forks)
     flow = tmp_path / "flow.py"
-    flow.write_text("from engine import process\n@process\ndef f() -> str:\n    return 'old'\n")
+    flow.write_text("from quince import process\n@process\ndef f() -> str:\n    return 'old'\n")
     quince.good("daemon", "start")
     try:
         assert "old" in quince.good("submit", "flow.py:f", "--wait").out

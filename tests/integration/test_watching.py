@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from engine import Workspace, get_process, submit
-from engine.workspace import Place
+from quince import Workspace, get_process, submit
+from quince.workspace.workspace import Place
 from tests import flows
 from tests.crew import Crew
 from tests.integration.messaging.proxy import Proxy

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine import ProcessHandle, ProcessState, Workspace, submit
-from engine.why import why
-from persistence.records import PRIME_SUSPECT
+from quince import ProcessHandle, ProcessState, Workspace, submit
+from quince.client.why import why
+from quince_persistence.records import PRIME_SUSPECT
 from tests import flows
 from tests.crew import Crew, eventually
 
@@ -89,7 +89,7 @@ def test_a_command_runs_and_dies_with_its_process(home: Workspace, crew: Crew, t
     assert submit(flows.Shell, script="echo hello", workspace=home).result(30) == {"said": "hello\n"}
     failed = submit(flows.Shell, script="echo oh no >&2; exit 3", workspace=home)
     failed.wait(30)
-    assert failed.exit_message == "engine.commands.CommandFailed: sh ended with status 3: oh no"
+    assert failed.exit_message == "quince.processes.programs.CommandFailed: sh ended with status 3: oh no"
     mark = tmp_path / "pids"
     stuck = submit(flows.Shell, script=f"sleep 600 & echo $$ $! > {mark}; wait", workspace=home)
     pids = eventually(lambda: mark.read_text().split() if mark.exists() else [])

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-import messaging
-from engine.desk import CONTROL_QUEUE
-from engine.handle import get_process
-from engine.launch import submit
-from engine.outbox import asked_of_worker, pids_of, shown
-from engine.remote import RemoteControl
-from engine.workspace import Place, Workspace
-from messaging import BroadcastMessage
-from messaging.errors import MessagingError
+import quince_messaging
+from quince.client.handle import get_process
+from quince.client.remote import RemoteControl
+from quince.client.submit import submit
+from quince.worker.control_server import CONTROL_QUEUE
+from quince.worker.outbox import asked_of_worker, pids_of, shown
+from quince.workspace.workspace import Place, Workspace
+from quince_messaging import BroadcastMessage
+from quince_messaging.errors import MessagingError
 from tests.flows import Approval, Double
 from tests.integration.side_work import AtWork, until
 
@@ -70,7 +70,7 @@ async def throw(place: Place, worker_id: str) -> None:
     """All of it, everywhere, as fast as it goes."""
     junk = list(bodies())
     assert len(junk) > 200
-    async with messaging.connect_async(place.broker) as stranger:
+    async with quince_messaging.connect_async(place.broker) as stranger:
         await stranger.send_tasks(junk)
         asked: list[Any] = [await stranger.task_send(body, queue=CONTROL_QUEUE) for body in junk]
         calls = [asyncio.ensure_future(stranger.rpc_send(worker_id, body, timeout=30)) for body in junk]

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from engine import WorkChain
+from quince import WorkChain
 from tests.flows import Double, note
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from engine.control import control
-from engine.desk import CONTROL_QUEUE
-from engine.launch import submit
-from engine.teller import Teller
-from engine.workspace import Workspace
-from messaging.errors import MessagingError
-from persistence.records import Control, Selection
+from quince.client.control import control
+from quince.client.submit import submit
+from quince.worker.control_server import CONTROL_QUEUE
+from quince.workspace.background import Teller
+from quince.workspace.workspace import Workspace
+from quince_messaging.errors import MessagingError
+from quince_persistence.records import Control, Selection
 from tests.simulation.fleet import PLACE, REGISTRY, Surroundings
 from tests.simulation.flows import KINDS
 from tests.simulation.lane import SLOW_THREAD, THREAD, Lane

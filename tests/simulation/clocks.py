@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from tests.simulation.world import World
 
-OURS = ("engine", "persistence", "messaging")
+OURS = ("quince", "quince_persistence", "quince_messaging")
 
 
 class SimulatedTime:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from messaging.memory.hub import Hub
-from persistence.records import Control, Selection
+from quince_messaging.transports.memory.hub import Hub
+from quince_persistence.records import Control, Selection
 from tests.simulation.client import Client
 from tests.simulation.fleet import Fleet, Machine
 from tests.simulation.ledger import Ledger

@@ -12,18 +12,18 @@ from types import TracebackType
 from typing import Any
 from unittest.mock import patch
 
-import messaging
-from engine import recovery
-from engine import worker as worker_module
-from engine.lease import HEARTBEAT_SECONDS, Lease
-from engine.registry import Registry
-from engine.worker import Worker
-from engine.workspace import MESSAGES, STATE, Place
-from messaging.errors import MessagingError
-from messaging.uri import folder_uri
-from persistence.errors import PersistenceError
-from persistence.files import file_url
-from persistence.records import WorkerRow
+import quince_messaging
+from quince.recovery import sweeper as recovery
+from quince.recovery.lease import HEARTBEAT_SECONDS, Lease
+from quince.worker import worker as worker_module
+from quince.worker.worker import Worker
+from quince.workspace.class_loader import Registry
+from quince.workspace.workspace import MESSAGES, STATE, Place
+from quince_messaging.errors import MessagingError
+from quince_messaging.uri import folder_uri
+from quince_persistence.errors import PersistenceError
+from quince_persistence.files import file_url
+from quince_persistence.records import WorkerRow
 from tests.simulation.flows import KINDS
 from tests.simulation.lane import Lane
 from tests.simulation.network import FaultyTransport, LaneCommunicator, Link, Weather, at_once
@@ -162,7 +162,7 @@ class Fleet:
             machine.worker.leave()
 
     def is_dead(self, row: WorkerRow) -> bool:
-        """In the place of `engine.lease.is_dead`: what the lock of a worker of the same host tells."""
+        """In the place of `lease.is_dead`: what the lock of a worker of the same host tells."""
         asking = self.around.world.current
         owner = next((m for m in self.machines if m.worker.id == row.id), None)
         return asking is not None and row.host == asking.host and (owner is None or owner.actor.dead)
@@ -216,7 +216,7 @@ class Fleet:
             (worker_module, "new_worker_id", lambda: _in_host(world, next(ids))),
             (worker_module, "host_name", lambda: world.current.host if world.current else "h0"),
             (worker_module, "Lease", lambda *args: SteppedLease(self._machine(), *args)),
-            (messaging, "connect_async", lambda uri, *, prefix=None: self._machine().connect()),
+            (quince_messaging, "connect_async", lambda uri, *, prefix=None: self._machine().connect()),
             (recovery, "is_dead", self.is_dead),
             (recovery, "DEATH_SECONDS", DEATH_SECONDS),
         ]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from engine import Process, WorkChain, append_, if_, signal_, while_
+from quince import Process, WorkChain, append_, if_, signal_, while_
 from tests.simulation.ledger import open_ledger
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
-from engine.held import HELD
-from persistence.codec import decode
-from persistence.records import ProcessRow, Selection, State
-from persistence.store import Store
-from persistence.tables import processes
+from quince.on_hold import HELD
+from quince_persistence.codec import decode
+from quince_persistence.records import ProcessRow, Selection, State
+from quince_persistence.schema.tables import processes
+from quince_persistence.store import Store
 from tests.simulation.client import Client, Plan, size
 from tests.simulation.ledger import Ledger, Run
 from tests.simulation.stores import Archive

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from persistence.operations.base import Operation
-from persistence.operations.claim import TakeClaims
-from persistence.operations.control import ControlAll
-from persistence.operations.once import RecordOnce
-from persistence.operations.steps import CommitStep, Release
-from persistence.operations.workers import ReleaseWorker
-from persistence.records import TERMINAL, Control, ControlOutcome
+from quince_persistence.records import TERMINAL, Control, ControlOutcome
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.claim import TakeClaims
+from quince_persistence.writing.operations.control import ControlAll
+from quince_persistence.writing.operations.once import RecordOnce
+from quince_persistence.writing.operations.steps import CommitStep, Release
+from quince_persistence.writing.operations.workers import ReleaseWorker
 from tests.simulation.world import Actor, World
 
 Claim = tuple[str, int]

@@ -6,13 +6,13 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from messaging.awaitable import AwaitableCommunicator
-from messaging.commthread import CommThread
-from messaging.communicator import BroadcastMessage, Transport
-from messaging.envelope import Task, encode
-from messaging.errors import ReconnectingError
-from messaging.mailbox import Mailbox
-from messaging.memory import MemoryTransport
+from quince_messaging.clients.awaitable import AwaitableCommunicator
+from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.contract import BroadcastMessage, Transport
+from quince_messaging.errors import ReconnectingError
+from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.transports.memory import MemoryTransport
+from quince_messaging.wire.envelope import Task, encode
 from tests.simulation.lane import Lane
 from tests.simulation.world import Actor, World
 

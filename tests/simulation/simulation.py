@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from messaging.memory.hub import Hub
-from persistence.records import Selection
+from quince_messaging.transports.memory.hub import Hub
+from quince_persistence.records import Selection
 from tests.simulation.client import Client, tree
 from tests.simulation.clocks import simulated_time
 from tests.simulation.faults import SPAN, Chaos, brew
@@ -194,7 +194,7 @@ class Course:
 def _listening(world: World, tell: Callable[[str], None] | None) -> Iterator[None]:
     """Inside the block what the workers log goes to `tell`; a traceback in it is a complaint."""
     handler = _Ear(world, tell)
-    loggers = [logging.getLogger(name) for name in ("quince", "messaging")]
+    loggers = [logging.getLogger(name) for name in ("quince", "quince_messaging")]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)

@@ -8,18 +8,18 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from persistence.checkups import Checkups
-from persistence.errors import StoreClosed, StoreUnavailable
-from persistence.on_sqlite import SQLite
-from persistence.opening import database_of
-from persistence.operations.base import Operation
-from persistence.operations.pids import TakePids
-from persistence.reads import Reader
-from persistence.schema import ready
-from persistence.store import Store
-from persistence.tables import counters, metadata, schema
-from persistence.transactor import Transactor
-from persistence.writer import Settled, Writer, _all
+from quince_persistence.databases.bootstrap import ready
+from quince_persistence.databases.opening import database_of
+from quince_persistence.databases.sqlite import SQLite
+from quince_persistence.errors import StoreClosed, StoreUnavailable
+from quince_persistence.reading.checkups import Checkups
+from quince_persistence.reading.reads import Reader
+from quince_persistence.schema.tables import counters, metadata, schema
+from quince_persistence.store import Store
+from quince_persistence.writing.group_commit import Settled, Writer, _all
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.pids import TakePids
+from quince_persistence.writing.transaction import Transactor
 from tests.simulation.world import Actor, World
 
 WRITE = 0.0008

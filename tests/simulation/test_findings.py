@@ -8,13 +8,13 @@ from unittest.mock import patch
 
 import pytest
 
-from engine.crew import Phase
-from persistence.errors import StoreUnavailable
-from persistence.operations.base import Operation
-from persistence.operations.claim import TakeClaims
-from persistence.operations.steps import CommitStep, Release
-from persistence.operations.sweep import Wake
-from persistence.records import MAX_DEATHS, Control, Selection, State
+from quince.worker.interfaces import Phase
+from quince_persistence.errors import StoreUnavailable
+from quince_persistence.records import MAX_DEATHS, Control, Selection, State
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.claim import TakeClaims
+from quince_persistence.writing.operations.steps import CommitStep, Release
+from quince_persistence.writing.operations.sweep import Wake
 from tests.simulation.client import Plan
 from tests.simulation.fleet import Machine
 from tests.simulation.simulation import Course, scene

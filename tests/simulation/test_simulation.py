@@ -11,10 +11,10 @@ from unittest.mock import patch
 
 import pytest
 
-from engine.recovery import Sweeper
-from persistence.operations import once, steps
-from persistence.records import Recorded
-from persistence.store import Store
+from quince.recovery.sweeper import Sweeper
+from quince_persistence.records import Recorded
+from quince_persistence.store import Store
+from quince_persistence.writing.operations import once, steps
 from tests.crew import ROOT
 from tests.simulation.simulation import simulate
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.crew import Phase
-from persistence.records import Control, Selection, State
+from quince.worker.interfaces import Phase
+from quince_persistence.records import Control, Selection, State
 from tests.simulation.simulation import scene
 from tests.simulation.test_findings import TREE, at_work
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-import messaging.passwords
-import persistence.passwords
-from engine.errors import WorkspaceError
-from engine.workspace import Workspace, locate
-from messaging import make_transport
-from messaging.errors import MessagingError
-from messaging.passwords import without_password
-from messaging.uri import parse_uri
-from persistence.errors import PersistenceError
-from persistence.store import Store
+import quince_messaging.passwords
+import quince_persistence.passwords
+from quince.errors import WorkspaceError
+from quince.workspace.workspace import Workspace, locate
+from quince_messaging import make_transport
+from quince_messaging.errors import MessagingError
+from quince_messaging.passwords import without_password
+from quince_messaging.uri import parse_uri
+from quince_persistence.errors import PersistenceError
+from quince_persistence.store import Store
 from tests.server import free_port
 
 PARTS = ("s3cr3t", "h1dd3n")
@@ -95,7 +95,7 @@ def test_the_rest_of_a_url_is_shown() -> None:
 
 
 def test_both_packages_show_urls_in_the_same_way() -> None:
-    assert inspect.getsource(messaging.passwords) == inspect.getsource(persistence.passwords)
+    assert inspect.getsource(quince_messaging.passwords) == inspect.getsource(quince_persistence.passwords)
 
 
 def test_no_complaint_and_no_object_shows_the_password(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_no_failed_connection_shows_the_password(between: str) -> None:
     """What the drivers say of a host that does not answer is part of the complaint."""
     password, unused_port = between.join(PARTS), free_port()
     with pytest.raises(MessagingError) as broker:
-        messaging.connect(f"amqp://user:{password}@127.0.0.1:{unused_port}/")
+        quince_messaging.connect(f"amqp://user:{password}@127.0.0.1:{unused_port}/")
     store = f"postgresql://user:{password}@127.0.0.1:{unused_port}/db?password=s3cr3t"
     with pytest.raises(PersistenceError) as database:
         Store(store).open()

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-import messaging
-from engine.cli.config import write_config
-from engine.daemon import DaemonFiles, Settings
-from engine.doctor import doctor
-from engine.errors import WorkspaceError
-from engine.exposed import exposed
-from engine.lease import Lease
-from engine.private import open_private, write_private
-from engine.workspace import CONFIG, STATE, Workspace, locate
-from persistence.errors import PersistenceError
-from persistence.store import Store
+import quince_messaging
+from quince.cli.config import write_config
+from quince.daemon.operations import DaemonFiles, Settings
+from quince.diagnosis.doctor import doctor
+from quince.diagnosis.exposed_files import exposed
+from quince.errors import WorkspaceError
+from quince.private_files import open_private, write_private
+from quince.recovery.lease import Lease
+from quince.workspace.workspace import CONFIG, STATE, Workspace, locate
+from quince_persistence.errors import PersistenceError
+from quince_persistence.store import Store
 from tests.unit.engine.test_trust import give, two_users
 
 
@@ -55,7 +55,7 @@ def open_to_others(folder: Path) -> list[str]:
 def test_whatever_a_workspace_makes_is_private(seen: Path, umask: int) -> None:
     """Store, log, lock, messages, settings, and all that is written beside them while they are in use."""
     place = locate(seen)
-    with Workspace(place) as home, messaging.connect(place.broker) as communicator:
+    with Workspace(place) as home, quince_messaging.connect(place.broker) as communicator:
         assert home.store.counts() is not None
         communicator.task_send({"pid": 1})
         files = DaemonFiles(seen)
@@ -189,9 +189,9 @@ def test_no_password_is_on_a_command_line(seen: Path) -> None:
     """The list of processes is for everybody to see: URLs go through the environment, which is not."""
     program = (
         "import os, subprocess, sys\n"
-        "from engine import daemon\n"
+        "from quince.daemon import operations as daemon\n"
         "subprocess.Popen = lambda words, **rest: (print(words), sys.exit())\n"
-        "from engine.workspace import locate\n"
+        "from quince.workspace.workspace import locate\n"
         "daemon.start(locate(), daemon.Settings())\n"
     )
     environment = os.environ | {
@@ -200,5 +200,5 @@ def test_no_password_is_on_a_command_line(seen: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=seen, env=environment, capture_output=True, text=True
     )
-    assert "engine.supervisor" in done.stdout
+    assert "quince.daemon.supervisor" in done.stdout
     assert "s3cr3t" not in done.stdout + done.stderr

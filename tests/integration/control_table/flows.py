@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine import WorkChain
+from quince import WorkChain
 from tests.flows import Sleeper, note
 from tests.integration.race_flows import opened
 

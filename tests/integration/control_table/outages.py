@@ -10,8 +10,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 
-from engine import Workspace, submit
-from engine.workspace import Place
+from quince import Workspace, submit
+from quince.workspace.workspace import Place
 from tests import flows
 from tests.crew import Crew
 from tests.integration.control_table.flows import Awaits

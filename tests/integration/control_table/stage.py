@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import ProcessHandle, Workspace, submit
-from engine.telling import ring
-from engine.workspace import Place
-from persistence.codec import encode
-from persistence.records import NewProcess, Woken
+from quince import ProcessHandle, Workspace, submit
+from quince.client.notify import ring
+from quince.workspace.workspace import Place
+from quince_persistence.codec import encode
+from quince_persistence.records import NewProcess, Woken
 from tests.crew import Crew, eventually
 from tests.services import Postgres, RabbitMQ
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine import ProcessHandle, ProcessState
-from persistence.records import Control, ProcessRow, Selection
+from quince import ProcessHandle, ProcessState
+from quince_persistence.records import Control, ProcessRow, Selection
 from tests import flows
 from tests.crew import eventually
 from tests.integration.control_table.flows import Awaits, Blocks, Parent, Runs

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from engine import Answer, ControlRefused, ProcessHandle, ProcessState, WaitTimeout
-from engine.roundtrip import CHECK_VARIABLE
-from engine.why import why
-from persistence.records import ProcessRow
+from quince import Answer, ControlRefused, ProcessHandle, ProcessState, WaitTimeout
+from quince.client.why import why
+from quince.worker.checkpoint_check import CHECK_VARIABLE
+from quince_persistence.records import ProcessRow
 from tests.integration.control_table import outages, states
 from tests.integration.control_table.page import VERBS, WORDS, rows
 from tests.integration.control_table.stage import Stage, Subject

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import messaging
+import quince_messaging
 
 
 def hold_tasks(uri: str) -> None:
     """Take every task and settle none."""
-    communicator = messaging.connect(uri, task_prefetch=100)
+    communicator = quince_messaging.connect(uri, task_prefetch=100)
     forever = threading.Event()
     taken = threading.Semaphore(0)
 
@@ -39,7 +39,7 @@ def hold_tasks(uri: str) -> None:
 
 def hang_in_call(uri: str) -> None:
     """Serve `hangs`, which never answers."""
-    communicator = messaging.connect(uri)
+    communicator = quince_messaging.connect(uri)
     forever = threading.Event()
     communicator.add_rpc_subscriber(lambda _comm, _msg: forever.wait(), "hangs")
     print("ready", flush=True)
@@ -48,7 +48,7 @@ def hang_in_call(uri: str) -> None:
 
 def promise(uri: str) -> None:
     """Serve `promises`, which answers that it will answer, and never does."""
-    communicator = messaging.connect(uri)
+    communicator = quince_messaging.connect(uri)
     communicator.add_rpc_subscriber(lambda _comm, _msg: concurrent.futures.Future(), "promises")
     print("ready", flush=True)
     threading.Event().wait()
@@ -56,7 +56,7 @@ def promise(uri: str) -> None:
 
 def just_end(uri: str) -> None:
     """Leave everything open and let the interpreter end, with a subscriber that is blocked."""
-    communicator = messaging.connect(uri)
+    communicator = quince_messaging.connect(uri)
     communicator.add_rpc_subscriber(lambda _comm, _msg: threading.Event().wait(), "blocked")
     communicator.rpc_send("blocked", None)
     communicator.broadcast_send("good-bye", subject="last.words")
@@ -65,12 +65,12 @@ def just_end(uri: str) -> None:
 
 def fork_and_use(uri: str) -> None:
     """Use a communicator in a child made by fork; print what comes of it there and here."""
-    communicator = messaging.connect(uri)
+    communicator = quince_messaging.connect(uri)
     pid = os.fork()
     if pid == 0:
         try:
             communicator.task_send("from the child")
-        except messaging.CommunicatorForked as error:
+        except quince_messaging.CommunicatorForked as error:
             print(f"refused: {error}", flush=True)
         communicator.close()
         os._exit(0)
@@ -82,7 +82,7 @@ def fork_and_use(uri: str) -> None:
 
 def fork_in_a_subscriber(uri: str) -> None:
     """Let a child made by fork come back from a subscriber, and print who has answered the call."""
-    server, caller = messaging.connect(uri), messaging.connect(uri)
+    server, caller = quince_messaging.connect(uri), quince_messaging.connect(uri)
 
     def fork(_comm: Any, _msg: Any) -> str:
         pid = os.fork()

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
-import messaging
-from messaging import LinkState
+import quince_messaging
+from quince_messaging import LinkState
 from tests.integration.messaging.watching import until
 from tests.services import RabbitMQ
 
@@ -20,7 +20,7 @@ async def test_a_broker_that_closes_our_connections_is_told_of_by_us_alone(
 ) -> None:
     caplog.set_level(logging.WARNING)
     states: list[LinkState] = []
-    async with messaging.connect_async(uri) as ours:
+    async with quince_messaging.connect_async(uri) as ours:
         ours.on_link(states.append)
         await asyncio.to_thread(node.ctl, "close_all_connections", "maintenance")
         await until(lambda: LinkState.CONNECTED in states, what="the reconnect")

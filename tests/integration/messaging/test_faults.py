@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-import messaging
-from messaging import (
+import quince_messaging
+from quince_messaging import (
     AwaitableCommunicator,
     BroadcastMessage,
     ConnectionFailed,
@@ -88,8 +88,8 @@ async def test_everything_comes_back(
     caplog.set_level(logging.WARNING)
     states: list[LinkState] = []
     async with (
-        messaging.connect_async(proxy.uri(uri)) as worker,
-        messaging.connect_async(proxy.uri(uri)) as client,
+        quince_messaging.connect_async(proxy.uri(uri)) as worker,
+        quince_messaging.connect_async(proxy.uri(uri)) as client,
     ):
         service = Service(worker)
         await service.start()
@@ -105,7 +105,7 @@ async def test_everything_comes_back(
 
 
 async def test_confirmed_tasks_survive_a_killed_node(node: RabbitMQ, uri: str) -> None:
-    async with messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as client:
         assert await client.queue_size(queue="kept") == 0
         # RabbitMQ can forget a queue, with all that is on it, that was declared a moment before `kill -9`
         await asyncio.to_thread(node.ctl, "eval", "mnesia:dump_log().")
@@ -126,8 +126,8 @@ async def test_confirmed_tasks_survive_a_killed_node(node: RabbitMQ, uri: str) -
 
 async def test_a_half_open_connection_is_noticed_by_its_silence(proxy: Proxy, uri: str) -> None:
     async with (
-        messaging.connect_async(uri) as client,
-        messaging.connect_async(proxy.uri(uri)) as worker,
+        quince_messaging.connect_async(uri) as client,
+        quince_messaging.connect_async(proxy.uri(uri)) as worker,
     ):
         service = Service(worker)
         await service.start()
@@ -145,8 +145,8 @@ async def test_a_half_open_connection_is_noticed_by_its_silence(proxy: Proxy, ur
 
 async def test_calls_under_way_fail_when_the_link_goes(proxy: Proxy, uri: str) -> None:
     async with (
-        messaging.connect_async(uri) as server,
-        messaging.connect_async(proxy.uri(uri)) as caller,
+        quince_messaging.connect_async(uri) as server,
+        quince_messaging.connect_async(proxy.uri(uri)) as caller,
     ):
         called, never = asyncio.Event(), asyncio.Event()
 
@@ -171,8 +171,8 @@ def test_calls_one_by_one_across_a_cable_that_is_cut_again_and_again(
     across = proxy.uri(uri)
     answered = 0
     with (
-        messaging.connect(across if side == "server" else uri) as server,
-        messaging.connect(across if side == "caller" else uri) as caller,
+        quince_messaging.connect(across if side == "server" else uri) as server,
+        quince_messaging.connect(across if side == "caller" else uri) as caller,
     ):
         server.add_rpc_subscriber(lambda _comm, number: number, "echo")
 
@@ -194,7 +194,7 @@ def test_calls_one_by_one_across_a_cable_that_is_cut_again_and_again(
 def test_the_answer_of_a_task_that_was_delivered_again_at_once(proxy: Proxy, uri: str) -> None:
     """The consumer comes back on a new link, is done with the task in no time, and has a way to say so."""
     hold, runs = threading.Event(), []
-    with messaging.connect(uri) as sender, messaging.connect(proxy.uri(uri)) as worker:
+    with quince_messaging.connect(uri) as sender, quince_messaging.connect(proxy.uri(uri)) as worker:
 
         def work(_comm: object, number: int) -> int:
             runs.append(number)
@@ -222,8 +222,8 @@ def test_an_answer_waits_for_those_who_are_away(away: str, proxy: Proxy, uri: st
         return number
 
     with (
-        messaging.connect(across if away == "sender" else uri) as sender,
-        messaging.connect(across if away == "worker" else uri) as worker,
+        quince_messaging.connect(across if away == "sender" else uri) as sender,
+        quince_messaging.connect(across if away == "worker" else uri) as worker,
     ):
         worker.add_task_subscriber(work)
         worker.add_rpc_subscriber(work, "work")
@@ -248,7 +248,7 @@ def test_an_answer_that_went_into_a_dead_link_comes_again(proxy: Proxy, uri: str
         answer.wait(20)
         return number
 
-    with messaging.connect(proxy.uri(uri)) as sender, messaging.connect(uri) as worker:
+    with quince_messaging.connect(proxy.uri(uri)) as sender, quince_messaging.connect(uri) as worker:
         worker.add_task_subscriber(work)
         future = sender.task_send(9)
         asked.wait(20)
@@ -267,7 +267,7 @@ def test_the_queue_of_answers_goes_with_its_communicator(node: RabbitMQ, uri: st
         return [name for name in node.ctl("-q", "list_queues", "name").split() if ".answers." in name]
 
     before = queues()
-    with messaging.connect(uri) as sender:
+    with quince_messaging.connect(uri) as sender:
         sender.task_send("to whom it may concern", queue="nobody", no_reply=True)
         assert queues() == before, "it asked for no answer"
         sender.task_send("to whom it may concern", queue="nobody")
@@ -278,8 +278,8 @@ def test_the_queue_of_answers_goes_with_its_communicator(node: RabbitMQ, uri: st
 
 async def test_a_promise_ends_when_the_caller_loses_his_link(proxy: Proxy, uri: str) -> None:
     async with (
-        messaging.connect_async(uri) as server,
-        messaging.connect_async(proxy.uri(uri)) as caller,
+        quince_messaging.connect_async(uri) as server,
+        quince_messaging.connect_async(proxy.uri(uri)) as caller,
     ):
         promise: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         await server.add_rpc_subscriber(lambda _comm, _msg: promise, "promises")
@@ -291,8 +291,8 @@ async def test_a_promise_ends_when_the_caller_loses_his_link(proxy: Proxy, uri: 
 
 async def test_a_reply_to_a_task_arrives_though_the_sender_reconnected(proxy: Proxy, uri: str) -> None:
     async with (
-        messaging.connect_async(uri) as worker,
-        messaging.connect_async(proxy.uri(uri)) as sender,
+        quince_messaging.connect_async(uri) as worker,
+        quince_messaging.connect_async(proxy.uri(uri)) as sender,
     ):
         held: list[TaskHandle] = []
         await worker.consume(held.extend)
@@ -308,7 +308,7 @@ async def test_a_reply_to_a_task_arrives_though_the_sender_reconnected(proxy: Pr
 
 
 async def test_a_consumer_survives_the_deletion_of_its_queue(node: RabbitMQ, uri: str) -> None:
-    async with messaging.connect_async(uri) as worker, messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as worker, quince_messaging.connect_async(uri) as client:
         service = Service(worker)
         await service.start()
         await service.works(client, "before")
@@ -328,7 +328,7 @@ ALARMS = {
 @pytest.mark.parametrize("alarm", ALARMS)
 async def test_a_blocked_broker_is_told_and_waited_for(alarm: str, node: RabbitMQ, uri: str) -> None:
     raised, ended = ALARMS[alarm]
-    async with messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as client:
         await client.send_tasks(["before"])
         await asyncio.to_thread(node.ctl, *raised)
         try:
@@ -344,7 +344,7 @@ async def test_a_blocked_broker_is_told_and_waited_for(alarm: str, node: RabbitM
 
 async def test_a_sender_consumes_and_acknowledges_on_during_an_alarm(node: RabbitMQ, uri: str) -> None:
     raised, ended = ALARMS["memory"]
-    async with messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as client:
         await client.send_tasks(["one", "two"])
         held: list[TaskHandle] = []
         await client.consume(held.extend, prefetch=1)
@@ -367,7 +367,7 @@ async def test_an_alarm_is_outwaited_however_long_it_lasts(
 ) -> None:
     raised, ended = ALARMS["memory"]
     states: list[LinkState] = []
-    async with messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as client:
         await client.send_tasks(["before"])
         client.on_link(states.append)
         await asyncio.to_thread(node.ctl, *raised)
@@ -375,7 +375,7 @@ async def test_an_alarm_is_outwaited_however_long_it_lasts(
             sending = [asyncio.create_task(client.send_tasks(["tells of the alarm"]))]
             await until_state(client, LinkState.BLOCKED)
             with monkeypatch.context() as patched:
-                patched.setattr("messaging.amqp.tasks.CONFIRM_TIMEOUT", 0.2)
+                patched.setattr("quince_messaging.transports.amqp.tasks.CONFIRM_TIMEOUT", 0.2)
                 sending.append(asyncio.create_task(client.send_tasks(["waits longer than that"])))
                 done, _ = await asyncio.wait(sending, timeout=1.0)
                 assert not done
@@ -388,8 +388,8 @@ async def test_an_alarm_is_outwaited_however_long_it_lasts(
 
 async def test_a_slow_network_changes_nothing_but_the_time(proxy: Proxy, uri: str) -> None:
     async with (
-        messaging.connect_async(proxy.uri(uri)) as worker,
-        messaging.connect_async(proxy.uri(uri)) as client,
+        quince_messaging.connect_async(proxy.uri(uri)) as worker,
+        quince_messaging.connect_async(proxy.uri(uri)) as client,
     ):
         service = Service(worker)
         await service.start()
@@ -410,6 +410,6 @@ async def test_a_slow_network_changes_nothing_but_the_time(proxy: Proxy, uri: st
 async def test_nobody_there_is_one_clear_sentence(node: RabbitMQ, broken: str, advice: str) -> None:
     uri = broken.format(port=node.port)
     with pytest.raises(ConnectionFailed, match=advice) as caught:
-        await messaging.connect_async(uri).open()
+        await quince_messaging.connect_async(uri).open()
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)

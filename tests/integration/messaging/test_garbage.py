@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import messaging
-from messaging import BroadcastMessage, LinkState, TaskHandle
+import quince_messaging
+from quince_messaging import BroadcastMessage, LinkState, TaskHandle
 from tests.integration.messaging.watching import until, until_async
 from tests.services import RabbitMQ
 
@@ -36,7 +36,7 @@ def test_garbage_everywhere(junk: list[bytes], node: RabbitMQ, uri: str) -> None
 
 async def throw(junk: list[bytes], uri: str) -> None:
     prefix = uri.split("prefix=")[1].split("&")[0]
-    async with messaging.connect_async(uri) as worker, messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as worker, quince_messaging.connect_async(uri) as client:
         read: list[object] = []
         heard: list[object] = []
 
@@ -88,7 +88,7 @@ async def publish(uri: str, prefix: str, junk: list[bytes]) -> None:
 
 async def test_what_came_from_nowhere_that_is_known_is_not_revived(uri: str) -> None:
     prefix = uri.split("prefix=")[1].split("&")[0]
-    async with messaging.connect_async(uri) as communicator:
+    async with quince_messaging.connect_async(uri) as communicator:
         await communicator.send_tasks(["known"], queue="here", priority=4)
         task = await communicator.pull(queue="here")
         assert task is not None

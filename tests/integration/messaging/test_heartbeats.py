@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-import messaging
-from messaging import LinkState
+import quince_messaging
+from quince_messaging import LinkState
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(700)]
 
@@ -24,7 +24,7 @@ def busy(request: pytest.FixtureRequest) -> float:
 @pytest.mark.parametrize(("how", "times"), [("computes", 4), ("sleeps", 1)])
 def test_the_link_outlives_a_busy_user(uri: str, how: str, times: int, busy: float) -> None:
     seconds = min(times * busy, 600.0)
-    with messaging.connect(uri) as communicator:
+    with quince_messaging.connect(uri) as communicator:
         states: list[LinkState] = []
         communicator.on_link(states.append)
         communicator.add_rpc_subscriber(lambda _comm, msg: msg, "me")
@@ -39,7 +39,7 @@ def test_the_link_outlives_a_busy_user(uri: str, how: str, times: int, busy: flo
 
 
 async def test_the_link_outlives_a_blocked_loop(uri: str, busy: float) -> None:
-    async with messaging.connect_async(uri) as communicator:
+    async with quince_messaging.connect_async(uri) as communicator:
         states: list[LinkState] = []
         communicator.on_link(states.append)
         await communicator.add_rpc_subscriber(lambda _comm, msg: msg, "me")

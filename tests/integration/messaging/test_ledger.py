@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-import messaging
-from messaging import AwaitableCommunicator, DeliveryFailed, LinkState, MessagingError, TaskHandle
+import quince_messaging
+from quince_messaging import AwaitableCommunicator, DeliveryFailed, LinkState, MessagingError, TaskHandle
 from tests.integration.messaging.proxy import Proxy
 from tests.integration.messaging.watching import until, until_async
 from tests.services import RabbitMQ
@@ -122,9 +122,9 @@ async def test_no_task_is_lost(node: RabbitMQ, uri: str) -> None:
     stop = asyncio.Event()
     with Proxy("127.0.0.1", node.port) as to_sender, Proxy("127.0.0.1", node.port) as to_workers:
         async with (
-            messaging.connect_async(to_sender.uri(uri)) as sender,
-            messaging.connect_async(to_workers.uri(uri)) as one,
-            messaging.connect_async(to_workers.uri(uri)) as other,
+            quince_messaging.connect_async(to_sender.uri(uri)) as sender,
+            quince_messaging.connect_async(to_workers.uri(uri)) as one,
+            quince_messaging.connect_async(to_workers.uri(uri)) as other,
         ):
             for worker in (one, other):
                 worker.on_link(ledger.note)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-import messaging
-from messaging import LinkState, TaskHandle
+import quince_messaging
+from quince_messaging import LinkState, TaskHandle
 from tests.integration.messaging.watching import until
 from tests.services import RabbitMQ
 
@@ -33,7 +33,7 @@ async def impatient(node: RabbitMQ, uri: str) -> AsyncIterator[str]:
 
 async def test_the_broker_is_really_impatient(impatient: str) -> None:
     """Without renewal the link breaks: so the tests below show something."""
-    async with messaging.connect_async(f"{impatient}&renew_after=600") as worker:
+    async with quince_messaging.connect_async(f"{impatient}&renew_after=600") as worker:
         states: list[LinkState] = []
         worker.on_link(states.append)
         held: list[TaskHandle] = []
@@ -44,8 +44,8 @@ async def test_the_broker_is_really_impatient(impatient: str) -> None:
 
 async def test_long_tasks_are_kept_and_done_once(impatient: str) -> None:
     async with (
-        messaging.connect_async(f"{impatient}&renew_after=0.5") as worker,
-        messaging.connect_async(impatient) as client,
+        quince_messaging.connect_async(f"{impatient}&renew_after=0.5") as worker,
+        quince_messaging.connect_async(impatient) as client,
     ):
         states: list[LinkState] = []
         worker.on_link(states.append)
@@ -83,7 +83,7 @@ async def test_long_tasks_are_kept_and_done_once(impatient: str) -> None:
 
 
 async def test_no_more_than_prefetch_while_tasks_are_parked(impatient: str) -> None:
-    async with messaging.connect_async(f"{impatient}&renew_after=0.5") as worker:
+    async with quince_messaging.connect_async(f"{impatient}&renew_after=0.5") as worker:
         held: list[TaskHandle] = []
         await worker.consume(held.extend, prefetch=2)
         await worker.send_tasks(list(range(5)))
@@ -98,8 +98,8 @@ async def test_no_more_than_prefetch_while_tasks_are_parked(impatient: str) -> N
 
 
 async def test_parked_tasks_of_a_lost_consumer_are_soon_with_another(impatient: str) -> None:
-    async with messaging.connect_async(impatient) as other:
-        lost = messaging.connect_async(f"{impatient}&renew_after=0.5")
+    async with quince_messaging.connect_async(impatient) as other:
+        lost = quince_messaging.connect_async(f"{impatient}&renew_after=0.5")
         await lost.open()
         held: list[TaskHandle] = []
         await lost.consume(held.extend, prefetch=5)
@@ -115,7 +115,7 @@ async def test_parked_tasks_of_a_lost_consumer_are_soon_with_another(impatient: 
         await lost.close()
 
 
-def _drop(communicator: messaging.AwaitableCommunicator) -> None:
+def _drop(communicator: quince_messaging.AwaitableCommunicator) -> None:
     """Break its socket and keep it from dialling again, as a dying process would."""
     session = communicator._transport._session  # type: ignore[attr-defined]
 

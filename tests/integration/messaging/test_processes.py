@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import MessagingError, SubjectFilter, TaskHandle
+import quince_messaging
+from quince_messaging import MessagingError, SubjectFilter, TaskHandle
 from tests.contracts.brokers import broker
 from tests.integration.messaging.children import child, line
 from tests.integration.messaging.watching import until
@@ -28,7 +28,7 @@ several_processes = pytest.mark.parametrize("broker", KINDS, indirect=True)
 
 @several_processes
 async def test_tasks_of_a_killed_consumer_go_to_another(broker: str) -> None:
-    async with messaging.connect_async(broker) as client:
+    async with quince_messaging.connect_async(broker) as client:
         with child("hold_tasks", broker) as worker:
             assert line(worker) == "ready"
             await client.send_tasks(list(range(10)))
@@ -50,7 +50,7 @@ async def test_tasks_of_a_killed_consumer_go_to_another(broker: str) -> None:
 
 @several_processes
 async def test_a_call_to_a_killed_server_fails_and_does_not_hang(broker: str) -> None:
-    async with messaging.connect_async(broker) as client:
+    async with quince_messaging.connect_async(broker) as client:
         with child("hang_in_call", broker) as server:
             assert line(server) == "ready"
             call = asyncio.create_task(client.rpc_send("hangs", 1))
@@ -64,7 +64,7 @@ async def test_a_call_to_a_killed_server_fails_and_does_not_hang(broker: str) ->
 @several_processes
 async def test_a_killed_server_keeps_no_promise(broker: str) -> None:
     """It had answered with a future."""
-    async with messaging.connect_async(broker) as client:
+    async with quince_messaging.connect_async(broker) as client:
         with child("promise", broker) as server:
             assert line(server) == "ready"
             promised = await asyncio.wait_for(client.rpc_send("promises", 1), 15)
@@ -77,8 +77,8 @@ async def test_a_killed_server_keeps_no_promise(broker: str) -> None:
 @several_processes
 async def test_a_call_that_takes_long_is_waited_for(broker: str) -> None:
     async with (
-        messaging.connect_async(broker) as client,
-        messaging.connect_async(broker) as server,
+        quince_messaging.connect_async(broker) as client,
+        quince_messaging.connect_async(broker) as server,
     ):
 
         async def slow(_comm: Any, msg: Any) -> Any:
@@ -92,7 +92,7 @@ async def test_a_call_that_takes_long_is_waited_for(broker: str) -> None:
 @several_processes
 def test_a_program_that_just_ends_does_not_hang(broker: str) -> None:
     heard: queue.Queue[Any] = queue.Queue()
-    with messaging.connect(broker) as listener:
+    with quince_messaging.connect(broker) as listener:
         wanted = SubjectFilter(subjects=("last.words",))
         listener.add_broadcast_subscriber(lambda _comm, body, *_: heard.put(body), wanted=wanted)
         began = time.monotonic()
@@ -122,7 +122,7 @@ def test_a_child_forked_in_a_subscriber_does_not_answer_for_its_parent(broker: s
 
 def test_importing_messaging_is_quick_and_loads_no_broker() -> None:
     code = (
-        "import sys, messaging; messaging.connect('memory://x').close(); "
+        "import sys, quince_messaging; quince_messaging.connect('memory://x').close(); "
         "print([m for m in ('aio_pika', 'aiormq', 'pamqp', 'sqlite3', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

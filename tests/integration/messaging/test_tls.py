@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import messaging
-from messaging import ConnectionFailed
+import quince_messaging
+from quince_messaging import ConnectionFailed
 from tests.integration.messaging.tls import TlsListener, tls_listener
 from tests.services import RabbitMQ
 
@@ -29,7 +29,7 @@ def listener(rabbitmq_kind: type[RabbitMQ]) -> Iterator[TlsListener]:
 async def test_a_server_with_a_good_certificate_is_used(listener: TlsListener) -> None:
     uri = listener.uri(cafile=listener.authority)
     large = "x" * 300_000  # many TLS records, and several frames
-    async with messaging.connect_async(uri) as one, messaging.connect_async(uri) as other:
+    async with quince_messaging.connect_async(uri) as one, quince_messaging.connect_async(uri) as other:
         await one.add_rpc_subscriber(lambda _comm, msg: msg, "echo")
         assert await other.rpc_send("echo", large, timeout=10.0) == large
         await other.send_tasks(["secret"] * 500)
@@ -44,7 +44,7 @@ async def test_a_client_shows_its_certificate(listener: TlsListener) -> None:
     uri = listener.uri(
         cafile=listener.authority, certfile=listener.client, keyfile=listener.client_key, name="shown"
     )
-    async with messaging.connect_async(uri) as client:
+    async with quince_messaging.connect_async(uri) as client:
         await client.send_tasks(["signed"])
         listed = await asyncio.to_thread(listener.node.ctl, "list_connections", "peer_cert_subject")
         assert "CN=client" in listed
@@ -67,7 +67,7 @@ async def test_a_refusal_is_one_clear_sentence(listener: TlsListener, why: str) 
     files, host, advice = REFUSED[why]
     options = {option: getattr(listener, name, Path("/no/such.pem")) for option, name in files.items()}
     with pytest.raises(ConnectionFailed, match=advice) as caught:
-        await messaging.connect_async(listener.uri(host, **options)).open()
+        await quince_messaging.connect_async(listener.uri(host, **options)).open()
     assert "TLS" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -75,6 +75,6 @@ async def test_a_refusal_is_one_clear_sentence(listener: TlsListener, why: str) 
 async def test_plain_amqp_to_the_tls_port_is_refused(listener: TlsListener) -> None:
     plain = listener.uri().replace("amqps://", "amqp://")
     with pytest.raises(ConnectionFailed) as caught:
-        await messaging.connect_async(plain).open()
+        await quince_messaging.connect_async(plain).open()
     assert "amqps://" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from messaging import AwaitableCommunicator, LinkState, MessagingError
+from quince_messaging import AwaitableCommunicator, LinkState, MessagingError
 
 
 async def until(check: Callable[[], bool], *, within: float = 30.0, what: str = "it") -> float:

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from messaging.communicator import BroadcastMessage, SubjectFilter, TaskConsumer, TaskHandle
-from messaging.errors import MessagingError
-from messaging.local import LocalTransport, gate
-from messaging.local.taskfile import TaskFile
+from quince_messaging.contract import BroadcastMessage, SubjectFilter, TaskConsumer, TaskHandle
+from quince_messaging.errors import MessagingError
+from quince_messaging.transports.local import LocalTransport
+from quince_messaging.transports.local import file_lock as gate
+from quince_messaging.transports.local.task_db import TaskFile
 
 
 class Member:

@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from messaging.local.link import MOST_BUFFERED
+from quince_messaging.transports.local.connection import MOST_BUFFERED
 from tests.integration.messaging.watching import until
 from tests.integration.messaging_local.conftest import Join, Refused
 

@@ -7,8 +7,8 @@ import socket
 import sqlite3
 from pathlib import Path
 
-from messaging.envelope import Task, encode
-from messaging.local.frames import VERSION, Bell, Hello, Noted, Wants, frame, frame_note
+from quince_messaging.transports.local.frames import VERSION, Bell, Hello, Noted, Wants, frame, frame_note
+from quince_messaging.wire.envelope import Task, encode
 from tests.integration.messaging_local.conftest import Join, Member
 
 

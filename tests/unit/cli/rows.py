@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from persistence.records import ProcessRow, State
+from quince_persistence.records import ProcessRow, State
 
 BASE = ProcessRow(
     pid=7,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from engine.cli.main import COMMANDS, app
+from quince.cli.main import COMMANDS, app
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -23,7 +23,7 @@ def test_every_command_is_in_the_module_that_the_table_names(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [
-        ("ps", {"aio_pika", "numpy", "alembic", "engine.worker"}),
+        ("ps", {"aio_pika", "numpy", "alembic", "quince.worker.worker"}),
         ("show 1", {"numpy", "alembic"}),
         ("status", {"numpy", "alembic"}),
     ],
@@ -33,7 +33,7 @@ def test_a_command_does_not_load_what_it_does_not_need(
 ) -> None:
     program = (
         "import sys\n"
-        "from engine.cli.main import main\n"
+        "from quince.cli.main import main\n"
         f"try: main({words.split()!r})\n"
         "except SystemExit: pass\n"
         "print(*sys.modules, sep='\\n')\n"
@@ -41,5 +41,5 @@ def test_a_command_does_not_load_what_it_does_not_need(
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert "engine.cli.main" in done.stdout.split()
+    assert "quince.cli.main" in done.stdout.split()
     assert unwanted.isdisjoint(done.stdout.split())

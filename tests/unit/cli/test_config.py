@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.config import write_config
-from engine.errors import WorkspaceError
+from quince.cli.config import write_config
+from quince.errors import WorkspaceError
 
 
 def test_what_else_the_file_says_is_kept(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from engine.cli.following import last_lines
-from engine.cli.forest import family, forest
-from engine.cli.history import history_lines
-from engine.cli.table import process_table
-from engine.cli.workers import worker_table
-from persistence.records import EventRow, State, WorkerRow
+from quince.cli.history_view import history_lines
+from quince.cli.process_table import process_table
+from quince.cli.tail import last_lines
+from quince.cli.tree_view import family, forest
+from quince.cli.worker_table import worker_table
+from quince_persistence.records import EventRow, State, WorkerRow
 from tests.unit.cli.rows import BASE, row
 
 NOW = 1_700_000_060.0

@@ -6,7 +6,7 @@ import numpy
 import pytest
 from rich.console import Console
 
-from engine.cli.ends import values_table
+from quince.cli.results import values_table
 
 
 @pytest.mark.parametrize(

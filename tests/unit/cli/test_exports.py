@@ -7,28 +7,38 @@ import sys
 
 import pytest
 
-import engine
+import quince
 
 
-@pytest.mark.parametrize("name", engine.__all__)
+@pytest.mark.parametrize("name", quince.__all__)
 def test_every_export_is_there_in_a_fresh_interpreter(name: str) -> None:
-    assert getattr(engine, name) is not None
-    assert name in dir(engine)
+    assert getattr(quince, name) is not None
+    assert name in dir(quince)
 
 
 def test_all_names_every_export() -> None:
-    assert sorted(engine.__all__) == sorted(engine._HOME_OF)
+    assert sorted(quince.__all__) == sorted(quince._HOME_OF)
 
 
 def test_other_names_are_missing() -> None:
     with pytest.raises(AttributeError, match="nothing_like_that"):
-        _ = engine.nothing_like_that
+        _ = quince.nothing_like_that
 
 
 @pytest.mark.parametrize(
-    "first", ["import engine.process", "from engine.process import Process", "from engine import Process", ""]
+    "first",
+    [
+        "import quince.processes.process",
+        "from quince.processes.process import Process",
+        "from quince import Process",
+        "",
+    ],
 )
 def test_process_is_the_decorator_whatever_was_imported_before(first: str) -> None:
-    program = [first, "from engine import process", "from engine.functions import process as decorator"]
+    program = [
+        first,
+        "from quince import process",
+        "from quince.processes.functions import process as decorator",
+    ]
     program += ["assert process is decorator"]
     subprocess.run([sys.executable, "-c", "\n".join(program)], check=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine.cli.filters import Filter, filtered, moment
-from engine.cli.trouble import WrongUsage
-from persistence.records import TERMINAL, Selection, State
+from quince.cli.errors import WrongUsage
+from quince.cli.filters import Filter, filtered, moment
+from quince_persistence.records import TERMINAL, Selection, State
 
 
 def chosen(**words: Any) -> Filter:

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from engine.cli.ends import values_table
-from engine.cli.lines import complain, put, say
-from engine.cli.terminal import Styled, Text, block, show, show_json
-from engine.logs import LineFormatter
-from engine.text import UNSEEN, in_line, visible
+from quince.cli.output import complain, put, say
+from quince.cli.results import values_table
+from quince.cli.terminal import Styled, Text, block, show, show_json
+from quince.logs import LineFormatter
+from quince.text import UNSEEN, in_line, visible
 
-ENGINE = Path(__file__).parents[3] / "engine"
-WRITERS = {"lines.py", "terminal.py"}
+ENGINE = Path(__file__).parents[3] / "engine" / "quince"
+WRITERS = {"output.py", "terminal.py"}
 USES = (ast.Call, ast.Attribute)
 WRITE = ("print", "typer.echo", "Console", "sys.stdout.write", "sys.stdout.writelines", "sys.stderr.write",
          "traceback.print_exc")  # fmt: skip
@@ -52,7 +52,7 @@ def test_nothing_else_writes_to_a_terminal() -> None:
     ]
     assert len(files) > 70
     assert {str(file): found for file in files if (found := _calls(file))} == {}
-    assert _calls(ENGINE / "cli" / "lines.py"), "the test sees what it looks for"
+    assert _calls(ENGINE / "cli" / "output.py"), "the test sees what it looks for"
 
 
 @pytest.mark.parametrize("character", ACTING, ids=ascii)

@@ -17,11 +17,11 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from engine.cli.documents import plain
-from engine.cli.ends import readable, show_values, story_of
-from engine.cli.wording import iso, span
-from engine.moments import clock
-from persistence.codec import decode, encode
+from quince.cli.documents import plain
+from quince.cli.formatting import iso, span
+from quince.cli.results import readable, show_values, story_of
+from quince.moments import clock
+from quince_persistence.codec import decode, encode
 from tests.unit.persistence.test_codec import EXTENSION_OF_NOBODY
 
 

@@ -21,12 +21,12 @@ import pydantic
 import pytest
 from numpy.typing import NDArray
 
-from engine import Process
-from engine.cli.trouble import WrongUsage
-from engine.cli.values import parse_inputs, parse_value
-from engine.errors import InvalidInput
-from engine.process import new_process
-from engine.spec import ProcessSpec
+from quince import Process
+from quince.cli.errors import WrongUsage
+from quince.cli.inputs import parse_inputs, parse_value
+from quince.errors import InvalidInput
+from quince.processes.process import new_process
+from quince.processes.spec import ProcessSpec
 
 
 @pytest.mark.parametrize(

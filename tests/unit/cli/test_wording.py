@@ -11,10 +11,8 @@ from typing import Any
 import numpy
 import pytest
 
-from engine.child import ChildProcess
-from engine.cli.documents import plain, row_document
-from engine.cli.terminal import Text
-from engine.cli.wording import (
+from quince.cli.documents import plain, row_document
+from quince.cli.formatting import (
     actual_state,
     at_step,
     doing,
@@ -25,7 +23,9 @@ from engine.cli.wording import (
     span,
     state_text,
 )
-from persistence.records import Control, State
+from quince.cli.terminal import Text
+from quince.processes.child import ChildProcess
+from quince_persistence.records import Control, State
 from tests.unit.cli.rows import row
 
 

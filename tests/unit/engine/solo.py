@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoint
-from engine.process import Process, new_process
-from engine.registry import Registry
-from persistence.records import Claim, State, Step
-from persistence.store import Store
+from quince.processes import checkpoint
+from quince.processes.process import Process, new_process
+from quince.workspace.class_loader import Registry
+from quince_persistence.records import Claim, State, Step
+from quince_persistence.store import Store
 
 
 class Solo:

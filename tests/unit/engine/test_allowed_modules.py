@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnloadableClass
-from engine.registry import Registry
-from persistence.codec import classes, decode, encode
+from quince.errors import UnloadableClass
+from quince.workspace.class_loader import Registry
+from quince_persistence.codec import classes, decode, encode
 
 JOB = """
 from pathlib import Path
-from engine import Process, process
+from quince import Process, process
 Path(__file__ + ".was-run").touch()
 class Job(Process):
     class Inner(Process):

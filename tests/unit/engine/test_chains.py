@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import (
+from quince import (
     InvalidDefinition,
     InvalidInput,
     InvalidOutput,
@@ -26,9 +26,9 @@ from engine import (
     signal_,
     while_,
 )
-from engine.errors import MissingName, UnexpectedReturn
-from engine.process import new_process
-from engine.stepping import Stepper
+from quince.errors import MissingName, UnexpectedReturn
+from quince.processes.process import new_process
+from quince.worker.stepper import Stepper
 from tests.unit.engine.solo import Solo, solo
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from persistence.codec import encode
-from persistence.records import State
-from persistence.store import Store
+from quince_persistence.codec import encode
+from quince_persistence.records import State
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, held, step
 from tests.integration.chaos_audit import Audit, audit
 

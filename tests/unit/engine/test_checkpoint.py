@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from engine import Process, WorkChain, checkpoint, if_, roundtrip, while_
-from engine.context import Context
-from engine.errors import UnreadableCheckpoint, Unrestorable
-from persistence.codec import register_type
-from persistence.codec.glancing import GLANCE
-from persistence.errors import Unsaveable
-from persistence.records import Claim
+from quince import Process, WorkChain, if_, while_
+from quince.errors import UnreadableCheckpoint, Unrestorable
+from quince.processes import checkpoint
+from quince.processes.context import Context
+from quince.worker import checkpoint_check as roundtrip
+from quince_persistence.codec import register_type
+from quince_persistence.codec.glancing import GLANCE
+from quince_persistence.errors import Unsaveable
+from quince_persistence.records import Claim
 from tests.unit.engine.solo import Solo, solo
 
 
@@ -154,7 +156,9 @@ def test_the_context_takes_what_can_be_saved(host: Solo, value: Any) -> None:
 
 def test_a_large_value_is_glanced_at_and_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[Any] = []
-    monkeypatch.setattr("persistence.codec.glancing.encode", lambda value, where: encoded.append(where))
+    monkeypatch.setattr(
+        "quince_persistence.codec.glancing.encode", lambda value, where: encoded.append(where)
+    )
     context = Context()
     context.big = list(range(100_000))
     context.array = np.zeros(1_000_000)

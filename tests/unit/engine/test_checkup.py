@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine import Workspace
-from engine.doctor import doctor
-from persistence.errors import StoreBusy
-from persistence.store import Store
+from quince import Workspace
+from quince.diagnosis.doctor import doctor
+from quince_persistence.errors import StoreBusy
+from quince_persistence.store import Store
 
 
 def test_a_table_that_somebody_locks_is_waited_for_once(
@@ -19,7 +19,7 @@ def test_a_table_that_somebody_locks_is_waited_for_once(
         waits.append(self)
         raise StoreBusy("another session holds the lock")
 
-    monkeypatch.setattr("engine.doctor.PATIENCE", 0.0)
+    monkeypatch.setattr("quince.diagnosis.doctor.PATIENCE", 0.0)
     monkeypatch.setattr(Store, "workers", workers)
     (found,) = doctor(quince_workspace)
     assert (found.about, found.sentence) == ("store", "another session holds the lock")

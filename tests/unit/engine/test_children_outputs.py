@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from engine import ProcessHandle, WorkChain, Workspace, append_, process, run
-from engine.child import ChildProcess
-from engine.workspace import Place
-from persistence.codec import decode, encode, same
-from persistence.errors import StoreUnavailable
-from persistence.store import Store
+from quince import ProcessHandle, WorkChain, Workspace, append_, process, run
+from quince.processes.child import ChildProcess
+from quince.workspace.workspace import Place
+from quince_persistence.codec import decode, encode, same
+from quince_persistence.errors import StoreUnavailable
+from quince_persistence.store import Store
 
 CHILDREN = 12
 MB = 1_000_000
@@ -128,7 +128,7 @@ class AddsAsync(Adds):
 def test_a_store_that_is_away_is_waited_for(
     home: Workspace, monkeypatch: pytest.MonkeyPatch, kind: type[Adds]
 ) -> None:
-    monkeypatch.setattr("engine.patience.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("quince.patience.FIRST_PAUSE", 0.0)
     read, times = Store.outputs, itertools.count()
 
     def outputs(self: Store, pid: int, *, within: float | None = None) -> bytes | None:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from engine import Process, WorkChain, process
-from engine.errors import InvalidInput, InvalidOutput
-from engine.fitting import fitted
-from engine.spec import ExitCode
+from quince import Process, WorkChain, process
+from quince.errors import InvalidInput, InvalidOutput
+from quince.processes.fitting import fitted
+from quince.processes.spec import ExitCode
 from tests.unit.engine.solo import Solo, solo
 
 

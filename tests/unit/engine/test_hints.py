@@ -30,9 +30,9 @@ import pytest
 from numpy.typing import NDArray
 from typing_extensions import TypeAliasType
 
-from engine import EngineError, InvalidDefinition, InvalidInput, InvalidOutput, Process, process
-from engine.hints import mismatch
-from engine.process import new_process
+from quince import EngineError, InvalidDefinition, InvalidInput, InvalidOutput, Process, process
+from quince.processes.hints import mismatch
+from quince.processes.process import new_process
 from tests.unit.engine.solo import solo
 
 if TYPE_CHECKING:

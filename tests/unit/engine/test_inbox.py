@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-import messaging
-from engine import inbox as inbox_module
-from engine.inbox import Entry, Inbox
-from engine.outbox import pid_of, task_for
-from engine.slots import Slots
-from messaging.communicator import TaskHandle
+import quince_messaging
+from quince.worker import task_buffer as inbox_module
+from quince.worker.outbox import pid_of, task_for
+from quince.worker.slots import Slots
+from quince.worker.task_buffer import Entry, Inbox
+from quince_messaging.contract import TaskHandle
 
 
 def entries(tasks: Sequence[TaskHandle]) -> list[Entry]:
@@ -41,7 +41,7 @@ async def test_only_as_many_tasks_as_slots_are_given_on() -> None:
 async def test_tasks_without_a_slot_go_back_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox_module, "HOLD_SECONDS", 0.05)
     uri = f"memory://{uuid.uuid4().hex}"
-    async with messaging.connect_async(uri) as busy, messaging.connect_async(uri) as idle:
+    async with quince_messaging.connect_async(uri) as busy, quince_messaging.connect_async(uri) as idle:
         slots = Slots(1)
         held: list[Entry] = []
         inbox = Inbox(slots, held.extend)
@@ -74,7 +74,7 @@ async def test_tasks_without_a_slot_go_back_for_others(monkeypatch: pytest.Monke
 
 async def test_a_closed_inbox_hands_everything_back() -> None:
     uri = f"memory://{uuid.uuid4().hex}"
-    async with messaging.connect_async(uri) as communicator:
+    async with quince_messaging.connect_async(uri) as communicator:
         inbox = Inbox(Slots(0), lambda batch: None)
         arrived = asyncio.Event()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.links import broker_warning, store_warning
-from engine.workspace import Place
+from quince.workspace.link_warnings import broker_warning, store_warning
+from quince.workspace.workspace import Place
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from engine.daemon import DaemonFiles, Settings, start, state, stop
-from engine.errors import DaemonError
-from engine.lease import Lease, host_name, is_dead, process_of, sweep_locks
-from engine.machine import Program, machine, program_of
-from engine.workspace import Place
-from persistence.records import WorkerRow
+from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
+from quince.errors import DaemonError
+from quince.os_process import Program, machine, program_of
+from quince.recovery.lease import Lease, host_name, is_dead, process_of, sweep_locks
+from quince.workspace.workspace import Place
+from quince_persistence.records import WorkerRow
 
 GONE = 2**22 + 7  # no process has such an id: the kernel gives none above 2**22
 
@@ -136,8 +136,8 @@ def test_a_forked_child_that_lives_on_does_not_keep_its_worker_alive(tmp_path: P
 NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc"]
 LOOK = """
 import sys
-from engine.lease import is_dead, host_name
-from persistence.records import WorkerRow
+from quince.recovery.lease import is_dead, host_name
+from quince_persistence.records import WorkerRow
 from pathlib import Path
 row = WorkerRow("w", host_name(), 1, "w", (), 1, sys.argv[1], "running", 0.0, 0.0)
 print(is_dead(row))
@@ -170,7 +170,7 @@ def test_in_another_container_nobody_here_is_dead(left: Path, options: list[str]
 HOLD = """
 import sys, time
 from pathlib import Path
-from engine.daemon import DaemonFiles
+from quince.daemon.operations import DaemonFiles
 with DaemonFiles(Path(sys.argv[1])).hold():
     print("held", flush=True)
     sys.stdin.read()

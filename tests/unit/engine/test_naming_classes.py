@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine import (
+from quince import (
     InvalidDefinition,
     InvalidInput,
     Process,
@@ -18,7 +18,7 @@ from engine import (
     submit,
     submit_many,
 )
-from engine.child import ChildProcess
+from quince.processes.child import ChildProcess
 from tests.unit.engine.solo import solo
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from engine import Workspace, run, submit
-from engine.cli.main import main
-from engine.cli.session import session
-from engine.workspace import locate
-from messaging.errors import InvalidUri
-from messaging.uri import folder_of, folder_uri, parse_uri
-from persistence.database import parse, shown
-from persistence.errors import InvalidUrl
-from persistence.files import file_of, file_url
-from persistence.records import Selection
-from persistence.store import Store
+from quince import Workspace, run, submit
+from quince.cli.main import main
+from quince.cli.session import session
+from quince.workspace.workspace import locate
+from quince_messaging.errors import InvalidUri
+from quince_messaging.uri import folder_of, folder_uri, parse_uri
+from quince_persistence.databases.database import parse, shown
+from quince_persistence.errors import InvalidUrl
+from quince_persistence.files import file_of, file_url
+from quince_persistence.records import Selection
+from quince_persistence.store import Store
 from tests import flows
 
 ODD = ["run A", "run%20A", "run%2520A", "what?now", "a#b", "new\nline", "\udcff", "%ff"]

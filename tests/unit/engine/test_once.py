@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine import Process, WorkChain
-from engine.errors import ClaimLost, MisusedOnce
-from persistence.errors import StoreUnavailable, Unsaveable
+from quince import Process, WorkChain
+from quince.errors import ClaimLost, MisusedOnce
+from quince_persistence.errors import StoreUnavailable, Unsaveable
 from tests.unit.engine.solo import Solo, solo
 
 
@@ -127,7 +127,7 @@ def test_a_claim_lost_while_the_function_runs_records_nothing(host: Solo) -> Non
 
 
 def test_a_store_that_is_away_is_waited_for(host: Solo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.patience.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("quince.patience.LONGEST_PAUSE", 0.01)
     process = host.process(Plain)
     record, tries = host.store.record_once, []
 

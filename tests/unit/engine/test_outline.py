@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from plumpy.workchains import WorkChainSpec
 
-from engine import InvalidDefinition, WorkChain, if_, return_, while_
-from engine.outline import START, Call, Outline, Position, Return
+from quince import InvalidDefinition, WorkChain, if_, return_, while_
+from quince.processes.outline import START, Call, Outline, Position, Return
 
 
 class Steps:

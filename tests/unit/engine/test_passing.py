@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnloadableClass, UnloadableNow
-from engine.registry import Registry
-from persistence.codec import Unreadable, classes, decode, encode
-from persistence.codec.classes import find_classes_by
-from persistence.passing import is_passing
+from quince.errors import UnloadableClass, UnloadableNow
+from quince.workspace.class_loader import Registry
+from quince_persistence.codec import Unreadable, classes, decode, encode
+from quince_persistence.codec.classes import find_classes_by
+from quince_persistence.passing import is_passing
 
 CLASS = """
-from engine import Process
+from quince import Process
 class Late(Process):
     def run(self):
         pass

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import InvalidDefinition, InvalidInput, InvalidOutput, Process
-from engine.process import new_process
+from quince import InvalidDefinition, InvalidInput, InvalidOutput, Process
+from quince.processes.process import new_process
 from tests.unit.engine.solo import solo
 
 

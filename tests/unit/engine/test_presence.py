@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-import messaging
-from engine import presence
-from engine.presence import Presence
-from persistence.records import WorkerRow
+import quince_messaging
+from quince.recovery import broker_presence as presence
+from quince.recovery.broker_presence import Presence
+from quince_persistence.records import WorkerRow
 
 
 def worker(host: str, number: int, heartbeat: float = 1.0) -> WorkerRow:
@@ -32,7 +32,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 async def communicator() -> Any:
     """A broker that `b:1:aa` is connected to and nobody else."""
-    async with messaging.connect_async(f"memory://{id(object())}") as opened:
+    async with quince_messaging.connect_async(f"memory://{id(object())}") as opened:
         await opened.add_rpc_subscriber(answer, B1.id)
         yield opened
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine import Process, run
+from quince import Process, run
 
 SHOWN = 'echo "$QUINCE_STORE|$QUINCE_BROKER|$PGPASSWORD|$MINE|$QUINCE_LOG"'
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from engine import Process, UnknownTarget
-from engine.errors import UnloadableClass
-from engine.registry import Registry, load_target
+from quince import Process, UnknownTarget
+from quince.errors import UnloadableClass
+from quince.workspace.class_loader import Registry, load_target
 from tests import flows
 
 SCRIPT = """
-    from engine import Process
+    from quince import Process
     class Job(Process):
         def run(self):
             return None
@@ -127,7 +127,7 @@ def test_a_program_that_is_run_as_a_module_is_named_as_one(folder: Path) -> None
     write(
         folder / "quince_tool" / "sub" / "main.py",
         f"""{textwrap.dedent(RELATIVE)}
-from engine.registry import Registry
+from quince.workspace.class_loader import Registry
 from pathlib import Path
 print(Registry(Path.cwd()).name_of(Job))
 """,
@@ -189,7 +189,7 @@ def test_only_allowed_modules_are_loaded(tmp_path: Path) -> None:
     [
         ("Job = 7", "is not a process class"),
         (
-            "from engine import Process\nclass Job(Process):\n    @classmethod\n    def define(cls, spec):\n"
+            "from quince import Process\nclass Job(Process):\n    @classmethod\n    def define(cls, spec):\n"
             "        {}['absent']\n",
             "cannot be used: KeyError: 'absent'",
         ),

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from engine import Process, ProcessExcepted, Workspace, process, run
-from engine.cli.ends import failing_line
-from engine.worker import Worker
-from engine.workspace import Place
-from persistence.codec import encode
-from persistence.errors import Unsaveable
+from quince import Process, ProcessExcepted, Workspace, process, run
+from quince.cli.results import failing_line
+from quince.worker.worker import Worker
+from quince.workspace.workspace import Place
+from quince_persistence.codec import encode
+from quince_persistence.errors import Unsaveable
 from tests.crew import eventually, importing
 
 
@@ -105,7 +105,7 @@ def test_the_line_that_is_told_is_none_of_ours_and_is_found_in_groups() -> None:
 
 SCRIPT = """
 import pathlib, time
-from engine import Process, run
+from quince import Process, run
 
 class Blocks(Process):
     DEF run(self):

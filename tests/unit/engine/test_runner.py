@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from engine.child import ChildProcess
-from engine.process import Process
-from engine.runner import Runner
-from persistence.errors import StoreUnavailable
+from quince.processes.child import ChildProcess
+from quince.processes.process import Process
+from quince.worker.runner import Runner
+from quince_persistence.errors import StoreUnavailable
 from tests.unit.engine.solo import solo
 
 
@@ -23,7 +23,7 @@ async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that did not learn how its children ended must not be lost in the worker's memory."""
-    monkeypatch.setattr("engine.patience.LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("quince.patience.LONGEST_PAUSE", 0.0)
     asked: list[Sequence[ChildProcess]] = []
 
     async def load_children(children: Sequence[ChildProcess], _pid: int) -> None:

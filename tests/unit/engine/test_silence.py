@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.recovery import SUSPICION_SECONDS, SWEEP_SECONDS, Sweeper
-from persistence.records import Sweep, WorkerRow
+from quince.recovery.sweeper import SUSPICION_SECONDS, SWEEP_SECONDS, Sweeper
+from quince_persistence.records import Sweep, WorkerRow
 
 SILENT = WorkerRow("far:1:aa", "far", 1, "w", (), 1, None, "running", 0.0, 1.0)
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import Process, ProcessExcepted, WorkChain, Workspace, process, run, submit, submit_many
-from engine.workspace import Place
-from persistence.codec import TooLarge
-from persistence.codec.sizing import VARIABLE
+from quince import Process, ProcessExcepted, WorkChain, Workspace, process, run, submit, submit_many
+from quince.workspace.workspace import Place
+from quince_persistence.codec import TooLarge
+from quince_persistence.codec.sizing import VARIABLE
 
 LIMIT = 100_000
 LARGE = np.zeros(LIMIT // 8 + 1)

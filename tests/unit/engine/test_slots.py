@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine.slots import Slots
+from quince.worker.slots import Slots
 
 
 async def test_takes_what_is_free_and_no_more() -> None:

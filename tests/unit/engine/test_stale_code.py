@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.stale_code import StaleCode
+from quince.worker.stale_code import StaleCode
 
 
 def test_a_file_that_is_edited_or_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

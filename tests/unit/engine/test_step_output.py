@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.logs import LineFormatter
-from engine.step_output import LONGEST, Lines, printed_lines, speaker, speaking
+from quince.logs import LineFormatter
+from quince.worker.step_output import LONGEST, Lines, printed_lines, speaker, speaking
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine import (
+from quince import (
     InvalidDefinition,
     InvalidInput,
     Process,
@@ -21,10 +21,10 @@ from engine import (
     asubmit,
     asubmit_many,
     find,
-    handle,
     run,
     submit,
 )
+from quince.client import handle
 from tests.flows import add
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.daemon import DaemonFiles, Settings
-from engine.daemon_report import DaemonReport, ReportFile
-from engine.supervisor import Supervisor
-from engine.worker_process import Limits, Stage, WorkerProcess
+from quince.daemon.operations import DaemonFiles, Settings
+from quince.daemon.report import DaemonReport, ReportFile
+from quince.daemon.supervisor import Supervisor
+from quince.daemon.worker_process import Limits, Stage, WorkerProcess
 
 SCRIPT = """
 import os, signal, sys, time
@@ -81,7 +81,7 @@ class Crew:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Crew]]:
-    monkeypatch.setattr("engine.supervisor.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("quince.daemon.supervisor.FIRST_PAUSE", 0.02)
     crews: list[Crew] = []
 
     def one(workers: int, limits: Limits | None = None) -> Crew:

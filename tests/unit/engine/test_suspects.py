@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.suspects import ALONE_SECONDS, GAP, REST_SECONDS, TURNS, Entry, Suspects
-from persistence.records import PRIME_SUSPECT, SUSPECT
+from quince.recovery.poison import ALONE_SECONDS, GAP, REST_SECONDS, TURNS, Entry, Suspects
+from quince_persistence.records import PRIME_SUSPECT, SUSPECT
 
 
 class Worker:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from engine.teller import Teller
+from quince.workspace.background import Teller
 
 
 def test_what_was_posted_is_called_in_order_before_a_flush_returns() -> None:

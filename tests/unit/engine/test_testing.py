@@ -1,4 +1,4 @@
-"""What `engine.testing` tells apart, without a worker; and its points, in processes that really die."""
+"""What `quince.testing` tells apart, without a worker; and its points, in processes that really die."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.testing import CrashReport, Outcome, Point, Verdict, When
-from engine.testing.faulty import FaultyStore, Journal
-from engine.testing.points import CRASHED, Points
-from engine.testing.portrait import Ending, Portrait, draw
-from engine.testing.report import compare, may_begin
-from persistence.store import Store
+from quince.testing import CrashReport, Outcome, Point, Verdict, When
+from quince.testing.faulty import FaultyStore, Journal
+from quince.testing.outcomes import Ending, Portrait, draw
+from quince.testing.points import CRASHED, Points
+from quince.testing.report import compare, may_begin
+from quince_persistence.store import Store
 from tests.contracts.store_backends import held
 
 ENDING = Ending("finished", 0, None, {"x": "4"}, ["first", "second"], ["first", "second"])
@@ -89,7 +89,7 @@ def test_points_are_counted_by_what_and_when() -> None:
 
 def test_a_worker_dies_at_its_point_and_cleans_up_nothing() -> None:
     program = (
-        "from engine.testing.points import *\n"
+        "from quince.testing.points import *\n"
         "points = Points(Point('commit', When.AFTER, 2))\n"
         "try:\n"
         "    for number in range(3):\n"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UnloadableClass, WorkspaceError
-from engine.registry import Registry
-from engine.trust import settings_file
-from engine.workspace import CONFIG, STATE, locate
+from quince.errors import UnloadableClass, WorkspaceError
+from quince.workspace.class_loader import Registry
+from quince.workspace.trust import settings_file
+from quince.workspace.workspace import CONFIG, STATE, locate
 
 NOBODY = pwd.getpwnam("nobody")
 two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")
@@ -92,7 +92,9 @@ def test_root_does_not_believe_a_users_project(folder: Path) -> None:
 @two_users
 def test_root_is_believed_by_everybody(open_folder: Path) -> None:
     make(open_folder / CONFIG)
-    said = _as_nobody(f"from engine.workspace import locate; print(locate({str(open_folder)!r}).allowed)")
+    said = _as_nobody(
+        f"from quince.workspace.workspace import locate; print(locate({str(open_folder)!r}).allowed)"
+    )
     assert said == "('x',)"
 
 
@@ -101,7 +103,7 @@ def test_a_command_runs_nothing_of_another_user(folder: Path, monkeypatch: pytes
     """As `quince doctor` would, which imports the classes of what lives in the store."""
     give(make(folder / CONFIG))
     (folder / "evil.py").write_text(EVIL)
-    command = [sys.executable, "-m", "engine.cli.main", "doctor"]
+    command = [sys.executable, "-m", "quince.cli.main", "doctor"]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "is not believed" in ended.stderr
@@ -206,7 +208,7 @@ def test_no_class_is_imported_from_a_file_of_others(
 def _as_nobody(program: str) -> str:
     """What a Python of another user prints, which has imported our code before it became that user."""
     lines = [
-        "import os, sys, engine.workspace, engine.trust",
+        "import os, sys, quince.workspace.workspace, quince.workspace.trust",
         f"os.setgroups([]); os.setgid({NOBODY.pw_gid}); os.setuid({NOBODY.pw_uid})",
         program,
     ]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine import Workspace, get_process, submit
-from persistence.errors import StoreMoved, StoreUnavailable
-from persistence.store import Store
+from quince import Workspace, get_process, submit
+from quince_persistence.errors import StoreMoved, StoreUnavailable
+from quince_persistence.store import Store
 from tests import flows
 
 Away = Callable[..., None]
@@ -35,8 +35,8 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Away:
         for name in ("select", "get"):
             monkeypatch.setattr(Store, name, failing(getattr(Store, name), error, times, answered))
 
-    monkeypatch.setattr("engine.watch.LAST_LOOK", 0.01)
-    monkeypatch.setattr("engine.watch.FIRST_LOOK", 0.01)
+    monkeypatch.setattr("quince.workspace.watcher.LAST_LOOK", 0.01)
+    monkeypatch.setattr("quince.workspace.watcher.FIRST_LOOK", 0.01)
     return go
 
 

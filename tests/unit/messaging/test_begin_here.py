@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from messaging import CommunicatorClosed
-from messaging.bridge import Bridge
-from messaging.commthread import CommThread
-from messaging.memory import MemoryTransport
+from quince_messaging import CommunicatorClosed
+from quince_messaging.clients.bridge import Bridge
+from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.transports.memory import MemoryTransport
 
 
 def begin(_attend: Any) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from messaging import BroadcastMessage, Communicator, MessageTimeout
-from messaging.memory import MemoryTransport
+from quince_messaging import BroadcastMessage, Communicator, MessageTimeout
+from quince_messaging.transports.memory import MemoryTransport
 
 SOON = 10.0
 MEGABYTE = 1024 * 1024
@@ -105,7 +105,7 @@ def test_what_is_larger_than_all_the_room_passes_alone(
     slow: tuple[SlowTransport, Communicator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transport, _ = slow
-    monkeypatch.setattr("messaging.bridge.MOST_WAITING_BYTES", 1_000)
+    monkeypatch.setattr("quince_messaging.clients.bridge.MOST_WAITING_BYTES", 1_000)
     transport.let_go.set()
     with_little_room = Communicator(MemoryTransport(f"little-{next(_names)}"))
     with_little_room.open()
@@ -125,7 +125,7 @@ def test_a_task_for_which_there_is_no_room_in_time_is_refused(
     slow: tuple[SlowTransport, Communicator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, communicator = slow
-    monkeypatch.setattr("messaging.bridge.ROOM_TIMEOUT", 0.01)
+    monkeypatch.setattr("quince_messaging.clients.bridge.ROOM_TIMEOUT", 0.01)
     communicator.task_send(bytes(60 * MEGABYTE))
     with pytest.raises(MessageTimeout, match="1 messages of 62914"):
         communicator.task_send(bytes(10 * MEGABYTE))

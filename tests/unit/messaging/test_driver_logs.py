@@ -10,8 +10,8 @@ import aio_pika
 import aiormq.connection
 import pytest
 
-import messaging
-from messaging.amqp.driver import our_connection
+import quince_messaging
+from quince_messaging.transports.amqp.driver import our_connection
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ async def test_a_refused_connection_is_told_by_the_error_alone(
     nobody_there: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        with pytest.raises(messaging.ConnectionFailed):
-            messaging.connect(nobody_there)
+        with pytest.raises(quince_messaging.ConnectionFailed):
+            quince_messaging.connect(nobody_there)
         assert caplog.records == []
         with pytest.raises(OSError, match=r"refused|Connect"):
             await aio_pika.connect(nobody_there)

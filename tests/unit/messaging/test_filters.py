@@ -8,10 +8,10 @@ import kiwipy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.amqp.topology import binding_keys, broadcast_key
-from messaging.communicator import SubjectFilter
-from messaging.filters import Subscriptions, sender_key, subject_matches
-from messaging.kiwifilter import routable
+from quince_messaging.clients.kiwipy_filter import routable
+from quince_messaging.contract import SubjectFilter
+from quince_messaging.transports.amqp.topology import binding_keys, broadcast_key
+from quince_messaging.wire.filters import Subscriptions, sender_key, subject_matches
 
 words = st.sampled_from(["a", "b", "state", "state_changed", "é", "a*", "#", "", "x" * 120, "%2E"])
 subjects = st.lists(words, max_size=4).map(".".join)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import base, body, commands, header
 
-from messaging.amqp import frames
+from quince_messaging.transports.amqp import frames
 
 names = st.text(max_size=60)
 exchanges = st.text(alphabet="aZ09-_.:@#,/", max_size=60)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import messaging
-from messaging import Communicator
-from messaging.commthread import CommThread
-from messaging.room import Place, Room
+import quince_messaging
+from quince_messaging import Communicator
+from quince_messaging.clients.backpressure import Place, Room
+from quince_messaging.clients.loop_thread import CommThread
 
 SOON = 10.0
 _names = itertools.count()
@@ -20,7 +20,7 @@ _names = itertools.count()
 
 @pytest.fixture
 def communicator() -> Iterator[Communicator]:
-    with messaging.connect(f"memory://interrupts-{next(_names)}") as one:
+    with quince_messaging.connect(f"memory://interrupts-{next(_names)}") as one:
         yield one
 
 
@@ -82,7 +82,7 @@ def test_ctrl_c_while_something_is_sent_neither_loses_room_nor_makes_some(
 def test_ctrl_c_while_room_is_waited_for_leaves_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     room, place = Room(1, 100), Place(10)
     assert room.take(place)
-    monkeypatch.setattr("messaging.room.threading.Lock", _InterruptedLock)
+    monkeypatch.setattr("quince_messaging.clients.backpressure.threading.Lock", _InterruptedLock)
     with pytest.raises(KeyboardInterrupt):
         room.take(Place(10), timeout=SOON)
     monkeypatch.undo()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from messaging.mailbox import Mailbox
+from quince_messaging.loop_mailbox import Mailbox
 
 
 async def test_calls_of_many_threads_all_come_in_each_ones_order() -> None:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from messaging import nesting
-from messaging.envelope import Call, Task, decode, encode, pack, unpack
-from messaging.errors import BodyTooDeep
-from messaging.nesting import MOST_NESTED
+from quince_messaging.errors import BodyTooDeep
+from quince_messaging.wire import nesting
+from quince_messaging.wire.envelope import Call, Task, decode, encode, pack, unpack
+from quince_messaging.wire.nesting import MOST_NESTED
 
 
 @dataclasses.dataclass

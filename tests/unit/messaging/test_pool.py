@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from engine.step_threads import StepThreads
-from messaging.pool import Pool
-from messaging.sidetasks import Troubles
+from quince.step_threads import StepThreads
+from quince_messaging.clients.thread_pool import Pool
+from quince_messaging.side_tasks import Troubles
 
 SOON = 10.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from messaging.room import Place, Room
+from quince_messaging.clients.backpressure import Place, Room
 
 SOON = 10.0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging import sidetasks
-from messaging.sidetasks import SideTasks, Unasked
+from quince_messaging import side_tasks as sidetasks
+from quince_messaging.side_tasks import SideTasks, Unasked
 
 log = logging.getLogger("test.side")
 ROOT = Path(__file__).resolve().parents[3]
@@ -174,42 +174,42 @@ def test_sentences_are_plain_and_short() -> None:
 
 OWNED = {
     # The mechanism itself.
-    ("messaging/sidetasks.py", "spawn"): 1,
-    ("messaging/sidetasks.py", "begin"): 1,
-    ("messaging/sidetasks.py", "thread"): 1,
+    ("messaging/quince_messaging/side_tasks.py", "spawn"): 1,
+    ("messaging/quince_messaging/side_tasks.py", "begin"): 1,
+    ("messaging/quince_messaging/side_tasks.py", "thread"): 1,
     # One for each process that is driven: `_ended` looks at its end, a sweep gives back what nobody drives.
-    ("engine/worker.py", "_start"): 1,
+    ("engine/quince/worker/worker.py", "_start"): 1,
     # Awaited where they are made.
-    ("engine/worker.py", "_drain"): 2,
-    ("engine/worker.py", "_on_rpc"): 1,
-    ("engine/commands.py", "_end_of"): 1,
-    ("engine/commands.py", "_guarded"): 1,
-    ("engine/commands.py", "make_way"): 1,
-    ("messaging/local/peers.py", "close"): 1,
-    ("engine/testing/life.py", "_work"): 1,
+    ("engine/quince/worker/worker.py", "_drain"): 2,
+    ("engine/quince/worker/worker.py", "_on_rpc"): 1,
+    ("engine/quince/processes/programs.py", "_end_of"): 1,
+    ("engine/quince/processes/programs.py", "_guarded"): 1,
+    ("engine/quince/processes/programs.py", "make_way"): 1,
+    ("messaging/quince_messaging/transports/local/peers.py", "close"): 1,
+    ("engine/quince/testing/life.py", "_work"): 1,
     # Begun again by their done-callback, or with the next thing that is to be sent.
-    ("engine/outbox.py", "_ring"): 1,
-    ("engine/inbox.py", "_switch"): 1,
-    ("engine/teller.py", "post"): 1,
+    ("engine/quince/worker/outbox.py", "_ring"): 1,
+    ("engine/quince/worker/task_buffer.py", "_switch"): 1,
+    ("engine/quince/workspace/background.py", "post"): 1,
     # A wish for one write or read, awaited when the process ends.
-    ("engine/runner.py", "_interrupt"): 1,
-    ("engine/runner.py", "_kill"): 1,
+    ("engine/quince/worker/runner.py", "_interrupt"): 1,
+    ("engine/quince/worker/runner.py", "_kill"): 1,
     # What a caller waits for: its outcome, whatever it is, is his.
-    ("messaging/commthread.py", "spawn"): 1,
-    ("messaging/bridge.py", "_stages"): 1,
-    ("messaging/bridge.py", "_stages_or_tell"): 1,
-    ("messaging/bridge.py", "_begin"): 1,
-    ("messaging/calls.py", "begin"): 1,
+    ("messaging/quince_messaging/clients/loop_thread.py", "spawn"): 1,
+    ("messaging/quince_messaging/clients/bridge.py", "_stages"): 1,
+    ("messaging/quince_messaging/clients/bridge.py", "_stages_or_tell"): 1,
+    ("messaging/quince_messaging/clients/bridge.py", "_begin"): 1,
+    ("messaging/quince_messaging/wire/calls.py", "begin"): 1,
     # A subscriber's call; its failure is logged.
-    ("messaging/awaitable.py", "_spawn_here"): 1,
+    ("messaging/quince_messaging/clients/awaitable.py", "_spawn_here"): 1,
     # Threads that go on by themselves: see their bodies, and tests/contracts/test_side_tasks.py.
-    ("messaging/pool.py", "_start_thread"): 1,
-    ("messaging/commthread.py", "start"): 1,
-    ("persistence/writer.py", "__init__"): 1,
+    ("messaging/quince_messaging/clients/thread_pool.py", "_start_thread"): 1,
+    ("messaging/quince_messaging/clients/loop_thread.py", "start"): 1,
+    ("persistence/quince_persistence/writing/group_commit.py", "__init__"): 1,
     # Threads that a caller joins, or that do one thing.
-    ("engine/launch.py", "__init__"): 1,
-    ("engine/launch.py", "_interrupted"): 1,
-    ("engine/service.py", "_readiness"): 1,
+    ("engine/quince/client/submit.py", "__init__"): 1,
+    ("engine/quince/client/submit.py", "_interrupted"): 1,
+    ("engine/quince/worker/service.py", "_readiness"): 1,
 }  # fmt: skip
 """Where tasks and threads are made, and how many; what lives as long as its owner is in a `SideTasks`."""
 

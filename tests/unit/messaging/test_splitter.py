@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands, heartbeat
 
-from messaging.amqp.splitter import Splitter
+from quince_messaging.transports.amqp.protocol import Splitter
 
 
 class Sink:

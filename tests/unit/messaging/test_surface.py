@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import messaging
-from messaging import errors
+import quince_messaging
+from quince_messaging import errors
 
 SURFACE = [
     "DEFAULT_PREFIX",
@@ -42,8 +42,8 @@ SURFACE = [
 
 
 def test_the_surface_is_what_is_written_here() -> None:
-    assert sorted(messaging.__all__) == sorted(SURFACE)
-    assert all(hasattr(messaging, name) for name in SURFACE)
+    assert sorted(quince_messaging.__all__) == sorted(SURFACE)
+    assert all(hasattr(quince_messaging, name) for name in SURFACE)
 
 
 def test_every_error_has_the_one_root() -> None:
@@ -52,5 +52,5 @@ def test_every_error_has_the_one_root() -> None:
 
 
 def test_the_awaitable_communicator_keeps_its_contract() -> None:
-    promised = {name for name in vars(messaging.AsyncCommunicator) if not name.startswith("_")}
-    assert promised <= set(dir(messaging.AwaitableCommunicator))
+    promised = {name for name in vars(quince_messaging.AsyncCommunicator) if not name.startswith("_")}
+    assert promised <= set(dir(quince_messaging.AwaitableCommunicator))

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import messaging
-from messaging.communicator import BroadcastMessage
-from messaging.envelope import (
+import quince_messaging
+from quince_messaging.contract import BroadcastMessage
+from quince_messaging.errors import BodyTooDeep, InvalidUri, UnreadableMessage
+from quince_messaging.uri import parse_uri
+from quince_messaging.wire.envelope import (
     Address,
     Broadcast,
     Call,
@@ -31,10 +33,8 @@ from messaging.envelope import (
     pack_broadcasts,
     unpack_broadcast,
 )
-from messaging.errors import BodyTooDeep, InvalidUri, UnreadableMessage
-from messaging.nesting import MOST_NESTED
-from messaging.uri import parse_uri
-from messaging.uuids import with_uuids
+from quince_messaging.wire.nesting import MOST_NESTED
+from quince_messaging.wire.uuids import with_uuids
 
 bodies = st.recursive(
     st.one_of(
@@ -101,7 +101,7 @@ def test_another_version_is_named() -> None:
 
 def test_nothing_too_large_is_sent_or_read(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(Task("x" * 100))
-    monkeypatch.setattr("messaging.envelope.MAX_BYTES", 50)
+    monkeypatch.setattr("quince_messaging.wire.envelope.MAX_BYTES", 50)
     with pytest.raises(UnreadableMessage, match="limit of 50"):
         encode(Task("x" * 100))
     with pytest.raises(UnreadableMessage, match="limit of 50"):
@@ -218,7 +218,7 @@ def test_what_is_nested_too_deep_is_refused_where_it_is_sent(padding: object) ->
 )
 def test_a_wrong_uri_is_refused_with_the_reason_and_without_the_password(uri: str, said: str) -> None:
     with pytest.raises(InvalidUri, match=said) as caught:
-        messaging.connect_async(uri)
+        quince_messaging.connect_async(uri)
     assert "secret" not in str(caught.value)
 
 

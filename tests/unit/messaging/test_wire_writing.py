@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from messaging.amqp.wire import Wire, WireWriter
+from quince_messaging.transports.amqp.writer import Wire, WireWriter
 
 SIZES = (8, 40, 3, 900, 70_000, 1)
 

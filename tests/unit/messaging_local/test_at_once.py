@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from messaging.communicator import TaskHandle
-from messaging.envelope import pack
-from messaging.errors import CommunicatorClosed, DeliveryFailed, UnroutableError
-from messaging.local import LocalTransport
-from messaging.local import log as log_module
+from quince_messaging.contract import TaskHandle
+from quince_messaging.errors import CommunicatorClosed, DeliveryFailed, UnroutableError
+from quince_messaging.transports.local import LocalTransport
+from quince_messaging.transports.local import wal as log_module
+from quince_messaging.wire.envelope import pack
 
 Open = Callable[[], Awaitable[LocalTransport]]
 

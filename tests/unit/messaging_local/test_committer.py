@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging.errors import CommunicatorClosed, DeliveryFailed
-from messaging.local.committer import Committer
-from messaging.local.gate import Gate
-from messaging.local.taskfile import TaskFile
+from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
+from quince_messaging.transports.local.file_lock import Gate
+from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.task_db import TaskFile
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_while_somebody_check_points_the_loop_goes_on(committer: Committer
 async def test_whoever_stands_in_the_way_too_long_is_said(
     committer: Committer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.local.gate.PATIENCE", 0.1)
+    monkeypatch.setattr("quince_messaging.transports.local.file_lock.PATIENCE", 0.1)
     frozen = sqlite3.connect(tmp_path / "tasks.sqlite", isolation_level=None)
     frozen.execute("BEGIN IMMEDIATE")
     first, second = committer.run(put), committer.run(put, heavy=True)

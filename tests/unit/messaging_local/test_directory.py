@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.errors import ConnectionFailed
-from messaging.local.directory import LONGEST_SOCKET_PATH, Directory
+from quince_messaging.errors import ConnectionFailed
+from quince_messaging.transports.local.directory import LONGEST_SOCKET_PATH, Directory
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.communicator import SubjectFilter
-from messaging.local.frames import (
+from quince_messaging.contract import SubjectFilter
+from quince_messaging.transports.local.frames import (
     LARGEST_FRAME,
     BadFrame,
     Bell,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from messaging.communicator import TaskHandle
+from quince_messaging.contract import TaskHandle
 from tests.unit.messaging_local.test_transport import Open, Tray, opened
 
 __all__ = ["opened"]
@@ -16,7 +16,7 @@ __all__ = ["opened"]
 async def test_large_bodies_of_one_claim_are_read_bit_by_bit(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.local.taskfile.MOST_READ", 25_000)
+    monkeypatch.setattr("quince_messaging.transports.local.task_db.MOST_READ", 25_000)
     client, worker = await opened(), await opened()
     bodies = [[n, bytes(10_000)] for n in range(10)]
     await client.send_tasks(bodies, queue="q")
@@ -39,7 +39,7 @@ async def test_large_bodies_of_one_claim_are_read_bit_by_bit(
 async def test_what_a_consumer_has_not_read_when_it_pauses_goes_to_others(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.local.taskfile.MOST_READ", 25_000)
+    monkeypatch.setattr("quince_messaging.transports.local.task_db.MOST_READ", 25_000)
     client, worker, other = await opened(), await opened(), await opened()
     bodies = [[n, bytes(10_000)] for n in range(10)]
     trays = Tray(), Tray()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging.local import log as log_module
-from messaging.local.gate import Gate
-from messaging.local.log import GROWN_OFTEN, LONGEST_LOG, Log
-from messaging.local.taskfile import TaskFile
+from quince_messaging.transports.local import wal as log_module
+from quince_messaging.transports.local.file_lock import Gate
+from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.wal import GROWN_OFTEN, LONGEST_LOG, Log
 
 
 @pytest.fixture

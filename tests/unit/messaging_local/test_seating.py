@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from messaging.communicator import BroadcastMessage
-from messaging.errors import DeliveryFailed, UnroutableError
-from messaging.local import LocalTransport
+from quince_messaging.contract import BroadcastMessage
+from quince_messaging.errors import DeliveryFailed, UnroutableError
+from quince_messaging.transports.local import LocalTransport
 from tests.unit.messaging_local.test_transport import Open, Tray, opened, settled
 
 __all__ = ["opened"]
@@ -24,8 +24,8 @@ SOON = 10.0
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messaging.local.seating.BETWEEN_LOOKS", 0.02)
-    monkeypatch.setattr("messaging.local.seating.BETWEEN_TRIES", 0.05)
+    monkeypatch.setattr("quince_messaging.transports.local.registration.BETWEEN_LOOKS", 0.02)
+    monkeypatch.setattr("quince_messaging.transports.local.registration.BETWEEN_TRIES", 0.05)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging.broadcasts import checked
-from messaging.communicator import BroadcastMessage
-from messaging.local import LocalTransport, peers
-from messaging.local.link import Link
+from quince_messaging.contract import BroadcastMessage
+from quince_messaging.transports.local import LocalTransport, peers
+from quince_messaging.transports.local.connection import Link
+from quince_messaging.wire.broadcasts import checked
 
 MEGABYTE = 1024 * 1024
 
@@ -88,7 +88,7 @@ async def test_what_one_that_does_not_read_has_missed_is_told_once(
     ear = Ear(receiver)
     await receiver.subscribe(ear.hear)
     ear.hold_up()
-    with caplog.at_level(logging.WARNING, "messaging.local"):
+    with caplog.at_level(logging.WARNING, "quince_messaging.transports.local"):
         for number in range(20):
             await sender.broadcast([large(number)])
         ear.go_on()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.local.claims import Claim, Claimed, Hungry
-from messaging.local.taskfile import TaskFile
+from quince_messaging.transports.local.records import Claim, Claimed, Hungry
+from quince_messaging.transports.local.task_db import TaskFile
 
 _turns = itertools.count(1)
 
@@ -207,7 +207,7 @@ def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskF
 def test_a_claim_reads_no_more_than_so_many_bytes_in_one_go(
     file: TaskFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.local.taskfile.MOST_READ", 25_000)
+    monkeypatch.setattr("quince_messaging.transports.local.task_db.MOST_READ", 25_000)
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     sent = [bytes([65 + n]) * size for n, size in enumerate([30_000, 10_000, 10_000, 5, 10_000, 10_000])]
     file.insert([("q", 0, body) for body in sent])

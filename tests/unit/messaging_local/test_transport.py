@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from messaging.communicator import BroadcastMessage, LinkState, SubjectFilter, TaskHandle
-from messaging.errors import (
+from quince_messaging.contract import BroadcastMessage, LinkState, SubjectFilter, TaskHandle
+from quince_messaging.errors import (
     CommunicatorClosed,
     ConnectionFailed,
     DeliveryFailed,
@@ -25,7 +25,7 @@ from messaging.errors import (
     RemoteError,
     UnroutableError,
 )
-from messaging.local import LocalTransport
+from quince_messaging.transports.local import LocalTransport
 
 Open = Callable[[], Awaitable[LocalTransport]]
 
@@ -125,8 +125,8 @@ async def test_no_more_than_the_prefetch_is_held_and_room_is_filled_at_once(open
 async def test_a_claim_that_failed_is_made_again(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.local.gate.PATIENCE", 0.1)
-    monkeypatch.setattr("messaging.local.consumer.BETWEEN_FAILURES", 0.05)
+    monkeypatch.setattr("quince_messaging.transports.local.file_lock.PATIENCE", 0.1)
+    monkeypatch.setattr("quince_messaging.transports.local.consumer.BETWEEN_FAILURES", 0.05)
     transport = await opened()
     tray = Tray()
     await transport.consume(tray.deliver, queue="q", prefetch=1)

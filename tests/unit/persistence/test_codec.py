@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from persistence.codec import Unreadable, UnreadableValue, Unsaveable, decode, encode, register_type
+from quince_persistence.codec import Unreadable, UnreadableValue, Unsaveable, decode, encode, register_type
 
 # What can be saved
 

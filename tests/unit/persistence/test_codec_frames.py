@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from persistence.codec import UnreadableValue, Unsaveable, decode, encode, same
+from quince_persistence.codec import UnreadableValue, Unsaveable, decode, encode, same
 
 pandas: Any = pytest.importorskip("pandas")
 

@@ -23,9 +23,18 @@ import numpy as np
 import pydantic
 import pytest
 
-from persistence.codec import UnreadableValue, Unsaveable, check, classes, decode, encode, encode_each, same
-from persistence.codec.reading import parts
-from persistence.errors import Unreadable
+from quince_persistence.codec import (
+    UnreadableValue,
+    Unsaveable,
+    check,
+    classes,
+    decode,
+    encode,
+    encode_each,
+    same,
+)
+from quince_persistence.codec.reading import parts
+from quince_persistence.errors import Unreadable
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence.errors import (
+from quince_persistence.errors import (
     InvalidUrl,
     MissingDriver,
     NotAStore,
@@ -18,9 +18,9 @@ from persistence.errors import (
     SchemaTooNew,
     StoreUnavailable,
 )
-from persistence.migrations import upgrade
-from persistence.records import NewProcess
-from persistence.store import Store
+from quince_persistence.migrations import upgrade
+from quince_persistence.records import NewProcess
+from quince_persistence.store import Store
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_nobody_listens(tmp_path: Path) -> None:
 def test_a_missing_driver_is_named(tmp_path: Path) -> None:
     (tmp_path / "psycopg.py").write_text("raise ImportError('no psycopg here')")
     code = (
-        "from persistence.store import Store\n"
-        "from persistence.errors import MissingDriver\n"
+        "from quince_persistence.store import Store\n"
+        "from quince_persistence.errors import MissingDriver\n"
         "try: Store('postgresql://u:secret@127.0.0.1:1/db').open()\n"
         "except MissingDriver as error: print(error)\n"
     )
@@ -124,7 +124,7 @@ def test_a_newer_store_is_refused_with_advice(file: Path) -> None:
 def test_many_programs_open_an_empty_database_at_once(file: Path) -> None:
     code = (
         "import sys\n"
-        "from persistence.store import Store\n"
+        "from quince_persistence.store import Store\n"
         "sys.stdin.readline()\n"
         "with Store(sys.argv[1]) as store: print(store.allocate_pids(1)[0])\n"
     )

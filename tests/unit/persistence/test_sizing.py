@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from persistence.codec import TooLarge, Unsaveable, check, check_together, encode
-from persistence.codec.sizing import VARIABLE, bounds
+from quince_persistence.codec import TooLarge, Unsaveable, check, check_together, encode
+from quince_persistence.codec.sizing import VARIABLE, bounds
 from tests.unit.persistence.test_codec import _VALUES
 
 MB = 1_000_000

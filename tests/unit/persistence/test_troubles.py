@@ -12,11 +12,11 @@ import pytest
 from psycopg import errors as sqlstates
 from sqlalchemy import exc
 
-from persistence.database import told
-from persistence.errors import RecordRefused, StoreUnavailable
-from persistence.minutely import MINUTE, Minutely
-from persistence.opening import database_of
-from persistence.troubles import SQLITE_CODES, SQLSTATE_CLASSES, SQLSTATES, Trouble, trouble_of
+from quince_persistence.databases.database import told
+from quince_persistence.databases.opening import database_of
+from quince_persistence.errors import RecordRefused, StoreUnavailable
+from quince_persistence.minutely import MINUTE, Minutely
+from quince_persistence.troubles import SQLITE_CODES, SQLSTATE_CLASSES, SQLSTATES, Trouble, trouble_of
 
 APPENDIX_A = [
     "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21",

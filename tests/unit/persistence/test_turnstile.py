@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from persistence import turnstile
-from persistence.errors import StoreBusy, StoreUnavailable
-from persistence.turnstile import Turnstile
+from quince_persistence.databases import write_turns as turnstile
+from quince_persistence.databases.write_turns import Turnstile
+from quince_persistence.errors import StoreBusy, StoreUnavailable
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_threads_of_one_program_take_turns_too(tmp_path: Path) -> None:
 def test_a_forked_child_holds_no_turn_of_its_dead_parent(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys\n"
-        "from persistence.turnstile import Turnstile\n"
+        "from quince_persistence.databases.write_turns import Turnstile\n"
         "with Turnstile(pathlib.Path(sys.argv[1])).turn():\n"
         "    if os.fork():\n"
         "        os._exit(0)\n"
@@ -142,7 +142,7 @@ def test_a_forked_child_holds_no_turn_of_its_dead_parent(tmp_path: Path) -> None
 def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, os, pathlib\n"
-        "from persistence.turnstile import Turnstile\n"
+        "from quince_persistence.databases.write_turns import Turnstile\n"
         "with Turnstile(pathlib.Path(sys.argv[1])).turn():\n"
         "    print('inside', flush=True)\n"
         "    sys.stdin.read()\n"

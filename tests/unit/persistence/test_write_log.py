@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from persistence import on_sqlite
-from persistence.migrations import upgrade
-from persistence.records import NewProcess
-from persistence.store import Store
+from quince_persistence.databases import sqlite as on_sqlite
+from quince_persistence.migrations import upgrade
+from quince_persistence.records import NewProcess
+from quince_persistence.store import Store
 
 KB = 1000
 LIMIT = 500 * KB
@@ -89,8 +89,8 @@ def test_nothing_is_written_and_no_log_is_copied_without_the_turn(
 
 STRESS = """
 import sys, time
-from persistence.records import NewProcess
-from persistence.store import Store
+from quince_persistence.records import NewProcess
+from quince_persistence.store import Store
 url, seconds = sys.argv[1], float(sys.argv[2])
 until, count = time.monotonic() + seconds, 0
 while time.monotonic() < until:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from persistence.errors import RecordRefused, StoreBusy, StoreClosed, StoreFull
-from persistence.records import NewEvent, NewProcess, Selection, State, Step
-from persistence.store import Store
+from quince_persistence.errors import RecordRefused, StoreBusy, StoreClosed, StoreFull
+from quince_persistence.records import NewEvent, NewProcess, Selection, State, Step
+from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step
 
 

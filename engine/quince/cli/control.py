@@ -1,0 +1,150 @@
+"""`quince pause`, `play` and `kill`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from quince.cli.errors import DONE, FAILED, WrongUsage
+from quince.cli.filters import Filter, filtered
+from quince.cli.options import AsJson, Timeout
+from quince.cli.output import complain, put, say
+from quince.cli.resolve_pids import require
+from quince.cli.session import session
+from quince.cli.terminal import show_json
+from quince.client.control import Answer, control, control_all
+from quince.errors import WaitTimeout
+from quince.workspace.workspace import Workspace
+from quince_persistence.records import Control, Selection
+
+app = typer.Typer()
+
+SHOWN = 20
+"""How many answers get a line of their own."""
+
+Reason = Annotated[
+    str | None, typer.Option("--reason", "-r", help="Why; kept in the history with your name.")
+]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is applied, not only accepted.")]
+
+
+@app.command(rich_help_panel="Control")
+@filtered
+def pause(
+    chosen: Filter,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> int:
+    """Stop processes after the step they are in, until they are played again."""
+    return _control(Control.PAUSE, chosen, reason, wait, timeout, as_json)
+
+
+@app.command(rich_help_panel="Control")
+@filtered
+def play(
+    chosen: Filter,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> int:
+    """Let paused processes go on."""
+    return _control(Control.PLAY, chosen, reason, wait, timeout, as_json)
+
+
+@app.command(rich_help_panel="Control")
+@filtered
+def kill(
+    chosen: Filter,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not wait for a step that runs: cut it off.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """End processes, and all their descendants."""
+    return _control(Control.KILL, chosen, reason, wait, timeout, as_json, force=force)
+
+
+def _control(
+    verb: Control,
+    chosen: Filter,
+    reason: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    *,
+    force: bool = False,
+) -> int:
+    if chosen.empty:
+        raise WrongUsage(f"say which processes to {verb}: pids, a filter as --state waiting, or --all")
+    selection = chosen.selection(live=chosen.everything or chosen.narrowed)
+    with session.workspace() as home:
+        answers = _ask(home, verb, chosen, selection, reason, force)
+        late: WaitTimeout | None = None
+        if wait:
+            answers, late = _await(answers, timeout)
+        if as_json:
+            show_json([_document(answer) for answer in answers])
+        else:
+            _print(verb, answers)
+    for answer in answers:
+        if not answer.accepted:
+            complain(answer.message)
+    if late is not None:
+        raise late
+    return DONE if all(answer.accepted for answer in answers) else FAILED
+
+
+def _ask(
+    home: Workspace, verb: Control, chosen: Filter, selection: Selection, reason: str | None, force: bool
+) -> list[Answer]:
+    if chosen.everything and not chosen.narrowed and not force:
+        return control_all(home, verb, reason=reason)
+    if selection.trees:  # the store answers for those that it finds; a root that is missing is an error
+        roots = home.store.select(Selection(pids=selection.trees))
+        require(home, set(selection.trees) - {root.pid for root in roots})
+    return control(home, verb, selection, reason=reason, force=force)
+
+
+def _await(answers: Sequence[Answer], timeout: float | None) -> tuple[list[Answer], WaitTimeout | None]:
+    """The answers as they stand when all are applied, or the time is over for one."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    done: list[Answer] = []
+    late: WaitTimeout | None = None
+    for answer in answers:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            done.append(answer.wait(left))
+        except WaitTimeout as error:
+            late = late or error
+            done.append(answer)
+    return done, late
+
+
+def _print(verb: Control, answers: Sequence[Answer]) -> None:
+    accepted = [answer for answer in answers if answer.accepted]
+    for answer in accepted[:SHOWN]:
+        put(f"{answer.pid} {answer.message}")
+    if len(accepted) > SHOWN:
+        applied = sum(answer.applied for answer in accepted)
+        say(f"... {len(accepted)} processes in all: {applied} applied, {len(accepted) - applied} accepted")
+    if not answers:
+        say(f"there is no such process to {verb}")
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    return {
+        "pid": answer.pid,
+        "verb": answer.verb.value,
+        "accepted": answer.accepted,
+        "applied": answer.applied,
+        "message": answer.message,
+    }

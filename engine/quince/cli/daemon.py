@@ -1,0 +1,223 @@
+"""`quince daemon`: the supervised workers of this workspace on this host."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from quince.cli.documents import worker_document
+from quince.cli.errors import DONE, FAILED
+from quince.cli.options import AsJson
+from quince.cli.output import put, say
+from quince.cli.session import session
+from quince.cli.tail import follow, last_lines
+from quince.cli.terminal import show, show_json
+from quince.cli.worker_table import trouble_lines, worker_table
+from quince.daemon import operations as daemon
+from quince.daemon.orphans import Survivor
+from quince.errors import DaemonError
+from quince.recovery.lease import process_of
+from quince.worker.worker import DEFAULT_SLOTS, GRACE_SECONDS
+from quince.workspace.neighbours import sentence_of, strangers
+from quince.workspace.workspace import Place, Workspace
+from quince_messaging.errors import MessagingError
+from quince_persistence.errors import PersistenceError
+from quince_persistence.files import file_of
+from quince_persistence.records import WorkerRow
+
+app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
+
+
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help=f"For running steps ({GRACE_SECONDS:g}, or as said last); those that are cut off run again.",
+    ),
+]
+
+
+@app.callback(invoke_without_command=True, rich_help_panel="Run")
+def _group(ctx: typer.Context) -> None:
+    """Start, stop and see the supervised workers."""
+    if ctx.invoked_subcommand is None:
+        for line in ctx.get_help().split("\n"):
+            put(line)
+
+
+@app.command()
+def start(
+    workers: Annotated[int, typer.Option("--workers", "-n", min=1, help="How many workers.")] = 1,
+    slots: Annotated[
+        int, typer.Option(min=1, help="How many processes each worker runs at once.")
+    ] = DEFAULT_SLOTS,
+    queues: Annotated[
+        list[str] | None, typer.Option("--queue", help="A queue to work for; may be given several times.")
+    ] = None,
+) -> int:
+    """Start the daemon in the background; returns when its workers are at work."""
+    settings = daemon.Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
+    place = session.place()
+    ospid = daemon.start(place, settings)
+    left = daemon.state(place).survivors
+    beside = f"; {_named(left)}, left of an earlier one, work on until their steps end" if left else ""
+    say(f"the daemon runs as process {ospid} with {_count(workers)} of {slots} slots{beside}")
+    _tell_of_strangers(place)
+    return DONE
+
+
+def _tell_of_strangers(place: Place) -> None:
+    with Workspace(place) as home, contextlib.suppress(PersistenceError, MessagingError):
+        others, copies = strangers(home)
+        if others:
+            say(sentence_of(others))
+        if copies:
+            say("a copy of this store is at work on this broker; see `quince doctor`")
+
+
+@app.command()
+def stop(
+    timeout: Timeout = None,
+) -> int:
+    """Stop the daemon: running steps are finished first. Nothing of it is left."""
+    place = session.place()
+    before = daemon.state(place)
+    stopped = daemon.stop(place, timeout)
+    if before.survivors:
+        say(f"ended what an earlier daemon had left: {_named(before.survivors)}")
+    if stopped and before.running:
+        say("the daemon has stopped")
+    elif not before.survivors:
+        say("no daemon was running")
+    return DONE
+
+
+@app.command()
+def restart(timeout: Timeout = None) -> int:
+    """Replace the workers one by one (to load changed code); the work goes on meanwhile."""
+    place = session.place()
+    if daemon.state(place).running:
+        say(
+            "replacing the workers, one by one: each works on until its new one does, and finishes its "
+            "running steps (Ctrl-C ends the waiting, not the replacing)"
+        )
+    daemon.restart(place, timeout, say)
+    say("all workers are replaced")
+    return DONE
+
+
+@app.command()
+def scale(
+    workers: Annotated[int, typer.Argument(min=0, metavar="N", help="How many workers.")],
+    timeout: Timeout = None,
+) -> int:
+    """Have N workers from now on; those that are too many finish their steps first."""
+    daemon.scale(session.place(), workers, timeout)
+    say(f"{_count(workers)} wanted (see `quince daemon status`)")
+    return DONE
+
+
+@app.command()
+def status(as_json: AsJson = False) -> int:
+    """Tell whether the daemon runs, and its workers; exit status 1 if it does not run."""
+    place = session.place()
+    state = daemon.state(place)
+    workers = _workers(place, state)
+    if as_json:
+        show_json({**daemon_document(state), "workers": [worker_document(worker) for worker in workers]})
+    elif not state.running:
+        put(
+            state.elsewhere
+            or survivors_sentence(state)
+            or "the daemon does not run; start it with `quince daemon start`"
+        )
+    else:
+        for line in filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles)):
+            put(line)
+    if workers and not as_json:
+        show(worker_table(workers, time.time()))
+        for trouble in trouble_lines(workers, time.time()):
+            show(trouble)
+    return DONE if state.running else FAILED
+
+
+@app.command()
+def logs(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="`daemon`, `worker-1`, ...; all if not given.")
+    ] = None,
+    going: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come; Ctrl-C ends.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many last lines of each.")] = 50,
+) -> int:
+    """Print the logs of the daemon and its workers."""
+    place = session.place()
+    files = daemon.DaemonFiles(place.folder).logs()
+    chosen = [file for file in files if name in (None, file.stem)]
+    if not chosen:
+        known = ", ".join(file.stem for file in files)
+        wanted = (
+            f"no log is called {name!r}" if name and files else "there are no logs: no daemon has run here"
+        )
+        raise DaemonError(wanted + (f"; there are {known}" if known else ""))
+    tails = last_lines(chosen, lines)
+    if going:
+        follow(tails)
+    return DONE
+
+
+def daemon_sentence(state: daemon.DaemonState) -> str:
+    """One line about a daemon that runs."""
+    settings = state.settings or daemon.Settings()
+    queues = "" if settings.queues == ("default",) else f", queues {', '.join(settings.queues)}"
+    crew = f"{_count(settings.workers)} of {settings.slots} slots{queues}"
+    return f"the daemon runs as process {state.ospid}: {crew}"
+
+
+def survivors_sentence(state: daemon.DaemonState) -> str:
+    """One line about workers that have outlived their daemon; empty if there are none."""
+    if not state.survivors:
+        return ""
+    which = "an earlier daemon" if state.running else "the daemon was killed"
+    verb = "live" if len(state.survivors) > 1 else "lives"
+    lead = f"{_named(state.survivors)} of {which}" if state.running else f"{which}; {_named(state.survivors)}"
+    return f"{lead} still {verb}; `quince daemon stop` ends everything"
+
+
+def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
+    """The daemon as JSON."""
+    settings = state.settings
+    return {
+        "running": state.running,
+        "process": state.ospid,
+        "elsewhere": state.elsewhere,
+        "wanted": settings.workers if settings and state.running else 0,
+        "troubles": state.troubles,
+        "survivors": [{"name": left.name, "process": left.ospid} for left in state.survivors],
+    }
+
+
+def _workers(place: Place, state: daemon.DaemonState) -> list[WorkerRow]:
+    """The workers that are children of the supervisor, or have outlived one, as the store has them."""
+    family = {left.ospid for left in state.survivors}
+    if state.ospid is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended just now
+            family |= {process.pid for process in psutil.Process(state.ospid).children(recursive=True)}
+    file = file_of(place.store)
+    if not family or (file is not None and not file.exists()):
+        return []
+    with Workspace(place) as home:
+        return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]
+
+
+def _named(left: Sequence[Survivor]) -> str:
+    return ", ".join(str(one) for one in left)
+
+
+def _count(workers: int) -> str:
+    return "1 worker" if workers == 1 else f"{workers} workers"

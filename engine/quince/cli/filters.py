@@ -1,0 +1,182 @@
+"""The pids and the one filter set that every verb takes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from quince.cli.errors import WrongUsage
+from quince_persistence.records import Selection, State
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PANEL = "Which processes"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which processes the words on the command line mean, as they were written."""
+
+    pids: Annotated[
+        list[str] | None, typer.Argument(metavar="PID", show_default=False, help="Processes, by pid.")
+    ]
+    states: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state", metavar="STATE", rich_help_panel=_PANEL,
+            help="Only these states (also `paused`, `live`, `ended`); a,b or several times.",
+        ),
+    ]  # fmt: skip
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="CLASS", rich_help_panel=_PANEL, help="Only these process classes."),
+    ]
+    parent: Annotated[
+        str | None,
+        typer.Option("--parent", metavar="PID", rich_help_panel=_PANEL, help="Only children of this one."),
+    ]
+    tree: Annotated[
+        bool, typer.Option("--tree", rich_help_panel=_PANEL, help="The pids and all their descendants.")
+    ]
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="WHEN", rich_help_panel=_PANEL,
+            help="Created since: 90s, 30m, 2h, 3d, or a date as 2030-01-31 or 2030-01-31T12:00 (local time).",
+        ),
+    ]  # fmt: skip
+    older: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="WHEN", rich_help_panel=_PANEL,
+            help="Created before: as --since.",
+        ),
+    ]  # fmt: skip
+    queue: Annotated[
+        str | None,
+        typer.Option("--queue", metavar="QUEUE", rich_help_panel=_PANEL, help="Only those of this queue."),
+    ]
+    everything: Annotated[bool, typer.Option("--all", rich_help_panel=_PANEL, help="Every process.")]
+
+    @property
+    def empty(self) -> bool:
+        """Nothing at all was said."""
+        return not (self.pids or self.narrowed or self.everything)
+
+    @property
+    def narrowed(self) -> bool:
+        """Something other than pids narrows the choice."""
+        return bool(self.states or self.classes or self.parent or self.since or self.older or self.queue)
+
+    @property
+    def single(self) -> bool:
+        """It is one process, named by its pid, and nothing else."""
+        return len(self.pids or ()) == 1 and not self.tree and not self.narrowed
+
+    def named(self) -> list[int]:
+        """The pids that were named.
+
+        Raises:
+            WrongUsage: a word is no pid.
+        """
+        return list(dict.fromkeys(_pid(word) for word in self.pids or ()))
+
+    def selection(self, *, live: bool = False, limit: int | None = None) -> Selection:
+        """What the store is asked for.
+
+        Raises:
+            WrongUsage: a word is no pid, state or time, or the words contradict each other.
+        """
+        pids = self.named()
+        if self.tree and not pids:
+            raise WrongUsage("--tree wants pids: it takes their descendants along")
+        if self.everything and pids:
+            raise WrongUsage("--all and pids contradict each other: give one of them")
+        states, paused, live_wanted = _states(self.states or ())
+        return Selection(
+            pids=() if self.tree else tuple(pids),
+            trees=tuple(pids) if self.tree else (),
+            states=states,
+            paused=paused,
+            classes=tuple(name for word in self.classes or () for name in word.split(",") if name),
+            parent=None if self.parent is None else _pid(self.parent),
+            queue=self.queue,
+            since=None if self.since is None else moment(self.since, time.time(), "--since"),
+            until=None if self.older is None else moment(self.older, time.time(), "--older-than"),
+            live=live or live_wanted,
+            limit=limit,
+        )
+
+
+def filtered(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the pids and the filter set: it gets a `Filter` as its first argument."""
+    hints = get_type_hints(command, include_extras=True)
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = get_type_hints(Filter, include_extras=True)
+    parameters = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False if name in _FLAGS else None
+        )
+        for name, kind in shared.items()
+    ]
+    parameters += [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+
+    @functools.wraps(command)
+    def wrapped(**values: Any) -> int:
+        chosen = Filter(**{field.name: values.pop(field.name) for field in fields(Filter)})
+        return command(chosen, **values)
+
+    del wrapped.__wrapped__
+    wrapped.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def moment(text: str, now: float, option: str = "--since") -> float:
+    """Seconds since the epoch of `30m` (ago) or of a date in local time.
+
+    Raises:
+        WrongUsage: it is neither.
+    """
+    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    if ago:
+        return now - float(ago[1]) * _UNITS[ago[2]]
+    try:
+        then = datetime.fromisoformat(text)
+        return (then if then.tzinfo else then.astimezone()).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise WrongUsage(
+            f"{option} {text!r} is no time: write 90s, 30m, 2h, 3d, or 2030-01-31T12:00"
+        ) from error
+
+
+_FLAGS = frozenset({"tree", "everything"})
+_LIVE, _ENDED = "live", "ended"
+
+
+def _states(words: Sequence[str]) -> tuple[tuple[State, ...], bool | None, bool]:
+    """States, the paused flag if asked for, and whether only live ones are wanted."""
+    names = [name.strip().lower() for word in words for name in word.split(",") if name.strip()]
+    states: list[State] = []
+    for name in names:
+        if name == _ENDED:
+            states += [State.FINISHED, State.EXCEPTED, State.KILLED]
+        elif name in set(State):
+            states.append(State(name))
+        elif name not in ("paused", _LIVE):
+            known = ", ".join([*(state.value for state in State), "paused", _LIVE, _ENDED])
+            raise WrongUsage(f"{name!r} is no state: {known}")
+    return tuple(dict.fromkeys(states)), True if "paused" in names else None, _LIVE in names
+
+
+def _pid(word: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", word):
+        raise WrongUsage(f"{word!r} is no pid: pids are whole numbers, as `quince ps` lists them")
+    return int(word)

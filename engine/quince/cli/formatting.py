@@ -1,0 +1,158 @@
+"""States, ages and classes in words and colours, for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quince.cli.terminal import Styled, Text
+from quince.moments import dated, far
+from quince_persistence.records import Control, ProcessRow, State
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a state looks: a glyph, a word, a rich style."""
+
+    glyph: str
+    word: str
+    style: str
+
+
+_LOOKS: Mapping[State, Look] = {
+    State.CREATED: Look("○", "created", "blue"),
+    State.RUNNING: Look("●", "running", "bold cyan"),
+    State.WAITING: Look("◔", "waiting", "yellow"),
+    State.FINISHED: Look("✔", "finished", "green"),
+    State.EXCEPTED: Look("✘", "excepted", "bold red"),
+    State.KILLED: Look("■", "killed", "red"),
+}
+_FAILED = Look("✘", "finished", "dark_orange")
+_PAUSED = Look("‖", "paused", "magenta")
+LONGEST_CELL = 60
+"""Characters of a sentence in a table; `show` and `why` have all of it."""
+
+_ERROR_CLASS = re.compile(r"^(?:\w+\.)+(\w+)(?=:|$)")
+_COMING = {Control.PAUSE: "pausing", Control.KILL: "killing", Control.PLAY: "resuming"}
+
+
+def actual_state(row: ProcessRow) -> State:
+    """The state as it is to be understood.
+
+    A step that runs is not written down as a state of its own: a process that a worker holds, and
+    that has nothing to wait for, runs.
+    """
+    if row.owner is not None and not row.terminated and row.awaiting == 0:
+        return State.RUNNING
+    return row.state
+
+
+def look_of(row: ProcessRow) -> Look:
+    """Glyph, word and colour of a process as it stands."""
+    state = actual_state(row)
+    if row.paused and not row.terminated:
+        return _PAUSED
+    if state is State.FINISHED and row.exit_status:
+        return _FAILED
+    return _LOOKS[state]
+
+
+def state_text(row: ProcessRow) -> Styled:
+    """Its state with glyph and colour, and the control that is under way."""
+    look = look_of(row)
+    text = Text(f"{look.glyph} {look.word}", style=look.style)
+    if row.paused and not row.terminated:
+        text.append(f" ({row.state.value})", style="dim")
+    if row.intent is not None:
+        text.append(f" → {_COMING[row.intent]}", style="magenta")
+    return text
+
+
+def state_word(state: State, count: int) -> Styled:
+    """`12 waiting`, in the state's colour."""
+    return Text(f"{count} {state.value}", style=_LOOKS[state].style if count else "dim")
+
+
+def class_name(row: ProcessRow) -> str:
+    """The class without its module."""
+    return row.class_path.rpartition(":")[2]
+
+
+def doing(row: ProcessRow) -> str:
+    """One phrase: the step it is in or before, its status, what it waits for; nothing once it has ended."""
+    return _phrase(row, row.step, row.status)
+
+
+def at_step(row: ProcessRow) -> str:
+    """The same without its status, which may be a whole sentence."""
+    return _phrase(row, row.step)
+
+
+def _phrase(row: ProcessRow, *words: str | None) -> str:
+    if row.terminated:
+        return ""
+    parts = [part for part in words if part]
+    if actual_state(row) is State.WAITING and row.awaiting:
+        parts.append(_awaited(row))
+    return " · ".join(parts)
+
+
+def _awaited(row: ProcessRow) -> str:
+    if row.signals and row.awaiting == len(row.signals):
+        return f"waits for signal {', '.join(dict.fromkeys(row.signals))}"
+    return "until its timer" if row.due and row.awaiting == 1 else f"waits for {row.awaiting}"
+
+
+def exit_text(row: ProcessRow) -> Styled:
+    """Exit status, with its message."""
+    if row.exit_status is None and not row.exit_message:
+        return Text("")
+    text = Text("" if row.exit_status is None else str(row.exit_status))
+    text.stylize("green" if row.exit_status == 0 else "red")
+    if row.exit_message:
+        message = " ".join(row.exit_message.split())
+        text.append(f" {message}" if text.plain else message)
+    return text
+
+
+def exit_cell(row: ProcessRow) -> Styled:
+    """Exit status, or `!` and the error's class without its module; its sentence is cut."""
+    text = exit_text(row)
+    if row.exit_status is None and text.plain:
+        text = Text("!" + _ERROR_CLASS.sub(r"\1", text.plain), style="red")
+    if len(text) > LONGEST_CELL:
+        text = Text.assemble(text[: LONGEST_CELL - 1], "…")
+    return text
+
+
+def span(seconds: float) -> str:
+    """A duration, in the one unit that tells it best: `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d`."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for limit, size, unit in ((99.5, 1, "s"), (99.5 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    days = seconds / 86400
+    return f"{days:.0f} d" if days < 1e9 else f"{days:.1g} d"
+
+
+def took(row: ProcessRow, started: float | None, now: float) -> str:
+    """From its start, when a worker first took it up, to its end or until now; nothing before its start."""
+    return "" if started is None else span((row.ended or now) - started)
+
+
+def queued(row: ProcessRow, started: float | None, now: float) -> str:
+    """How long it has waited for a worker before its start, or to its end without one."""
+    return f"queued {span((started or row.ended or now) - row.created)}"
+
+
+def iso(moment: float | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond; years beyond 9999 with a sign, as that standard has them."""
+    if moment is None:
+        return None
+    if (found := dated(moment)) is None:
+        return far(moment)
+    year, date = found
+    return year + date.isoformat(timespec="milliseconds")[4:].replace("+00:00", "Z")

@@ -1,0 +1,97 @@
+"""`quince init`: a folder becomes a workspace."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quince.cli.config import write_config
+from quince.cli.errors import DONE
+from quince.cli.output import say
+from quince.cli.session import session
+from quince.errors import WorkspaceError
+from quince.recovery.lease import EXPIRY_SECONDS, is_dead
+from quince.workspace.link_warnings import broker_warning, store_warning
+from quince.workspace.workspace import CONFIG, Place, Workspace, locate
+from quince_messaging.passwords import without_password
+from quince_persistence.errors import PersistenceError
+from quince_persistence.migrations import upgrade
+from quince_persistence.records import TERMINAL
+from quince_persistence.store import Store
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Workspace")
+def init(
+    store: Annotated[str | None, typer.Option("--store", metavar="URL", help="SQLAlchemy URL.")] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option("--broker", metavar="URI", help="amqp://user:password@host/vhost or local://FOLDER"),
+    ] = None,
+    upgraded: Annotated[bool, typer.Option("--upgrade", help="Bring an older store up to date.")] = False,
+    copied: Annotated[
+        bool,
+        typer.Option("--new-identity", help="This store is a copy: make it another one."),
+    ] = False,
+) -> int:
+    """Make this folder a workspace: embedded, or on the store and the broker given."""
+    here = session.place().folder if upgraded or copied else Path.cwd()  # what is there is found as ever
+    folder = (session.folder or here).resolve()
+    place = locate(folder, store=store, broker=broker)
+    if upgraded:
+        upgrade(place.store)
+    before = locate(folder)
+    with Workspace(place) as home:
+        if copied:
+            _change_identity(home)
+        _ = home.store, home.communicator  # both answer, or nothing is written down
+    if store or broker:  # as given, or whole if that would mean another file there
+        same = folder == Path.cwd().resolve() and f"{store}{broker}".isprintable()
+        write_config(
+            folder / CONFIG,
+            store=store and (store if same else place.store),
+            broker=broker and (broker if same else place.broker),
+        )
+    say(f"workspace {folder}")
+    say(f"store     {without_password(place.store)}")
+    say(f"broker    {without_password(place.broker)}")
+    if before.store != place.store:
+        _tell_left_behind(before)
+    for warning in (store_warning(place), broker_warning(place)):
+        if warning is not None:
+            say(f"warning: {warning}")
+    return DONE
+
+
+def _tell_left_behind(before: Place) -> None:
+    """What the store that the workspace had before still holds, and how it comes along."""
+    with contextlib.suppress(WorkspaceError, PersistenceError):
+        before.require_made()
+        with Store(before.store) as store:
+            counts = store.counts()
+        live = sum(number for state, number in counts.items() if state not in TERMINAL)
+        where = without_password(before.store)
+        if any(counts.values()):
+            say(
+                f"{sum(counts.values())} processes, {live} of them live, stay in {where}; "
+                f"`quince copy --from {shlex.quote(where)}` brings them along"
+            )
+
+
+def _change_identity(home: Workspace) -> None:
+    """What workers of the original have written into a copy of its store is no worker here."""
+    alive = [
+        worker.name
+        for worker in home.store.workers()
+        if not is_dead(worker) and home.store.clock() - worker.heartbeat <= EXPIRY_SECONDS
+    ]
+    if alive:
+        raise WorkspaceError(
+            f"{', '.join(alive)} work on this store; stop them first, since its names on the broker change"
+        )
+    home.store.change_identity()

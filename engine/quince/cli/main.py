@@ -1,0 +1,122 @@
+"""The command line `quince`: finds the command, loads its module alone, and ends with a status.
+
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+from quince.cli.errors import ending
+from quince.cli.output import put, trace_threads
+from quince.cli.session import session
+from quince.logs import LineFormatter
+
+COMMANDS = {
+    "init": "quince.cli.init",
+    "status": "quince.cli.status",
+    "doctor": "quince.cli.doctor",
+    "copy": "quince.cli.copy",
+    "run": "quince.cli.run",
+    "submit": "quince.cli.run",
+    "daemon": "quince.cli.daemon",
+    "worker": "quince.cli.worker",
+    "ps": "quince.cli.ps",
+    "show": "quince.cli.show",
+    "tree": "quince.cli.show",
+    "logs": "quince.cli.show",
+    "why": "quince.cli.why",
+    "result": "quince.cli.wait",
+    "wait": "quince.cli.wait",
+    "pause": "quince.cli.control",
+    "play": "quince.cli.control",
+    "kill": "quince.cli.control",
+    "signal": "quince.cli.signal",
+}
+"""Which module has which command, in the order of the help; a module is imported when it is needed."""
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are in the modules of `COMMANDS`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            group = get_group(importlib.import_module(COMMANDS[cmd_name]).app)
+            if group.name == cmd_name:
+                self.commands[cmd_name] = group
+            self.commands.update({name: group.commands[name] for name in group.commands if name in COMMANDS})
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:
+            self.commands.update(dict.fromkeys(COMMANDS))  # type: ignore[arg-type]  # names, for a suggestion
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=LazyGroup, name="quince", rich_markup_mode="rich", add_completion=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        put(f"quince {version('quince')}")
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True)
+def _quince(
+    ctx: typer.Context,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            "--workspace", "-C", metavar="FOLDER", help="The workspace; found from here if not given."
+        ),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (also QUINCE_DEBUG=1).")
+    ] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and end.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Quince runs workflows of processes: checkpointed, on daemons, under your control."""
+    session.folder = workspace
+    session.debug = session.debug or debug
+    if ctx.invoked_subcommand is None:
+        for line in ctx.get_help().split("\n"):
+            put(line)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and end the interpreter with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no glyph stops a command, whatever the locale
+    trace_threads()
+    if logging.lastResort is not None:  # what says a warning where nobody has set logging up
+        logging.lastResort.setFormatter(LineFormatter("%(message)s"))
+    for driver in ("aio_pika", "aiormq"):
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # what fails is told once, by us
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    session.debug = "--debug" in words  # wherever it stands
+    words = [word for word in words if word != "--debug"]
+    with ending():
+        status = get_command(app).main(args=words, prog_name="quince", standalone_mode=False)
+        raise SystemExit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

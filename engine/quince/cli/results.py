@@ -1,0 +1,198 @@
+"""How processes ended: their outputs or their error, for people and as JSON."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.highlighter import ReprHighlighter
+from rich.measure import Measurement
+from rich.pretty import pretty_repr
+from rich.table import Table
+
+from quince.cli.documents import plain, row_document
+from quince.cli.errors import DONE, FAILED
+from quince.cli.output import complain, say
+from quince.cli.terminal import Styled, Text, block, show, show_json
+from quince.client.handle import outputs_of
+from quince.errors import ProcessNotFound, ResultUnavailable
+from quince.own_code import OWN_FOLDERS
+from quince.processes.checkpoint import ErrorStory
+from quince.workspace.workspace import Workspace
+from quince_persistence.codec import Unreadable, decode
+from quince_persistence.records import Result, State
+
+SHORT_BYTES = 32
+LONGEST_TEXT = 2000
+LONGEST_ARRAY = 50
+DEEPEST = 6
+"""What is longer is shown by its size."""
+
+_FRAME = re.compile(r'^[ |]*  File "(.+)", line (\d+), in (.+)\n(?:[ |]*    (.+)\n)?', re.MULTILINE)
+_INSTALLED = (
+    sysconfig.get_path("stdlib"),
+    *OWN_FOLDERS,
+)
+
+
+def stored(home: Workspace, pid: int) -> Result:
+    """The result row of a process.
+
+    Raises:
+        ProcessNotFound: there is none.
+    """
+    for result in home.store.results([pid]):
+        return result
+    raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.place.folder})")
+
+
+def result_document(result: Result, started: Mapping[int, float] | None = None) -> dict[str, Any]:
+    """The row of a process with its outputs and its error; `started` as in `row_document`."""
+    story = None if result.error is None else story_of(result.error)
+    return {
+        **row_document(result.row, started),
+        "outputs": plain(readable(result.outputs)),
+        "error": None
+        if story is None
+        else {"type": story.type_name, "message": story.text, "traceback": story.traceback},
+    }
+
+
+def readable(blob: bytes | None) -> Mapping[str, Any]:
+    """Stored values by name; one that says why, if the bytes cannot be read at all."""
+    try:
+        values = decode(blob) if blob else {}
+    except Unreadable as error:
+        return {"unreadable": str(error)}
+    return values if isinstance(values, Mapping) else {"unreadable": "these are no values by name"}
+
+
+def story_of(blob: bytes) -> ErrorStory:
+    """A stored error; one that says why, if it cannot be read."""
+    try:
+        return ErrorStory.decode(blob)
+    except (Unreadable, AttributeError) as error:
+        return ErrorStory("Unreadable", str(error), "")
+
+
+def succeeded(result: Result) -> bool:
+    """It finished with exit status 0."""
+    return result.row.state is State.FINISHED and not result.row.exit_status
+
+
+def show_end(home: Workspace, pid: int, *, as_json: bool) -> int:
+    """Print how a process ended; returns the exit status of the command."""
+    result = stored(home, pid)
+    if as_json:
+        show_json(result_document(result))
+        return DONE if succeeded(result) else FAILED
+    return show_result(result)
+
+
+def show_result(result: Result) -> int:
+    """Print the outputs of a process that has ended, or why it has none."""
+    row = result.row
+    if not row.terminated:
+        complain(f"process {row.pid} has not ended: it is {'paused' if row.paused else row.state.value}")
+        return FAILED
+    try:
+        show_values(outputs_of(result))
+    except ResultUnavailable as error:
+        show_values(readable(result.outputs))
+        complain(str(error))
+        if result.error is not None:
+            for line in failing_line(story_of(result.error).traceback).splitlines():
+                say(line)
+            say(f"`quince show {row.pid}` tells more")
+        return FAILED
+    return DONE
+
+
+def show_values(values: Mapping[str, Any]) -> None:
+    """Print inputs or outputs, a name and a value on each line."""
+    if values:
+        show(values_table(values))
+
+
+def values_table(values: Mapping[str, Any]) -> Table:
+    """Names and values, side by side."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(Text(str(name)), _value(value))
+    return table
+
+
+def _value(value: Any) -> RenderableType:
+    if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+        return block(value)
+    return _Repr(_shown(value))
+
+
+def _shown(value: Any, depth: int = 0) -> Any:
+    """A value as people want to see it: what is large or binary is named by its size."""
+    if depth > DEEPEST:
+        return value
+    if isinstance(value, (bytes, bytearray)) and len(value) > SHORT_BYTES:
+        return _Named(f"<bytes, {_size(len(value))}>")
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return _Named(f"{value[:200]!r}... <text, {_size(len(value))}>")
+    if hasattr(value, "shape") and getattr(value, "size", 0) > LONGEST_ARRAY:
+        return _Named(f"<{type(value).__name__} {value.dtype} {value.shape}>")
+    if isinstance(value, dict):
+        return {key: _shown(inner, depth + 1) for key, inner in value.items()}
+    if type(value) in (list, tuple) and len(value) <= LONGEST_ARRAY:
+        return type(value)(_shown(inner, depth + 1) for inner in value)
+    return value
+
+
+class _Repr:
+    """A value as Python writes it, in as many lines as it needs. Its `__repr__` may say anything."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield ReprHighlighter()(self._said(options))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._said(options))
+
+    def _said(self, options: ConsoleOptions) -> Styled:
+        width = options.max_width
+        return block(
+            pretty_repr(self._value, max_width=width, max_length=12, max_string=400, max_depth=DEEPEST)
+        )
+
+
+class _Named:
+    """Shown as its name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+def _size(count: int) -> str:
+    """`812 B`, `73 kB`, `1.2 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def failing_line(traceback: str) -> str:
+    """The last line of users' own code in a traceback, as a line: `  flow.py, line 12, in collect: 1 / 0`.
+
+    Code that is installed counts only if there is no other.
+    """
+    frames = [found.groups() for found in _FRAME.finditer(traceback)]
+    own = [one for one in frames if not one[0].startswith(_INSTALLED) and "/site-packages/" not in one[0]]
+    for file, line, function, code in reversed(own or frames):
+        return f"  {file}, line {line}, in {function}" + (f": {code}\n" if code else "\n")
+    return ""

@@ -1,0 +1,63 @@
+"""What holds for one call of the command line: which workspace, and how talkative errors are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from quince.errors import WorkspaceError
+from quince.workspace.workspace import Place, Workspace, locate
+
+
+@dataclass
+class Session:
+    """The options that stand before the command.
+
+    Attributes:
+        folder: Of the workspace, or None to find it from here.
+        debug: Show tracebacks.
+    """
+
+    folder: Path | None = None
+    _debug: bool = False
+
+    @property
+    def debug(self) -> bool:
+        return self._debug or os.environ.get("QUINCE_DEBUG", "") not in ("", "0")
+
+    @debug.setter
+    def debug(self, wanted: bool) -> None:
+        self._debug = wanted
+
+    def place(self) -> Place:
+        """Where the workspace is; nothing is opened.
+
+        Raises:
+            WorkspaceError: the folder that was named is not there.
+        """
+        if self.folder is not None and not self.folder.is_dir():
+            raise WorkspaceError(f"there is no folder {self.folder} (given with --workspace)")
+        return locate(self.folder)
+
+    @contextmanager
+    def workspace(self, *, make: bool = False) -> Iterator[Workspace]:
+        """The workspace; its store and its broker are opened when they are first asked for.
+
+        Args:
+            make: Make it if it is not there: for commands that put something into it.
+
+        Raises:
+            WorkspaceError: there is none.
+        """
+        place = self.place()
+        if not make:
+            place.require_shared()
+            place.require_made()
+        with Workspace(place) as home:
+            yield home
+
+
+session = Session()

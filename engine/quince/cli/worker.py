@@ -1,0 +1,37 @@
+"""`quince worker`: one worker in the foreground, and what the daemon starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quince.cli.session import session
+from quince.errors import WorkspaceError
+from quince.worker.service import SUPERVISOR_VARIABLE, serve
+from quince.worker.worker import DEFAULT_SLOTS, LINGER_SECONDS
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Run")
+def worker(
+    name: Annotated[str, typer.Option(help="For people, and for its log.")] = "worker",
+    slots: Annotated[int, typer.Option(min=1, help="How many processes run at once.")] = DEFAULT_SLOTS,
+    queues: Annotated[
+        list[str] | None, typer.Option("--queue", help="A queue to work for; may be given several times.")
+    ] = None,
+    linger: Annotated[
+        float, typer.Option(min=0, help="Seconds that a waiting process stays in memory.")
+    ] = LINGER_SECONDS,
+    folder: Annotated[Path | None, typer.Option(help="The workspace's folder.")] = None,
+) -> int:
+    """Run one worker in the foreground; Ctrl-C drains it, twice ends it at once."""
+    session.folder = folder or session.folder
+    place = session.place()
+    place.require_shared()
+    if SUPERVISOR_VARIABLE in os.environ and not place.state.is_dir():  # the daemon has made it: it was moved
+        raise WorkspaceError(f"{place.state} is not there any more; no worker starts without it")
+    return serve(place, slots=slots, queues=tuple(queues or ["default"]), name=name, linger=linger)

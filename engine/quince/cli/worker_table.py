@@ -1,0 +1,58 @@
+"""Workers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from quince.cli.formatting import span
+from quince.cli.terminal import Styled, Text
+from quince.recovery.lease import EXPIRY_SECONDS, lives_here
+from quince_persistence.records import WorkerRow
+
+
+def worker_table(workers: Sequence[WorkerRow], now: float) -> Table:
+    """Name, where it runs, what it does, and how long ago its heart beat."""
+    table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
+    for heading, right in (
+        ("WORKER", False), ("HOST", False), ("PROCESS", True), ("STATE", False), ("HOLDS", True),
+        ("SLOTS", True), ("QUEUES", False), ("HEARTBEAT", True), ("UP", True),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "QUEUES")
+    for worker in sorted(workers, key=lambda w: (w.host, w.name, w.started)):
+        beat = now - worker.heartbeat
+        table.add_row(
+            worker.name, worker.host, str(worker.ospid), _state(worker, beat), str(worker.held),
+            str(worker.slots), ", ".join(worker.queues) or "-",
+            Text(f"{span(beat)} ago", style=_beat_style(beat)),
+            span(now - worker.started),
+        )  # fmt: skip
+    return table
+
+
+def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Styled]:
+    """What the workers that live find wrong with themselves, one line each."""
+    return [
+        Text.assemble(("✘ ", "bold red"), (f"{worker.name}: ", "bold"), trouble)
+        for worker in workers
+        if alive(worker, now)
+        for trouble in worker.troubles
+    ]
+
+
+def alive(worker: WorkerRow, now: float) -> bool:
+    """Its heartbeat has not expired."""
+    return now - worker.heartbeat <= EXPIRY_SECONDS
+
+
+def _state(worker: WorkerRow, beat: float) -> Styled:
+    if beat > EXPIRY_SECONDS:
+        return Text("cut off" if lives_here(worker) else "lost", style="bold red")
+    if worker.troubles:
+        return Text("in trouble", style="bold red")
+    return Text(worker.state, style="green" if worker.state == "running" else "yellow")
+
+
+def _beat_style(beat: float) -> str:
+    return "dim" if beat <= EXPIRY_SECONDS / 2 else "yellow" if beat <= EXPIRY_SECONDS else "bold red"

@@ -1,0 +1,184 @@
+"""Pause, play and kill: first written to the store, then applied where the process is.
+
+A control answers twice. *Accepted*: the intent is durable; it needs no daemon and no broker.
+*Applied*: the process has really stopped, gone on or ended. One that no worker holds, or that waits in
+a worker's memory, is changed by the very transaction that accepts; for one that may be in a step its
+worker is told by RPC.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from quince.client.notify import tell
+from quince.errors import ControlRefused, ProcessNotFound, WaitTimeout
+from quince.text import storable
+from quince.workspace.workspace import Workspace
+from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection, State
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a control answered for one process.
+
+    Attributes:
+        pid: The process.
+        verb: What was asked.
+        accepted: It is durable; it will be applied, whatever happens to workers and broker.
+        applied: It holds already.
+        message: One sentence for people.
+        row: The process as it was when the control was accepted.
+    """
+
+    pid: int
+    verb: Control
+    accepted: bool
+    applied: bool
+    message: str
+    row: ProcessRow | None = field(repr=False, default=None)
+    _workspace: Workspace | None = field(repr=False, compare=False, default=None)
+
+    def wait(self, timeout: float | None = None) -> Answer:
+        """Block until it is applied.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            WaitTimeout: not yet applied; it will be.
+        """
+        if self.applied or not self.accepted or self._workspace is None:
+            return self
+        return self._seen(self._workspace.watcher.wait([self.pid], self._holds, timeout), timeout)
+
+    def _holds(self, row: ProcessRow) -> bool:
+        return holds(self.verb, row)
+
+    def _seen(self, rows: Sequence[ProcessRow], timeout: float | None) -> Answer:
+        if not rows or not self._holds(rows[0]):
+            raise WaitTimeout(
+                f"{self.verb} of process {self.pid} is accepted, but was not applied in {timeout:g} s"
+            )
+        return Answer(self.pid, self.verb, True, True, _done(self.verb, rows[0]), rows[0], self._workspace)
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Answer:
+        if self.applied or not self.accepted or self._workspace is None:
+            return self
+        return self._seen(await self._workspace.watcher.wait_async([self.pid], self._holds), None)
+
+
+def holds(verb: Control, row: ProcessRow) -> bool:
+    """Whether a control has been applied, seen from the row alone."""
+    if row.terminated:
+        return True
+    if row.intent is Control.KILL:
+        return False  # it wins: what was asked after it holds when the process has ended
+    if verb is Control.PAUSE:
+        return row.paused or row.intent is not Control.PAUSE  # a play after it has taken it back
+    if verb is Control.PLAY:
+        return not row.paused and row.intent is not Control.PAUSE
+    return False
+
+
+def control(
+    workspace: Workspace,
+    verb: Control,
+    selection: Selection,
+    *,
+    reason: str | None = None,
+    author: str | None = None,
+    force: bool = False,
+) -> list[Answer]:
+    """Pause, play or kill every selected process, in one transaction.
+
+    Durable on return. Asking twice does no harm; the last intent wins. A kill takes all descendants
+    along.
+
+    Args:
+        selection: Which; processes named by pid that have terminated are answered, not changed.
+        author: Who asks; the user's login name if not given.
+        force: (kill) Do not wait for a running step: fence it.
+
+    Returns:
+        One answer for each process met, by pid.
+    """
+    why = None if reason is None else storable(reason)
+    who = storable(author or login())
+    future = workspace.store.control(verb, selection, author=who, reason=why, force=force)
+    outcomes: Sequence[ControlOutcome] = future.result()
+    tell(workspace, verb, outcomes)
+    return [_answer(workspace, verb, outcome) for outcome in outcomes]
+
+
+def control_all(
+    workspace: Workspace, verb: Control, *, reason: str | None = None, author: str | None = None
+) -> list[Answer]:
+    """The same for every process that has not terminated: one statement and one broadcast."""
+    why = None if reason is None else storable(reason)
+    who = storable(author or login())
+    future = workspace.store.control(verb, Selection(live=True), author=who, reason=why)
+    outcomes: Sequence[ControlOutcome] = future.result()
+    tell(workspace, verb, outcomes, everybody=True)
+    return [_answer(workspace, verb, outcome) for outcome in outcomes]
+
+
+def control_one(
+    workspace: Workspace,
+    verb: Control,
+    pid: int,
+    *,
+    reason: str | None,
+    author: str | None,
+    force: bool = False,
+) -> Answer:
+    """The same for one process.
+
+    Raises:
+        ProcessNotFound: there is none of that pid.
+        ControlRefused: it has terminated.
+    """
+    answers = control(workspace, verb, Selection(pids=[pid]), reason=reason, author=author, force=force)
+    answer = next((a for a in answers if a.pid == pid), None)
+    if answer is None or answer.row is None:
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+    if not answer.accepted:
+        raise ControlRefused(pid, answer.message)
+    return answer
+
+
+def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Answer:
+    if not outcome.found:
+        return Answer(outcome.pid, verb, False, False, f"there is no process {outcome.pid}")
+    if outcome.refused is not None:
+        return Answer(outcome.pid, verb, False, False, outcome.refused, outcome.before)
+    row = outcome.after
+    if row is not None and row.intent is Control.KILL and verb is not Control.KILL:
+        said = "accepted, but so was a kill before it, which wins"
+        return Answer(outcome.pid, verb, True, False, said, row, workspace)
+    if outcome.applied and row is not None:
+        return Answer(outcome.pid, verb, True, True, _done(verb, row), row, workspace)
+    return Answer(outcome.pid, verb, True, False, f"accepted; {outcome.owner} will apply it", row, workspace)
+
+
+def _done(verb: Control, row: ProcessRow) -> str:
+    if row.state is State.KILLED:
+        return "killed"
+    if row.terminated:
+        return f"{row.state.value} before it could be {'paused' if verb is Control.PAUSE else verb.value}"
+    if verb is Control.PAUSE and not row.paused:
+        return "taken back by a play"
+    return "paused" if row.paused else "playing"
+
+
+def login() -> str:
+    """Who asks: the user's login name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,308 @@
+"""The handle through which a process is seen and controlled, from any program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from quince.client.control import Answer, control_one
+from quince.client.tree import Branch, tree
+from quince.client.why import Why, nobody_works, why
+from quince.errors import (
+    ProcessExcepted,
+    ProcessFailed,
+    ProcessHeld,
+    ProcessKilled,
+    ProcessNotFound,
+    WaitTimeout,
+)
+from quince.on_hold import is_held
+from quince.processes.checkpoint import ErrorStory
+from quince.processes.child import ChildProcess, ProcessReference, child_from
+from quince.processes.fitting import fitted
+from quince.processes.namespace import plain
+from quince.processes.signals import send_one
+from quince.worker.outbox import LARGEST_PID
+from quince.workspace.workspace import Workspace, resolve
+from quince_persistence.codec import decode, register_as, register_type
+from quince_persistence.records import Control, EventRow, ProcessRow, Result, State
+
+_log = logging.getLogger("quince")
+
+WorkspaceLike = Workspace | Path | str | None
+
+REMIND_SECONDS = 3.0
+"""Seconds that a wait goes on in silence though no worker is there."""
+
+
+class ProcessHandle(ProcessReference):
+    """One process, seen from anywhere: another program, another host, before or after its end.
+
+    Every property is read from the store when it is asked.
+
+    Attributes:
+        pid: Its pid.
+        workspace: Where it lives.
+    """
+
+    __slots__ = ("pid", "workspace")
+
+    def __init__(self, pid: int, workspace: Workspace) -> None:
+        self.pid = pid
+        self.workspace = workspace
+
+    @property
+    def row(self) -> ProcessRow:
+        """Everything that lists and controls know of it, as it is now.
+
+        Raises:
+            ProcessNotFound: there is no such process.
+        """
+        row = self.workspace.store.get(self.pid)
+        if row is None:
+            raise self._not_found()
+        return row
+
+    @property
+    def state(self) -> State:
+        return self.row.state
+
+    @property
+    def paused(self) -> bool:
+        return self.row.paused
+
+    @property
+    def exit_status(self) -> int | None:
+        return self.row.exit_status
+
+    @property
+    def exit_message(self) -> str | None:
+        return self.row.exit_message
+
+    @property
+    def terminated(self) -> bool:
+        return self.row.terminated
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        blob = self.workspace.store.inputs(self.pid)
+        return _values(blob)
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What it has put out, however it ended; empty before its end."""
+        blob = self._stored().outputs
+        return _values(blob)
+
+    def wait(self, timeout: float | None = None) -> ProcessRow:
+        """Block until it has terminated, in whatever way.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            ProcessHeld: the engine has paused it, since it cannot go on with it; says why.
+            WaitTimeout: it has not terminated yet; says why. It goes on.
+        """
+        rows = self.workspace.watcher.wait([self.pid], settled, timeout, _Reminder(self.workspace).look)
+        row = self._ended(rows)
+        if not row.terminated:
+            raise WaitTimeout(f"process {self.pid} has not ended after {timeout:g} s: {self.why().sentence}")
+        return row
+
+    def _ended(self, rows: Sequence[ProcessRow]) -> ProcessRow:
+        if not rows:
+            raise self._not_found()
+        if is_held(rows[0]):
+            raise ProcessHeld(self.pid, rows[0].status)
+        return rows[0]
+
+    def result(self, timeout: float | None = None) -> Mapping[str, Any]:
+        """Wait for its end and return its outputs, by port.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            ProcessExcepted: it ended with an exception (with the traceback as text).
+            ProcessKilled: it was killed (with the reason).
+            ProcessFailed: it ended with an exit status other than 0 (with status and outputs).
+            ProcessHeld, WaitTimeout: as `wait`.
+        """
+        self.wait(timeout)
+        return outputs_of(self._stored())
+
+    def __await__(self) -> Generator[Any, None, Mapping[str, Any]]:
+        return self._result_async().__await__()
+
+    async def _result_async(self) -> Mapping[str, Any]:
+        reminder = _Reminder(self.workspace)
+        self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder.look))
+        return outputs_of(await asyncio.to_thread(self._stored))
+
+    def _not_found(self) -> ProcessNotFound:
+        return ProcessNotFound(
+            f"there is no process {self.pid} in this workspace ({self.workspace.place.folder})"
+        )
+
+    def pause(self, reason: str | None = None, *, author: str | None = None) -> Answer:
+        """Stop it after the step that runs now; it holds nothing while paused. Durable on return.
+
+        Raises:
+            ControlRefused: it has terminated.
+        """
+        return control_one(self.workspace, Control.PAUSE, self.pid, reason=reason, author=author)
+
+    def play(self, reason: str | None = None, *, author: str | None = None) -> Answer:
+        """Let it go on. Durable on return.
+
+        Raises:
+            ControlRefused: it has terminated.
+        """
+        return control_one(self.workspace, Control.PLAY, self.pid, reason=reason, author=author)
+
+    def kill(self, reason: str | None = None, *, force: bool = False, author: str | None = None) -> Answer:
+        """End it and all its descendants: now, or at the end of a blocking step. Durable on return.
+
+        Args:
+            force: Do not wait for a blocking step; whatever it still does is not written.
+
+        Raises:
+            ControlRefused: it has terminated.
+        """
+        return control_one(self.workspace, Control.KILL, self.pid, reason=reason, author=author, force=force)
+
+    def signal(self, name: str, value: Any = True, *, author: str | None = None) -> None:
+        """Send it a value, for which it waits or will wait with `signal_(name)`. Durable on return.
+
+        It is kept until a step has used it. Sent twice, it is there twice.
+
+        Args:
+            value: Anything that can be saved.
+
+        Raises:
+            ControlRefused: it has terminated.
+            Unsaveable: the value cannot be stored; names where it is.
+        """
+        send_one(self.workspace, self.pid, name, value, author)
+
+    def why(self) -> Why:
+        """One sentence that says why it does not move, or that it does, and the evidence."""
+        return why(self.workspace, self.pid)
+
+    def tree(self) -> Branch:
+        """The process with its descendants: states, steps, what they wait for, and for how long.
+
+        Raises:
+            ProcessNotFound: there is no such process.
+        """
+        found = tree(self.workspace.store, self.pid)
+        if found is None:
+            raise self._not_found()
+        return found
+
+    def history(self, after: int = 0) -> Sequence[EventRow]:
+        """Its history so far: changes of state, controls with author and reason, reports."""
+        events: Sequence[EventRow] = self.workspace.store.events(self.pid, after=after)
+        return events
+
+    def events(self, after: int = 0) -> AsyncIterator[EventRow]:
+        """Its history from the beginning and as it grows, until its end: `async for event in ...`.
+
+        Complete and in order, even if the connection breaks in between.
+
+        Args:
+            after: Begin behind the event of this `seq`.
+        """
+        return self.workspace.watcher.follow_async(self.pid, after)
+
+    def _stored(self) -> Result:
+        results: Sequence[Result] = self.workspace.store.results([self.pid])
+        if not results:
+            raise self._not_found()
+        return results[0]
+
+    def __repr__(self) -> str:
+        return f"<ProcessHandle {self.pid}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessHandle) and (other.pid, other.workspace) == (self.pid, self.workspace)
+
+    def __hash__(self) -> int:
+        return hash(self.pid)
+
+
+class _Reminder:
+    """Says, once, after a moment of waiting, that nobody works who could end it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._due = time.monotonic() + REMIND_SECONDS
+        self._said = False
+
+    def look(self, rows: Sequence[ProcessRow]) -> None:
+        """The rows that are waited for, as they are now."""
+        if self._said or time.monotonic() < self._due:
+            return
+        for row in rows:
+            nobody = nobody_works(self._workspace, row)
+            if nobody is not None:
+                self._said = True
+                _log.warning("waiting for process %s: %s", row.pid, nobody)
+                return
+
+
+def settled(row: ProcessRow) -> bool:
+    """It has ended, or nothing but a person can make it go on."""
+    return row.terminated or is_held(row)
+
+
+def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHandle:
+    """The handle of a process, by pid or by key.
+
+    Raises:
+        ProcessNotFound: there is none.
+    """
+    home = resolve(workspace)
+    if isinstance(pid, str):
+        row = home.store.find_key(pid)
+        if row is None:
+            raise ProcessNotFound(f"no process has the key {pid!r} in this workspace ({home.place.folder})")
+        return ProcessHandle(row.pid, home)
+    number = fitted(pid, int)
+    if type(number) is not int or not 0 < number <= LARGEST_PID:
+        raise ProcessNotFound(f"there is no process {pid!r}; a pid is a whole number from 1 on")
+    handle = ProcessHandle(number, home)
+    _ = handle.row
+    return handle
+
+
+def outputs_of(result: Result) -> Mapping[str, Any]:
+    """The outputs of a process that has terminated, or the error that says how it ended."""
+    row = result.row
+    outputs = _values(result.outputs)
+    if row.state is State.EXCEPTED:
+        story = (
+            ErrorStory.decode(result.error)
+            if result.error
+            else ErrorStory("Exception", row.exit_message or "", "")
+        )
+        raise ProcessExcepted(row.pid, story.type_name, story.text, story.traceback)
+    if row.state is State.KILLED:
+        raise ProcessKilled(row.pid, row.exit_message)
+    if row.exit_status:
+        raise ProcessFailed(row.pid, row.exit_status, row.exit_message, outputs)
+    return outputs
+
+
+def _values(blob: bytes | None) -> dict[str, Any]:
+    return {name: plain(value) for name, value in decode(blob).items()} if blob else {}
+
+
+register_type(ProcessHandle, "quince.handle", lambda handle: [handle.pid, ""], child_from)  # type: ignore[arg-type]
+register_as(ProcessHandle, ChildProcess, lambda handle: [handle.pid, ""])
+"""A handle that is given to a process, or kept in a context, is there what a child is."""

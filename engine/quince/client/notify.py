@@ -1,0 +1,104 @@
+"""What follows from a control once it is in the store: who is told of it, and what is rung for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from quince.recovery.dead_workers import hand_on
+from quince.recovery.lease import is_dead
+from quince.worker.outbox import RUN_QUEUE, change_of, changes_of, look_message, run_message, task_for
+from quince.workspace.workspace import Workspace
+from quince_messaging.errors import MessagingError, UnroutableError
+from quince_persistence.records import Control, ControlOutcome, ProcessRow, Woken
+
+_log = logging.getLogger("quince")
+
+
+def ring(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
+    """Put the tasks of ready processes on their queues; the sweeps do it if the broker is away."""
+    batches: dict[tuple[str, int], list[dict[str, int]]] = defaultdict(list)
+    for process in woken:
+        if process.owner is None:
+            batches[(process.queue, process.priority)].append(task_for(process.pid))
+    for (queue, priority), bodies in batches.items():
+        try:
+            if queue.startswith(RUN_QUEUE):
+                workspace.communicator.rpc_cast(queue.removeprefix(RUN_QUEUE), run_message(bodies))
+            else:
+                workspace.communicator.send_tasks(bodies, queue=queue, priority=priority)
+        except MessagingError as error:
+            _log.warning(
+                "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them", error
+            )
+
+
+def tell(
+    workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], *, everybody: bool = False
+) -> None:
+    """In the background: owners are told, ready processes rung for, changes announced.
+
+    Args:
+        everybody: One broadcast reaches all owners.
+    """
+    workspace.teller.post(lambda: _tell(workspace, verb, outcomes, everybody))
+
+
+def tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    """In the background, after signals: who is ready goes on, or is rung for; watchers hear of it."""
+    workspace.teller.post(lambda: _tell_signalled(workspace, outcomes))
+
+
+def _tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    woken = [one for outcome in outcomes for one in outcome.woken]
+    ring(workspace, woken)
+    for one in woken:
+        if one.owner is not None:
+            with contextlib.suppress(UnroutableError):
+                workspace.communicator.rpc_cast(one.owner, look_message(one.pid))
+    rows = [outcome.after for outcome in outcomes if outcome.applied and outcome.after is not None]
+    if rows:
+        workspace.communicator.broadcast_many([change_of(row.pid, row.state, row.state) for row in rows])
+
+
+def _tell(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], everybody: bool) -> None:
+    held = _by_owner(outcomes)
+    if everybody:
+        workspace.communicator.broadcast_send({"verb": verb.value}, subject=f"control.{verb.value}")
+    else:
+        dead = {owner for owner, pids in held.items() if not _told(workspace, owner, verb, pids)}
+        if dead:
+            _bury(workspace, dead)
+    ring(workspace, (woken for outcome in outcomes for woken in outcome.woken))
+    messages = changes_of(outcomes)
+    if messages:
+        workspace.communicator.broadcast_many(messages)
+
+
+def _by_owner(outcomes: Sequence[ControlOutcome]) -> dict[str, list[int]]:
+    held: dict[str, list[int]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.owner is not None:
+            held[outcome.owner].append(outcome.pid)
+    return held
+
+
+def _told(workspace: Workspace, owner: str, verb: Control, pids: Sequence[int]) -> bool:
+    """False if the owner is not there."""
+    try:
+        workspace.communicator.rpc_cast(owner, {"verb": verb.value, "pids": pids})
+    except UnroutableError:
+        return False
+    return True
+
+
+def _bury(workspace: Workspace, owners: set[str]) -> None:
+    """Release what these held, if they are proven dead: then what was asked for is applied, also with no
+    worker left that would do it."""
+    for worker in workspace.store.workers():
+        if worker.id in owners and is_dead(worker):
+            woken = hand_on(workspace.store, worker.id).result()
+            _log.warning("worker %s (%s) is dead; what it held was released", worker.name, worker.id)
+            ring(workspace, woken)

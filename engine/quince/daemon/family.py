@@ -1,0 +1,82 @@
+"""The operating-system processes of a daemon, as they are seen from outside: until all of them are gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
+
+from quince.daemon.orphans import Survivor
+
+LOOK_SECONDS = 0.1
+
+
+class Family:
+    """A supervisor and all that it has started, and what an earlier one has left.
+
+    Args:
+        supervisor: Its process id; None if there is none.
+    """
+
+    def __init__(self, supervisor: int | None, left: Sequence[Survivor]) -> None:
+        self._heads = _known([] if supervisor is None else [supervisor])
+        self._members: set[psutil.Process] = set()
+        self._tops = [*self._heads, *_known([one.ospid for one in left])]
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(_named(member) for member in self._alive()))
+
+    def tell(self) -> None:
+        """SIGTERM for the supervisor, which tells the others."""
+        for head in self._heads:
+            with suppress(psutil.Error):
+                head.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL for everybody; the supervisor first, or it would start others."""
+        for member in [*self._heads, *self._alive()]:
+            with suppress(psutil.Error):
+                member.kill()
+
+    def gone_within(self, seconds: float) -> bool:
+        """Wait for the end of all of them, also of those that come meanwhile."""
+        deadline = time.monotonic() + seconds
+        while self._alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOOK_SECONDS)
+        return True
+
+    def _alive(self) -> list[psutil.Process]:
+        for top in self._tops:
+            with suppress(psutil.Error):
+                self._members |= {top, *top.children(recursive=True)}
+        self._members = {member for member in self._members if lives(member)}
+        return list(self._members)
+
+
+def lives(process: psutil.Process) -> bool:
+    """It runs; one whose end nobody has asked for yet (a zombie) does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def _known(ospids: Sequence[int]) -> list[psutil.Process]:
+    found = []
+    for ospid in ospids:
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(ospid))
+    return found
+
+
+def _named(process: psutil.Process) -> str:
+    try:
+        return f"process {process.pid} ({process.name()}, {process.status()})"
+    except psutil.Error:
+        return f"process {process.pid}"

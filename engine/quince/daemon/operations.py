@@ -1,0 +1,386 @@
+"""Starting, stopping and asking the daemon: one for each workspace and host."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from quince.daemon.family import Family, lives
+from quince.daemon.orphans import Survivor, survivors, tell
+from quince.daemon.report import DaemonReport, ReportFile
+from quince.errors import DaemonError
+from quince.os_process import Program, program_of
+from quince.private_files import open_private, write_private
+from quince.recovery.lease import host_name
+from quince.worker.service import READY_VARIABLE, SETTINGS
+from quince.worker.worker import DEFAULT_SLOTS, GRACE_SECONDS
+from quince.workspace.workspace import (
+    BROKER_VARIABLE,
+    DAEMON_LOCK,
+    STATE,
+    STORE_VARIABLE,
+    Place,
+    open_store,
+    prepare,
+)
+from quince_persistence.files import file_of
+
+START_SECONDS = 90.0
+LAST_SECONDS = 20.0
+"""Seconds in which a worker leaves, with programs to end, when its steps have had their time."""
+HURRY_SECONDS = 5.0
+"""Seconds until whoever does not hear is killed, and until one that was killed is given up."""
+LOOK_SECONDS = 0.1
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the daemon was asked to be.
+
+    Attributes:
+        slots: Of each worker.
+        grace: Seconds for steps that run when a worker is to leave; None: `GRACE_SECONDS`.
+    """
+
+    workers: int = 1
+    slots: int = DEFAULT_SLOTS
+    queues: tuple[str, ...] = ("default",)
+    grace: float | None = None
+
+    def text(self) -> str:
+        """As JSON, in one line."""
+        return msgspec.json.encode(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonState:
+    """What is known of a daemon from outside.
+
+    Attributes:
+        ospid: The supervisor's process id, or None if no daemon runs.
+        survivors: Workers of a daemon that was killed.
+        report: What a daemon that runs tells of its workers, if it could.
+        elsewhere: A sentence about a daemon that runs on another host or in another container.
+    """
+
+    ospid: int | None
+    settings: Settings | None
+    survivors: Sequence[Survivor] = ()
+    report: DaemonReport | None = None
+    elsewhere: str | None = None
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong with a daemon that runs, or with its workers, each in one sentence."""
+        return self.report.all_troubles() if self.report is not None else []
+
+    @property
+    def running(self) -> bool:
+        return self.ospid is not None
+
+
+class DaemonFiles:
+    """The daemon's files in the workspace's folder: settings, lock, logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._state = folder / STATE
+        self.settings = self._state / SETTINGS
+        self.lock = self._state / DAEMON_LOCK
+        self._held: os.stat_result | None = None
+        self.report = self._state / "daemon.report"
+
+    def log(self, name: str) -> Path:
+        """The log of the daemon (`daemon`) or of a worker (`worker-1`)."""
+        logs = self._state / "logs"
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return logs / f"{name}.log"
+
+    def logs(self) -> list[Path]:
+        """Every log there is."""
+        return sorted((self._state / "logs").glob("*.log"))
+
+    def read(self) -> Settings | None:
+        try:
+            return msgspec.json.decode(self.settings.read_bytes(), type=Settings)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError as error:
+            raise DaemonError(f"{self.settings} cannot be read ({error}); remove it") from error
+
+    def write(self, settings: Settings) -> None:
+        try:
+            write_private(self.settings, settings.text())
+        except OSError as error:
+            raise DaemonError(f"{self.settings} cannot be written: {error.strerror}") from error
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the daemon's lock; the kernel frees it when the holder dies.
+
+        Raises:
+            DaemonError: another daemon holds it.
+        """
+        try:
+            file = open_private(self.lock, "a+")
+        except OSError as error:
+            raise DaemonError(
+                f"the daemon needs to write in {self._state}, and cannot: {error.strerror}"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DaemonError(
+                    f"a daemon runs already in {self.folder}; `quince daemon scale N` changes its size"
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n{Program.this()}\n{host_name()}\n")
+            file.flush()
+            self._held = os.fstat(file.fileno())
+            yield
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the lock that this program holds is the one that others find."""
+        try:
+            return self._held is not None and os.path.samestat(self._held, self.lock.stat())
+        except OSError:
+            return False
+
+    def holder(self) -> int | None:
+        """The process id of the daemon that runs, or None.
+
+        Raises:
+            DaemonError: it runs where its process id means nothing to us.
+        """
+        try:
+            with self.lock.open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return self._without_files()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            return self._written()
+        return self._without_files()
+
+    def _without_files(self) -> int | None:
+        """A daemon whose files were moved or removed; it has noticed, and ends when its workers have."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[1:4] == ["-m", "quince.daemon.supervisor", str(self.folder)]:
+                    return int(process.pid)
+        return None
+
+    def _written(self) -> int | None:
+        """The process that has written itself down as the holder."""
+        number, program, host = [*self.lock.read_text().split("\n"), "", ""][:3]
+        holder = program_of(program)
+        if holder is None:  # a version of before
+            return int(number) if number.isdecimal() else None
+        if holder.runs() is None:
+            raise DaemonError(
+                f"the daemon of {self.folder} runs on another host or in another container ({host}, where it "
+                f"is process {holder.ospid}); see to it there, or give this host a workspace of its own"
+            )
+        return holder.ospid
+
+
+def state(place: Place) -> DaemonState:
+    """Whether a daemon runs on this host, and with what settings."""
+    files = DaemonFiles(place.folder)
+    try:
+        ospid = files.holder()
+    except DaemonError as error:
+        return DaemonState(None, files.read(), elsewhere=str(error))
+    report = ReportFile(files.report).read()
+    told = report if report is not None and report.process == ospid else None  # else of an earlier daemon
+    return DaemonState(ospid, files.read(), survivors(place, ospid), told)
+
+
+def start(place: Place, settings: Settings) -> int:
+    """Start the daemon in the background; returns its process id when all workers are at work.
+
+    Raises:
+        DaemonError: one runs already, or a worker cannot start: one sentence that says why.
+        PersistenceError: the store cannot be made.
+    """
+    place.require_shared()
+    prepare(place)
+    files = DaemonFiles(place.folder)
+    running = files.holder()
+    if running is not None:
+        raise DaemonError(
+            f"the daemon runs already (process {running}); `quince daemon scale N` changes its size"
+        )
+    file = file_of(place.store)
+    if file is not None and not file.exists():  # workers under a daemon make none: it would be another one
+        open_store(place).close()
+    out, into = os.pipe()
+    environment = {**os.environ, STORE_VARIABLE: place.store, BROKER_VARIABLE: place.broker}
+    environment.pop(READY_VARIABLE, None)
+    with open_private(files.log("daemon"), "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "quince.daemon.supervisor", str(place.folder), str(into), settings.text()],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=(into,),
+            start_new_session=True, cwd=place.folder,
+        )  # fmt: skip
+    os.close(into)
+    word = _first_word(out)
+    if word != "ready":
+        process.wait(GRACE_SECONDS)
+        raise DaemonError(word or f"the daemon did not start; see {files.log('daemon')}")
+    process.returncode = 0  # it is nobody's child from here on
+    return process.pid
+
+
+def stop(place: Place, timeout: float | None = None) -> bool:
+    """Stop the daemon: steps that run get their time, then nothing of it is left.
+
+    Workers that an earlier daemon left behind, because it was killed, are ended too.
+
+    Args:
+        timeout: Seconds for the steps that run; what they did not finish runs again. None: as was granted
+            last, or `GRACE_SECONDS`.
+
+    Returns:
+        Whether there was anything to stop.
+
+    Raises:
+        DaemonError: something of it lives on, although it was killed; names it.
+    """
+    files = DaemonFiles(place.folder)
+    ospid = files.holder()
+    left = survivors(place, ospid)
+    if ospid is None and not left:
+        return False
+    grace = _grant(files, timeout)
+    family = Family(ospid, left)
+    family.tell()
+    if family.gone_within(grace + 1.0):
+        return True
+    tell(left)  # the death of their daemon was the first time
+    if family.gone_within(LAST_SECONDS):
+        return True
+    family.tell()
+    if not family.gone_within(HURRY_SECONDS):
+        family.kill()
+        if not family.gone_within(HURRY_SECONDS):
+            raise DaemonError(f"the daemon has not stopped: {family} cannot be ended, not even by SIGKILL")
+    return True
+
+
+def scale(place: Place, workers: int, timeout: float | None = None) -> None:
+    """Have so many workers from now on; those that are too many drain first.
+
+    Args:
+        timeout: Seconds for the steps that run in them, from now on.
+
+    Raises:
+        DaemonError: no daemon runs.
+    """
+    files, ospid = _running(place)
+    _grant(files, timeout)
+    settings = files.read() or Settings()
+    files.write(msgspec.structs.replace(settings, workers=workers))
+    _signal(ospid, signal.SIGHUP)
+
+
+def restart(
+    place: Place, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
+) -> None:
+    """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
+
+    Args:
+        timeout: Seconds for the steps that run in each of them, from now on.
+        tell: Gets a sentence whenever something has happened.
+
+    Raises:
+        DaemonError: no daemon runs, it has ended meanwhile, or a worker cannot be replaced.
+    """
+    files, ospid = _running(place)
+    grace = _grant(files, timeout)
+    old = [child for child in psutil.Process(ospid).children() if lives(child)]
+    rolls = _told(files, ospid).rolls
+    _signal(ospid, signal.SIGUSR1)
+    deadline = time.monotonic() + (len(old) + 1) * (START_SECONDS + grace + LAST_SECONDS)
+    while True:
+        for child in [child for child in old if not lives(child)]:
+            old.remove(child)
+            tell(f"process {child.pid} has left; {_count(len(old))} of before")
+        report = _told(files, ospid)
+        if report.rolls > rolls and not report.rolling:
+            if not old:
+                return
+            if trouble := report.all_troubles():
+                raise DaemonError(f"not all workers are replaced: {'; '.join(trouble)}")
+        if not old and not report.workers:
+            return
+        if files.holder() != ospid:
+            raise DaemonError("the daemon has ended while its workers were being replaced")
+        if time.monotonic() > deadline:
+            left = ", ".join(str(child.pid) for child in old)
+            raise DaemonError(f"the workers of before (processes {left}) have not left; see the daemon's log")
+        time.sleep(LOOK_SECONDS)
+
+
+def _count(workers: int) -> str:
+    return {0: "there is none left", 1: "there is 1 left"}.get(workers, f"there are {workers} left")
+
+
+def _told(files: DaemonFiles, ospid: int) -> DaemonReport:
+    """What the daemon of this process id tells of itself; nothing, if it does not yet."""
+    report = ReportFile(files.report).read()
+    return report if report is not None and report.process == ospid else DaemonReport()
+
+
+def _grant(files: DaemonFiles, timeout: float | None) -> float:
+    """Seconds for steps, for all who are to leave from now on; written down where workers and daemon look."""
+    settings = files.read() or Settings()
+    if timeout is not None:
+        settings = msgspec.structs.replace(settings, grace=timeout)
+        if files.settings.parent.is_dir():  # else its files were removed, and it ends already
+            files.write(settings)
+    return GRACE_SECONDS if settings.grace is None else settings.grace
+
+
+def _running(place: Place) -> tuple[DaemonFiles, int]:
+    files = DaemonFiles(place.folder)
+    ospid = files.holder()
+    if ospid is None:
+        raise DaemonError(f"no daemon runs in {place.folder}; start it with `quince daemon start`")
+    return files, ospid
+
+
+def _first_word(descriptor: int) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    text = b""
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+        while time.monotonic() < deadline and not text.endswith(b"\n"):
+            if select.select([pipe], [], [], 0.5)[0]:
+                chunk = pipe.read(4096)
+                if not chunk:
+                    break
+                text += chunk
+    return text.decode(errors="replace").strip()
+
+
+def _signal(ospid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(ospid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,233 @@
+"""A worker as its supervisor sees it: an operating-system process, from its start to its end.
+
+Nothing here waits: whatever takes time has a limit, and each look finds out whether that is over.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from quince.private_files import open_private
+from quince.worker.service import READY_VARIABLE
+from quince.worker.worker import GRACE_SECONDS
+
+_log = logging.getLogger("quince.daemon")
+
+LEAVE_SECONDS = 10.0
+"""Seconds that a worker gets beyond those of its steps."""
+
+MOST_SAID = 4_000
+"""Bytes that are read of what a worker complains of."""
+
+
+@dataclass(slots=True)
+class Limits:
+    """Seconds after which a worker is not waited for any more. All workers of a daemon share them.
+
+    Attributes:
+        start: From its start until it says that it is ready.
+        refused: While the daemon starts: how long the system may refuse to start it.
+        leave: From the first SIGTERM until the second one, with which it leaves what it is at.
+        hurry: From the second SIGTERM until SIGKILL, and from there until it is given up.
+    """
+
+    start: float = 60.0
+    refused: float = 10.0
+    leave: float = GRACE_SECONDS + LEAVE_SECONDS
+    hurry: float = 5.0
+
+    def grant(self, grace: float | None) -> None:
+        """Steps get so many seconds when their worker is to leave; None changes nothing."""
+        if grace is not None:
+            self.leave = grace + LEAVE_SECONDS
+
+
+class Stage(enum.Enum):
+    """What a worker's process is at."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    LEAVING = "leaving"
+    HURRIED = "told twice to leave"
+    KILLED = "killed"
+    UNSTOPPABLE = "unstoppable"
+    ENDED = "ended"
+
+
+LEAVES = {Stage.LEAVING, Stage.HURRIED, Stage.KILLED, Stage.UNSTOPPABLE}
+
+
+class WorkerProcess:
+    """One process. `look` finds out how it stands, and does what is due.
+
+    Attributes:
+        stage: As it was at the last look.
+        complaint: Why it ended before it was ready; None if it was, or has not ended.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], ready: int, limits: Limits) -> None:
+        self.name = name
+        self.stage = Stage.STARTING
+        self.complaint: str | None = None
+        self._process = process
+        self._ready: int | None = ready
+        self._said = b""
+        self._limits = limits
+        self._began = time.monotonic()
+        self._since = self._began
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        log: Path,
+        variables: Mapping[str, str],
+        limits: Limits,
+    ) -> WorkerProcess:
+        """Start a worker.
+
+        Raises:
+            OSError: the system does not give what it needs now; nothing is left of the attempt.
+        """
+        out, into = os.pipe()
+        try:
+            with open_private(log, "ab") as file:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=(into,), cwd=folder,
+                    env={**variables, READY_VARIABLE: str(into)},
+                )  # fmt: skip
+        except BaseException:
+            os.close(out)
+            raise
+        finally:
+            os.close(into)
+        os.set_blocking(out, False)
+        _log.info("%s started as process %d", name, process.pid)
+        return cls(name, process, out, limits)
+
+    @property
+    def ospid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, once it has ended."""
+        return self._process.returncode
+
+    @property
+    def lived(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._began
+
+    @property
+    def descriptor(self) -> int | None:
+        """Where it says that it is ready; None if nothing is to be read there any more."""
+        return self._ready
+
+    @property
+    def late(self) -> bool:
+        """It is not ready, and should be by now."""
+        return self.stage is Stage.STARTING and self.lived > self._limits.start
+
+    @property
+    def frozen(self) -> bool:
+        """It is stopped (SIGSTOP), so that it hears of nothing but SIGKILL."""
+        try:
+            return psutil.Process(self.ospid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        except psutil.Error:
+            return False
+
+    def look(self) -> Stage:
+        """How it stands now. One that should have left is told again, killed, or given up."""
+        ended = self._process.poll() is not None
+        if self.stage is Stage.STARTING or ended:
+            self._listen(ended)
+        if ended:
+            self._become(Stage.ENDED)
+        elif self.stage in LEAVES and time.monotonic() - self._since >= self._patience:
+            self._insist()
+        return self.stage
+
+    def leave(self) -> None:
+        """Have it drain and end. One that was told is told for the second time: it leaves at once."""
+        if self.stage in LEAVES:
+            self._insist() if self.stage is Stage.LEAVING else None
+        elif self.stage is not Stage.ENDED:
+            self._signal(signal.SIGTERM)
+            self._become(Stage.LEAVING)
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with it, in one sentence; None if nothing is."""
+        who = f"{self.name} (process {self.ospid})"
+        if self.stage is Stage.UNSTOPPABLE:
+            return f"{who} does not end although it was killed, and is not waited for any more"
+        if self.stage in LEAVES and self.frozen:
+            return f"{who} is stopped (SIGSTOP) and does not leave; continue it (kill -CONT), or it is killed"
+        if self.stage in (Stage.HURRIED, Stage.KILLED):
+            return f"{who} did not leave within {self._limits.leave:g} s of SIGTERM, and is being ended"
+        if self.late:
+            return f"{who} is not ready {self._limits.start:g} s after its start; its log may say why"
+        if self.frozen:
+            return f"{who} is stopped (SIGSTOP) and does nothing; `kill -CONT {self.ospid}` lets it go on"
+        return None
+
+    @property
+    def _patience(self) -> float:
+        if self.stage is Stage.UNSTOPPABLE:
+            return float("inf")
+        return self._limits.leave if self.stage is Stage.LEAVING else self._limits.hurry
+
+    def _insist(self) -> None:
+        if self.stage is Stage.LEAVING:
+            self._signal(signal.SIGTERM)
+            self._become(Stage.HURRIED)
+        elif self.stage is Stage.HURRIED:
+            _log.warning("%s (process %d) does not leave; it is killed", self.name, self.ospid)
+            self._signal(signal.SIGKILL)
+            self._become(Stage.KILLED)
+        else:
+            self._become(Stage.UNSTOPPABLE)
+            _log.error("%s", self.trouble)
+
+    def _become(self, stage: Stage) -> None:
+        self.stage, self._since = stage, time.monotonic()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def _listen(self, ended: bool) -> None:
+        """Read its first word: that it is ready, or why it never will be."""
+        if self._ready is None:
+            return
+        over = ended
+        try:
+            chunk = os.read(self._ready, MOST_SAID)
+            self._said += chunk
+            over = over or not chunk or self._said.endswith(b"\n") or len(self._said) >= MOST_SAID
+        except BlockingIOError:
+            pass  # it says nothing yet
+        if not over:
+            return
+        os.close(self._ready)
+        self._ready = None
+        word = self._said.decode(errors="replace").strip()
+        if word != "ready":
+            self.complaint = word or f"{self.name} ended before it was ready; see its log"
+        elif self.stage is Stage.STARTING:
+            self._become(Stage.RUNNING)

@@ -1,0 +1,195 @@
+"""Processes from plain functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from quince.errors import InvalidDefinition, InvalidOutput
+from quince.processes.hints import admits_mapping, mismatch
+from quince.processes.process import Process
+from quince.processes.signatures import hints_of, signature_of
+from quince_persistence.codec import check
+from quince_persistence.errors import Unsaveable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ProcessFunction(Generic[P, R]):
+    """A function that can also be submitted: `run(add, x=1, y=2)`, `submit(add, x=1, y=2)`.
+
+    Its parameters are the inputs, and its hints are checked as far as values can show them. What it
+    returns is the output `result`; a mapping whose keys are names gives one output for each. Calling it
+    calls the function.
+
+    Attributes:
+        process_class: The process class that runs it.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.process_class = _class_of(function)
+        self.function = function
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def spec(self) -> Any:
+        """The spec of its process class."""
+        return self.process_class.spec()
+
+
+def process(function: Callable[P, R] | None = None, /, **options: Any) -> ProcessFunction[P, R]:
+    """Make a function (`def` or `async def`) a process.
+
+    Raises:
+        InvalidDefinition: it is no function, a method or a generator, or takes `*args` alone.
+    """
+    if isinstance(function, ProcessFunction):
+        return function
+    if function is None or options:
+        raise InvalidDefinition(
+            "@process takes no options and no brackets: write @process above the function"
+        )
+    return ProcessFunction(function)
+
+
+def _checked(function: Any) -> Any:
+    """The function, if it can be a process.
+
+    Raises:
+        InvalidDefinition: it cannot; says why, and what to write.
+    """
+    if isinstance(function, type) or not callable(function):
+        raise InvalidDefinition(
+            f"@process stands above a function, not {function!r}; it takes no options and no brackets, and a "
+            "class is a process if it is a subclass of Process or WorkChain"
+        )
+    inner = inspect.unwrap(function)
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", repr(inner))
+    if not hasattr(function, "__qualname__"):
+        raise InvalidDefinition(f"@process {name}: {function!r} has no name; define a function that calls it")
+    if name == "<lambda>":
+        raise InvalidDefinition("@process: a lambda has no name under which a worker finds it; write `def`")
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise InvalidDefinition(f"@process {name}: it yields, and a process returns; return a list")
+    if next(iter(signature_of(function).parameters), "") == "self":
+        raise InvalidDefinition(
+            f"@process {name}: a method cannot be a process; write a function, or a subclass of Process"
+        )
+    return function
+
+
+def _class_of(function: Callable[..., Any]) -> type[Process]:
+    signature = signature_of(_checked(function))
+    hints = hints_of(function, signature)
+    name = function.__name__
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if inspect.Parameter.VAR_POSITIONAL in kinds and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise InvalidDefinition(
+            f"@process {name}: what comes in *{_starred(signature)} has no name, and inputs have; take a list"
+        )
+    promised = hints.get("return", inspect.Parameter.empty)
+
+    def define(cls: type[Process], spec: Any) -> None:
+        Process.define(spec)
+        _define_inputs(spec, signature, hints)
+        spec.outputs.dynamic = True
+        if promised is not inspect.Parameter.empty and not admits_mapping(promised):
+            spec.output("result", valid_type=type(None) if promised is None else promised)
+
+    def call(self: Process) -> Any:
+        return function(*_in_places(signature, self.inputs), **_by_name(signature, self.inputs))
+
+    def ended(answer: Any) -> Mapping[str, Any]:
+        return _as_outputs(name, promised, answer)
+
+    def run_blocking(self: Process) -> Any:
+        answer = call(self)  # of a decorated `async def`, it may be a coroutine
+        return _when_done(answer, ended) if inspect.isawaitable(answer) else ended(answer)
+
+    async def run_async(self: Process) -> Any:
+        return ended(await call(self))
+
+    return type(
+        name,
+        (Process,),
+        {
+            "__module__": function.__module__,
+            "__qualname__": function.__qualname__,
+            "__doc__": function.__doc__,
+            "define": classmethod(define),
+            "run": run_async if inspect.iscoroutinefunction(function) else run_blocking,
+        },
+    )
+
+
+async def _when_done(answer: Awaitable[Any], ended: Callable[[Any], Mapping[str, Any]]) -> Mapping[str, Any]:
+    return ended(await answer)
+
+
+def _define_inputs(spec: Any, signature: inspect.Signature, hints: Mapping[str, Any]) -> None:
+    for name, parameter in signature.parameters.items():
+        hint = hints.get(name)
+        if parameter.kind is parameter.VAR_KEYWORD:
+            spec.inputs.dynamic = True
+            spec.inputs.valid_type = hint
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            options: dict[str, Any] = {} if hint is None else {"valid_type": hint}
+            if parameter.default is None or _storable(parameter.default):
+                options["default"] = _constant(parameter.default)
+            elif parameter.default is not parameter.empty:
+                options["required"] = False  # the function has its default itself
+            spec.input(name, **options)
+
+
+def _constant(value: Any) -> Any:
+    """A default as ports take it: None as it is, since it says that None may be given."""
+    return None if value is None else lambda: value
+
+
+def _storable(value: Any) -> bool:
+    if value is inspect.Parameter.empty:
+        return False
+    try:
+        check(value, "default")
+    except Unsaveable:
+        return False
+    return True
+
+
+def _starred(signature: inspect.Signature) -> str:
+    return next(name for name, one in signature.parameters.items() if one.kind is one.VAR_POSITIONAL)
+
+
+def _in_places(signature: inspect.Signature, inputs: Mapping[str, Any]) -> list[Any]:
+    """What goes into parameters that have a place and no name."""
+    places = [name for name, one in signature.parameters.items() if one.kind is one.POSITIONAL_ONLY]
+    return [inputs[name] for name in places if name in inputs]
+
+
+def _by_name(signature: inspect.Signature, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = signature.parameters
+    return {
+        name: value
+        for name, value in inputs.items()
+        if name not in parameters or parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
+    }
+
+
+def _as_outputs(name: str, promised: Any, answer: Any) -> Mapping[str, Any]:
+    """A mapping gives one output for each key, if its keys can be names of outputs.
+
+    Raises:
+        InvalidOutput: the answer is not what the function promises.
+    """
+    if promised is not inspect.Parameter.empty and (wrong := mismatch(answer, promised)):
+        raise InvalidOutput(f"{name}: what it returned: {wrong}", "result")
+    if isinstance(answer, Mapping) and all(isinstance(key, str) and key.isidentifier() for key in answer):
+        return answer
+    return {"result": answer}

@@ -1,0 +1,165 @@
+"""Walking an outline: plumpy's `if_`, `while_`, `return_` and blocks, one step at a time.
+
+A *position* is a tuple of integers, a path through the tree of instructions: the index in the outer
+block, then for an `if_` the branch taken and the index in its body, for a `while_` the index in its
+body. It is all that a checkpoint needs to hold. `None` is the end.
+
+plumpy's own steppers run the step and move on in one call, which leaves no place to commit between them or
+to await a step.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quince.errors import InvalidDefinition, UnexpectedReturn
+from quince.processes.instructions import CALL, IF, RETURN, WHILE, checked
+
+Position = tuple[int, ...]
+START: Position = (0,)
+MOST_EMPTY_TURNS = 10_000
+"""Turns of a `while_` in a row that meet no step, after which it is taken to turn for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The next step is this function, at this position."""
+
+    function: Callable[[Any], Any]
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The outline says to stop here, with this exit status (None: 0)."""
+
+    exit_code: Any
+
+
+Test = Callable[[Any], Any]
+Search = Generator[Test, bool, Call | Return | None]
+"""Looks for the next step: yields the tests to ask, is sent what they say, and returns the call to make, the
+`return_` that was met, or None at the end."""
+
+
+class Outline:
+    """An outline that can be walked from any position.
+
+    Raises:
+        InvalidDefinition: it has steps that the class cannot take.
+    """
+
+    def __init__(self, instruction: Any, cls: type) -> None:
+        self._block: Any = checked(instruction, cls)
+
+    def search(self, position: Position) -> Search:
+        """Look for the step to run from `position` on."""
+        return _enter(self._block, position, ())
+
+    def after(self, position: Position) -> Position:
+        """The position that follows a step."""
+        return (*position[:-1], position[-1] + 1)
+
+    def over(self, position: Position) -> bool:
+        """Whether nothing stands at `position`, nor after it."""
+        return len(position) == 1 and position[0] >= len(self._block)
+
+    def direct(self, position: Position) -> Call | None:
+        """The step at `position` if no predicate has to be asked to know it, else None."""
+        if len(position) == 1 and position[0] < len(self._block):
+            instruction = self._block[position[0]]
+            if isinstance(instruction, CALL):
+                return Call(instruction._fn, position)
+        return None
+
+    def label(self, position: Position) -> str | None:
+        """What stands at `position`, for people: a step's name, or `if(...)`, `while(...)`."""
+        block: Any = self._block
+        place = list(position)
+        while True:
+            index = place.pop(0)
+            if index >= len(block):
+                return None
+            instruction = block[index]
+            if isinstance(instruction, CALL):
+                return str(instruction._fn.__name__)
+            if isinstance(instruction, IF):
+                if not place:
+                    return f"if({instruction[0].predicate.__name__})"
+                block = instruction[place.pop(0)].body
+            elif isinstance(instruction, WHILE):
+                if not place or place[0] >= len(instruction.body):
+                    return f"while({instruction.predicate.__name__})"
+                block = instruction.body
+            else:
+                return "return"
+            if place[0] >= len(block):
+                return None
+
+
+def verdict(owner: str, test: Test, answer: Any) -> bool:
+    """What a test of `if_` or `while_` has said.
+
+    Raises:
+        UnexpectedReturn: it is neither True nor False (numpy's are as good as Python's).
+    """
+    kind = getattr(getattr(answer, "dtype", None), "kind", None)
+    if isinstance(answer, bool) or (kind == "b" and getattr(answer, "shape", None) == ()):
+        return bool(answer)
+    name = getattr(test, "__name__", repr(test))
+    raise UnexpectedReturn(
+        f"{owner}.{name} returned {reprlib.repr(answer)} ({type(answer).__name__}): a test of if_ and while_ "
+        "returns True or False" + ("; is its `return` missing?" if answer is None else ": write bool(...)")
+    )
+
+
+def _enter(block: Sequence[Any], position: Position, prefix: Position) -> Search:
+    """The next step in `block` from `position` on (relative to the block)."""
+    index, inside = position[0], position[1:]
+    while index < len(block):
+        instruction = block[index]
+        found: Call | Return | None
+        here = (*prefix, index)
+        if isinstance(instruction, CALL):
+            return Call(instruction._fn, here)
+        if isinstance(instruction, RETURN):
+            return Return(instruction._exit_code)
+        if isinstance(instruction, IF):
+            found = yield from _enter_if(instruction, inside, here)
+        else:
+            found = yield from _enter_while(instruction, inside, here)
+        if found is not None:
+            return found
+        index, inside = index + 1, ()
+    return None
+
+
+def _enter_if(instruction: Any, inside: Position, here: Position) -> Search:
+    if inside:  # a branch was taken: go on in it, and do not ask again
+        branch = inside[0]
+        return (yield from _enter(instruction[branch].body, inside[1:], (*here, branch)))
+    for branch, conditional in enumerate(instruction):
+        if (yield conditional.predicate):
+            return (yield from _enter(conditional.body, START, (*here, branch)))
+    return None
+
+
+def _enter_while(instruction: Any, inside: Position, here: Position) -> Search:
+    if inside and inside[0] < len(instruction.body):
+        found = yield from _enter(instruction.body, inside, here)
+        if found is not None:
+            return found
+    for _ in range(MOST_EMPTY_TURNS):
+        if not (yield instruction.predicate):
+            return None
+        found = yield from _enter(instruction.body, START, here)
+        if found is not None:
+            return found
+    name = getattr(instruction.predicate, "__name__", "...")
+    raise InvalidDefinition(
+        f"while_({name}) has turned {MOST_EMPTY_TURNS:,} times without a step: nothing in it can change what "
+        f"{name} says"
+    )

@@ -1,0 +1,153 @@
+"""Signals: values that a work chain waits for, sent by whoever knows its pid.
+
+A signal is durable when it is sent, whether or not the process waits for it yet, and stays until a step
+that has used it commits; so it is neither lost nor used twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+from quince.client.control import login
+from quince.client.notify import tell_signalled
+from quince.errors import ControlRefused, ProcessNotFound
+from quince.text import name_problem, storable
+from quince.workspace.workspace import Workspace
+from quince_persistence.codec import check, decode, encode
+from quince_persistence.records import ControlOutcome, NewSignal, SignalRow
+
+
+class AwaitedSignal:
+    """Says that a value in the context is to come as a signal; made by `signal_`."""
+
+    __slots__ = ("name", "timeout")
+
+    def __init__(self, name: str, timeout: float | None) -> None:
+        self.name = name
+        self.timeout = timeout
+
+
+def signal_(name: str, *, timeout: float | None = None) -> AwaitedSignal:
+    """`to_context(answer=signal_("approval"))`: wait for the signal, and find its value in `ctx.answer`.
+
+    Args:
+        name: As in `handle.signal(name, value)` and `quince signal PID name`.
+        timeout: Seconds after which the chain goes on without it; `ctx.answer` is None then. The
+            shortest one holds for all signals that a step waits for.
+
+    Raises:
+        ValueError: no name, or not a number of seconds from 0 on.
+    """
+    if timeout is not None and not is_duration(timeout):
+        raise ValueError(f"signal_({name!r}): timeout takes a number of seconds from 0 on, not {timeout!r}")
+    return AwaitedSignal(checked_name(name), timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A signal that a chain waits for, and where its value goes.
+
+    Attributes:
+        key: In the context.
+        append: To the list there.
+    """
+
+    name: str
+    key: str
+    append: bool
+
+    def plain(self) -> list[Any]:
+        """For the checkpoint."""
+        return [self.name, self.key, self.append]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What has come of a signal that was expected.
+
+    Attributes:
+        row: None if it did not come in time.
+        value: None then.
+    """
+
+    expected: Expected
+    row: SignalRow | None
+    value: Any
+
+
+def arrivals(expected: Iterable[Expected], rows: Sequence[SignalRow]) -> list[Arrival]:
+    """Each that is expected with the oldest signal of its name that no other one has.
+
+    Raises:
+        Unreadable: a value of a type that is not known here.
+    """
+    left = list(rows)
+    found: list[Arrival] = []
+    for one in expected:
+        row = next((row for row in left if row.name == one.name), None)
+        if row is not None:
+            left.remove(row)
+        found.append(Arrival(one, row, None if row is None else decode(row.value)))
+    return found
+
+
+def new_signal(pid: int, name: str, value: Any) -> NewSignal:
+    """A signal about to be sent.
+
+    Raises:
+        ValueError: no name.
+        Unsaveable: the value cannot be stored; names where it is.
+    """
+    label = f"signal {checked_name(name)}"
+    check(value, label)
+    return NewSignal(pid, name, encode(value, label))
+
+
+def send(
+    workspace: Workspace, pids: Sequence[int], name: str, value: Any, author: str | None
+) -> Sequence[ControlOutcome]:
+    """Send one signal to each of these processes, in one transaction. Durable on return.
+
+    Returns:
+        One outcome for each pid, in order.
+    """
+    signals = [new_signal(pid, name, value) for pid in pids]
+    outcomes: Sequence[ControlOutcome] = workspace.store.send(
+        signals, author=storable(author or login())
+    ).result()
+    tell_signalled(workspace, outcomes)
+    return outcomes
+
+
+def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str | None) -> None:
+    """The same for one process.
+
+    Raises:
+        ProcessNotFound: there is none of that pid.
+        ControlRefused: it has terminated.
+    """
+    (outcome,) = send(workspace, [pid], name, value, author)
+    if not outcome.found:
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+    if outcome.refused is not None:
+        raise ControlRefused(pid, outcome.refused)
+
+
+def is_duration(seconds: Any) -> bool:
+    """It is a number of seconds that can be waited for."""
+    return isinstance(seconds, SupportsFloat) and 0 <= float(seconds) < math.inf
+
+
+def checked_name(name: Any) -> str:
+    """The name of a signal.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if wrong := name_problem(name):
+        raise ValueError(f"the name of a signal {wrong}")
+    checked: str = name
+    return checked

@@ -1,0 +1,212 @@
+"""A worker's claim to be alive: its process for its own host, a heartbeat in the store for the others.
+
+The lock file tells of the process, and where it is to be believed. A file that is not there, or was copied,
+proves nothing, and neither does the name of a host: two machines, or containers, may have one name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Container
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from quince.os_process import Program, program_of
+from quince.patience import is_blocked
+from quince.private_files import open_private
+from quince_messaging.side_tasks import SideTasks
+from quince_persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
+from quince_persistence.files import unquoted
+from quince_persistence.records import WorkerRow
+
+_log = logging.getLogger("quince.worker")
+
+HEARTBEAT_SECONDS = 2.0
+EXPIRY_SECONDS = 6.5
+_SILENT = StoreUnavailable(f"the store has not answered for more than {EXPIRY_SECONDS:g} s")
+
+
+def new_worker_id() -> str:
+    """`host:ospid:random`, never used again."""
+    return f"{host_name()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def host_name() -> str:
+    """The name under which this host's locks are believed."""
+    return os.environ.get("QUINCE_HOST") or socket.gethostname()
+
+
+def _tell_only(error: StoreMoved) -> None:
+    _log.error("%s", error)
+
+
+class Lease:
+    """Held from `with` until its end, or the death of the operating-system process.
+
+    The heartbeat has a thread of its own, so it goes on whatever the user's code does to the loop.
+
+    Args:
+        on_lost: Called, from any thread, when the worker finds that it was declared dead.
+        on_moved: Called, from any thread, when the store's file is not where it was.
+        side: Keeps the thread going, and knows what else is wrong with the worker: the heartbeats tell it.
+
+    Attributes:
+        over: The store has forgotten the worker. Else the file of the lock stays, and tells of nobody: so
+            whoever sweeps knows at once that the worker is gone.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        worker_id: str,
+        lock: Path,
+        on_lost: Callable[[], None],
+        side: SideTasks | None = None,
+        on_moved: Callable[[StoreMoved], None] = _tell_only,
+    ) -> None:
+        self._store = store
+        self._id = worker_id
+        self.lock = lock
+        self._on_lost = on_lost
+        self._on_moved = on_moved
+        self.over = False
+        self._answered = time.monotonic()
+        self._file: IO[str] | None = None
+        self._stop = threading.Event()
+        self._side = side or SideTasks(_log, (PersistenceError,))
+        self._thread = self._side.thread("quince-heartbeat", self._beat)
+
+    def __enter__(self) -> Lease:
+        self.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = open_private(self.lock, "w")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what earlier versions look at
+        self._write(Program.this())
+        _held.add(self)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._file is not None:
+            if self.over:
+                self.lock.unlink(missing_ok=True)
+            else:  # this process may go on without the worker
+                self._write(Program.this().ended)
+            self._file.close()
+
+    def _write(self, program: Program) -> None:
+        assert self._file is not None
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(f"{program}\n{_place_of(self._file)}\n")
+        self._file.flush()
+
+    def let_go(self) -> None:
+        """In a forked child: the lock is the parent's, and ends with it."""
+        if self._file is not None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, self._file.fileno(), inheritable=False)
+            os.close(nothing)
+
+    def beat(self) -> None:
+        """Hand one heartbeat in."""
+        troubles = self._side.sentences()
+        try:
+            self._store.heartbeat(self._id, troubles=troubles).add_done_callback(self._beaten)
+        except PersistenceError as error:
+            self._side.failed("the heartbeat", error)
+        silent = time.monotonic() - self._answered > EXPIRY_SECONDS
+        if silent and not any(
+            map(is_blocked, troubles)
+        ):  # else it is the loop that does not hear the answers
+            self._side.failed("the heartbeat", _SILENT)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            self.beat()
+
+    def _beaten(self, future: Future[None]) -> None:
+        error = future.exception()
+        self._answered = time.monotonic()
+        if isinstance(error, UnknownWorker):
+            self._on_lost()
+        elif isinstance(error, StoreMoved):
+            self._on_moved(error)
+        elif error is not None:
+            self._side.failed("the heartbeat", error)
+        else:
+            self._side.well("the heartbeat")
+
+
+def is_dead(worker: WorkerRow) -> bool:
+    """Proof that a worker of this host is dead: its process has ended.
+
+    A worker of another host cannot be proven dead here, nor one of which is not known where it ran; its
+    heartbeat has to expire.
+    """
+    program = process_of(worker)
+    return program is not None and program.runs() is False
+
+
+def lives_here(worker: WorkerRow) -> bool:
+    """Proof that a worker of this host lives, though its heartbeats may not reach the store."""
+    program = process_of(worker)
+    return program is not None and program.runs() is True
+
+
+def process_of(worker: WorkerRow) -> Program | None:
+    """The process of a worker of this host; None if it is one of another, or that is not known."""
+    if worker.host != host_name() or worker.lock is None:
+        return None
+    return written_in(Path(unquoted(worker.lock)))
+
+
+def sweep_locks(folder: Path, known: Container[str]) -> None:
+    """Remove the lock files of workers that are proven to be dead, and of whom nobody waits for that proof.
+
+    Args:
+        known: Ids of the workers that are in the store.
+    """
+    for lock in folder.glob("*"):
+        program = None if lock.name in known else written_in(lock)
+        if program is not None and program.runs() is False:
+            lock.unlink(missing_ok=True)
+
+
+def written_in(lock: Path) -> Program | None:
+    """The process that holds, or held, a lock file; None if the file is not there or is a copy."""
+    try:
+        with lock.open("r") as file:
+            who, _, place = file.read(4096).partition("\n")
+            return program_of(who) if place.strip() == _place_of(file) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _place_of(file: IO[str]) -> str:
+    """Which file it is, on which file system: one that was copied is another."""
+    found = os.fstat(file.fileno())
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+_held: weakref.WeakSet[Lease] = weakref.WeakSet()
+
+
+def _let_go_of_all() -> None:
+    for lease in list(_held):
+        lease.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_of_all)

@@ -1,0 +1,219 @@
+"""Mending what messages and workers lost: dead workers, lost doorbells, timers.
+
+Every sweep is a few indexed queries; any worker does it, and doing it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from quince.concurrency import aside
+from quince.landing import landed
+from quince.recovery.broker_presence import SILENCE_SECONDS, Presence
+from quince.recovery.dead_workers import hand_on
+from quince.recovery.lease import EXPIRY_SECONDS, is_dead, sweep_locks
+from quince.worker.outbox import RUN_QUEUE, Outbox
+from quince.worker.runner import Runner
+from quince.workspace.workspace import Place
+from quince_messaging.contract import AsyncCommunicator
+from quince_messaging.side_tasks import SideTasks
+from quince_persistence.records import Control, Woken, WorkerRow
+
+_log = logging.getLogger("quince.worker")
+
+DEATH_SECONDS = 0.5
+SWEEP_SECONDS = 2.0
+STALE_SECONDS = 5.0
+LOCK_ROUNDS = 120
+"""Rounds between two looks for lock files that the dead have left."""
+
+SUSPICION_SECONDS = 2.5
+"""Seconds that a worker with an expired heartbeat is watched before it is held for dead: more than the
+time between two heartbeats."""
+
+
+Part = Callable[[], Coroutine[Any, Any, None]]
+
+
+LOCK_FREE = "its lock is free"
+"""The proof that a worker has ended; all else says only that nothing was heard of it."""
+
+
+class Sweeping(Protocol):
+    """What a sweep needs of its worker."""
+
+    id: str
+    place: Place
+    queues: tuple[str, ...]
+    store: Any
+    outbox: Outbox
+    held: dict[int, Runner]
+
+
+class Sweeper:
+    """The sweeps of one worker."""
+
+    def __init__(self, worker: Sweeping, communicator: AsyncCommunicator) -> None:
+        self._worker = worker
+        self._communicator = communicator
+        self._suspects: dict[str, tuple[float, float]] = {}
+        self._presence = Presence(worker.id, communicator)
+        self._strays: set[tuple[int, int]] = set()
+        self._turn = 0
+
+    def start(self, side: SideTasks) -> None:
+        """Sweep from now on, as long as `side` lives; whatever fails is tried again with the next round."""
+        side.keep("the sweep", self.round, every=DEATH_SECONDS, longest=SWEEP_SECONDS)
+
+    async def round(self) -> None:
+        """One round, of which no part is kept from being done by the failure of another.
+
+        Raises:
+            Exception: the first failure, after all has been tried.
+        """
+        full = self._turn % max(1, round(SWEEP_SECONDS / DEATH_SECONDS)) == 0
+        self._turn += 1
+        parts: list[Part] = [self._bury_neighbours]
+        if full:
+            parts += [self._heed, self._return_strays]
+        if full or self._suspects:
+            parts.append(self._sweep)
+        await _each(parts)
+
+    async def _bury_neighbours(self) -> None:
+        """Workers of this host whose lock is free are dead for certain. So are those of another one that
+        neither the broker nor the store has heard of for a while."""
+        began = time.monotonic()
+        workers: Sequence[WorkerRow] = await aside(self._worker.store.workers)
+        self._presence.saw(workers, began)
+        silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
+        dead = [(worker, LOCK_FREE) for worker in await aside(self._dead_here, workers)]
+        await self._bury_all(dead)
+        await self._bury_all([(worker, silent) for worker in await self._presence.vanished(workers)])
+
+    def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
+        if self._turn % LOCK_ROUNDS == 1:
+            sweep_locks(self._worker.place.state / "locks", {worker.id for worker in workers})
+        return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
+
+    async def _heed(self) -> None:
+        """Controls whose message did not come: the broker is away, or was when they were accepted."""
+        held = self._worker.held
+        suspended = [runner for runner in held.values() if runner.suspended]
+        asked = {row.pid: row for row in await aside(self._worker.store.asked, self._worker.id)}
+        for row in asked.values():
+            if row.intent is not None and row.pid in held:
+                held[row.pid].nudge(row.intent)
+        for runner in suspended:
+            if runner.pid not in asked:
+                runner.nudge(Control.PLAY)
+
+    async def _return_strays(self) -> None:
+        """What the store counts as this worker's and nobody here drives: the answer to a claim was lost.
+
+        A claim whose answer is on its way is no stray: it would have to be so in two sweeps in a row.
+        """
+        claims: dict[int, int] = await aside(self._worker.store.claims, self._worker.id)
+        driven = {(runner.pid, runner.epoch) for runner in self._worker.held.values()}
+        strays = set(claims.items()) - driven
+        still, self._strays = strays & self._strays, strays
+        await _each([partial(self._return, pid, epoch) for pid, epoch in sorted(still)])
+
+    async def _return(self, pid: int, epoch: int) -> None:
+        _log.warning("process %d is held here and nobody drives it; given back", pid)
+        store = self._worker.store
+        outcome = await landed(store.release(pid, self._worker.id, epoch, always=True))
+        row = await aside(store.get, pid)
+        if outcome.ready and row is not None:
+            self._worker.outbox.enqueue([row])
+
+    async def _sweep(self) -> None:
+        began = time.monotonic()
+        found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
+        self._forgive(time.monotonic() - began)
+        self._worker.outbox.enqueue(w for w in found.due if w.owner is None)
+        silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
+        dead = [(worker, silent) for worker in self._really_silent(found.dead)]
+        await _each(
+            [
+                partial(self._bury_all, dead),
+                partial(self._take_over, found.enqueue),
+                partial(self._ring_again, found.enqueue),
+            ]
+        )
+
+    async def _ring_again(self, idle: Sequence[Woken]) -> None:
+        """Ready processes that have waited for a while get another task, where their queue is empty."""
+        forgotten: dict[str, list[Woken]] = {}
+        for process in idle:
+            if process.queue in self._worker.queues:
+                forgotten.setdefault(process.queue, []).append(process)
+        await _each([partial(self._ring_for, queue, found) for queue, found in forgotten.items()])
+
+    async def _ring_for(self, queue: str, processes: Sequence[Woken]) -> None:
+        if await self._communicator.queue_size(queue=queue) == 0:
+            _log.info("%d ready processes had no task on queue %s; enqueued", len(processes), queue)
+            self._worker.outbox.enqueue(processes)
+
+    async def _take_over(self, idle: Sequence[Woken]) -> None:
+        """Ready processes of a `run()` that has ended and could hand nothing on."""
+        runs = {one.queue.removeprefix(RUN_QUEUE) for one in idle if one.queue.startswith(RUN_QUEUE)}
+        if runs:
+            known = {worker.id for worker in await aside(self._worker.store.workers)}
+            for ended in sorted(runs - known):
+                _log.info("what the run() of %s has left goes on here", ended)
+                woken = await landed(hand_on(self._worker.store, ended, died=False))
+                self._worker.outbox.enqueue(one for one in woken if one.owner is None)
+
+    def _forgive(self, seconds: float) -> None:
+        """What kept the store from this sweep (a large write, say) kept heartbeats from it, too: time for
+        which one waited is none for which one watched."""
+        self._suspects = {
+            id_: (heartbeat, since + seconds) for id_, (heartbeat, since) in self._suspects.items()
+        }
+
+    def _really_silent(self, expired: Sequence[WorkerRow]) -> list[WorkerRow]:
+        """Those whose heartbeat has expired and did not come while we watched.
+
+        A clock that was stepped makes every heartbeat look old; a worker that lives beats again
+        before it is looked at a second time.
+        """
+        now = time.monotonic()
+        suspects = {worker.id: (worker.heartbeat, now) for worker in expired}
+        for worker_id, (heartbeat, since) in self._suspects.items():
+            if suspects.get(worker_id, (None, 0.0))[0] == heartbeat:
+                suspects[worker_id] = (heartbeat, since)
+        self._suspects = suspects
+        silent = [w for w in expired if now - suspects[w.id][1] > SUSPICION_SECONDS]
+        return [worker for worker in silent if worker.id != self._worker.id]
+
+    async def _bury_all(self, dead: Sequence[tuple[WorkerRow, str]]) -> None:
+        await _each([partial(self._bury, worker, proof) for worker, proof in dead])
+
+    async def _bury(self, worker: WorkerRow, proof: str) -> None:
+        """What a dead worker left goes on elsewhere."""
+        woken = await landed(hand_on(self._worker.store, worker.id, proven=proof is LOCK_FREE))
+        _log.warning(
+            "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
+            worker.name,
+            worker.id,
+            proof,
+            len(woken),
+        )
+        self._worker.outbox.enqueue(one for one in woken if one.owner is None)
+
+
+async def _each(parts: Sequence[Part]) -> None:
+    """Do all, one after the other, whatever becomes of any; then raise the first failure."""
+    failures: list[Exception] = []
+    for part in parts:
+        try:
+            await part()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]

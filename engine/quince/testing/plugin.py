@@ -1,0 +1,58 @@
+"""The pytest plugin: the fixtures `crash_everywhere` and `quince_workspace`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from quince.testing import CrashReport
+    from quince.workspace.workspace import Workspace
+
+CrashEverywhere = Callable[..., "CrashReport"]
+
+
+@pytest.fixture
+def quince_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """An empty embedded workspace in a folder of its own, closed and gone after the test.
+
+    It is the working directory meanwhile, so `run(MyChain, n=3)` without another word happens there.
+    """
+    workspaces = importlib.import_module("quince.workspace.workspace")  # only now: no other test pays for it
+    for name in (workspaces.STORE_VARIABLE, workspaces.BROKER_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    workspaces.prepare(workspaces.locate(folder))  # else one in a folder above would be found
+    with workspaces.resolve(None) as home:
+        yield home
+
+
+@pytest.fixture
+def crash_everywhere(tmp_path: Path) -> CrashEverywhere:
+    """`crash_everywhere(MyChain, n=3)`: crash it at every commit and every message, one run for each.
+
+    Fails with the story unless it always ends the same. Returns the report. Inputs are given by name;
+    everything of `quince.testing.crash_everywhere` but the inputs can be given as `settings`, a mapping.
+    """
+    crash = importlib.import_module(
+        "quince.testing.crashes"
+    ).crash_everywhere  # only now: it is half a second
+    numbers = iter(range(1, 1_000_000))
+
+    def crash_it(
+        process_class: Any, /, *, settings: dict[str, Any] | None = None, **inputs: Any
+    ) -> CrashReport:
+        report: CrashReport = crash(
+            process_class, inputs, folder=tmp_path / f"crashes-{next(numbers)}", **(settings or {})
+        )
+        if not report.passed:
+            pytest.fail(report.story(), pytrace=False)
+        return report
+
+    return crash_it

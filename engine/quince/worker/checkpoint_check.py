@@ -1,0 +1,74 @@
+"""Finding out at each checkpoint, and not after the first crash, that it cannot be continued from.
+
+In `run()`, and wherever `QUINCE_CHECK=1` is set, a process goes on after each step from what its
+checkpoint gives back, as if its worker had died there: plain attributes are gone, and types that do
+not come back as they were are found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from quince.errors import UnreadableCheckpoint, Unrestorable
+from quince.processes import checkpoint
+from quince.processes.child import ChildProcess
+from quince.processes.process import Host, Process
+from quince_persistence.codec import Unreadable, encode, met_unreadable, same
+from quince_persistence.records import Claim
+
+CHECK_VARIABLE = "QUINCE_CHECK"
+"""`1`: round-trip each checkpoint, in daemon workers too. `0`: not even in `run()`."""
+
+
+def wanted(default: bool) -> bool:
+    """Whether checkpoints are round-tripped here."""
+    said = os.environ.get(CHECK_VARIABLE, "")
+    return default if said == "" else said != "0"
+
+
+def restored(process: Process, blob: bytes, claim: Claim, host: Host) -> tuple[Process, list[ChildProcess]]:
+    """The process as another worker would make it from this checkpoint, and the children it mentions.
+
+    Raises:
+        Unrestorable: no worker could; names what does not come back.
+    """
+    name = type(process).__name__
+    try:
+        with met_unreadable() as met:
+            copy, children = checkpoint.restore(type(process), Claim(claim.row, claim.inputs, blob), host)
+    except (UnreadableCheckpoint, Unreadable) as error:
+        raise Unrestorable(f"the checkpoint of {name} after this step cannot be restored: {error}") from error
+    if met:
+        with met_unreadable() as carried:
+            checkpoint.save(process)
+        if len(carried) < len(met):
+            raise Unrestorable(
+                f"the checkpoint of {name} after this step cannot be restored: {met[-1].unreadable_reason}"
+            )
+    again = checkpoint.save(copy)
+    if again is None or not same(blob, again):
+        raise Unrestorable(
+            f"the checkpoint of {name} after this step is not what was saved: {_lost(process, copy)}"
+        )
+    copy.status = process.status
+    copy._stop = process._stop
+    return copy, children
+
+
+def _lost(process: Process, copy: Process) -> str:
+    """Names what does not come back as it was."""
+    for place, before, after in (
+        ("ctx", _context(process), _context(copy)),
+        ("outputs", process._outputs, copy._outputs),
+    ):
+        for key, value in before.items():
+            if key not in after or not same(encode(value), encode(after[key])):
+                return f"{place}.{key} ({type(value).__name__}) comes back as another value"
+    return "it comes back with another meaning"
+
+
+def _context(process: Process) -> Mapping[str, Any]:
+    memory: Mapping[str, Any] = (process._memory() or {}).get("ctx", {})
+    return memory

@@ -1,0 +1,302 @@
+"""Where any worker answers for any process: the shared control queue.
+
+A program that knows nothing but the broker's URI puts its wish there, and whichever worker is free
+answers, for every process in every state. There is no broker object for each process.
+
+It has the names that all stores on a broker have in common, and one queue for each store beside the one for
+those who do not say which store they mean. Such a wish is refused when several stores are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from quince.concurrency import aside
+from quince.errors import EngineError, ProcessNotFound, SeveralStores
+from quince.landing import landed
+from quince.processes.signals import new_signal
+from quince.recovery.lease import host_name
+from quince.text import storable
+from quince.worker.outbox import Outbox, change_of, changes_of, is_pid, shown
+from quince.worker.runner import Runner
+from quince.workspace.neighbours import Neighbours, own_card
+from quince.workspace.workspace import Place
+from quince_messaging import connect_async
+from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
+from quince_messaging.errors import MessagingError
+from quince_messaging.side_tasks import SideTasks
+from quince_persistence.errors import PersistenceError
+from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection, Woken
+
+_log = logging.getLogger("quince.worker")
+
+CONTROL_QUEUE = "control"
+MOST_AUTHOR = 200
+MOST_REASON = 4_000
+"""Characters of a name and of a reason that come over the wire."""
+APPLY_SECONDS = 60.0
+"""Seconds that an answer waits for a running step to end."""
+
+VERBS = ("pause", "play", "kill")
+"""Also the subjects of plumpy's broadcasts to all processes."""
+
+
+def control_queue(store: str | None) -> str:
+    """Where wishes stand.
+
+    Args:
+        store: The identity of the store that is meant; None: that of whoever is there.
+    """
+    return CONTROL_QUEUE if store is None else f"{CONTROL_QUEUE}.{store}"
+
+
+def control_subject(store: str | None, verb: str) -> str:
+    """The subject of a broadcast to all processes of a store."""
+    return verb if store is None else f"{store}.{verb}"
+
+
+class Answering(Protocol):
+    """What the desk needs of its worker."""
+
+    id: str
+    name: str
+    place: Place
+    side: SideTasks
+    store: Any
+    outbox: Outbox
+    held: dict[int, Runner]
+
+    def wake_signalled(self, woken: Sequence[Woken]) -> None:
+        """Have those go on that signals have made ready."""
+
+
+class Desk:
+    """Answers status, signal, pause, play and kill for any process."""
+
+    def __init__(self, worker: Answering, communicator: AsyncCommunicator) -> None:
+        self._worker = worker
+        self._communicator = communicator
+        self._store: str = worker.store.identity
+        self._apart: AsyncCommunicator | None = None
+        self._neighbours: Neighbours
+        self._answers: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def open(self) -> None:
+        """Begin to answer."""
+        place, outside = self._worker.place, self._communicator
+        if place.names(self._store) is not None:
+            outside = self._apart = connect_async(place.broker)
+            await self._apart.open()
+        card = own_card(self._store, self._worker.id, place.folder, host_name())
+        self._neighbours = Neighbours(outside, card, self._worker.side)
+        await self._neighbours.open(announce=self._apart is not None or place.has_guests)
+        subjects = [control_subject(store, verb) for store in (None, self._store) for verb in VERBS]
+        await outside.subscribe(self._on_broadcast, SubjectFilter(subjects=tuple(subjects)))
+        for queue, deliver in (
+            (control_queue(self._store), self._deliver),
+            (control_queue(None), self._deliver_unaddressed),
+        ):
+            await outside.consume(deliver, queue=queue, prefetch=64)
+
+    async def close(self) -> None:
+        """Leave what is not answered yet to other workers."""
+        self._closing = True
+        try:
+            await self._end_answers()
+        finally:
+            if self._apart is not None:
+                await self._apart.close()
+
+    async def _end_answers(self) -> None:
+        for answer in self._answers:
+            answer.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
+
+    def _deliver(self, tasks: Sequence[TaskHandle]) -> None:
+        for task in tasks:
+            self._spawn(self._answer(task))
+
+    def _deliver_unaddressed(self, tasks: Sequence[TaskHandle]) -> None:
+        for task in tasks:
+            self._spawn(self._answer(task, addressed=False))
+
+    async def _require_alone(self) -> None:
+        """Refuse what does not say which store it means, if there are several.
+
+        Raises:
+            SeveralStores: names them.
+        """
+        others = await self._neighbours.others()
+        if others:
+            raise SeveralStores([str(self._neighbours.own), *map(str, others)])
+
+    def _spawn(self, work: Any) -> None:
+        answer = self._worker.side.spawn("an answer to a control", work)
+        self._answers.add(answer)
+        answer.add_done_callback(self._answers.discard)
+
+    async def _answer(self, task: TaskHandle, *, addressed: bool = True) -> None:
+        """Whatever comes of it, the task is settled: what is not would be kept from the broker's count, and a
+        few of them would end all control."""
+        try:
+            if not addressed:
+                await self._require_alone()
+            task.ack(await self._handle(task.body))
+        except asyncio.CancelledError:
+            if not self._closing:
+                task.requeue()
+            raise
+        except (EngineError, PersistenceError, MessagingError, ValueError) as error:
+            task.fail(error)
+        except Exception as error:
+            task.fail(error)
+            raise
+
+    async def _handle(self, body: Any) -> dict[str, Any]:
+        """`{"pid": 7, "message": <plumpy's message>, "author": "ada"}`.
+
+        Returns:
+            For a control or a signal: accepted, applied, by (the worker that answers), message. For
+            status: the row.
+        """
+        pid, message = _parts(body)
+        verb = message.get("intent")
+        if verb == "status":
+            return await self._status(pid)
+        if verb == "signal":
+            return await self._signal(pid, message, _author(body))
+        if not isinstance(verb, str) or verb not in {"pause", "play", "kill"}:
+            raise ValueError(f"a process takes status, signal, pause, play and kill, not {shown(verb)}")
+        outcomes = await landed(
+            self._worker.store.control(
+                Control(verb),
+                Selection(pids=[pid]),
+                author=_author(body),
+                reason=_reason(message.get("message")),
+                force=bool(message.get("force_kill", False)),
+            )
+        )
+        return await self._apply(Control(verb), pid, outcomes)
+
+    async def _status(self, pid: int) -> dict[str, Any]:
+        row = await aside(self._worker.store.get, pid)
+        if row is None:
+            raise ProcessNotFound(f"there is no process {pid}")
+        return status_of(row) | {"by": self._worker.name}
+
+    async def _signal(self, pid: int, message: dict[str, Any], author: str) -> dict[str, Any]:
+        signal = new_signal(pid, message.get("name", ""), message.get("value"))
+        (outcome,) = await landed(self._worker.store.send([signal], author=author))
+        if not outcome.found:
+            raise ProcessNotFound(f"there is no process {pid}")
+        accepted = outcome.refused is None
+        if outcome.after is not None and accepted:
+            self._worker.wake_signalled(outcome.woken)
+            self._worker.outbox.announce(change_of(pid, outcome.after.state, outcome.after.state))
+        answer = {"pid": pid, "verb": "signal", "by": self._worker.name}
+        return answer | {"accepted": accepted, "applied": accepted, "message": outcome.refused or "sent"}
+
+    async def _apply(self, verb: Control, pid: int, outcomes: Sequence[ControlOutcome]) -> dict[str, Any]:
+        self._tell_of(outcomes)
+        own = next((outcome for outcome in outcomes if outcome.pid == pid), None)
+        if own is None or not own.found:
+            raise ProcessNotFound(f"there is no process {pid}")
+        answer = {"pid": pid, "verb": verb.value, "by": self._worker.name}
+        if own.refused is not None:
+            return answer | {"accepted": False, "applied": False, "message": own.refused}
+        for outcome in outcomes:
+            if outcome.owner is not None and outcome.applied:
+                self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
+        held = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
+        still = await asyncio.gather(*(self._tell_owner(verb, owner, one) for owner, one in held))
+        applied = own.applied or not any(
+            late for (_, one), late in zip(held, still, strict=True) if one == pid
+        )
+        word = "applied" if applied else f"accepted; {own.owner} applies it when its step ends"
+        return answer | {"accepted": True, "applied": applied, "message": word}
+
+    async def _tell_owner(self, verb: Control, owner: str | None, pid: int) -> bool:
+        """Have the owner apply it; True if it has not done so in time."""
+        call = {"verb": verb.value, "pids": [pid], "wait": APPLY_SECONDS}
+        try:
+            reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
+        except (MessagingError, TimeoutError) as error:
+            _log.info("%s cannot be told to %s process %d (%s)", owner, verb, pid, error)
+            return True
+        return bool(reply.get("still"))
+
+    def _tell_of(self, outcomes: Sequence[ControlOutcome]) -> None:
+        outbox = self._worker.outbox
+        outbox.enqueue(woken for outcome in outcomes for woken in outcome.woken if woken.owner is None)
+        for message in changes_of(outcomes):
+            outbox.announce(message)
+
+    def _on_broadcast(self, message: BroadcastMessage) -> None:
+        """plumpy's pause_all, play_all, kill_all: one worker writes it down, for all processes."""
+        store, _, verb = str(message.subject).rpartition(".")
+        self._spawn(self._control_all(Control(verb), message.body, addressed=bool(store)))
+
+    async def _control_all(self, verb: Control, body: Any, *, addressed: bool) -> None:
+        try:
+            if not addressed:
+                await self._require_alone()
+        except SeveralStores as error:
+            _log.warning("a broadcast to %s all processes is left alone: %s", verb, error)
+            return
+        workers = await aside(self._worker.store.workers)
+        if min((worker.id for worker in workers), default=self._worker.id) != self._worker.id:
+            return
+        reason = _reason(body.get("message")) if isinstance(body, dict) else None
+        outcomes = await landed(
+            self._worker.store.control(verb, Selection(live=True), author="remote", reason=reason)
+        )
+        self._tell_of(outcomes)
+        for outcome in outcomes:
+            if outcome.owner is not None:
+                self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
+
+
+def status_of(row: ProcessRow) -> dict[str, Any]:
+    """What a status call tells of a process: plain values, times in seconds since the epoch (UTC)."""
+    return {
+        "pid": row.pid,
+        "class": row.class_path,
+        "state": row.state.value,
+        "paused": row.paused,
+        "status": row.status,
+        "step": row.step,
+        "worker": row.owner,
+        "awaiting": row.awaiting,
+        "signals": list(row.signals),
+        "exit_status": row.exit_status,
+        "exit_message": row.exit_message,
+        "created": row.created,
+        "updated": row.updated,
+        "ended": row.ended,
+    }
+
+
+def _author(body: Any) -> str:
+    author = body.get("author")
+    return _text(author, MOST_AUTHOR) if author else "remote"
+
+
+def _reason(said: Any) -> str | None:
+    return None if said is None else _text(said, MOST_REASON)
+
+
+def _text(said: Any, most: int) -> str:
+    """What somebody calls himself, or gives as a reason: text, whatever came, and no book."""
+    return storable(said[:most]) if isinstance(said, str) else shown(said)
+
+
+def _parts(body: Any) -> tuple[int, dict[str, Any]]:
+    if isinstance(body, dict):
+        pid, message = body.get("pid"), body.get("message")
+        if is_pid(pid) and isinstance(message, dict):
+            return pid, message
+    raise ValueError(f"not a message to a process: {shown(body)}")

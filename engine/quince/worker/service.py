@@ -1,0 +1,151 @@
+"""A worker as an operating-system process: signals, logs, and an end that is an end."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import FrameType
+
+import msgspec
+
+from quince.logs import log_to_stderr
+from quince.worker.step_output import printed_lines
+from quince.worker.worker import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS, Worker
+from quince.workspace.workspace import Place
+
+_log = logging.getLogger("quince.worker")
+
+READY_VARIABLE = "QUINCE_READY_FD"
+"""Number of a file descriptor on which a worker says that it is ready (or why it is not)."""
+
+SETTINGS = "daemon.json"
+"""The file with the daemon's settings, in the folder of the workspace's own files."""
+
+SUPERVISOR_VARIABLE = "QUINCE_SUPERVISOR"
+"""Process id of the daemon, with which its workers end."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(
+    place: Place,
+    *,
+    slots: int = DEFAULT_SLOTS,
+    queues: Sequence[str] = ("default",),
+    name: str = "worker",
+    linger: float = LINGER_SECONDS,
+) -> int:
+    """Work until a signal: SIGTERM or SIGINT drains, a second one leaves at once.
+
+    Returns:
+        The exit status for the operating system.
+
+    Raises:
+        PersistenceError, MessagingError: the store or the broker cannot be opened.
+    """
+    configure_logging()
+    _end_with_supervisor()
+    worker = Worker(place, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, place))
+    with _signals(worker), printed_lines(), _readiness() as started:
+        asyncio.run(worker.run(started))
+    _log.info("%s has stopped", name)
+    logging.shutdown()
+    if any(t.name.startswith("quince-step") for t in threading.enumerate()):
+        sys.stdout.flush()
+        os._exit(0)  # a blocking step that was left behind must not keep the process alive
+    return 0
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What a daemon's settings say of the time that steps get when its workers stop.
+
+    Attributes:
+        grace: Seconds; None: as many as ever.
+    """
+
+    grace: float | None = None
+
+
+def _grace(place: Place) -> float:
+    """Seconds for steps that run when this worker stops, read when that is asked: they stand in the settings
+    of the daemon, where `quince daemon stop --timeout` writes them."""
+    if SUPERVISOR_VARIABLE in os.environ:
+        with suppress(OSError, msgspec.MsgspecError):
+            granted = msgspec.json.decode((place.state / SETTINGS).read_bytes(), type=Granted).grace
+            if granted is not None:
+                return granted
+    return GRACE_SECONDS
+
+
+def configure_logging() -> None:
+    """To standard error, one line a record, with time, process and name."""
+    logging.basicConfig(level=os.environ.get("QUINCE_LOG", "INFO").upper(), handlers=[log_to_stderr()])
+    for chatty in ("aio_pika", "aiormq", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _signals(worker: Worker) -> Iterator[None]:
+    """First signal: drain; second: leave. The handlers of before come back at the end."""
+    seen = 0
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 1:
+            worker.stop()
+        else:
+            worker.leave()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _readiness() -> Iterator[threading.Event]:
+    """Tells whoever started this process when it is ready, or why it never will be."""
+    started = threading.Event()
+    descriptor = os.environ.pop(READY_VARIABLE, None)
+    if descriptor is None:
+        yield started
+        return
+    pipe = os.fdopen(int(descriptor), "w")
+
+    def tell() -> None:
+        started.wait()
+        with pipe:
+            pipe.write("ready\n" if not failed else f"{failed[0]}\n")
+
+    failed: list[str] = []
+    teller = threading.Thread(target=tell, name="quince-ready", daemon=True)
+    teller.start()
+    try:
+        yield started
+    except Exception as error:
+        failed.append(" ".join(str(error).split()) or type(error).__name__)
+        raise
+    finally:
+        started.set()
+        teller.join(1)
+
+
+def _end_with_supervisor() -> None:
+    """Have the kernel drain this worker when its daemon dies."""
+    supervisor = os.environ.get(SUPERVISOR_VARIABLE)
+    if supervisor is None or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(supervisor):
+        os.kill(os.getpid(), signal.SIGTERM)

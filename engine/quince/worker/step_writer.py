@@ -1,0 +1,121 @@
+"""What a step did, as the store takes it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from quince.errors import ClaimLost, Unrestorable
+from quince.processes import checkpoint
+from quince.processes.child import ChildProcess
+from quince.processes.process import Process
+from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
+from quince.text import storable
+from quince.worker import checkpoint_check as roundtrip
+from quince.worker.interfaces import Crew, Fenced
+from quince.worker.stepper import StepEnd
+from quince_persistence.codec import check_step
+from quince_persistence.errors import Unsaveable
+from quince_persistence.records import Claim, State, Step
+
+_log = logging.getLogger("quince.worker")
+
+
+class Scribe:
+    """Writes the steps of one process down, under one claim.
+
+    Attributes:
+        copy: What the last checkpoint gave back, and the children that it mentions, where checkpoints
+            are round-tripped; whoever takes it puts None there.
+    """
+
+    def __init__(self, crew: Crew, claim: Claim) -> None:
+        self.claim = claim
+        self.copy: tuple[Process, list[ChildProcess]] | None = None
+        self._crew = crew
+
+    def step(self, process: Process, end: StepEnd) -> Step:
+        """The step that has ended so; what cannot be saved makes the process excepted.
+
+        Raises:
+            Fenced: the step itself found that the claim was lost.
+        """
+        try:
+            if isinstance(end.error, ClaimLost):
+                raise Fenced
+            if end.error is not None:
+                return self.excepted(process, end.error)
+            if end.code is not None:
+                return self._finished(process, end.code)
+            return self._goes_on(process)
+        except (Unsaveable, Unrestorable) as error:
+            return self.excepted(process, error)
+
+    def excepted(self, process: Process, error: BaseException, *, outputs: bool = True) -> Step:
+        """The process ends with this error."""
+        self._crew.excepted(process.pid, error)
+        story = checkpoint.ErrorStory.of(error)
+        _log.warning("process %s excepted: %s: %s", process.pid, story.type_name, story.text)
+        kept: bytes | None = None
+        with contextlib.suppress(Unsaveable):
+            kept = checkpoint.save_outputs(process) if outputs else None
+        return self._step(
+            process,
+            State.EXCEPTED,
+            outputs=kept,
+            error=story.encode(),
+            exit_message=f"{story.type_name}: {story.text}"[:500],
+        )
+
+    def _goes_on(self, process: Process) -> Step:
+        record = process._record
+        waits = bool(record.awaits or process._expected) or record.due is not None
+        views: list[Any] = []
+        blob = checkpoint.save(process, views)
+        check_step(record.size + len(blob or b""), "what this step commits")
+        used, process._used = process._used, []
+        if blob is not None and (self._crew.checked or views):  # what shares memory does so no longer
+            self.copy = roundtrip.restored(process, blob, self.claim, self._crew)
+        return self._step(
+            process,
+            State.WAITING if waits else State.RUNNING,
+            step=process._label(),
+            checkpoint=blob,
+            children=record.children,
+            awaits=[child.pid for child in record.awaits],
+            due=record.due,
+            signals=[one.name for one in process._expected],
+            deadline=record.deadline,
+            used=used,
+            sends=record.sends,
+        )
+
+    def _finished(self, process: Process, code: ExitCode) -> Step:
+        if code.status == SUCCESS.status:
+            lack = missing_outputs(process.spec(), process._outputs)
+            if lack is not None:
+                code = ExitCode(MISSING_OUTPUT, lack)
+        outputs = checkpoint.save_outputs(process)
+        check_step(process._record.size + len(outputs), "what this step commits")
+        return self._step(
+            process,
+            State.FINISHED,
+            outputs=outputs,
+            exit_status=code.status,
+            exit_message=None if code.message is None else storable(code.message),
+            children=process._record.children,
+            sends=process._record.sends,
+        )
+
+    def _step(self, process: Process, state: State, **fields: Any) -> Step:
+        row = self.claim.row
+        return Step(
+            row.pid,
+            self._crew.id,
+            row.epoch,
+            state,
+            status=None if process.status is None else storable(str(process.status)),
+            events=process._record.reports,
+            **fields,
+        )

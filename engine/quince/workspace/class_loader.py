@@ -1,0 +1,378 @@
+"""Names of process classes, and the way back from a name to the class.
+
+A stored class path has one of two forms: `module:Class` for what Python can import, and
+`folder/file.py:Class` (relative to the workspace's folder, or absolute outside it) for a script. Nothing
+but the import of a module that the workspace allows ever happens when one is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from quince.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
+from quince.workspace.half_written import is_half_written, is_young
+from quince.workspace.trust import distrust, is_named
+from quince_persistence.passing import is_passing
+
+_MODULE_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+_FILE_PATH = re.compile(r"[^\0:]+\.py:[^\W\d][\w.]*")
+
+
+class ProcessClass(Protocol):
+    """What the registry names and loads."""
+
+    __module__: str
+    __qualname__: str
+    __name__: str
+
+
+class Registry:
+    """Names and loads process classes for one workspace.
+
+    Args:
+        folder: The workspace's folder; scripts are named relative to it, and it is importable.
+        allowed: Patterns of modules (`mypkg.*`) or script paths that may be loaded; empty: any. They are
+            compared with what a class path leads to, links and `..` followed, and with what was loaded.
+    """
+
+    def __init__(self, folder: Path, allowed: Sequence[str] = ()) -> None:
+        self.folder = folder.resolve()
+        self.allowed = tuple(allowed)
+        self._loaded: dict[str, Any] = {}
+        self._names: dict[Any, str] = {}
+
+    def name_of(self, cls: ProcessClass) -> str:
+        """The class path under which another interpreter finds the class.
+
+        Here it leads to this class from now on: one that was defined again (a cell of a notebook that was
+        run again, `importlib.reload`) is the one that runs.
+
+        Raises:
+            UnknownTarget: it cannot be found from outside (defined in a function, or in a session
+                without a file).
+        """
+        path = self._names.get(cls)
+        if path is None:
+            path = self._names[cls] = _path_of(cls, self.folder)
+        self._loaded[path] = cls
+        return path
+
+    def known(self, path: str) -> Any:
+        """The class of a stored class path if it was loaded before, else None."""
+        return self._loaded.get(path)
+
+    def load(self, path: str) -> Any:
+        """The class of a stored class path.
+
+        Raises:
+            UnloadableNow: it may be loaded when it is tried again.
+            UnloadableClass: what could not be loaded, why, and what to do.
+        """
+        found = self._loaded.get(path)
+        if found is None:
+            found = self._loaded[path] = self._load(path)
+        return found
+
+    def load_class(self, path: str) -> Any:
+        """The same, the class itself (of a `@process` function too), with a spec that makes sense.
+
+        Raises:
+            UnloadableNow: it may be loaded when it is tried again.
+            UnloadableClass: it cannot be loaded, or is no process class.
+            InvalidDefinition: it is one that cannot work.
+        """
+        found = self.load(path)
+        if not hasattr(found, "spec"):
+            raise UnloadableClass(f"{path} is not a process class")
+        try:
+            found.spec()
+        except EngineError:
+            raise
+        except Exception as error:  # its `define` may fail in any way
+            kind = UnloadableNow if is_passing(error) else UnloadableClass
+            raise kind(f"{path} cannot be used: {type(error).__name__}: {error}") from error
+        return getattr(found, "process_class", found)
+
+    def _load(self, path: str) -> Any:
+        module_part, _, qualname = path.rpartition(":")
+        if not (_MODULE_PATH.fullmatch(path) or _FILE_PATH.fullmatch(path)):
+            raise UnloadableClass(f"{path!r} is no class path: write module:Class or file.py:Class")
+        if module_part.endswith(".py"):
+            file = (self.folder / module_part).resolve()
+            self._require_allowed(path, _names_of_file(file, self.folder))
+            self._require_own(file)
+        else:
+            self._require_allowed(path, [module_part])
+        module = self._import(module_part)
+        try:
+            found = functools.reduce(getattr, qualname.split("."), module)
+        except AttributeError:
+            raise _lacks(module, module_part, qualname) from None
+        self._require_allowed(path, _real_names(found, self.folder))
+        return found
+
+    def _require_allowed(self, path: str, names: Iterable[str]) -> None:
+        """One of the names is among what this workspace allows."""
+        known = sorted(names)
+        if self.allowed and not any(fnmatchcase(name, one) for name in known for one in self.allowed):
+            real = known[0] if known else "of no module that can be found"
+            told = f"{path!r}" if real == path.rpartition(":")[0] else f"{path!r} (it is {real})"
+            raise UnloadableClass(f"{told} is not among the modules that this workspace allows")
+
+    def _require_own(self, file: Path) -> None:
+        """Nobody but this user and root could have written the file: a stored path may name any."""
+        for place in (file, file.parent):
+            reason = distrust(place)
+            if reason is not None and not (is_named(self.folder) or is_named(file.parent)):
+                raise UnloadableClass(
+                    f"{file} is not imported, since {place} {reason}: take others' rights away, or name the "
+                    f"folder {file.parent} in QUINCE_TRUST if you trust them"
+                )
+
+    def _import(self, module_part: str) -> ModuleType:
+        self.make_importable()
+        importlib.invalidate_caches()  # a module may have come since it was last looked for
+        try:
+            if module_part.endswith(".py"):
+                return import_file(self.folder / module_part)
+            return importlib.import_module(module_part)
+        except UnknownTarget:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            passing = is_passing(error) or is_half_written(error, self._source(module_part))
+            kind = UnloadableNow if passing else UnloadableClass
+            raise kind(_import_story(module_part, error, self.folder)) from error
+
+    def _source(self, module_part: str) -> Path | None:
+        """The file of a module that could not be imported, if it can be told."""
+        if module_part.endswith(".py"):
+            return self.folder / module_part
+        with contextlib.suppress(Exception):
+            spec = importlib.util.find_spec(module_part)
+            return Path(spec.origin) if spec is not None and spec.origin else None
+        return None
+
+    def make_importable(self) -> None:
+        """Put the workspace's folder on the import path."""
+        if str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+
+
+def load_target(target: str, registry: Registry) -> Any:
+    """The process class that a person named on the command line.
+
+    Args:
+        target: `module:Class`, `file.py:Class` (relative to the current directory), or either
+            without the class if the module has just one.
+
+    Raises:
+        UnknownTarget: one sentence that names what is missing and what there is.
+    """
+    module_part, _, qualname = target.partition(":")
+    if module_part.endswith(".py") or "/" in module_part:
+        file = Path(module_part).expanduser().resolve()
+        if not file.is_file():
+            raise UnknownTarget(f"there is no file {module_part!r} (in {Path.cwd()})")
+        try:
+            module = import_file(file)
+        except UnknownTarget:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UnknownTarget(_import_story(module_part, error, file.parent)) from error
+    else:
+        if not re.fullmatch(r"[^\W\d][\w.]*", module_part):
+            raise UnknownTarget(f"{target!r} is no target: write module:Class or file.py:Class")
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        module = registry._import(module_part)
+    return _pick(module, module_part, qualname)
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a script by its path, once; its folder becomes importable, as when it is run.
+
+    Raises:
+        UnknownTarget: there is no such file.
+    """
+    file = file.resolve()
+    root, dotted = _within_packages(file)
+    for module in (sys.modules.get("__main__"), sys.modules.get(dotted)):
+        if module is not None and _file_of(module) == file:
+            return module
+    if not file.is_file():
+        raise UnloadableClass(f"there is no file {file}")
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    if dotted != file.stem:
+        return _import_from_package(file, dotted)
+    name = (
+        file.stem
+        if file.stem not in sys.modules and file.stem.isidentifier()
+        else f"script_{abs(hash(file)):x}"
+    )
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnloadableClass(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    _by_file.add(name)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+_by_file: set[str] = set()
+"""Names of modules that were imported by their file: another interpreter may not find them by name."""
+
+
+def _within_packages(file: Path) -> tuple[Path, str]:
+    """The folder from which a file is imported, and its name there: dotted if it lies in a package."""
+    folder, parts = file.parent, [file.stem]
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(parts)
+
+
+def _import_from_package(file: Path, name: str) -> ModuleType:
+    module = importlib.import_module(name)
+    if _file_of(module) != file:
+        raise UnloadableClass(f"{file} is {name}, but {_file_of(module)} is loaded under that name")
+    _by_file.add(name)
+    return module
+
+
+def _names_of_file(file: Path, folder: Path) -> set[str]:
+    """The names of a file in a workspace: its path, and that by which it is imported from the folder."""
+    root, dotted = _within_packages(file)
+    within = file.is_relative_to(folder)
+    return {(file.relative_to(folder) if within else file).as_posix(), *([dotted] if root == folder else ())}
+
+
+def _real_names(found: Any, folder: Path) -> set[str]:
+    """The names of the module that really defines it, by whatever way it was reached."""
+    module = sys.modules.get(str(getattr(found, "__module__", None)))
+    try:
+        defined = functools.reduce(getattr, found.__qualname__.split("."), module)
+    except AttributeError:
+        return set()
+    if module is None or found not in [defined, getattr(defined, "process_class", defined)]:
+        return set()
+    file = _file_of(module)
+    names = set() if file is None else _names_of_file(file, folder)
+    by_file = module.__name__ == "__main__" or module.__name__ in _by_file
+    return names if by_file else names | {module.__name__}
+
+
+def _path_of(cls: ProcessClass, folder: Path) -> str:
+    if "<locals>" in cls.__qualname__:
+        raise UnknownTarget(
+            f"{cls.__qualname__} is defined inside a function, where no worker can find it; "
+            "move it to the top level of its module"
+        )
+    module = sys.modules.get(cls.__module__)
+    file = _file_of(module) if module is not None else None
+    if cls.__module__ == "__main__" and file is None:
+        return f"__main__:{cls.__qualname__}"
+    name = _main_name() if cls.__module__ == "__main__" else cls.__module__
+    if file is not None and file.suffix == ".py" and _is_script(file, name, folder):
+        where = file.relative_to(folder) if file.is_relative_to(folder) else file
+        return f"{where.as_posix()}:{cls.__qualname__}"
+    return f"{name}:{cls.__qualname__}"
+
+
+def _main_name() -> str:
+    """How the program that runs is imported: `pkg.tool` for `python -m pkg.tool`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return "__main__" if spec is None or "." not in spec.name else str(spec.name)
+
+
+def _is_script(file: Path, name: str, folder: Path) -> bool:
+    """A module that only this interpreter finds by its name: the program that runs, one that was imported
+    by its file, or one in a folder below the workspace's."""
+    if name == "__main__":
+        return True
+    if name in _by_file:
+        return _within_packages(file) != (folder, name)  # `my-flow.py` has no name to import it by
+    if "." in name or file.name == "__init__.py":
+        return False
+    return file.is_relative_to(folder) and file.parent != folder
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    name = getattr(module, "__file__", None)
+    return Path(name).resolve() if name else None
+
+
+def _pick(module: ModuleType, module_part: str, qualname: str) -> Any:
+    if not qualname:
+        choices = _process_names(module)
+        if len(choices) == 1:
+            return getattr(module, choices[0])
+        raise UnknownTarget(
+            f"{module_part} has {'no process class' if not choices else 'several process classes'}: "
+            f"write {module_part}:{'Class' if not choices else '|'.join(choices)}"
+        )
+    try:
+        found = functools.reduce(getattr, qualname.split("."), module)
+    except AttributeError:
+        raise UnknownTarget(f"{module_part} has no {qualname!r}{_suggest(module, qualname)}") from None
+    if not hasattr(found, "spec"):
+        raise UnknownTarget(
+            f"{module_part}:{qualname} is no process class but {_article(type(found).__name__)}"
+            f"{_suggest(module, qualname)}"
+        )
+    return found
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
+def _process_names(module: ModuleType) -> list[str]:
+    """Names of the process classes that the module itself defines."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and hasattr(value, "spec")
+    ]
+
+
+def _suggest(module: ModuleType, qualname: str) -> str:
+    names = _process_names(module)
+    return f"; it has {', '.join(names)}" if names else "; it has no process class at all"
+
+
+def _lacks(module: ModuleType, module_part: str, qualname: str) -> UnloadableClass:
+    """The module has no such class; if its file has been written just now, it may have been half of it."""
+    story = f"{module_part} has no {qualname!r}{_suggest(module, qualname)}"
+    file = _file_of(module)
+    if file is None or not is_young(file):
+        return UnloadableClass(story)
+    sys.modules.pop(module.__name__, None)  # to be read anew
+    return UnloadableNow(story)
+
+
+def _import_story(module_part: str, error: BaseException, folder: Path) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and module_part.startswith(error.name):
+        return (
+            f"there is no module {error.name!r}: it is not installed, nor in the workspace's folder {folder}"
+        )
+    return f"importing {module_part} failed with {type(error).__name__}: {error}"

@@ -1,0 +1,263 @@
+"""Waiting for something to become true of processes: pushed by broadcasts, checked in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import kiwipy
+
+from quince.text import words_of
+from quince.worker.outbox import pids_of
+from quince_persistence.errors import StoreMoved, StoreUnavailable
+from quince_persistence.minutely import Minutely
+from quince_persistence.records import EventRow, ProcessRow, Selection
+
+_log = logging.getLogger("quince")
+_minutely = Minutely(_log)
+
+FIRST_LOOK = 0.05
+LAST_LOOK = 1.0
+"""Seconds between looks at the store while no broadcast comes; a lost one costs no more than this."""
+
+
+class Watcher:
+    """One subscription to all changes of state, for every wait of one workspace."""
+
+    def __init__(self, workspace: Any) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._bells: dict[int, set[Callable[[], object]]] = {}
+        self._subscribed = False
+
+    def wait(
+        self,
+        pids: Sequence[int],
+        until: Callable[[ProcessRow], bool],
+        timeout: float | None = None,
+        progress: Callable[[Sequence[ProcessRow]], None] | None = None,
+    ) -> list[ProcessRow]:
+        """Block until `until` holds for every one of `pids`, or the time is over.
+
+        A store that stops to answer in the middle is waited for, and told once a minute.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+            progress: Called with the rows after every look.
+
+        Returns:
+            The rows as last seen, in the order of `pids`; those that do not exist are left out.
+
+        Raises:
+            StoreUnavailable: the store did not answer from the beginning, or when the time was over; or its
+                file was moved away.
+        """
+        look = _Look(self._workspace.store, pids, until, timeout, progress)
+        bell = threading.Event()
+        with self._listening(pids, bell.set):
+            while True:
+                bell.clear()
+                if look.look():
+                    return look.seen
+                look.rang(bell.wait(look.patience))
+
+    async def wait_async(
+        self,
+        pids: Sequence[int],
+        until: Callable[[ProcessRow], bool],
+        timeout: float | None = None,
+        progress: Callable[[Sequence[ProcessRow]], None] | None = None,
+    ) -> list[ProcessRow]:
+        """`wait` from a coroutine; no thread waits meanwhile. `progress` is called on a thread."""
+        loop = asyncio.get_running_loop()
+        look = await loop.run_in_executor(None, _Look, self._workspace.store, pids, until, timeout, progress)
+        bell = asyncio.Event()
+        listening = self._listening(pids, lambda: loop.call_soon_threadsafe(bell.set))
+        await loop.run_in_executor(None, listening.__enter__)
+        try:
+            while True:
+                bell.clear()
+                if await loop.run_in_executor(None, look.look):
+                    return look.seen
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(bell.wait(), look.patience)
+                look.rang(bell.is_set())
+        finally:
+            listening.__exit__(None, None, None)
+
+    def follow(self, pid: int, after: int = 0) -> Iterator[EventRow]:
+        """The history of a process as it grows, complete and in order, until its end.
+
+        Broadcasts only say when to look; the events come from the store by their sequence, so none is
+        missed or doubled if broadcasts are. A store that is away is waited for, as by `wait`.
+
+        Args:
+            after: Begin behind the event of this `seq`.
+        """
+        bell = threading.Event()
+        trail = _Trail(self._workspace.store, pid, after)
+        with self._listening([pid], bell.set):
+            while not trail.over:
+                bell.clear()
+                yield from trail.next()
+                if not trail.over:
+                    trail.rang(bell.wait(trail.patience))
+
+    async def follow_async(self, pid: int, after: int = 0) -> AsyncIterator[EventRow]:
+        """The same from a coroutine; no thread waits meanwhile."""
+        loop = asyncio.get_running_loop()
+        bell = asyncio.Event()
+        trail = _Trail(self._workspace.store, pid, after)
+        listening = self._listening([pid], lambda: loop.call_soon_threadsafe(bell.set))
+        await loop.run_in_executor(None, listening.__enter__)
+        try:
+            while not trail.over:
+                bell.clear()
+                for event in await loop.run_in_executor(None, trail.next):
+                    yield event
+                if not trail.over:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(bell.wait(), trail.patience)
+                    trail.rang(bell.is_set())
+        finally:
+            listening.__exit__(None, None, None)
+
+    @contextmanager
+    def _listening(self, pids: Sequence[int], bell: Callable[[], object]) -> Iterator[None]:
+        with self._lock:
+            for pid in pids:
+                self._bells.setdefault(pid, set()).add(bell)
+            subscribed = self._subscribed
+        if not subscribed:
+            self._workspace.teller.post(self._subscribe)  # a broker that is away is not waited for
+        try:
+            yield
+        finally:
+            with self._lock:
+                for pid in pids:
+                    bells = self._bells.get(pid)
+                    if bells is not None:
+                        bells.discard(bell)
+                        if not bells:
+                            del self._bells[pid]
+
+    def _subscribe(self) -> None:
+        if not self._subscribed:
+            changes = kiwipy.BroadcastFilter(self._on_change, subject="state_changed.*")
+            self._workspace.communicator.add_broadcast_subscriber(changes)
+            self._subscribed = True
+
+    def _on_change(
+        self, _communicator: Any, body: Any, sender: Any, _subject: Any, _correlation: Any
+    ) -> None:
+        with self._lock:
+            bells = {bell for pid in pids_of(body, sender) for bell in self._bells.get(pid, ())}
+        for bell in bells:
+            bell()
+
+
+class _Patience:
+    """How long to wait for a bell before the next look at the store: longer while nothing is heard.
+
+    Attributes:
+        patience: Seconds until the next look if nobody rings.
+    """
+
+    patience = FIRST_LOOK
+    _answered = False
+
+    def _bear(self, away: StoreUnavailable, pid: int) -> None:
+        """The store does not answer: look again later, if it ever did and may do so again."""
+        if not self._answered or isinstance(away, StoreMoved):
+            raise away
+        said = words_of(away)
+        _minutely.warn("waiting for process %s: %s; it is tried again", pid, said, same=said)
+
+    def rang(self, heard: bool) -> None:
+        """How the pause before the next look ended."""
+        self.patience = FIRST_LOOK if heard else min(max(self.patience, FIRST_LOOK) * 1.5, LAST_LOOK)
+
+
+class _Trail(_Patience):
+    """The history of one process, read piece by piece.
+
+    Attributes:
+        over: The process has ended and its last event was given.
+    """
+
+    def __init__(self, store: Any, pid: int, after: int) -> None:
+        self._store, self._pid, self._after = store, pid, after
+        self.over = False
+
+    def next(self) -> Sequence[EventRow]:
+        try:
+            row = self._store.get(self._pid)  # before the events: its end is then among them
+            events: Sequence[EventRow] = self._store.events(self._pid, after=self._after)
+        except StoreUnavailable as away:
+            self._bear(away, self._pid)
+            return ()
+        self._answered = True
+        if events:
+            self._after = events[-1].seq
+        self.over = row is None or row.terminated
+        return events
+
+
+class _Look(_Patience):
+    """The looks at the store of one wait."""
+
+    def __init__(
+        self,
+        store: Any,
+        pids: Sequence[int],
+        until: Callable[[ProcessRow], bool],
+        timeout: float | None,
+        progress: Callable[[Sequence[ProcessRow]], None] | None,
+    ) -> None:
+        self._store = store
+        self._pids = pids
+        self._until = until
+        self._progress = progress
+        self._missing = list(dict.fromkeys(pids))
+        self._rows: dict[int, ProcessRow] = {}
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    @property
+    def seen(self) -> list[ProcessRow]:
+        return [self._rows[pid] for pid in self._pids if pid in self._rows]
+
+    def look(self) -> bool:
+        """Read what is missing; True if nothing is, or the time is over."""
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        late = left is not None and left <= 0
+        away = self._away(self._read)
+        if self._progress is not None:  # also while the store is away: who waits for a worker looks after it
+            away = self._away(self._progress, self.seen) or away
+        if away is not None and self._missing:
+            if late:
+                raise away
+            self._bear(away, self._missing[0])
+        if left is not None:
+            self.patience = max(0.0, min(self.patience, left))
+        return not self._missing or late
+
+    def _read(self) -> None:
+        self._rows.update((row.pid, row) for row in self._store.select(Selection(pids=self._missing)))
+        self._answered = True
+        self._missing = [
+            pid for pid in self._missing if pid in self._rows and not self._until(self._rows[pid])
+        ]
+
+    def _away(self, call: Callable[..., None], *arguments: object) -> StoreUnavailable | None:
+        """Why the store does not answer; None if it does."""
+        try:
+            call(*arguments)
+        except StoreUnavailable as error:
+            return error
+        return None

@@ -1,0 +1,115 @@
+"""Holding tasks for longer than the broker lets a delivery stay unacknowledged.
+
+RabbitMQ (3.8.17 to 4.2, default 30 minutes) closes a channel that holds a delivery for too long and
+gives its tasks to others. So a task that is held for long is parked: a copy goes to a queue of this
+consumer alone, is delivered from there, and only then is the first delivery acknowledged. The copy is
+parked anew in the same way before its time is up.
+
+That queue has a message TTL of a second and sends what expires to the task queue. A delivered message
+does not expire; but if the consumer dies the broker puts the copy back on the parking queue, finds it
+expired, and the task is on its queue again within milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+
+from pamqp import commands
+
+from quince_messaging.transports.amqp import frames
+from quince_messaging.transports.amqp.channel import Lane, Receipt
+from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.deliveries import DeliveredTask, Holder, Ways
+from quince_messaging.transports.amqp.frames import Delivery
+
+log = logging.getLogger(__name__)
+
+RENEW_AFTER = 600.0
+"""Seconds that a task is held before it is parked, or parked anew: a third of the broker's patience."""
+TTL_MS = 1_000
+EMPTY_FOR_MS = 600_000
+"""Milliseconds after which the broker deletes the parking queue of a consumer that is gone."""
+MOVE_TIMEOUT = 15.0
+_TAG = "parked"
+
+
+class Parking:
+    """The parking queue of one consumer on one link."""
+
+    def __init__(self, queue: str, ways: Ways) -> None:
+        self.name = f"{queue}.held.{uuid.uuid4().hex}"
+        self.holder: Holder | None = None
+        self._out: Lane | None = None
+        self._queue = queue
+        self._ways = ways
+        self._arriving: dict[str, asyncio.Future[int]] = {}
+
+    async def open(self, link: Link) -> None:
+        """Declare the queue and consume it."""
+        lane = await link.lane()
+        await lane.rpc(
+            commands.Queue.Declare(
+                queue=self.name,
+                durable=True,
+                arguments={
+                    "x-queue-type": "classic",
+                    "x-message-ttl": TTL_MS,
+                    "x-expires": EMPTY_FOR_MS,
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": self._queue,
+                },
+            )
+        )
+        holder = Holder(lane, self._queue, self._ways, requeue=False)
+
+        def arrived(about: Delivery, header: bytes, _body: bytes) -> None:
+            holder.settlements.opened(about.tag)
+            waiting = self._arriving.pop(frames.read_message_id(header), None)
+            if waiting is None or waiting.done():
+                holder.settlements.requeue(about.tag)
+            else:
+                waiting.set_result(about.tag)
+
+        await lane.consume(self.name, _TAG, arrived, no_ack=False, exclusive=True)
+        self._out = await link.sending.lane(confirms=True)
+        self.holder = holder
+
+    async def park(self, task: DeliveredTask) -> None:
+        """Hold the task by a fresh delivery. Raises MessagingError or TimeoutError: it is held as before."""
+        if self.holder is None or self._out is None:
+            raise RuntimeError("the parking queue is not open")
+        token = uuid.uuid4().hex
+        arrival: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._arriving[token] = arrival
+        receipt = Receipt(1)
+        try:
+            self._out.publish(
+                "",
+                self.name,
+                [task.data],
+                receipt=receipt,
+                persistent=True,
+                priority=task.priority,
+                message_id=token,
+            )
+            async with asyncio.timeout(MOVE_TIMEOUT):
+                tag, _ = await asyncio.gather(arrival, receipt.future)
+        finally:
+            self._arriving.pop(token, None)
+        task.move(self.holder, tag)
+
+    async def close(self) -> None:
+        """Give everything back to the task queue, and take the parking queue away."""
+        if self.holder is None:
+            return
+        holder, self.holder = self.holder, None
+        for task in list(holder.tasks.values()):
+            task.requeue()
+        holder.settlements.flush()
+        if self._out is not None:
+            await self._out.close()
+        if holder.lane.usable:
+            await holder.lane.rpc(commands.Queue.Delete(queue=self.name, if_empty=False, if_unused=False))
+            await holder.lane.close()

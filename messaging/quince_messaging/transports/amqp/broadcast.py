@@ -1,0 +1,142 @@
+"""Broadcasts over a topic exchange, joined into few messages and filtered by the broker first.
+
+Broadcasts of one turn of the loop travel as one message with all their routing keys (`CC`), so a
+queue gets it once if it wants any of them; the client picks out what each subscriber wants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from quince_messaging.contract import BroadcastHandler, BroadcastMessage, SubjectFilter
+from quince_messaging.errors import UnreadableMessage
+from quince_messaging.transports.amqp import topology
+from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.frames import Delivery, text_array_field
+from quince_messaging.transports.amqp.session import Session
+from quince_messaging.transports.amqp.topology import Names, binding_keys, broadcast_key
+from quince_messaging.wire.broadcasts import hand_over
+from quince_messaging.wire.envelope import Broadcast, Broadcasts, decode, encode, pack_broadcasts
+from quince_messaging.wire.filters import Subscriptions
+
+log = logging.getLogger(__name__)
+
+MOST_TOGETHER = 128
+MOST_BYTES = 100_000
+
+
+class Broadcasting:
+    """The sending and the receiving side of one communicator."""
+
+    def __init__(self, session: Session, names: Names) -> None:
+        self._session = session
+        self._exchange = names.broadcast
+        self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
+        self._bound: Counter[str] = Counter()
+        self._lane: Lane | None = None
+        self._out: Lane | None = None
+        self._queue = ""
+        self._opening = asyncio.Lock()
+        self._outbox: list[Broadcast] = []
+
+    async def restore(self, link: Link) -> None:
+        """Open the lanes on a new link, and the queue if anybody subscribes."""
+        self._out = out = await link.sending.lane()
+        lane = await link.lane()
+        for opened in (lane, out):
+            opened.on_closed = lambda error: self._closed(link, error)
+        lane.on_cancelled = lambda _tag: self._session.broken(link, "the broadcast queue was deleted")
+        self._queue = ""
+        if self._subscriptions:
+            await self._open_queue(lane)
+            await topology.bind(lane, self._queue, self._exchange, self._bound)
+        self._lane = lane
+
+    async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
+        """Send, with the others of this turn of the loop."""
+        packed = pack_broadcasts(messages).messages
+        link = self._session.live_link or await self._session.ready()
+        await link.sending.writable()
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox += packed
+
+    async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter) -> str:
+        """Receive what matches; the broker's bindings stand on return."""
+        await self._session.ready()
+        identifier = self._subscriptions.add(handler, wanted)
+        try:
+            async with self._opening:
+                await self._bind(binding_keys(wanted))
+        except BaseException:
+            self._subscriptions.remove(identifier)
+            raise
+        return identifier
+
+    async def unsubscribe(self, identifier: str) -> None:
+        """Stop receiving, and unbind what nobody else wants."""
+        keys = binding_keys(self._subscriptions.remove(identifier))
+        async with self._opening:
+            self._bound.subtract(keys)
+            unused = [key for key in keys if self._bound[key] <= 0]
+            for key in unused:
+                del self._bound[key]
+            if self._lane is not None and self._lane.usable and self._queue:
+                await topology.unbind(self._lane, self._queue, self._exchange, unused)
+
+    async def _bind(self, keys: set[str]) -> None:
+        new = [key for key in keys if self._bound[key] <= 0]
+        lane = self._lane
+        if lane is not None:
+            if not self._queue:
+                await self._open_queue(lane)
+            await topology.bind(lane, self._queue, self._exchange, new)
+        self._bound.update(keys)
+
+    async def _open_queue(self, lane: Lane) -> None:
+        queue = await topology.declare_inbox(lane)
+        await lane.consume(queue, "broadcasts", self._received, no_ack=True, exclusive=True)
+        self._queue = queue
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        lane = self._out
+        if lane is None or not lane.usable:
+            log.warning("%d broadcasts are lost: the broker is away", len(outbox))
+            return
+        batch: list[Broadcast] = []
+        size = 0
+        for message in outbox:
+            length = len(bytes(message.body))
+            if batch and (len(batch) >= MOST_TOGETHER or size + length > MOST_BYTES):
+                self._send(lane, batch)
+                batch, size = [], 0
+            batch.append(message)
+            size += length
+        self._send(lane, batch)
+
+    def _send(self, lane: Lane, batch: list[Broadcast]) -> None:
+        keys = list(dict.fromkeys(broadcast_key(m.sender, m.subject) for m in batch))
+        headers = (("CC", text_array_field(keys[1:])),) if len(keys) > 1 else ()
+        lane.publish(self._exchange, keys[0], [encode(Broadcasts(batch))], headers=headers)
+
+    def _received(self, _about: Delivery, _header: bytes, body: bytes) -> None:
+        try:
+            message = decode(body)
+        except UnreadableMessage as error:
+            log.warning("a broadcast is dropped: %s", error)
+            return
+        if not isinstance(message, Broadcasts):
+            return
+        for broadcast in message.messages:
+            handlers = self._subscriptions.matching(broadcast.sender, broadcast.subject)
+            if handlers:
+                hand_over(broadcast, handlers)
+
+    def _closed(self, link: Link, error: BaseException | None) -> None:
+        self._lane = None
+        self._session.broken(link, f"the channel of the broadcasts was closed ({error!r})")

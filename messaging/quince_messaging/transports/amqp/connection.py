@@ -1,0 +1,186 @@
+"""One connection to RabbitMQ, from dialling to its end. It does not come back; the transport redials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import aio_pika
+import aiormq
+from pamqp.exceptions import PAMQPException
+from yarl import URL
+
+from quince_messaging.errors import ConnectionFailed, DeliveryFailed, InvalidUri
+from quince_messaging.side_tasks import SideTasks
+from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.connect_errors import advice
+from quince_messaging.transports.amqp.driver import ask_driver, our_connection
+from quince_messaging.transports.amqp.protocol import SplittingTransportFactory
+from quince_messaging.uri import BrokerUri
+
+log = logging.getLogger(__name__)
+
+DIAL_TIMEOUT = 10.0
+DIAL_ERRORS = (OSError, TimeoutError, EOFError, aiormq.AMQPError, PAMQPException, DeliveryFailed)
+CLOSE_TIMEOUT = 2.0
+HEARTBEAT = 10
+"""Seconds; a peer that is silent for two of them is given up."""
+
+
+class _SplitConnection(aio_pika.Connection):
+    """aio-pika's plain connection, on a socket whose load frames we read ourselves."""
+
+    def __init__(self, url: URL, **kwargs: Any) -> None:
+        super().__init__(url, **kwargs)
+        self.factory = SplittingTransportFactory()
+        self.kwargs["transport_factory"] = self.factory
+
+    def __del__(self) -> None:
+        """Nothing: `Link` closes it. aio-pika would start a coroutine on whatever loop runs where the
+        garbage happens to be collected."""
+
+    def hang_up(self) -> None:
+        """Drop the socket of a connection that did not come about."""
+        if self.factory.splitter is not None:
+            self.factory.splitter.abort()
+
+
+class Link:
+    """A live connection and its lanes.
+
+    Attributes:
+        sending: The connection for what is published. A broker in need (memory, disk) stops reading from
+            connections that publish; so acknowledgements and declarations go over one that does not.
+            The two live and die together.
+    """
+
+    def __init__(self, connection: _SplitConnection) -> None:
+        underlay = connection.transport.connection if connection.transport is not None else None
+        splitter = connection.factory.splitter
+        if not isinstance(underlay, aiormq.Connection) or splitter is None:
+            raise ConnectionFailed("the connection was closed while it was being opened")
+        self._connection = connection
+        self._underlay = underlay
+        self._splitter = splitter
+        self._lanes: dict[int, Lane] = {}
+        self._side = SideTasks(log)
+        if interval := underlay.heartbeat_timeout:
+            self._side.keep("watching for heartbeats", self._look_for_silence, every=interval / 2)
+        self.frame_max: int = self._underlay.connection_tune.frame_max or 131072
+        self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
+        self.sending: Link = self
+        self._leaving = False
+        self.write = splitter.wire.write
+        self.write_here = splitter.wire.write_here
+        self.flush = splitter.wire.flush
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        splitter.lost.add_done_callback(lambda done: self._end(done.result()))
+        self._underlay.closing.add_done_callback(self._closing)
+
+    @classmethod
+    async def dial(cls, uri: BrokerUri, name: str) -> Link:
+        """Connect. Raises ConnectionFailed or InvalidUri, saying what to do."""
+        try:
+            url = URL(uri.target)
+            query = {"heartbeat": str(HEARTBEAT), "name": name} | dict(url.query)
+            connection = _SplitConnection(url.with_query(query))
+        except ValueError as error:
+            raise InvalidUri(f"{uri.shown}: {error}") from error
+        try:
+            with our_connection():
+                await ask_driver(connection.connect(), DIAL_TIMEOUT)
+            return cls(connection)
+        except DIAL_ERRORS as error:
+            connection.hang_up()
+            raise ConnectionFailed(advice(uri, error, DIAL_TIMEOUT)) from error
+        except BaseException:
+            connection.hang_up()
+            raise
+
+    def join(self, sending: Link) -> None:
+        """Publish over another connection from now on."""
+        self.sending = sending
+        sending.lost.add_done_callback(self._other_lost)
+        self.lost.add_done_callback(self._lost)
+
+    def _other_lost(self, done: asyncio.Future[Exception | None]) -> None:
+        if not self._leaving:
+            self._end(done.result())
+
+    def _lost(self, _done: asyncio.Future[Exception | None]) -> None:
+        if not self._leaving:
+            self.sending.abort()
+
+    @property
+    def alive(self) -> bool:
+        """Whether both connections are."""
+        return not self.lost.done() and not self.sending.lost.done()
+
+    def on_blocked(self, listener: Callable[[str | None], None]) -> None:
+        """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""
+        self._splitter.on_blocked = listener
+
+    async def lane(self, *, confirms: bool = False, prefetch: int = 0) -> Lane:
+        """Open a channel."""
+        channel = await ask_driver(self._underlay.channel(publisher_confirms=confirms), DIAL_TIMEOUT)
+        if not isinstance(channel, aiormq.Channel):
+            raise TypeError(f"aiormq gave a {type(channel).__name__} for a channel")
+        lane = Lane(self, channel, confirms=confirms)
+        self._lanes[lane.number] = lane
+        self._splitter.sinks[lane.number] = lane
+        if prefetch:
+            await lane.qos(prefetch)
+        return lane
+
+    def forget(self, lane: Lane) -> None:
+        self._lanes.pop(lane.number, None)
+        self._splitter.sinks.pop(lane.number, None)
+
+    async def writable(self) -> None:
+        """Wait until the socket takes more."""
+        await self._splitter.writable.wait()
+
+    async def close(self) -> None:
+        """Say good-bye, briefly, and disconnect."""
+        self._leaving = True
+        both = {self, self.sending}
+        try:
+            await asyncio.gather(*(link._say_good_bye() for link in both))
+        finally:
+            for link in both:
+                link.abort()
+
+    async def _say_good_bye(self) -> None:
+        self.flush()
+        try:
+            if not self.lost.done():
+                await ask_driver(self._connection.close(), CLOSE_TIMEOUT)
+        except (TimeoutError, DeliveryFailed, aiormq.AMQPError, OSError) as error:
+            log.debug("the connection did not close in order: %r", error)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._splitter.abort()
+        self._end(None)
+
+    def _closing(self, done: asyncio.Future[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        self._end(error if isinstance(error, Exception) else None)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(error)
+        for kept in list(self._side.kept.values()):
+            self._side.drop(kept)
+        self._splitter.abort()
+        for lane in list(self._lanes.values()):
+            lane.shut(error)
+
+    async def _look_for_silence(self) -> None:
+        """A peer that is there sends a heartbeat at least every other interval."""
+        silence = asyncio.get_running_loop().time() - self._splitter.last_data
+        if silence > 2 * self._underlay.heartbeat_timeout + 1:
+            self._end(ConnectionError(f"not a byte from the broker for {silence:.0f} s"))

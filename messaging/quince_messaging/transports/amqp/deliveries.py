@@ -1,0 +1,206 @@
+"""Tasks in the hands of a consumer, until they are settled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pamqp import commands
+
+from quince_messaging.errors import MessagingError, UnreadableMessage
+from quince_messaging.limits import MAX_PRIORITY
+from quince_messaging.transports.amqp.acks import Settlements
+from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.frames import NO_HEADER, has_headers, read_priority
+from quince_messaging.transports.amqp.session import Session
+from quince_messaging.wire.calls import error_reply
+from quince_messaging.wire.envelope import Address, Reply, Status, Task, decode
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Where the outcome of a task can go, besides back to its queue."""
+
+    session: Session
+    reply: Callable[[Address, Reply], None]
+    bury: Callable[..., Awaitable[None]]
+
+
+class DeliveredTask:
+    """A task held by this consumer until it is settled. Settled on the transport's loop."""
+
+    __slots__ = ("_holder", "_open", "_reply_to", "_tag", "body", "data", "priority", "redelivered", "since")
+
+    def __init__(self, holder: Holder, tag: int, redelivered: bool, header: bytes, data: bytes) -> None:
+        self._holder = holder
+        self._tag = tag
+        self._open = True
+        self.data = data
+        self.since = asyncio.get_running_loop().time()
+        self.priority = _priority_of(header)
+        self._reply_to: Address | None = None
+        self.redelivered = redelivered
+        self.body: Any = None
+
+    def read(self) -> None:
+        """Decode the message. Raises UnreadableMessage."""
+        message = decode(self.data)
+        if not isinstance(message, Task):
+            raise UnreadableMessage(f"a {type(message).__name__} where a task belongs")
+        self.body = message.body
+        self._reply_to = message.reply_to
+
+    @property
+    def no_reply(self) -> bool:
+        return self._reply_to is None
+
+    def ack(self, result: Any = None) -> None:
+        if self._close():
+            self._answer(Status.RESULT, result)
+            self._holder.settlements.ack(self._tag)
+
+    def fail(self, error: BaseException) -> None:
+        if self._close():
+            if self._reply_to is not None:
+                self._holder.reply(self._reply_to, error_reply(0, error))
+            self._holder.settlements.ack(self._tag)
+
+    def later(self) -> None:
+        """Tell the sender that its result is on the way (its future gets a future)."""
+        if self._open:
+            self._answer(Status.PENDING, None)
+
+    def requeue(self) -> None:
+        if self._close():
+            self._holder.settlements.requeue(self._tag)
+
+    def dead_letter(self, reason: str) -> None:
+        if self._close():
+            self._holder.bury(self, reason, self._tag)
+            if self._reply_to is not None:
+                error = MessagingError(f"dead-lettered: {reason}")
+                self._holder.reply(self._reply_to, error_reply(0, error))
+
+    def move(self, holder: Holder, tag: int) -> None:
+        """Held by another delivery of the same message from now on; the old one is acknowledged.
+
+        A task that was settled meanwhile needs the other delivery no more than the first.
+        """
+        if not self._open:
+            holder.settlements.ack(tag)
+            return
+        self._holder.let_go(self._tag)
+        self._holder.settlements.ack(self._tag)
+        self._holder, self._tag = holder, tag
+        self.since = asyncio.get_running_loop().time()
+        holder.tasks[tag] = self
+
+    def _answer(self, status: Status, body: Any) -> None:
+        if self._reply_to is not None:
+            self._holder.reply(self._reply_to, Reply(0, status, body))
+
+    def _close(self) -> bool:
+        was, self._open = self._open, False
+        if was:
+            self._holder.let_go(self._tag)
+            self._holder.on_settled()
+        return was
+
+
+class Holder:
+    """The lane on which tasks were delivered; what is settled after it died goes nowhere.
+
+    Attributes:
+        tasks: Those not settled, by delivery tag, the oldest first.
+    """
+
+    def __init__(self, lane: Lane, queue: str, ways: Ways, *, requeue: bool = True) -> None:
+        self.lane = lane
+        self.settlements = Settlements(lane, requeue=requeue)
+        self.reply = ways.reply
+        self.tasks: dict[int, DeliveredTask] = {}
+        self.on_settled: Callable[[], None] = lambda: None
+        self._queue = queue
+        self._ways = ways
+
+    def received(
+        self, tag: int, redelivered: bool, header: bytes, data: bytes, priority: int | None = None
+    ) -> DeliveredTask | None:
+        """The task in a message; None if nobody can read it (then it is dead-lettered)."""
+        self.settlements.opened(tag)
+        task = DeliveredTask(self, tag, redelivered or has_headers(header), header, data)
+        if priority is not None:  # of a message that came without its header's bytes
+            task.priority = priority
+        try:
+            task.read()
+        except UnreadableMessage as error:
+            log.warning("%s: a message cannot be read and is dead-lettered: %s", self._queue, error)
+            self.bury(task, str(error), tag)
+            return None
+        except Exception:  # no memory, say: not the message's fault
+            log.exception("%s: a message could not be taken, and goes back", self._queue)
+            self.settlements.requeue(tag)
+            return None
+        self.tasks[tag] = task
+        return task
+
+    def let_go(self, tag: int) -> None:
+        """A task is settled, or held elsewhere."""
+        self.tasks.pop(tag, None)
+
+    def bury(self, task: DeliveredTask, reason: str, tag: int) -> None:
+        self._ways.session.spawn(self._bury(task, reason, tag))
+
+    async def _bury(self, task: DeliveredTask, reason: str, tag: int) -> None:
+        try:
+            await self._ways.bury(
+                task.data, origin=self._queue, reason=reason, priority=min(task.priority, MAX_PRIORITY)
+            )
+        except Exception as error:
+            log.warning("a task could not be dead-lettered (%r); it is delivered again", error)
+            self.settlements.requeue(tag)
+        else:
+            self.settlements.ack(tag)
+
+
+class Hand:
+    """Takes single tasks off a queue (`basic.get`), on a lane of its own."""
+
+    def __init__(self, lane: Lane, queue: str, ways: Ways) -> None:
+        self._holder = Holder(lane, queue, ways)
+        self._queue = queue
+
+    @property
+    def usable(self) -> bool:
+        return self._holder.lane.usable
+
+    async def pull(self) -> DeliveredTask | None:
+        """The next task that can be read; None if there is none now."""
+        while (message := await self._holder.lane.get(self._queue)) is not None:
+            delivery = message.delivery
+            if not isinstance(delivery, commands.Basic.GetOk) or not delivery.delivery_tag:
+                break
+            task = self._holder.received(
+                delivery.delivery_tag,
+                bool(delivery.redelivered),
+                NO_HEADER,
+                bytes(message.body),
+                message.header.properties.priority or 0,
+            )
+            if task is not None:
+                return task
+        return None
+
+
+def _priority_of(header: bytes) -> int:
+    """As read from a header; 0 if that makes no sense."""
+    try:
+        return read_priority(header)
+    except (IndexError, struct.error):
+        return 0

@@ -1,0 +1,200 @@
+"""Keeps a link to the broker up: dials, notices its loss, dials again, and lets its parts restore."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import aiormq
+
+from quince_messaging.contract import LinkListener, LinkState
+from quince_messaging.errors import CommunicatorClosed, ConnectionFailed, MessagingError, ReconnectingError
+from quince_messaging.side_tasks import SideTasks
+from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.uri import BrokerUri
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds that a call waits for a broker that is away, before ReconnectingError."""
+FAREWELL_TIMEOUT = 1.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+
+Restore = Callable[[Link], Awaitable[None]]
+
+LINK_ERRORS = (
+    OSError,
+    TimeoutError,
+    aiormq.AMQPError,
+    MessagingError,
+    asyncio.InvalidStateError,
+    RuntimeError,
+)
+"""What the driver raises when the link goes away under a declaration."""
+
+
+class Session:
+    """The link of one transport, renewed as often as needed.
+
+    `restore` is called with every new link before anybody may use it, so topology and consumers are
+    back when `ready` returns; `farewell` with the last one, before it is closed in order.
+    """
+
+    def __init__(self, uri: BrokerUri, name: str, restore: Restore, farewell: Restore) -> None:
+        self.uri = uri
+        self.state = LinkState.CLOSED
+        self.server: dict[str, Any] = {}
+        self._name = name
+        self._restore = restore
+        self._farewell = farewell
+        self._link: Link | None = None
+        self._ready = asyncio.Event()
+        self.side = SideTasks(log, LINK_ERRORS)
+        self._listeners: list[LinkListener] = []
+        self._closed = False
+
+    async def open(self) -> None:
+        """Dial once; raises ConnectionFailed. From then on the link is kept up."""
+        link = await self._dial()
+        try:
+            await self._adopt(link)
+        except LINK_ERRORS as error:
+            await link.close()
+            raise ConnectionFailed(
+                f"{self.uri.shown}: the broker hung up while being set up: {error}"
+            ) from error
+        self.side.keep("the link to the broker", self._supervise, longest=LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Disconnect and stop dialling."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ready.set()
+        # What they say at the end, to callers, leaves with the link's last messages.
+        await self.side.close(FAREWELL_TIMEOUT)
+        link, self._link = self._link, None
+        try:
+            if link is not None:
+                await self._leave(link)
+        finally:  # also if the broker does not let us go in time
+            self._enter(LinkState.CLOSED)
+
+    async def _leave(self, link: Link) -> None:
+        try:
+            if link.alive:
+                async with asyncio.timeout(FAREWELL_TIMEOUT):
+                    await self._farewell(link)
+        except LINK_ERRORS as error:
+            log.debug("%s: no orderly farewell: %r", self.uri.shown, error)
+        finally:
+            await link.close()
+
+    def on_link(self, listener: LinkListener) -> None:
+        self._listeners.append(listener)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def live_link(self) -> Link | None:
+        """The link, if there is one that can be used just now."""
+        return self._link if self._link is not None and self._link.alive and self._ready.is_set() else None
+
+    async def ready(self) -> Link:
+        """The link, waited for if it is away. Raises ReconnectingError after `PATIENCE` seconds."""
+        if (link := self.live_link) is not None:
+            return link
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while (link := self.live_link) is None:
+                    if self._closed:
+                        raise CommunicatorClosed("the communicator is closed; open a new one")
+                    self._ready.clear()
+                    await self._ready.wait()
+        except TimeoutError as error:
+            raise ReconnectingError(
+                f"the broker at {self.uri.shown} is away; it is dialled again and again, try later"
+            ) from error
+        return link
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a side task that ends with the session; its failure is logged."""
+        self.side.spawn(f"something for {self.uri.shown}", coroutine)
+
+    def broken(self, link: Link, why: str) -> None:
+        """Something on this link does not work: drop it and dial anew."""
+        if link.alive and not self._closed:
+            log.warning("%s: %s; connecting anew", self.uri.shown, why)
+            link.abort()
+
+    async def _supervise(self) -> None:
+        """See to it that there is a link. Begun again at whatever point it failed."""
+        while True:
+            if self._link is not None:
+                await asyncio.wait([self._link.lost])
+                error = self._link.lost.result()
+                self._ready.clear()
+                self._link = None
+                self._enter(LinkState.RECONNECTING)
+                log.warning("%s: the link is lost (%s); connecting anew", self.uri.shown, error or "closed")
+            await self._dial_again()
+            log.warning("%s: connected again", self.uri.shown)
+
+    async def _dial_again(self) -> None:
+        pause = SHORTEST_PAUSE
+        while True:
+            try:
+                link = await self._dial()
+                try:
+                    await self._adopt(link)
+                except BaseException:
+                    link.abort()
+                    raise
+            except LINK_ERRORS as error:
+                log.debug("%s: %s", self.uri.shown, error)
+            except Exception:  # whatever it is, the next attempt may work: never give up
+                log.exception("%s: could not be set up", self.uri.shown)
+            else:
+                return
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 1.6, LONGEST_PAUSE)
+
+    async def _dial(self) -> Link:
+        link = await Link.dial(self.uri, self._name)
+        try:
+            link.join(await Link.dial(self.uri, f"{self._name}, sending"))
+        except BaseException:
+            link.abort()
+            raise
+        return link
+
+    async def _adopt(self, link: Link) -> None:
+        await self._restore(link)
+        self._link = link
+        self.server = link.server
+        link.sending.on_blocked(self._blocked)
+        self._ready.set()
+        self._enter(LinkState.CONNECTED)
+
+    def _blocked(self, reason: str | None) -> None:
+        if reason is None:
+            log.warning("%s: the broker takes messages again", self.uri.shown)
+            self._enter(LinkState.CONNECTED)
+        else:
+            log.warning("%s: the broker takes no messages for now: %s", self.uri.shown, reason)
+            self._enter(LinkState.BLOCKED)
+
+    def _enter(self, state: LinkState) -> None:
+        if state is self.state:
+            return
+        self.state = state
+        for listener in self._listeners:
+            try:
+                listener(state)
+            except Exception:  # the link must not be kept from coming back
+                log.exception("%s: a listener to the link failed", self.uri.shown)

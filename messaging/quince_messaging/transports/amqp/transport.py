@@ -1,0 +1,162 @@
+"""The transport for `amqp://` and `amqps://`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from quince_messaging.contract import (
+    EVERYTHING,
+    BroadcastHandler,
+    BroadcastMessage,
+    DeadLetter,
+    LinkListener,
+    LinkState,
+    RpcHandler,
+    SubjectFilter,
+    TaskBatchCallback,
+    TaskConsumer,
+    TaskHandle,
+    Transport,
+)
+from quince_messaging.errors import CommunicatorClosed, InvalidUri
+from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER
+from quince_messaging.transports.amqp.broadcast import Broadcasting
+from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.dead_letters import DeadLetters
+from quince_messaging.transports.amqp.rpc import Rpc
+from quince_messaging.transports.amqp.session import Session
+from quince_messaging.transports.amqp.tasks import TaskQueues
+from quince_messaging.transports.amqp.topology import Names
+from quince_messaging.uri import DEFAULT_PREFIX, BrokerUri
+
+
+class AmqpTransport(Transport):
+    """RabbitMQ, stock, 3.10 to 4.x.
+
+    The query of the URI may hold what aio-pika takes (`heartbeat`, `timeout`, `cafile`, `certfile`,
+    `keyfile`, ...), and `renew_after`: seconds that a task is held before its delivery is renewed, which
+    must be well below the broker's acknowledgement timeout (30 minutes unless somebody changed it).
+    """
+
+    def __init__(self, uri: BrokerUri, *, prefix: str = DEFAULT_PREFIX) -> None:
+        names = Names(prefix)
+        renew_after = _seconds(uri, "renew_after", RENEW_AFTER)
+        self._session = Session(
+            uri, f"{prefix} {socket.gethostname()}:{os.getpid()}", self._restore, self._farewell
+        )
+        self._rpc = Rpc(self._session, names)
+        self._dead = DeadLetters(self._session, names)
+        self._tasks = TaskQueues(self._session, names, self._rpc, self._dead, renew_after)
+        self._broadcasting = Broadcasting(self._session, names)
+
+    def troubles(self) -> list[str]:
+        """See `Transport.troubles`."""
+        return self._session.side.sentences()
+
+    @property
+    def state(self) -> LinkState:  # type: ignore[override]
+        return self._session.state
+
+    @property
+    def server_properties(self) -> dict[str, Any]:
+        return dict(self._session.server)
+
+    async def open(self) -> None:
+        await self._session.open()
+
+    async def close(self) -> None:
+        self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        await self._rpc.stop()
+        await self._session.close()
+        self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+
+    def on_link(self, listener: LinkListener) -> None:
+        self._session.on_link(listener)
+
+    async def _restore(self, link: Link) -> None:
+        await self._tasks.restore(link)
+        await self._rpc.restore(link)
+        await self._broadcasting.restore(link)
+        await self._tasks.restore_consumers(link)
+
+    async def _farewell(self, link: Link) -> None:
+        """Take the inboxes away before the connection, so that callers see at once that we are gone."""
+        await self._rpc.farewell()
+        await self._tasks.farewell()
+
+    # Task queue
+
+    async def send_tasks(self, bodies: Sequence[Any], *, queue: str, priority: int = 0) -> None:
+        await self._tasks.send(bodies, queue=queue, priority=priority)
+
+    async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
+        return await self._tasks.call(body, queue=queue, priority=priority)
+
+    async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> TaskConsumer:
+        return await self._tasks.consume(deliver, queue=queue, prefetch=prefetch)
+
+    async def pull(self, *, queue: str) -> TaskHandle | None:
+        return await self._tasks.pull(queue=queue)
+
+    async def queue_size(self, *, queue: str) -> int:
+        return await self._tasks.size(queue=queue)
+
+    async def purge(self, *, queue: str) -> int:
+        return await self._tasks.purge(queue=queue)
+
+    async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
+        return await self._dead.look(limit)
+
+    async def revive(self, *, queue: str | None = None) -> int:
+        return await self._dead.revive(queue)
+
+    # RPC
+
+    async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
+        return await self._rpc.call(identifier, body, timeout)
+
+    async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
+        return await self._rpc.ask(identifier, body, routed=routed)
+
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        return self._rpc.ask_at_once(identifier, body)
+
+    def ask_here(self, identifier: str, body: Any, attend: Callable[[asyncio.Future[Any]], None]) -> bool:
+        return self._rpc.ask_here(identifier, body, attend)
+
+    async def cast(self, identifier: str, body: Any) -> None:
+        await self._rpc.cast(identifier, body)
+
+    async def serve(self, identifier: str, handler: RpcHandler) -> None:
+        await self._rpc.serve(identifier, handler)
+
+    async def unserve(self, identifier: str) -> None:
+        await self._rpc.unserve(identifier)
+
+    # Broadcast
+
+    async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
+        await self._broadcasting.broadcast(messages)
+
+    async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
+        return await self._broadcasting.subscribe(handler, wanted)
+
+    async def unsubscribe(self, identifier: str) -> None:
+        await self._broadcasting.unsubscribe(identifier)
+
+
+def _seconds(uri: BrokerUri, option: str, default: float) -> float:
+    text = uri.options.get(option)
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds < float("inf"):
+        raise InvalidUri(f"{uri.shown}: {option} is {text!r}, not a number of seconds")
+    return seconds

@@ -1,0 +1,386 @@
+"""Changes of the task file for an event loop that must not wait.
+
+If nobody else is writing just then, a small piece of work runs on the loop itself: without waiting
+for the disk that takes some 50 microseconds, less than waking a thread. Otherwise it is tried again
+in the next turns of the loop, and then goes to the writing thread; so does heavy work, and all that
+follows until that thread is done, so the order is kept. Commits are made durable (`fdatasync` of the
+write-ahead log, once for all that have come meanwhile) on the thread of a caller who waits for that
+anyway, or else on the sync thread; that one check-points the log, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from quince_messaging.at_fork import calm
+from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
+from quince_messaging.side_tasks import SideTasks
+from quince_messaging.transports.local.file_lock import GateTimeout, insist
+from quince_messaging.transports.local.task_db import TaskFile, is_busy
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 500
+MOST_TRIES = 8  # turns of the loop in which work waits for others before it goes to the thread
+COMMITS_PER_CHECKPOINT = 1000
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    work: Callable[[TaskFile], Any]
+    then: Callable[[Any, Exception | None], None]
+    durable: asyncio.Future[None] | None = None
+    heavy: bool = False
+    committed: Callable[[int], None] | None = None
+    done: bool = False
+    outcome: Any = None
+    error: Exception | None = None
+
+
+_Batch = list[_Job]
+
+
+class Committer:
+    """Runs pieces of work on a `TaskFile`, many to a transaction. Used on the event loop."""
+
+    def __init__(self, file: TaskFile) -> None:
+        self.side = SideTasks(_log, (sqlite3.Error, OSError, GateTimeout))
+        self._file = file
+        self._loop: asyncio.AbstractEventLoop
+        self._next: _Batch = []
+        self._with_writer = 0
+        self._tries = 0
+        self._to_write: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._to_sync: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._ended: asyncio.Future[None]
+        self._commits = 0
+        self._checkpointed = 0
+        self._open = False
+        self._file_open = False
+
+    async def open(self) -> None:
+        """Open the file on the writing thread. Raises what opening raises."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        opened: asyncio.Future[None] = self._loop.create_future()
+        self._threads = [
+            self.side.thread("quince-local-writer", functools.partial(self._write, opened)),
+            self.side.thread("quince-local-sync", self._sync),
+        ]
+        for thread in self._threads:
+            thread.start()
+        try:
+            await opened
+        except BaseException:
+            self._to_write.put(None)
+            raise
+        self._open = True
+
+    async def close(self) -> None:
+        """Commit what was asked for, then end the threads. May be called twice."""
+        if not self._open:
+            return
+        self._leave_to_writer()
+        self._open = False
+        self._to_write.put(None)
+        await self._ended
+        for thread in self._threads:
+            thread.join()
+
+    def run(self, work: Callable[[TaskFile], T], *, heavy: bool = False) -> asyncio.Future[T]:
+        """Run `work`; the future ends when that is committed.
+
+        Light work is a few statements, each committed by itself, and may be run again from its
+        beginning when a later one finds the file busy. Heavy work may take long; it is one
+        transaction, in the writing thread.
+
+        Raises (from the future):
+            DeliveryFailed: it could not be written.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Job(work, functools.partial(_resolve, future), None, heavy))
+        return future
+
+    def run_then(
+        self,
+        work: Callable[[TaskFile], T],
+        then: Callable[[T, Exception | None], None],
+        *,
+        durable: asyncio.Future[None] | None = None,
+        committed: Callable[[int], None] | None = None,
+        heavy: bool = False,
+        now: bool = False,
+    ) -> None:
+        """As `run`, with a plain call of `then(outcome, error)` on the loop (cheaper than a future).
+
+        `durable`, if given, ends when the commit is on the disk, or with the error. `committed` is
+        called with the mark for `until_durable`, on whatever thread commits. With `now` the work does
+        not wait for others of this turn of the loop, if none are waiting already.
+        """
+        self._put(_Job(work, then, durable, heavy, committed), now=now)
+
+    def run_unwatched(self, work: Callable[[TaskFile], Any], *, heavy: bool = False) -> None:
+        """As `run`, for work whose failure can only be logged."""
+        self._put(_Job(work, _log_failure, None, heavy))
+
+    def until_durable(self, mark: int) -> None:
+        """On a thread that may wait: wait until what was committed before that mark is on the disk.
+
+        Closing does not come between: what is marked is on the disk by then.
+
+        Raises:
+            DeliveryFailed: the disk failed.
+        """
+        try:
+            self._file.log.sync(mark)
+        except OSError as error:
+            raise in_words(error) from error
+
+    def _put(self, job: _Job, *, now: bool = False) -> None:
+        if not self._open:
+            raise CommunicatorClosed("this communicator is closed; connect again")
+        first = not self._next
+        self._next.append(job)
+        if first and now:
+            self._commit_next()
+        elif first:
+            self._loop.call_soon(self._commit_next)
+
+    # On the loop
+
+    def _commit_next(self) -> None:
+        """Do what was asked for: here, if it is light and nobody else is writing."""
+        try:
+            self._commit_some()
+        except Exception:  # those who wait, and those who come, need somebody who does it
+            _log.exception("a change of the task file is left to the writing thread")
+            self._leave_to_writer()
+
+    def _commit_some(self) -> None:
+        if not self._next:
+            return
+        if self._with_writer or self._tries == MOST_TRIES or self._next[0].heavy:
+            self._leave_to_writer()
+        elif done := self._do_light():
+            self._sync_later(done)
+            _settle(done)
+            if self._next:
+                self._loop.call_soon(self._commit_next)
+        else:
+            self._tries += 1
+            self._loop.call_soon(self._commit_next)
+
+    def _do_light(self) -> _Batch:
+        """Do the light jobs at the head of what is asked for, as long as nobody is in the way."""
+        if not self._file.gate.try_enter():
+            return []
+        done: _Batch = []
+        try:
+            for job in self._next:
+                if job.heavy or not self._attempt(job):
+                    break
+                done.append(job)
+        finally:
+            self._file.gate.leave()
+        if done:
+            self._tries = 0
+            del self._next[: len(done)]
+        return done
+
+    def _leave_to_writer(self) -> None:
+        self._tries = 0
+        jobs, self._next = self._next, []
+        if jobs:
+            self._with_writer += 1
+            self._to_write.put(jobs)
+
+    def _written(self, jobs: _Batch) -> None:
+        self._with_writer -= 1
+        _settle(jobs)
+
+    # On the loop or the writing thread, whichever has the file
+
+    def _attempt(self, job: _Job) -> bool:
+        """Do one job; False if the file was busy. Any other error is the job's."""
+        file = self._file
+        with calm:
+            try:
+                if not file.in_place():
+                    raise FileNotFoundError("the folder was removed")
+                if job.heavy:
+                    file.begin()
+                job.outcome = job.work(file)
+                if job.heavy:
+                    file.commit()
+                if job.committed is not None:
+                    job.committed(file.log.mark())
+            except Exception as error:
+                file.rollback()
+                if is_busy(error):
+                    return False
+                job.error = error
+        return True
+
+    def _sync_later(self, jobs: _Batch) -> None:
+        self._commits += len(jobs)
+        durable = [job for job in jobs if job.durable is not None and job.error is None]
+        if durable or self._commits - self._checkpointed >= COMMITS_PER_CHECKPOINT:
+            self._to_sync.put(durable)
+
+    # The writing thread
+
+    def _write(self, opened: asyncio.Future[None]) -> None:
+        if not self._file_open:  # else it is begun again
+            try:
+                with calm:
+                    self._file.open()
+            except Exception as error:
+                self._post(_fail, opened, error)
+                self._to_sync.put(None)
+                return
+            self._file_open = True
+            self._post(_succeed, opened, None)
+        while (jobs := self._to_write.get()) is not None:
+            try:
+                self._write_batch(jobs)
+            except BaseException as error:  # whatever it is: those who wait are told, and the thread goes on
+                for job in jobs:
+                    if not job.done:
+                        job.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
+            self._sync_later(jobs)
+            self._post(self._written, jobs)
+        self._to_sync.put(None)
+        self._threads[1].join()
+        with calm:
+            self._file.close()
+        self._post(_succeed, self._ended, None)
+
+    def _write_batch(self, jobs: _Batch) -> None:
+        """Do the jobs in order; when others stay in the way, what is left fails together."""
+        for job in jobs:
+            insist(self._file.gate.try_enter)
+            try:
+                insist(functools.partial(self._attempt, job))
+                job.done = True
+            finally:
+                self._file.gate.leave()
+
+    # The sync thread
+
+    def _sync(self) -> None:
+        more = True
+        while more:
+            batches, more = _drain(self._to_sync, MOST_AT_ONCE)
+            jobs = [job for batch in batches for job in batch]
+            if jobs:
+                self._make_durable(jobs)
+            if self._commits - self._checkpointed >= COMMITS_PER_CHECKPOINT:
+                self._checkpointed = self._commits
+                self._checkpoint()
+
+    def _make_durable(self, jobs: _Batch) -> None:
+        try:
+            self._file.log.sync(self._file.log.mark())
+        except Exception as error:  # whatever it is: those who wait are told
+            for job in jobs:
+                job.error = error
+        self._post(_settle_durable, jobs)
+
+    def _checkpoint(self) -> None:
+        try:
+            with calm:
+                self._file.checkpoint()
+        except Exception as error:
+            self.side.failed("check-pointing the task file", error)
+        else:
+            self.side.well("check-pointing the task file")
+
+    def _post(self, function: Callable[..., None], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop was closed under us: nobody is left to tell
+            _log.debug("the event loop ended before its communicator")
+
+
+def _drain(source: queue.SimpleQueue[_Batch | None], most: int) -> tuple[list[_Batch], bool]:
+    """What is in the queue, waiting for the first; and whether there may be more."""
+    found: list[_Batch] = []
+    batch = source.get()
+    while batch is not None:
+        found.append(batch)
+        if len(found) == most or source.empty():
+            return found, True
+        batch = source.get()
+    return found, False
+
+
+def _settle(jobs: _Batch) -> None:
+    for job in jobs:
+        error = None if job.error is None else in_words(job.error)
+        if error is not None and job.durable is not None:
+            _fail(job.durable, error)
+        try:
+            job.then(job.outcome, error)
+        except Exception:  # the others wait for their outcome
+            _log.exception("what follows from a change of the task file failed")
+
+
+def _settle_durable(jobs: _Batch) -> None:
+    for job in jobs:
+        if job.durable is None:
+            continue
+        if job.error is None:
+            _succeed(job.durable, None)
+        else:
+            _fail(job.durable, in_words(job.error))
+
+
+def _resolve(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
+    if error is None:
+        _succeed(future, value)
+    else:
+        _fail(future, error)
+
+
+def _log_failure(_: Any, error: Exception | None) -> None:
+    if error is not None:
+        _log.error("a change of the task file was lost: %s", error)
+
+
+def _succeed(future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def in_words(error: Exception) -> Exception:
+    """The error to raise for one that the task file met, in one sentence with the way out."""
+    told: str
+    match error:
+        case GateTimeout():
+            told = "another process has locked the task file and does not go on; continue it or kill it"
+        case FileNotFoundError():
+            told = "the folder of this communicator was removed; connect again to make a new one"
+        case sqlite3.OperationalError() if "full" in str(error):
+            told = "the disk that holds the task file is full; make room and send again"
+        case sqlite3.Error() | OSError():
+            told = f"the task file cannot be written ({error}); see to its disk and permissions"
+        case _:
+            return error
+    failed = DeliveryFailed(told)
+    failed.__cause__ = error
+    return failed

@@ -1,0 +1,257 @@
+"""The task queue: storing tasks, waking consumers for them, and handing back those of the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quince_messaging.contract import TaskBatchCallback
+from quince_messaging.errors import CommunicatorClosed
+from quince_messaging.transports.local.consumer import LocalConsumer, Surroundings
+from quince_messaging.transports.local.deliveries import HeldTask
+from quince_messaging.transports.local.frames import Bell
+from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.peers import Peers
+from quince_messaging.transports.local.records import Hungry, NewTask
+from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.wire.envelope import Address, Reply, Task, encode
+
+_log = logging.getLogger(__name__)
+
+EVERYBODY = 1_000_000  # more tasks than there are consumers
+LOOKS_AGAIN = (
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    5.0,
+)  # seconds between which a sender makes sure that its tasks were fetched
+
+
+MOST_LIGHT = 100  # tasks, and bytes, that are stored on the loop
+MOST_LIGHT_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """What is sent in one turn of the loop, and the futures of all of it that somebody waits for.
+
+    Attributes:
+        stored: Ends when it is committed, with what makes it durable.
+        durable: Ends when it is on the disk.
+    """
+
+    rows: list[NewTask]
+    stored: asyncio.Future[Callable[[], None]] | None = None
+    durable: asyncio.Future[None] | None = None
+    mark: int = 0
+
+    def committed(self, mark: int) -> None:
+        """On whatever thread commits: where the log stands by then."""
+        self.mark = mark
+
+
+class Queues:
+    """The task queues of a directory, as one communicator sees them."""
+
+    def __init__(
+        self, committer: Committer, peers: Peers, reply: Callable[[Sequence[tuple[str, Reply]]], None]
+    ) -> None:
+        self._committer = committer
+        self._peers = peers
+        self._around = Surroundings(committer, self.ring, reply, self._left)
+        self._consumers: dict[int, LocalConsumer] = {}
+        self._turn = 0
+        self._watched: dict[str, asyncio.TimerHandle] = {}
+        self._hand: LocalConsumer | None = None
+        self._outgoing: _Outgoing | None = None
+        self._closed = False
+
+    async def close(self) -> None:
+        """Hand back what the consumers hold."""
+        self._closed = True
+        for timer in self._watched.values():
+            timer.cancel()
+        self._watched.clear()
+        for consumer in [*self._consumers.values(), *([self._hand] if self._hand else [])]:
+            await consumer.close()
+
+    def _left(self, number: int) -> None:
+        self._consumers.pop(number, None)
+
+    async def send(
+        self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None = None
+    ) -> None:
+        """Store tasks; durable on return."""
+        if not bodies:
+            return
+        outgoing = self._join(bodies, queue, priority, reply_to)
+        if outgoing.durable is None:
+            outgoing.durable = asyncio.get_running_loop().create_future()
+        await asyncio.shield(outgoing.durable)
+
+    def store(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """Store tasks; durable when what the future brings was called, on a thread that may wait."""
+        if not bodies:
+            return None
+        outgoing = self._join(bodies, queue, priority, None)
+        if outgoing.stored is None:
+            outgoing.stored = asyncio.get_running_loop().create_future()
+        return outgoing.stored
+
+    def _join(self, bodies: Sequence[Any], queue: str, priority: int, reply_to: Address | None) -> _Outgoing:
+        """Have tasks sent with the others of this turn of the loop."""
+        rows = [(queue, priority, encode(Task(body, reply_to))) for body in bodies]
+        if self._outgoing is None:
+            self._outgoing = _Outgoing([])
+            asyncio.get_running_loop().call_soon(self._send_out)
+        self._outgoing.rows += rows
+        return self._outgoing
+
+    def _send_out(self) -> None:
+        """Store all that was sent in this turn of the loop."""
+        outgoing, self._outgoing = self._outgoing, None
+        if outgoing is None:
+            return
+        rows = outgoing.rows
+        counts = Counter(queue for queue, _, _ in rows)
+
+        inserted = False
+
+        def work(file: TaskFile) -> dict[str, list[Hungry]]:
+            nonlocal inserted
+            if not inserted:  # it may be run again when the file is busy
+                file.insert(rows)
+                inserted = True
+            return {queue: file.hungry(queue) for queue in counts}
+
+        def stored(hungry: dict[str, list[Hungry]], error: Exception | None) -> None:
+            self._tell_stored(outgoing, error)
+            if error is None:
+                for queue, count in counts.items():
+                    self.ring(queue, hungry[queue], count)
+
+        heavy = len(rows) > MOST_LIGHT or sum(len(body) for _, _, body in rows) > MOST_LIGHT_BYTES
+        committed = None if outgoing.stored is None else outgoing.committed
+        try:
+            self._committer.run_then(
+                work, stored, durable=outgoing.durable, committed=committed, heavy=heavy, now=True
+            )
+        except CommunicatorClosed as error:
+            self._tell_stored(outgoing, error)
+            if outgoing.durable is not None:
+                outgoing.durable.set_exception(error)
+
+    def _tell_stored(self, outgoing: _Outgoing, error: Exception | None) -> None:
+        if outgoing.stored is None:
+            return
+        if error is not None:
+            outgoing.stored.set_exception(error)
+        else:
+            outgoing.stored.set_result(functools.partial(self._committer.until_durable, outgoing.mark))
+
+    async def revive(self, queue: str | None) -> int:
+        """Put dead letters back on their queues."""
+
+        def work(file: TaskFile) -> list[tuple[str, int, list[Hungry]]]:
+            return [(name, count, file.hungry(name)) for name, count in file.revive(queue).items()]
+
+        revived = await self._committer.run(work, heavy=True)
+        for name, count, hungry in revived:
+            self.ring(name, hungry, count)
+        return sum(count for _, count, _ in revived)
+
+    async def consume(self, deliver: TaskBatchCallback, queue: str, prefetch: int) -> LocalConsumer:
+        """A new consumer, which begins to claim at once."""
+        number = await self._committer.run(lambda file: file.add_consumer(self._peers.name, queue))
+        consumer = LocalConsumer(self._around, number, queue, prefetch, deliver)
+        self._consumers[number] = consumer
+        consumer.claim()
+        return consumer
+
+    async def pull(self, queue: str) -> HeldTask | None:
+        """One task now, or None."""
+        if self._hand is None:
+            number = await self._committer.run(lambda file: file.add_consumer(self._peers.name, ""))
+            self._hand = LocalConsumer(self._around, number, "", 0, lambda _: None)
+        return await self._hand.pull(queue)
+
+    async def size(self, queue: str) -> int:
+        """How many tasks wait."""
+        return await self._committer.run(lambda file: file.size(queue), heavy=True)
+
+    async def purge(self, queue: str) -> int:
+        """Drop the tasks that wait; returns how many."""
+        return await self._committer.run(lambda file: file.purge(queue), heavy=True)
+
+    # Bells
+
+    def ring(self, queue: str, hungry: Sequence[Hungry], count: int, look: int = 0) -> None:
+        """Wake as many of the hungry as there is work for, taking turns."""
+        if not hungry or self._closed:
+            return
+        rung = min(len(hungry), max(count, 1))
+        each = -(-count // rung)
+        for _ in range(rung):
+            self._turn += 1
+            self._ring_one(queue, hungry[self._turn % len(hungry)], each)
+        self._watch(queue, look)
+
+    def _ring_one(self, queue: str, whom: Hungry, count: int) -> None:
+        if whom.peer == self._peers.name:
+            self.rung(Bell(queue, whom.consumer, count))
+        elif not self._peers.send_note(whom.peer, Bell(queue, whom.consumer, count)):
+            self._peers.seek(whom.peer)
+
+    def rung(self, bell: Bell) -> None:
+        """Somebody rang one of the consumers here."""
+        consumer = self._consumers.get(bell.consumer)
+        if consumer is None or not consumer.bell(bell.count):
+            self._offer(bell.queue, bell.count)
+
+    def look_again(self) -> None:
+        """A communicator has gone: it may have had tasks, or bells not yet rung."""
+        for consumer in self._consumers.values():
+            consumer.look_again()
+
+    async def hand_back(self, peer: str) -> None:
+        """A communicator is dead: its tasks go to others."""
+        for queue in await self._committer.run(lambda file: file.remove_peer(peer), heavy=True):
+            self._offer(queue, EVERYBODY)
+
+    def _watch(self, queue: str, look: int = 0) -> None:
+        """Look a moment later whether those who were rung have come, and if not, ring everybody.
+
+        One of them may be frozen, or have gone with the bell in its ears. After some looks it is
+        left to the next event: whoever goes on or dies makes one.
+        """
+        if queue not in self._watched and look < len(LOOKS_AGAIN) and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._watched[queue] = loop.call_later(LOOKS_AGAIN[look], self._look_after, queue, look)
+
+    def _look_after(self, queue: str, look: int) -> None:
+        del self._watched[queue]
+        self._offer(queue, EVERYBODY, look + 1)
+
+    def _offer(self, queue: str, count: int, look: int = 0) -> None:
+        """Ring hungry consumers if there are tasks for them."""
+
+        def offered(hungry: Sequence[Hungry], error: Exception | None) -> None:
+            if error is not None:
+                _log.warning("queue %s could not be looked at: %s", queue, error)
+            else:
+                self.ring(queue, hungry, count, look)
+
+        if not self._closed:
+            self._committer.run_then(lambda file: _hungry_for(file, queue), offered)
+
+
+def _hungry_for(file: TaskFile, queue: str) -> Sequence[Hungry]:
+    return file.hungry(queue) if file.has_ready(queue) else ()

@@ -1,0 +1,382 @@
+"""The SQLite file that holds the tasks: every statement of the transport is here.
+
+Most statements are transactions of their own, and that matters: a statement takes and frees SQLite's
+lock inside one call that runs without the interpreter's lock. A transaction of several would hold the
+file while its thread waits, between them, for busy threads of its own process, and with it every
+other process. So what must happen together in the hot path is one statement (`_EXCHANGE`), and what
+must follow in order is arranged so that dying in between is harmless.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from quince_messaging.contract import DeadLetter
+from quince_messaging.transports.local.file_lock import Gate, insist
+from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry, NewTask
+from quince_messaging.transports.local.wal import Log
+
+SCHEMA_VERSION = 2
+ROWS_PER_STATEMENT = 500
+MOST_INLINE = 4096  # bytes of a body; twice that for each of 65,535 tasks is well under 10^9
+MOST_READ = 16 * 1024 * 1024  # bytes of bodies that are read in one go, or one that is larger
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+    id INTEGER PRIMARY KEY,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    owner INTEGER,
+    turn INTEGER,
+    redelivered INTEGER NOT NULL DEFAULT 0,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tasks_ready ON tasks (queue, priority DESC, id) WHERE owner IS NULL;
+CREATE INDEX IF NOT EXISTS tasks_held ON tasks (owner) WHERE owner IS NOT NULL;
+CREATE TABLE IF NOT EXISTS consumers (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    peer TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    hungry INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS identifiers (identifier TEXT PRIMARY KEY, peer TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    at REAL NOT NULL,
+    body BLOB NOT NULL
+);
+"""
+
+_EXCHANGE = """
+CREATE TEMP VIEW exchange AS
+    SELECT NULL AS consumer, NULL AS settled, NULL AS queue, NULL AS most, NULL AS turn, NULL AS prefetch;
+CREATE TEMP TRIGGER make_exchange INSTEAD OF INSERT ON exchange BEGIN
+    DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(NEW.settled)) AND owner = NEW.consumer;
+    UPDATE tasks SET owner = NEW.consumer, turn = NEW.turn WHERE id IN (
+        SELECT id FROM tasks WHERE queue = NEW.queue AND owner IS NULL
+        ORDER BY priority DESC, id LIMIT NEW.most);
+    UPDATE consumers SET hungry = NOT hungry WHERE id = NEW.consumer
+        AND hungry != ((SELECT count(*) FROM tasks WHERE owner = NEW.consumer) < NEW.prefetch);
+END;
+"""
+
+_UNSOUND = (
+    "(typeof(priority) != 'integer' OR typeof(redelivered) != 'integer' "
+    "OR priority NOT BETWEEN -9223372036854775807 AND 9223372036854775807)"  # one less has no negative
+)
+
+
+_given_tasks = msgspec.json.Decoder(list[GivenTask])
+_place = operator.itemgetter(0, 1)
+
+
+class TaskFile:
+    """One connection to the task file. Used by one thread at a time."""
+
+    def __init__(self, path: Path, gate_path: Path) -> None:
+        self._path = path
+        self._gate_path = gate_path
+        self._db: sqlite3.Connection
+        self.gate: Gate
+        self.log: Log
+        self._identity: tuple[int, int] = (0, 0)
+
+    def open(self) -> None:
+        """Open, and make the tables if they are missing."""
+        self.gate = Gate(self._gate_path)
+        self._db = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+        try:
+            insist(self.gate.try_enter_alone)
+            self._set_up()
+            self.gate.leave()
+        except BaseException:
+            self._db.close()
+            self.gate.close()
+            raise
+        self.log = Log(Path(f"{self._path}-wal"), self._gate_path)
+        found = self._path.stat()
+        self._identity = (found.st_dev, found.st_ino)
+
+    def _set_up(self) -> None:
+        self._db.execute("PRAGMA page_size = 2048")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, SCHEMA_VERSION):
+            raise sqlite3.DatabaseError(f"task file of another version ({version})")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._db.executescript(_EXCHANGE)
+        self._db.execute("SELECT count(*) FROM json_each('[]')")  # fails here if this SQLite has no JSON
+
+    def close(self) -> None:
+        """Close; the log is copied to the file if nobody else has it open."""
+        self.log.close()
+        self._db.close()
+        self.gate.close()
+
+    def descriptors(self) -> list[int]:
+        """The gate, for a forked child to let go of. (SQLite's own locks are not inherited.)"""
+        return [self.gate.descriptor]
+
+    def close_in_child(self) -> None:
+        """In a forked child: the connection is the parent's."""
+        self._db.close()
+
+    def begin(self) -> None:
+        """Begin a transaction of several statements."""
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """End it; all of it is written."""
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End it, if there is one; nothing of it is written."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Copy the log to the file proper, while nobody writes. Safe beside everything else.
+
+        It has its own connection and its own hold on the gate, so it may run in a thread of its own.
+        """
+        gate = Gate(self._gate_path)
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as db:
+                insist(gate.try_enter_alone)
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        finally:
+            gate.close()
+
+    def in_place(self) -> bool:
+        """Whether the file is still the one at its path (its folder may have been removed)."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    # Tasks
+
+    def insert(self, rows: Sequence[NewTask]) -> None:
+        """Store tasks: queue, priority and body of each. All of them or none, up to 500."""
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            chunk = rows[start : start + ROWS_PER_STATEMENT]
+            self._db.execute(_insertion(len(chunk)), [value for row in chunk for value in row])
+
+    def hungry(self, queue: str) -> list[Hungry]:
+        """Who waits for tasks of this queue. Ask after storing them: see `LocalConsumer`."""
+        found = self._db.execute("SELECT id, peer FROM consumers WHERE queue = ? AND hungry = 1", (queue,))
+        return [Hungry(*row) for row in found.fetchall()]
+
+    def claim(self, claim: Claim) -> Claimed:
+        """Delete what a consumer has settled, give it tasks, and note whether it stays hungry."""
+        self._exchange(claim, claim.most)
+        given = self._given(claim)
+        tasks, unread = self.read(given)
+        if len(given) < claim.room or not self.has_ready(claim.queue):
+            return Claimed(tasks, (), unread)
+        return Claimed(tasks, self.hungry(claim.queue), unread)
+
+    def _exchange(self, claim: Claim, most: int) -> None:
+        self._db.execute(
+            "INSERT INTO exchange VALUES (?, ?, ?, ?, ?, ?)",
+            (claim.consumer, _ids(claim.settled), claim.queue, most, claim.turn, claim.prefetch),
+        )
+
+    def _given(self, claim: Claim) -> list[GivenTask]:
+        """What a consumer was given after its claim number `since`; of what can be no task the next ones."""
+        while True:
+            try:
+                return self._look_at_given(claim.consumer, claim.since)
+            except (msgspec.MsgspecError, sqlite3.Error) as error:
+                if is_busy(error):
+                    raise
+                buried = self._bury_unsound(claim.consumer)
+                if not buried:
+                    raise
+                self._exchange(claim, buried)  # so that it is hungry exactly if it has room
+
+    def _look_at_given(self, consumer: int, since: int) -> list[GivenTask]:
+        """All in one row, few and quick calls, but for large bodies: a row has a limit of 10^9 bytes."""
+        (found,) = self._db.execute(
+            "SELECT json_group_array(json_array(-priority, id, redelivered, "
+            f"CASE WHEN length(body) <= {MOST_INLINE} THEN hex(body) ELSE length(body) END)) "
+            "FROM tasks WHERE owner = ? AND turn > ?",
+            (consumer, since),
+        ).fetchone()
+        return sorted(_given_tasks.decode(found), key=_place)
+
+    def read(self, given: Sequence[GivenTask]) -> tuple[list[ClaimedTask], Sequence[GivenTask]]:
+        """The first of these tasks, as many as are read in one go, and the others. They are held here, so
+        that nobody changes them."""
+        tasks: list[ClaimedTask] = []
+        size = 0
+        for position, (_, id_, again, body) in enumerate(given):
+            if isinstance(body, str):
+                tasks.append(ClaimedTask(id_, bool(again), bytes.fromhex(body)))
+                continue
+            size += body
+            if tasks and size > MOST_READ:
+                return tasks, given[position:]
+            tasks.append(ClaimedTask(id_, bool(again), self._body(id_)))
+        return tasks, ()
+
+    def _body(self, id_: int) -> bytes:
+        (body,) = self._db.execute("SELECT CAST(body AS BLOB) FROM tasks WHERE id = ?", (id_,)).fetchone()
+        return bytes(body)
+
+    def _bury_unsound(self, consumer: int) -> int:
+        """Put rows aside that somebody else has written, and that no task can be read from; how many.
+
+        Dying between the two statements would leave one in both places, for the next to put aside again.
+        """
+        self._db.execute(
+            "INSERT INTO dead_letters (queue, priority, reason, at, body) "
+            "SELECT CAST(queue AS TEXT), 0, 'no task: its row has priority ' || quote(priority) || "
+            "' and redelivered ' || quote(redelivered), ?, CAST(body AS BLOB) "
+            f"FROM tasks WHERE owner = ? AND {_UNSOUND}",
+            (time.time(), consumer),
+        )
+        return self._db.execute(f"DELETE FROM tasks WHERE owner = ? AND {_UNSOUND}", (consumer,)).rowcount
+
+    def has_ready(self, queue: str) -> bool:
+        """Whether a task waits on the queue."""
+        found = self._db.execute("SELECT 1 FROM tasks WHERE queue = ? AND owner IS NULL LIMIT 1", (queue,))
+        return found.fetchone() is not None
+
+    def delete(self, consumer: int, ids: Sequence[int]) -> None:
+        """These tasks of its are done."""
+        self._db.execute(
+            "DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
+            (_ids(ids), consumer),
+        )
+
+    def give_back(self, consumer: int, ids: Sequence[int]) -> None:
+        """These tasks of its, which it has not seen, go back to their places on the queue."""
+        self._db.execute(
+            "UPDATE tasks SET owner = NULL, turn = NULL "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
+            (_ids(ids), consumer),
+        )
+
+    def requeue(self, consumer: int, ids: Sequence[int]) -> None:
+        """These tasks of its go back to their places on the queue."""
+        self._db.execute(
+            "UPDATE tasks SET owner = NULL, redelivered = 1 "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
+            (_ids(ids), consumer),
+        )
+
+    def bury_task(self, consumer: int, id_: int, reason: str) -> None:
+        """Move a held task to the dead letters."""
+        self._db.execute(
+            "INSERT INTO dead_letters (queue, priority, reason, at, body) "
+            "SELECT queue, priority, ?, ?, CAST(body AS BLOB) FROM tasks WHERE id = ? AND owner = ?",
+            (reason, time.time(), id_, consumer),
+        )
+        self.delete(consumer, (id_,))
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """The oldest dead letters."""
+        found = self._db.execute(
+            "SELECT queue, reason, at, body, priority FROM dead_letters ORDER BY id LIMIT ?", (limit,)
+        )
+        return [DeadLetter(*row) for row in found]
+
+    def revive(self, queue: str | None) -> dict[str, int]:
+        """Put dead letters back on their queues; returns how many on which."""
+        chosen = "FROM dead_letters WHERE ?1 IS NULL OR queue = ?1"
+        counted = self._db.execute(f"SELECT queue, count(*) {chosen} GROUP BY queue", (queue,)).fetchall()
+        self._db.execute(
+            f"INSERT INTO tasks (queue, priority, body) SELECT queue, priority, body {chosen} ORDER BY id",
+            (queue,),
+        )
+        self._db.execute(f"DELETE {chosen}", (queue,))
+        return dict(counted)
+
+    def size(self, queue: str) -> int:
+        """How many tasks wait on the queue."""
+        found = self._db.execute("SELECT count(*) FROM tasks WHERE queue = ? AND owner IS NULL", (queue,))
+        return int(found.fetchone()[0])
+
+    def purge(self, queue: str) -> int:
+        """Drop the tasks that wait on the queue; returns how many."""
+        return self._db.execute("DELETE FROM tasks WHERE queue = ? AND owner IS NULL", (queue,)).rowcount
+
+    # Consumers and identifiers
+
+    def add_consumer(self, peer: str, queue: str) -> int:
+        """A new consumer, not hungry yet; its number is never used again."""
+        added = self._db.execute(
+            "INSERT INTO consumers (peer, queue, hungry) VALUES (?, ?, 0)", (peer, queue)
+        )
+        return int(added.lastrowid or 0)
+
+    def set_hungry(self, consumer: int, hungry: bool) -> None:
+        """Whether senders are to ring it."""
+        self._db.execute("UPDATE consumers SET hungry = ? WHERE id = ?", (hungry, consumer))
+
+    def remove_consumer(self, consumer: int) -> None:
+        """Hand its tasks back and forget it."""
+        self._db.execute("UPDATE tasks SET owner = NULL, redelivered = 1 WHERE owner = ?", (consumer,))
+        self._db.execute("DELETE FROM consumers WHERE id = ?", (consumer,))
+
+    def remove_peer(self, peer: str) -> list[str]:
+        """Hand back all that a communicator held and forget it. Returns the queues that it consumed."""
+        found = self._db.execute("SELECT id, queue FROM consumers WHERE peer = ?", (peer,)).fetchall()
+        for consumer, _ in found:
+            self.remove_consumer(consumer)
+        self._db.execute("DELETE FROM identifiers WHERE peer = ?", (peer,))
+        return sorted({queue for _, queue in found})
+
+    def add_identifier(self, identifier: str, peer: str) -> str:
+        """Register an RPC identifier; returns who has it now."""
+        self._db.execute("INSERT OR IGNORE INTO identifiers VALUES (?, ?)", (identifier, peer))
+        return self.who_serves(identifier) or peer
+
+    def remove_identifier(self, identifier: str, peer: str) -> None:
+        """Nobody serves it any more, if it was this peer."""
+        self._db.execute("DELETE FROM identifiers WHERE identifier = ? AND peer = ?", (identifier, peer))
+
+    def is_registered(self, peer: str) -> bool:
+        """Whether a peer consumes or serves anything, as far as is known here."""
+        found = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM consumers WHERE peer = ?1) "
+            "OR EXISTS (SELECT 1 FROM identifiers WHERE peer = ?1)",
+            (peer,),
+        )
+        return bool(found.fetchone()[0])
+
+    def who_serves(self, identifier: str) -> str | None:
+        """The peer that serves an identifier."""
+        row = self._db.execute("SELECT peer FROM identifiers WHERE identifier = ?", (identifier,)).fetchone()
+        return None if row is None else str(row[0])
+
+
+@functools.cache
+def _insertion(count: int) -> str:
+    return "INSERT INTO tasks (queue, priority, body) VALUES " + ", ".join(["(?, ?, ?)"] * count)
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return f"[{','.join(map(str, ids))}]"
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether another process was writing just then: the same can be tried again."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    return (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -1,0 +1,339 @@
+"""The `local://DIR` transport: messages between processes of one machine, with no server.
+
+Tasks are rows of a SQLite file; RPC, broadcasts and doorbells go over Unix sockets, one connection
+for each pair of communicators; a held file lock tells the living from the dead. Nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from quince_messaging.at_fork import keep_nothing, let_go_in_children
+from quince_messaging.contract import (
+    EVERYTHING,
+    BroadcastHandler,
+    BroadcastMessage,
+    DeadLetter,
+    LinkListener,
+    LinkState,
+    RpcHandler,
+    SubjectFilter,
+    TaskBatchCallback,
+    TaskConsumer,
+    TaskHandle,
+    Transport,
+)
+from quince_messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
+from quince_messaging.transports.local.directory import Directory, Seat
+from quince_messaging.transports.local.file_lock import GateTimeout
+from quince_messaging.transports.local.frames import Bell, Nobody
+from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.peers import Peers
+from quince_messaging.transports.local.queues import Queues
+from quince_messaging.transports.local.registration import Seating
+from quince_messaging.transports.local.rpc import Rpc
+from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.wire.broadcasts import hand_over, in_envelopes
+from quince_messaging.wire.envelope import Broadcasts, Call, Calls, Envelope, Replies, encode
+from quince_messaging.wire.filters import Subscriptions, sender_key
+
+_log = logging.getLogger(__name__)
+
+
+class LocalTransport(Transport):
+    """One communicator of a directory.
+
+    Args:
+        directory: Made if it is missing. It must be on a local disk (SQLite and file locks need that).
+        prefix: Communicators of other prefixes share nothing with this one.
+    """
+
+    def __init__(self, directory: Path, *, prefix: str = "quince") -> None:
+        self.state = LinkState.CLOSED
+        self._directory = Directory(directory, prefix)
+        self._listeners: list[LinkListener] = []
+        self._subscribers: Subscriptions[BroadcastHandler] = Subscriptions()
+        self._process = 0
+        self._broadcasting = asyncio.Lock()
+        self._seat: Seat
+        self._file: TaskFile
+        self._committer: Committer
+        self._peers: Peers
+        self._seating: Seating
+        self._queues: Queues
+        self._rpc: Rpc
+
+    async def open(self) -> None:
+        """See `Transport.open`. Communicators that died here before are cleaned up."""
+        self._process = os.getpid()
+        self._directory.prepare()
+        self._directory.sweep()
+        self._seat = self._directory.take_seat()
+        try:
+            await self._open()
+        except BaseException:
+            self._seat.leave()
+            raise
+        let_go_in_children(self, self._descriptors, self._file.close_in_child)
+        self._become(LinkState.CONNECTED)
+
+    def _descriptors(self) -> list[int]:
+        return [*self._seat.descriptors(), *self._file.descriptors(), *self._peers.descriptors()]
+
+    async def _open(self) -> None:
+        self._file = TaskFile(self._directory.tasks, self._directory.gate)
+        self._committer = Committer(self._file)
+        try:
+            await self._committer.open()
+        except (sqlite3.Error, OSError, GateTimeout) as error:
+            raise ConnectionFailed(
+                f"the task file {self._directory.tasks} cannot be opened ({error}); "
+                "see to its disk and permissions, or choose another folder"
+            ) from error
+        self._peers = Peers(
+            self._directory,
+            self._seat,
+            on_envelope=self._received,
+            on_note=self._noted,
+            on_gone=self._gone,
+            hand_back=lambda peer: self._queues.hand_back(peer),
+            on_absent=lambda peer: self._seating.absent(peer),
+            look=lambda: self._seating.look(),
+        )
+        self._seating = Seating(
+            self._directory,
+            self._seat,
+            self._peers,
+            self._committer,
+            shared=self._file.in_place,
+            on_back=lambda: self._queues.look_again(),
+        )
+        self._rpc = Rpc(self._committer, self._peers)
+        self._queues = Queues(self._committer, self._peers, self._rpc.reply)
+        try:
+            await self._peers.open()
+        except BaseException:
+            await self._peers.close()
+            await self._committer.close()
+            raise
+
+    async def close(self) -> None:
+        """See `Transport.close`."""
+        if self.state is LinkState.CLOSED or os.getpid() != self._process:
+            return
+        self._become(LinkState.CLOSED)
+        self._seating.stop()
+        keep_nothing(self)
+        await self._queues.close()
+        await self._rpc.close()
+        self._committer.run_unwatched(lambda file: file.remove_peer(self._peers.name), heavy=True)
+        await self._committer.close()
+        await self._peers.close()
+        self._seat.leave()
+
+    def troubles(self) -> list[str]:
+        """See `Transport.troubles`."""
+        if self.state is LinkState.CLOSED:
+            return []
+        return self._committer.side.sentences() + self._peers.side.sentences()
+
+    def on_link(self, listener: LinkListener) -> None:
+        """See `Transport.on_link`."""
+        self._listeners.append(listener)
+
+    def _become(self, state: LinkState) -> None:
+        self.state = state
+        for listener in list(self._listeners):
+            try:
+                listener(state)
+            except Exception:
+                _log.exception("a listener to the link failed")
+
+    def _check(self) -> None:
+        if os.getpid() != self._process and self._process:
+            raise CommunicatorForked(
+                "this communicator belongs to the parent process; connect again in the child"
+            )
+        if self.state is LinkState.CLOSED:
+            raise CommunicatorClosed("this communicator is closed; connect again")
+        self._seating.look()
+
+    # Task queue
+
+    async def send_tasks(self, bodies: Sequence[Any], *, queue: str, priority: int = 0) -> None:
+        """See `Transport.send_tasks`."""
+        self._check()
+        await self._queues.send(bodies, queue, priority)
+
+    def store_at_once(
+        self, bodies: Sequence[Any], queue: str, priority: int
+    ) -> asyncio.Future[Callable[[], None]] | None:
+        """See `Transport.store_at_once`. Consumers are told of the tasks before they are durable."""
+        self._check()
+        return self._queues.store(bodies, queue, priority)
+
+    async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
+        """See `Transport.call_task`."""
+        self._check()
+        address, answer = self._rpc.expect()
+        try:
+            await self._queues.send([body], queue, priority, address)
+        except BaseException:
+            answer.cancel()
+            raise
+        return answer
+
+    async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> TaskConsumer:
+        """See `Transport.consume`."""
+        self._check()
+        return await self._queues.consume(deliver, queue, prefetch)
+
+    async def pull(self, *, queue: str) -> TaskHandle | None:
+        """See `Transport.pull`."""
+        self._check()
+        return await self._queues.pull(queue)
+
+    async def queue_size(self, *, queue: str) -> int:
+        """See `Transport.queue_size`."""
+        self._check()
+        return await self._queues.size(queue)
+
+    async def purge(self, *, queue: str) -> int:
+        """See `Transport.purge`."""
+        self._check()
+        return await self._queues.purge(queue)
+
+    async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
+        """See `Transport.dead_letters`."""
+        self._check()
+        return await self._committer.run(lambda file: file.dead_letters(limit), heavy=True)
+
+    async def revive(self, *, queue: str | None = None) -> int:
+        """See `Transport.revive`."""
+        self._check()
+        return await self._queues.revive(queue)
+
+    # RPC
+
+    async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
+        """See `Transport.call`. A server that dies before it has answered is UnroutableError too."""
+        self._check()
+        return await self._rpc.call(identifier, body, timeout)
+
+    async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
+        """See `Transport.ask`. Routing it is quick here, so it is always waited for."""
+        self._check()
+        return await self._rpc.ask(identifier, body)
+
+    def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
+        """See `Transport.ask_at_once`."""
+        self._check()
+        return self._rpc.ask_at_once(identifier, body)
+
+    async def cast(self, identifier: str, body: Any) -> None:
+        """See `Transport.cast`."""
+        self._check()
+        await self._rpc.cast(identifier, body)
+
+    async def serve(self, identifier: str, handler: RpcHandler) -> None:
+        """See `Transport.serve`. The identifier is taken for the whole directory."""
+        self._check()
+        await self._rpc.serve(identifier, handler)
+
+    async def unserve(self, identifier: str) -> None:
+        """See `Transport.unserve`."""
+        self._check()
+        await self._rpc.unserve(identifier)
+
+    # Broadcast
+
+    async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
+        """See `Transport.broadcast`. A slow peer is waited for; one that has stopped reading misses it."""
+        self._check()
+        async with self._broadcasting:  # those that come while one waits must not overtake it
+            for peers, together in self._by_audience(messages):
+                for envelope in in_envelopes(together):
+                    await self._broadcast(peers, envelope)
+
+    async def _broadcast(self, peers: frozenset[str], envelope: Broadcasts) -> None:
+        payload = encode(envelope)
+        for peer in peers:
+            if peer == self._peers.name:
+                asyncio.get_running_loop().call_soon(self._hear, envelope)
+            else:
+                await self._peers.tell(peer, payload, len(envelope.messages))
+        await self._peers.drain(peers)
+
+    def _by_audience(
+        self, messages: Sequence[BroadcastMessage]
+    ) -> list[tuple[frozenset[str], list[BroadcastMessage]]]:
+        """The messages in runs of the same audience, in order."""
+        runs: list[tuple[frozenset[str], list[BroadcastMessage]]] = []
+        audiences: dict[tuple[str, str | None], frozenset[str]] = {}
+        for message in messages:
+            about = sender_key(message.sender), message.subject
+            audience = audiences.get(about)
+            if audience is None:
+                audience = audiences[about] = self._audience(message)
+            if runs and runs[-1][0] == audience:
+                runs[-1][1].append(message)
+            else:
+                runs.append((audience, [message]))
+        return [run for run in runs if run[0]]
+
+    def _audience(self, message: BroadcastMessage) -> frozenset[str]:
+        peers = self._peers.wanting(message.sender, message.subject)
+        if self._subscribers.matching(message.sender, message.subject):
+            peers.add(self._peers.name)
+        return frozenset(peers)
+
+    async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
+        """See `Transport.subscribe`."""
+        self._check()
+        identifier = self._subscribers.add(handler, wanted)
+        await self._peers.want(wanted)
+        return identifier
+
+    async def unsubscribe(self, identifier: str) -> None:
+        """See `Transport.unsubscribe`."""
+        self._check()
+        self._peers.unwant(self._subscribers.remove(identifier))
+
+    def _hear(self, envelope: Broadcasts) -> None:
+        audiences: dict[tuple[str, str | None], list[BroadcastHandler]] = {}
+        for broadcast in envelope.messages:
+            about = sender_key(broadcast.sender), broadcast.subject
+            handlers = audiences.get(about)
+            if handlers is None:
+                handlers = audiences[about] = self._subscribers.matching(broadcast.sender, broadcast.subject)
+            if handlers:
+                hand_over(broadcast, handlers)
+
+    # From other communicators
+
+    def _received(self, peer: str, envelope: Envelope) -> None:
+        if isinstance(envelope, Broadcasts):
+            self._hear(envelope)
+        elif isinstance(envelope, Replies):
+            self._rpc.replied(envelope.replies)
+        elif isinstance(envelope, Call):
+            self._rpc.called(peer, envelope)
+        elif isinstance(envelope, Calls):
+            for call in envelope.calls:
+                self._rpc.called(peer, call)
+
+    def _noted(self, peer: str, note: Bell | Nobody) -> None:
+        if isinstance(note, Bell):
+            self._queues.rung(note)
+        else:
+            self._rpc.nobody(note.call)
+
+    def _gone(self, peer: str) -> None:
+        self._rpc.gone(peer)
+        self._queues.look_again()

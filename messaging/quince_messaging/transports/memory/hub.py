@@ -1,0 +1,198 @@
+"""What the communicators of one name share."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from quince_messaging.contract import DeadLetter
+from quince_messaging.errors import DuplicateSubscriber, UnreadableMessage, UnroutableError
+from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.wire.calls import error_reply, packed
+from quince_messaging.wire.envelope import Address, Replies, Reply, encode
+
+
+class Member(Protocol):
+    """A communicator on the hub. Its mailbox leads to its own loop, where `receive` is called."""
+
+    mailbox: Mailbox | None
+
+    def receive(self, data: bytes) -> None: ...
+
+
+class Taker(Protocol):
+    """A consumer on the hub; both methods are called under its lock."""
+
+    def reserve(self) -> bool:
+        """Take one place, if there is one."""
+
+    def post(self, entry: Entry) -> None:
+        """Let a task arrive."""
+
+
+class Entry:
+    """A task on a queue of a hub."""
+
+    __slots__ = ("data", "order", "redelivered")
+
+    def __init__(self, order: tuple[int, int], data: bytes) -> None:
+        self.order = order
+        self.data = data
+        self.redelivered = False
+
+    def __lt__(self, other: Entry) -> bool:
+        return self.order < other.order
+
+
+class Hub:
+    """What the communicators of one name share. Thread-safe; calls nobody while it holds its lock."""
+
+    _hubs: dict[str, Hub] = {}  # noqa: RUF012 - one table for the process, under _guard
+    _guard = threading.Lock()
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._members: dict[str, Member] = {}
+        self._servers: dict[str, Member] = {}
+        self._queues: dict[str, list[Entry]] = {}
+        self._consumers: dict[str, deque[Taker]] = {}
+        self.dead: list[DeadLetter] = []
+
+    @classmethod
+    def join(cls, key: str, member: Member) -> tuple[Hub, str]:
+        with cls._guard:
+            hub = cls._hubs.setdefault(key, cls())
+            inbox = f"inbox-{next(hub._numbers)}"
+            hub._members[inbox] = member
+            return hub, inbox
+
+    def leave(self, key: str, inbox: str, identifiers: Sequence[str]) -> None:
+        with self._guard, self._lock:
+            self._members.pop(inbox, None)
+            for identifier in identifiers:
+                self._servers.pop(identifier, None)
+            if not self._members:
+                self._hubs.pop(key, None)
+
+    # Task queue
+
+    def put(self, queue: str, priority: int, payloads: Sequence[bytes]) -> None:
+        with self._lock:
+            entries = self._queues.setdefault(queue, [])
+            for data in payloads:
+                heapq.heappush(entries, Entry((-priority, next(self._numbers)), data))
+        self.pump(queue)
+
+    def put_back(self, queue: str, entry: Entry) -> None:
+        entry.redelivered = True
+        with self._lock:
+            heapq.heappush(self._queues.setdefault(queue, []), entry)
+        self.pump(queue)
+
+    def take(self, queue: str) -> Entry | None:
+        with self._lock:
+            entries = self._queues.get(queue)
+            return heapq.heappop(entries) if entries else None
+
+    def size(self, queue: str) -> int:
+        with self._lock:
+            return len(self._queues.get(queue, ()))
+
+    def purge(self, queue: str) -> int:
+        with self._lock:
+            return len(self._queues.pop(queue, ()))
+
+    def bury(self, queue: str, entry: Entry, reason: str) -> None:
+        with self._lock:
+            self.dead.append(DeadLetter(queue, reason, time.time(), entry.data, -entry.order[0]))
+
+    def revive(self, queue: str | None) -> int:
+        with self._lock:
+            chosen = [letter for letter in self.dead if queue in (None, letter.queue)]
+            self.dead = [letter for letter in self.dead if queue not in (None, letter.queue)]
+        for letter in chosen:
+            self.put(letter.queue, letter.priority, [letter.raw])
+        return len(chosen)
+
+    def attach(self, queue: str, consumer: Taker) -> None:
+        with self._lock:
+            ring = self._consumers.setdefault(queue, deque())
+            if consumer not in ring:
+                ring.append(consumer)
+        self.pump(queue)
+
+    def detach(self, queue: str, consumer: Taker) -> None:
+        with self._lock:
+            ring = self._consumers.get(queue)
+            if ring is not None and consumer in ring:
+                ring.remove(consumer)
+
+    def pump(self, queue: str) -> None:
+        """Hand tasks to consumers with room, in turn."""
+        with self._lock:
+            entries = self._queues.get(queue)
+            ring = self._consumers.get(queue)
+            if not entries or not ring:
+                return
+            idle = 0
+            while entries and idle < len(ring):
+                consumer = ring[0]
+                ring.rotate(-1)
+                if consumer.reserve():
+                    idle = 0
+                    consumer.post(heapq.heappop(entries))
+                else:
+                    idle += 1
+
+    # RPC and broadcast
+
+    def call(self, identifier: str, data: bytes) -> None:
+        with self._lock:
+            server = self._servers.get(identifier)
+        if server is None or not _post(server, data):
+            raise UnroutableError(f"nobody listens at {identifier!r}")
+
+    def reply(self, address: Address, reply: Reply) -> None:
+        with self._lock:
+            member = self._members.get(address.inbox)
+        if member is None:
+            return
+        answered = packed(Reply(address.call, reply.status, reply.body))
+        try:
+            data = encode(Replies([answered]))
+        except UnreadableMessage as error:
+            data = encode(Replies([error_reply(address.call, error)]))
+        _post(member, data)
+
+    def serve(self, identifier: str, member: Member) -> None:
+        with self._lock:
+            if identifier in self._servers:
+                raise DuplicateSubscriber(f"{identifier!r} has an RPC subscriber already")
+            self._servers[identifier] = member
+
+    def unserve(self, identifier: str) -> None:
+        with self._lock:
+            self._servers.pop(identifier, None)
+
+    def broadcast(self, data: bytes) -> None:
+        with self._lock:
+            members = list(self._members.values())
+        for member in members:
+            _post(member, data)
+
+
+def _post(member: Member, data: bytes) -> bool:
+    """Leave a message for a member; False if its loop is gone."""
+    if member.mailbox is None:
+        return False
+    try:
+        member.mailbox.post(member.receive, data)
+    except RuntimeError:
+        return False
+    return True

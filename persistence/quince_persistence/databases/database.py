@@ -1,0 +1,127 @@
+"""One database behind a URL: connections, how a transaction begins, the one clock, what errors mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from quince_persistence.errors import InvalidUrl, PersistenceError, RecordRefused, StoreUnavailable
+from quince_persistence.files import file_url, parse_file_url
+from quince_persistence.passwords import without_password
+from quince_persistence.troubles import Trouble
+
+EXAMPLES = "sqlite:///quince.sqlite or postgresql://user:password@host/database"
+
+
+class Database(Protocol):
+    """What the store needs of a kind of database."""
+
+    @property
+    def url(self) -> URL: ...
+
+    def engine(self) -> Engine:
+        """For reads: every statement sees what is committed when it starts."""
+
+    def writer(self) -> Connection:
+        """A new connection for writes."""
+
+    def exclusive(self) -> AbstractContextManager[Any]:
+        """Held around each read, where reads and writes share one connection."""
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """Held around each write transaction; keeps an order between the programs that write."""
+
+    def begin(self, connection: Connection) -> tuple[float, Any]:
+        """Begin to write. Returns the time by the store's clock, and a ticket for `committed`."""
+
+    def together(self, connection: Connection) -> AbstractContextManager[Any]:
+        """Held around the writes that end a transaction; commits at its end. They may travel together with
+        the commit, so that what one of them answers is only known then. Nothing can be read inside."""
+
+    def committed(self, connection: Connection, ticket: Any) -> bool | None:
+        """Whether a transaction whose commit got no answer was committed; None: not known yet. Not asked
+        where there is no ticket: there, a commit that fails has not happened."""
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Begin, and keep others from making the schema until the end of the transaction."""
+
+    def trouble(self, error: Exception) -> Trouble:
+        """What an error means that came while the database was used."""
+
+    def explain(self, error: Exception) -> PersistenceError:
+        """The error in a sentence; never with the password."""
+
+    def dispose(self) -> None: ...
+
+    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
+        """In a forked child: let go of the parent's connections, unheard by anybody.
+
+        Args:
+            writing: The connections that the parent's writers had.
+            calm: No thread was at work when the process was forked.
+
+        Returns:
+            Whether this database goes on all the same; else it can be used no more.
+        """
+
+
+def parse(url: str) -> URL:
+    """The URL, taken apart.
+
+    Raises:
+        InvalidUrl: it is not a URL, or names a database that Quince does not use.
+    """
+    if (file := parse_file_url(url)) is not None:
+        return file
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # what it says may quote the password
+        raise InvalidUrl(
+            f"{without_password(url)!r} is not a database URL; write it like {EXAMPLES}"
+        ) from None
+    kind, _, driver = parsed.drivername.partition("+")
+    if kind in {"postgresql", "postgres"} and driver in {"", "psycopg"}:
+        if _has_split_password(url, parsed):  # the driver would quote a part of it, as a host or a database
+            raise InvalidUrl(
+                f"{without_password(url)!r} is not a database URL: in a user name, a password or the name of "
+                "a database @ is written %40, / %2F, ? %3F, # %23, : %3A and % %25"
+            )
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidUrl(
+        f"{without_password(url)}: Quince keeps processes in SQLite or in PostgreSQL (with psycopg 3), "
+        f"not with {parsed.drivername}; write the URL like {EXAMPLES}"
+    )
+
+
+def told(database: Database, error: Exception) -> PersistenceError:
+    """What callers of an open store are told: of their values, or else that they may ask again."""
+    said = database.explain(error)
+    return said if isinstance(said, (RecordRefused, StoreUnavailable)) else StoreUnavailable(str(said))
+
+
+def _has_split_password(url: str, parsed: URL) -> bool:
+    """A character that should have been encoded has ended the user, or the password, before its end."""
+    ats = url.partition("://")[2].partition("?")[0].count("@")
+    anonymous, host, database = parsed.username is None, parsed.host or "", parsed.database or ""
+    option = re.search(r"/.*\?.*=", str(parsed.password or ""))  # what was taken for a password has one
+    return ats > (not anonymous) or "@" in host or (anonymous and ":" in database) or option is not None
+
+
+def shown(url: URL) -> str:
+    """A URL that has been parsed, without its password."""
+    if url.drivername == "sqlite":
+        return file_url(url.database) if url.database else "sqlite://"
+    return without_password(url.render_as_string(hide_password=False))
+
+
+def first_line(error: BaseException) -> str:
+    """What the driver said, without the statement and its parameters."""
+    cause = getattr(error, "orig", None) or error
+    said = str(cause).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(cause).__name__

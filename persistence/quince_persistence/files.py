@@ -1,0 +1,86 @@
+"""URLs of SQLite files, made from paths and read again: the one place that does either.
+
+In a URL `%` begins an escape, `?` the options. So in the URL of a path these two, `#`, control characters and
+bytes that are no UTF-8 are written as `%XX`; all else stands for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from sqlalchemy.engine import URL
+
+from quince_persistence.errors import InvalidUrl
+from quince_persistence.passwords import without_password
+
+_SCHEME = re.compile(r"sqlite(\+pysqlite)?://")
+_OPTIONS = frozenset({"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements"})
+_URI_OPTIONS = frozenset({"uri", "mode", "cache", "vfs", "immutable", "nolock", "psow"})
+_RESERVED = re.compile(r"[%?#\x00-\x1f\x7f\udc80-\udcff]")
+
+
+def file_url(path: Path | str) -> str:
+    """The URL of the store in a file."""
+    return f"sqlite:///{quoted(path)}"
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a URL; None if it names none (memory, SQLite's own `file:` notation, another database)."""
+    try:
+        parsed = parse_file_url(url)
+    except InvalidUrl:
+        return None
+    name = "" if parsed is None else str(parsed.database or "")
+    return None if name in {"", ":memory:"} or name.startswith("file:") else Path(name)
+
+
+def parse_file_url(url: str) -> URL | None:
+    """A URL of SQLite, taken apart, its path as the system has it; None if it is none of SQLite.
+
+    Raises:
+        InvalidUrl: it names no file, or has options that there are not.
+    """
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return None
+    rest, mark, query = url[scheme.end() :].partition("?")
+    if rest and not rest.startswith("/"):
+        raise InvalidUrl(
+            f"{without_password(url)!r} names no file: three slashes stand before it, as in sqlite:///quince.sqlite"
+        )
+    name = unquoted(rest[1:])
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    known = _OPTIONS | _URI_OPTIONS if name.startswith("file:") else _OPTIONS
+    if mark and (not options or set(options) - known):
+        raise InvalidUrl(
+            f"{without_password(url)!r}: what follows the ? is no option of SQLite; in the name of a file or "
+            "folder ? is written %3F, and % %25"
+        )
+    return URL.create("sqlite", database=name or None, query=options)
+
+
+def make_private(path: Path) -> None:
+    """Make the file of a database, if there is none, for its owner alone; what SQLite puts beside it has the
+    same mode.
+
+    Raises:
+        InvalidUrl: the name is a link that another user has made.
+    """
+    if path.is_symlink() and path.lstat().st_uid not in (os.geteuid(), 0):
+        raise InvalidUrl(f"{path} is a link that another user has made; name the file itself")
+    with contextlib.suppress(OSError):  # it is there; or it cannot be made, and SQLite will say so
+        os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def quoted(path: Path | str) -> str:
+    """A path as part of a URL, or wherever only text can stand."""
+    return _RESERVED.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), str(path))
+
+
+def unquoted(text: str) -> str:
+    """The path again."""
+    return os.fsdecode(unquote_to_bytes(os.fsencode(text)))

@@ -1,0 +1,163 @@
+"""The row of a process while a transaction changes it, and the one rule for `ready`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from quince_persistence.records import Control, ProcessRow, State
+from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.schema.tables import processes as p
+
+_RUNNABLE = frozenset({State.CREATED.value, State.RUNNING.value})
+_STATES = {state.value: state for state in State}
+_CONTROLS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
+
+COLUMNS = tuple(p.c)
+"""What `Live` takes, in its order."""
+
+
+class Live:
+    """One row of `processes`, read under its lock, changed in memory, written back once."""
+
+    __slots__ = (*(column.name for column in COLUMNS), "fresh", "indexed")
+
+    pid: int
+    parent: int | None
+    root: int
+    class_path: str
+    class_version: str
+    state: str
+    paused: bool
+    ready: bool
+    owner: str | None
+    epoch: int
+    queue: str
+    priority: int
+    key: str | None
+    intent: str | None
+    intent_reason: str | None
+    status: str | None
+    step: str | None
+    awaiting: int
+    due: float | None
+    deaths: int
+    exit_status: int | None
+    exit_message: str | None
+    created: float
+    updated: float
+    ended: float | None
+    idle_since: float | None
+    tree_paused: bool
+    pause_void: bool
+    signals: str | None
+    deaths_alone: int
+
+    def __init__(self, *row: Any, fresh: bool = False) -> None:
+        (
+            self.pid,
+            self.parent,
+            self.root,
+            self.class_path,
+            self.class_version,
+            self.state,
+            self.paused,
+            self.ready,
+            self.owner,
+            self.epoch,
+            self.queue,
+            self.priority,
+            self.key,
+            self.intent,
+            self.intent_reason,
+            self.status,
+            self.step,
+            self.awaiting,
+            self.due,
+            self.deaths,
+            self.exit_status,
+            self.exit_message,
+            self.created,
+            self.updated,
+            self.ended,
+            self.idle_since,
+            self.tree_paused,
+            self.pause_void,
+            self.signals,
+            self.deaths_alone,
+        ) = row
+        self.fresh = fresh
+        self.indexed = (self.state, self.owner, self.due, self.idle_since)
+
+    @property
+    def terminated(self) -> bool:
+        return self.ended is not None
+
+    @property
+    def stopped(self) -> bool:
+        """No worker is in a step of it, nor may begin one: nobody holds it, or it waits for what has not
+        come. Who holds a process that waits reads, before it goes on, that all of it came and that it still
+        holds it; so the process can be taken away from it meanwhile."""
+        return self.owner is None or not self.at_work
+
+    @property
+    def at_work(self) -> bool:
+        """Its owner may be in a step of it, or begin one."""
+        return self.state != State.WAITING or self.awaiting == 0
+
+    def refresh(self, now: float) -> None:
+        """Set `ready` by its rule: it could run now if somebody claimed it."""
+        self.ready = not self.paused and (
+            self.state in _RUNNABLE or (self.state == State.WAITING and self.awaiting == 0)
+        )
+        if not self.ready or self.owner is not None:
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = now
+
+    @property
+    def index_changed(self) -> bool:
+        """Whether a column that stands in an index has changed since the row was read."""
+        return self.indexed != (self.state, self.owner, self.due, self.idle_since)
+
+    def frozen(self) -> ProcessRow:
+        """The row as it stands, for the outside."""
+        return ProcessRow(
+            self.pid,
+            self.parent,
+            self.root,
+            self.class_path,
+            self.class_version,
+            _STATES[self.state],
+            bool(self.paused),
+            bool(self.ready),
+            self.owner,
+            self.epoch,
+            self.queue,
+            self.priority,
+            self.key,
+            _CONTROLS[self.intent],
+            self.intent_reason,
+            self.status,
+            self.step,
+            self.awaiting,
+            self.due,
+            self.deaths,
+            self.exit_status,
+            self.exit_message,
+            self.created,
+            self.updated,
+            self.ended,
+            _missing(self.signals),
+            self.deaths_alone,
+        )
+
+
+def _missing(signals: str | None) -> tuple[str, ...]:
+    return () if signals is None else tuple(Mailbox.read(signals).missing)
+
+
+def live_rows() -> Select[Any]:
+    """`SELECT` of all that `Live` takes."""
+    return select(*COLUMNS)

@@ -1,0 +1,386 @@
+"""The store: what is true about every process, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+from quince_persistence.at_fork import renew_in_children
+from quince_persistence.databases import bootstrap as schema
+from quince_persistence.databases.database import shown
+from quince_persistence.databases.opening import database_of
+from quince_persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable
+from quince_persistence.reading.checkups import Checkups
+from quince_persistence.reading.reads import Reader
+from quince_persistence.records import (
+    MAX_DEATHS,
+    Claim,
+    Control,
+    ControlOutcome,
+    EventRow,
+    NewEvent,
+    NewProcess,
+    NewSignal,
+    ProcessRow,
+    Recorded,
+    Result,
+    Selection,
+    SignalRow,
+    State,
+    Step,
+    StepOutcome,
+    Sweep,
+    Woken,
+    WorkerRow,
+)
+from quince_persistence.writing.group_commit import Writer
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.claim import TakeClaims
+from quince_persistence.writing.operations.control import ControlAll
+from quince_persistence.writing.operations.copy import CopyTo
+from quince_persistence.writing.operations.insert import Insert
+from quince_persistence.writing.operations.once import RecordOnce
+from quince_persistence.writing.operations.pids import TakePids
+from quince_persistence.writing.operations.signals import Send
+from quince_persistence.writing.operations.steps import CommitStep, Release, Report, Suspend
+from quince_persistence.writing.operations.sweep import SweepAll, Wake
+from quince_persistence.writing.operations.workers import Heartbeat, Register, ReleaseWorker
+from quince_persistence.writing.transaction import PATIENCE_SECONDS
+
+_T = TypeVar("_T")
+_LARGEST_BLOCK = 1_000
+
+
+class Store:
+    """See `quince_persistence.contract.StoreContract`, which this implements.
+
+    Args:
+        url: `sqlite:///file`, `postgresql://user:password@host/database`, or `sqlite://` for one in
+            memory, which ends with the store.
+        patience: Seconds that a write waits for a database that is away (and, up to 30, for one that
+            another program has locked).
+
+    Raises:
+        InvalidUrl: not a URL of SQLite or PostgreSQL.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._given = url
+        self._database = database_of(url, patience=patience)
+        self._patience = patience
+        self._on_batch: Callable[[Callable[[], None]], object] | None = None
+        self._writer: Writer | None = None
+        self._pulse: Writer | None = None
+        self._reads = Reader(self._database)
+        self._checkups = Checkups(self._reads)
+        self._pid_lock = threading.Lock()
+        self._pids: list[int] = []
+        self._block = 0
+        self._identity = ""
+
+    @property
+    def url(self) -> str:
+        """The URL without its password."""
+        return shown(self._database.url)
+
+    @property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that name this store among all; a copy of it has the same. It has to be
+        opened once."""
+        if not self._identity:
+            self._reader()
+        return self._identity
+
+    def change_identity(self) -> str:
+        """Become another store, as a copy has to that is used beside the original. For when no worker runs.
+
+        Returns:
+            The new identity.
+        """
+        self._reader()
+        self._identity = f"{schema.identify(self._database, anew=True):012x}"
+        return self._identity
+
+    # Opening
+
+    def open(self) -> None:
+        """Check the schema, make it if the database is empty, start the writer thread. A store that
+        was closed can be opened again; opening one that is open does nothing.
+
+        Raises:
+            InvalidUrl, MissingDriver, StoreUnavailable, NotAStore: the database cannot be used.
+            SchemaOutdated, SchemaTooNew: it can, but not by this version.
+        """
+        if self._writer is not None:
+            return
+        try:
+            schema.ready(self._database)
+            self._identity = schema.identity(self._database)
+        except PersistenceError:
+            self._database.dispose()
+            raise
+        except Exception as error:
+            self._database.dispose()
+            raise self._database.explain(error) from error
+        self._writer = Writer(self._database, patience=self._patience)
+        self._writer.on_batch = self._on_batch
+        self._writer.start()
+        self._pulse = self._new_pulse()
+        renew_in_children(self)
+
+    def renew(self, *, calm: bool) -> None:
+        """In a forked child: begin anew, with connections, a writer thread and pids of its own.
+
+        What the parent has handed in and has not heard of yet is the parent's.
+        """
+        if self._writer is None:
+            return
+        parents = [
+            writer.connection for writer in (self._writer, self._pulse) if writer and writer.connection
+        ]
+        kept = self._database.forsake(parents, calm=calm)
+        if not kept:
+            self._database = database_of(self._given, patience=self._patience)
+            self._reads = Reader(self._database)
+            self._checkups = Checkups(self._reads)
+        self._on_batch = None
+        self._pid_lock = threading.Lock()
+        self._pids, self._block = [], 0
+        self._writer = Writer(self._database, patience=self._patience)
+        self._writer.start_when_needed()
+        self._pulse = self._new_pulse()
+
+    def close(self) -> None:
+        writer, self._writer = self._writer, None
+        pulse, self._pulse = self._pulse, None
+        if writer is not None:
+            if pulse is not None:
+                pulse.stop()
+            writer.stop()
+            self._database.dispose()
+            self._pids, self._block = [], 0
+
+    def __enter__(self) -> Store:
+        self.open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def on_batch(self) -> Callable[[Callable[[], None]], object] | None:
+        return self._on_batch
+
+    @on_batch.setter
+    def on_batch(self, call: Callable[[Callable[[], None]], object] | None) -> None:
+        self._on_batch = call
+        if self._writer is not None:
+            self._writer.on_batch = call
+
+    # Writes
+
+    def allocate_pids(self, count: int, *, within: float | None = None) -> Sequence[int]:
+        """The first blocks are as small as what is asked for, so that a program that submits one
+        process leaves no gap; they grow with what is used."""
+        lock = self._pid_lock  # in a forked child, it is another one
+        if not lock.acquire(timeout=-1 if within is None else within):
+            raise StoreUnavailable(f"no pids within {within:g} s: others wait for the database too")
+        try:
+            if len(self._pids) < count:
+                self._pids.extend(self._more_pids(max(count - len(self._pids), self._block), within))
+                self._block = min(_LARGEST_BLOCK, 4 * max(self._block, count))
+            given, self._pids = self._pids[:count], self._pids[count:]
+        finally:
+            lock.release()
+        return given
+
+    def try_write(self, *, within: float) -> None:
+        self._more_pids(0, within)
+
+    def _more_pids(self, count: int, within: float | None) -> Sequence[int]:
+        future = self._write(TakePids(count))
+        try:
+            return future.result(within)
+        except TimeoutError:
+            future.cancel()  # pids that come all the same are nobody's
+            raise StoreUnavailable(f"the database has not taken a write within {within:g} s") from None
+
+    def forget_pids(self) -> None:
+        with self._pid_lock:
+            self._pids = []
+
+    def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
+        return self._write(Insert(processes))
+
+    def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
+        return self._write(TakeClaims(pids, owner))
+
+    def commit(self, step: Step) -> Future[StepOutcome]:
+        return self._write(CommitStep(step))
+
+    def release(self, pid: int, owner: str, epoch: int, *, always: bool = False) -> Future[StepOutcome]:
+        return self._write(Release(pid, owner, epoch, always=always))
+
+    def suspend(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
+        return self._write(Suspend(pid, owner, epoch))
+
+    def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
+        return self._write(RecordOnce(pid, owner, epoch, key, result))
+
+    def report(self, pid: int, events: Sequence[NewEvent]) -> Future[None]:
+        return self._write(Report(pid, events))
+
+    def control(
+        self,
+        verb: Control,
+        selection: Selection,
+        *,
+        author: str,
+        reason: str | None = None,
+        force: bool = False,
+    ) -> Future[Sequence[ControlOutcome]]:
+        return self._write(ControlAll(verb, selection, author, reason, force))
+
+    def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
+        return self._write(Send(signals, author))
+
+    def copy_to(
+        self, url: str, *, alive: float, author: str, pause: bool = True
+    ) -> Future[Mapping[str, int]]:
+        target = database_of(url)
+        if target.url == self._database.url:
+            raise CopyRefused(f"{self.url} cannot be copied to itself")
+        told = shown(target.url)
+        return self._write(CopyTo(target, told, own=self.identity, alive=alive, author=author, pause=pause))
+
+    def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
+        return self._write(Wake(pid, owner, epoch))
+
+    # Workers
+
+    def register_worker(self, worker: WorkerRow) -> Future[None]:
+        return self._write(Register(worker))
+
+    def heartbeat(
+        self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
+    ) -> Future[None]:
+        return self._beat(Heartbeat(worker_id, state, troubles))
+
+    def release_worker(
+        self,
+        worker_id: str,
+        *,
+        queues: tuple[str, str] | None = None,
+        died: bool = True,
+        proven: bool = True,
+        max_deaths: int = MAX_DEATHS,
+    ) -> Future[Sequence[Woken]]:
+        return self._write(ReleaseWorker(worker_id, max_deaths, queues, died=died, proven=proven))
+
+    def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
+        return self._write(SweepAll(expiry, stale))
+
+    # Reads
+
+    def get(self, pid: int) -> ProcessRow | None:
+        return self._reader().get(pid)
+
+    def find_key(self, key: str) -> ProcessRow | None:
+        return self._reader().find_key(key)
+
+    def select(self, selection: Selection) -> Sequence[ProcessRow]:
+        """Newest first."""
+        return self._reader().select(selection)
+
+    def tree(self, pid: int) -> Sequence[ProcessRow]:
+        return self._reader().tree(pid)
+
+    def results(self, pids: Sequence[int], *, small: int | None = None) -> Sequence[Result]:
+        """In the order of the pids; those that do not exist are left out."""
+        return self._reader().results(pids, small)
+
+    def outputs(self, pid: int, *, within: float | None = None) -> bytes | None:
+        return self._reader().outputs(pid, within)
+
+    def inputs(self, pid: int) -> bytes | None:
+        return self._reader().inputs(pid)
+
+    def checkpoint(self, pid: int) -> bytes | None:
+        return self._reader().checkpoint(pid)
+
+    def recorded(self, pid: int, key: str) -> Recorded | None:
+        return self._reader().recorded(pid, key)
+
+    def signals(self, pid: int) -> Sequence[SignalRow]:
+        return self._reader().signals(pid)
+
+    def awaited(self, pid: int) -> Sequence[ProcessRow]:
+        return self._reader().awaited(pid)
+
+    def claims(self, owner: str) -> dict[int, int]:
+        return self._reader().claims(owner)
+
+    def awaited_in_tree(self, pid: int) -> dict[int, list[int]]:
+        return self._reader().awaited_in_tree(pid)
+
+    def asked(self, owner: str) -> Sequence[ProcessRow]:
+        return self._reader().asked(owner)
+
+    def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]:
+        return self._reader().events(pid, after, limit)
+
+    def started(self, pids: Sequence[int]) -> Mapping[int, float]:
+        return self._reader().started(pids)
+
+    def live(self) -> Iterator[Claim]:
+        return self._checkup().live()
+
+    def owners(self) -> dict[str, int]:
+        return self._reader().owners()
+
+    def idle(self, seconds: float) -> Sequence[Woken]:
+        return self._checkup().idle(seconds)
+
+    def clock(self) -> float:
+        return self._checkup().clock()
+
+    def damage(self) -> Sequence[str]:
+        return self._checkup().damage()
+
+    def workers(self) -> Sequence[WorkerRow]:
+        return self._reader().workers()
+
+    def counts(self) -> dict[State, int]:
+        return self._reader().counts()
+
+    def backlog(self) -> dict[str, int]:
+        return self._reader().backlog()
+
+    def _reader(self) -> Reader:
+        if self._writer is None:
+            raise StoreClosed("the store is not open; use it inside `with store:`")
+        return self._reads
+
+    def _checkup(self) -> Checkups:
+        self._reader()
+        return self._checkups
+
+    def _beat(self, operation: Operation[_T]) -> Future[_T]:
+        """By a thread and a connection of their own, so that a heartbeat stands behind nothing large."""
+        if self._pulse is None:
+            raise StoreClosed("the store is not open; use it inside `with store:`")
+        self._pulse.submit(operation)
+        return operation.future
+
+    def _new_pulse(self) -> Writer:
+        pulse = Writer(self._database, patience=self._patience, name="quince-pulse")
+        pulse.start_when_needed()
+        return pulse
+
+    def _write(self, operation: Operation[_T]) -> Future[_T]:
+        if self._writer is None:
+            raise StoreClosed("the store is not open; use it inside `with store:`")
+        self._writer.submit(operation)
+        return operation.future

@@ -1,0 +1,94 @@
+"""Many like changes as one statement: a control of a hundred thousand processes writes the same to each.
+
+Few changes, or unlike ones, go through `executemany` as ever.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Update, bindparam, insert, select, update
+
+from quince_persistence.schema.in_list import each_of, one_of
+from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.tables import events, processes
+
+WHOLESALE = 100
+"""How many rows must be changed alike before they share a statement."""
+
+
+def update_rows(connection: Connection, rows: Sequence[Live], names: tuple[str, ...]) -> None:
+    """Write these columns of each row."""
+    if len(rows) < WHOLESALE:
+        _one_by_one(connection, rows, names)
+        return
+    alike: dict[tuple[Any, ...], list[Live]] = defaultdict(list)
+    values_of = attrgetter(*names)
+    for row in rows:
+        alike[values_of(row)].append(row)
+    rest: list[Live] = []
+    for values, group in alike.items():
+        if len(group) < WHOLESALE:
+            rest += group
+        else:
+            parameters = dict(zip(names, values, strict=True)) | {"pids": [row.pid for row in group]}
+            connection.execute(_update(names, together=True), parameters)
+    _one_by_one(connection, rest, names)
+
+
+def _one_by_one(connection: Connection, rows: Sequence[Live], names: tuple[str, ...]) -> None:
+    if rows:
+        values = [{"at": row.pid} | {name: getattr(row, name) for name in names} for row in rows]
+        connection.execute(_update(names, together=False), values)
+
+
+def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write lines of history. Those of one process keep their order."""
+    if len(rows) < WHOLESALE:
+        if rows:
+            connection.execute(_insert, rows)
+        return
+    for (at, kind, body, author), pids in _runs(rows):
+        line = {"at": at, "kind": kind, "body": body, "author": author}
+        if len(pids) < WHOLESALE:
+            connection.execute(_insert, [{"pid": pid} | line for pid in pids])
+        else:
+            connection.execute(_same_event, {"pids": pids} | line)
+
+
+def _runs(rows: Sequence[dict[str, Any]]) -> list[tuple[tuple[Any, ...], list[int]]]:
+    """The lines that differ in nothing but the process, gathered; a process's later line never comes
+    before its earlier one."""
+    runs: list[tuple[tuple[Any, ...], list[int]]] = []
+    newest: dict[tuple[Any, ...], int] = {}
+    last: dict[int, int] = {}
+    for row in rows:
+        pid, line = row["pid"], (row["at"], row["kind"], row["body"], row["author"])
+        number = newest.get(line, -1)
+        if number < last.get(pid, 0):
+            number = newest[line] = len(runs)
+            runs.append((line, []))
+        runs[number][1].append(pid)
+        last[pid] = number
+    return runs
+
+
+@cache
+def _update(names: tuple[str, ...], *, together: bool) -> Update:
+    chosen = one_of(processes.c.pid, "pids") if together else processes.c.pid == bindparam("at")
+    return update(processes).where(chosen).values({name: bindparam(name) for name in names})
+
+
+def _insert_same() -> Insert:
+    columns = ["pid", "at", "kind", "body", "author"]
+    values = [bindparam(name, type_=events.c[name].type) for name in columns[1:]]
+    each = each_of("pids")
+    return insert(events).from_select(columns, select(each.c.value, *values))
+
+
+_insert = events.insert().inline()  # nobody asks for the number of a line
+_same_event = _insert_same()

@@ -1,0 +1,133 @@
+"""How a process moves: the table of transitions, ending, being let go, pausing and playing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from quince_persistence.errors import IllegalTransition
+from quince_persistence.records import TERMINAL, Control, ControlOutcome, State, Woken
+from quince_persistence.schema.mutable_row import Live
+from quince_persistence.writing.unit_of_work import Unit
+
+_FROM_LIVE = frozenset(State) - {State.CREATED}
+_NOWHERE: frozenset[State] = frozenset()
+
+TRANSITIONS = {
+    State.CREATED: _FROM_LIVE,
+    State.RUNNING: _FROM_LIVE,
+    State.WAITING: _FROM_LIVE,
+    **dict.fromkeys(TERMINAL, _NOWHERE),
+}
+"""Which states may follow. A claim makes a created process running, a control may end it before."""
+
+_BODIES = {
+    (before.value, after.value): msgspec.json.encode({"from": before, "to": after})
+    for before in State
+    for after in State
+}
+
+
+def check_transition(row: Live, state: State) -> None:
+    """Raise IllegalTransition if the process may not go there."""
+    if state not in TRANSITIONS[State(row.state)]:
+        raise IllegalTransition(row.pid, row.state, state)
+
+
+def enter(unit: Unit, row: Live, state: State, author: str | None = None) -> None:
+    """Set the state, with a line of history if it is another one."""
+    if row.state != state:
+        unit.log(row.pid, "state", _BODIES[row.state, state.value], author)
+        row.state = state.value
+
+
+def end(unit: Unit, row: Live, state: State, author: str | None = None) -> list[Woken]:
+    """Terminate: everything that a live process has is dropped; who awaits it is counted down.
+
+    Returns:
+        Those that have nothing left to wait for, and are ready.
+    """
+    enter(unit, row, state, author)
+    waited = row.awaiting > 0 or row.pid in unit.changes.awaits
+    row.owner = row.intent = row.intent_reason = row.step = row.due = None
+    row.paused = row.tree_paused = row.pause_void = False
+    row.awaiting = 0
+    row.ended = unit.now
+    if row.signals is not None:
+        row.signals = None
+        unit.changes.signals_dropped.append(row.pid)
+    if row.epoch:  # else nobody has ever claimed it, and there is none
+        unit.changes.checkpoints[row.pid] = None
+    if waited:
+        unit.await_nothing(row)
+    unit.change(row)
+    woken = [parent for parent in unit.waiting_for(row.pid) if count_down(unit, parent)]
+    unit.ended(row.pid)
+    return [wake_up(parent) for parent in woken]
+
+
+def count_down(unit: Unit, row: Live, over: int = 1) -> bool:
+    """So many things less to wait for. True if they were the last ones and the process is ready."""
+    row.awaiting -= over
+    unit.change(row)
+    return row.awaiting == 0 and row.ready
+
+
+def wake_up(row: Live) -> Woken:
+    return Woken(row.pid, row.owner, row.queue, row.priority)
+
+
+def kill_family(
+    unit: Unit, tops: list[Live], *, author: str | None, reason: str | None, force: bool = False
+) -> list[ControlOutcome]:
+    """Kill these and all their live descendants: at once where they have stopped (or by force), else by
+    an intent for the owner.
+
+    Returns:
+        One outcome for each that was live, by pid; whoever was woken stands with the one that woke it.
+    """
+    family = [row for row in unit.family([row.pid for row in tops]) if not row.terminated]
+    unit.expect_endings([row.pid for row in family if force or row.stopped])
+    dying = {row.pid for row in family}
+    return [_kill(unit, row, author, reason, force, dying) for row in family]
+
+
+def _kill(
+    unit: Unit, row: Live, author: str | None, reason: str | None, force: bool, dying: set[int]
+) -> ControlOutcome:
+    before = row.frozen()
+    if not (force or row.stopped):
+        row.intent, row.intent_reason = Control.KILL.value, reason
+        unit.change(row)
+        return ControlOutcome(row.pid, True, before, row.frozen(), applied=False, owner=row.owner)
+    row.status = reason or row.status
+    row.exit_message = reason
+    woken = [parent for parent in end(unit, row, State.KILLED, author) if parent.pid not in dying]
+    after = row.frozen()
+    return ControlOutcome(row.pid, True, before, after, applied=True, owner=before.owner, woken=tuple(woken))
+
+
+def pause(row: Live, reason: str | None) -> None:
+    """Set the flag. The caller has unowned it, or is about to, or its owner has suspended its program."""
+    row.paused = True
+    row.pause_void = False
+    if row.intent == Control.PAUSE:
+        row.intent = row.intent_reason = None
+    row.status = reason or row.status
+
+
+def let_go(unit: Unit, row: Live) -> list[ControlOutcome]:
+    """Take the owner away. An intent that waited for the owner is applied here and now, so that a
+    process without an owner never has one.
+
+    Returns:
+        What a kill did: this process and its descendants.
+    """
+    row.owner = None
+    intent, reason = row.intent, row.intent_reason
+    row.pause_void = False
+    if intent == Control.KILL:
+        return kill_family(unit, [row], author=None, reason=reason)
+    if intent == Control.PAUSE:
+        pause(row, reason)
+    unit.change(row)
+    return []

@@ -1,0 +1,51 @@
+"""What every write is: what it needs read, how it changes the rows, what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from quince_persistence.writing.unit_of_work import Needs, Unit
+
+T = TypeVar("T")
+
+
+class Operation(ABC, Generic[T]):
+    """One call of a write method, on its way through the writer thread.
+
+    An operation keeps nothing between tries: after a rollback it is applied again to fresh rows.
+
+    Attributes:
+        size: Bytes of the values that it writes.
+        alone: It reads more than single rows, so it gets a transaction of its own.
+        prompt: Its future is resolved on the writer thread, whatever `Store.on_batch` says, because
+            its caller blocks for it.
+    """
+
+    alone = False
+    prompt = False
+
+    def __init__(self, size: int = 0) -> None:
+        self.size = size
+        self.future: Future[T] = Future()
+
+    def find(self, unit: Unit) -> None:
+        """Look up, without locks, which rows it is about (those that choose by a selection)."""
+
+    @abstractmethod
+    def need(self, needs: Needs) -> None:
+        """Say what to read and lock before `apply`."""
+
+    @abstractmethod
+    def apply(self, unit: Unit) -> Any:
+        """Change the rows in memory.
+
+        Raises:
+            PersistenceError: refused; nothing was changed.
+        """
+
+    def answer(self, unit: Unit, outcome: Any) -> T:
+        """Called when all operations of the group were applied, to read what the answer needs."""
+        result: T = outcome
+        return result

@@ -1,0 +1,98 @@
+"""Inserting processes: submitted from outside, or as the children of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quince_persistence.errors import PidTaken, UnknownProcess
+from quince_persistence.records import NewProcess, State
+from quince_persistence.schema.mutable_row import Live
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.unit_of_work import Needs, Unit
+
+
+class Insert(Operation[Sequence[int]]):
+    """Insert processes; one whose key is taken is answered with the pid that has it."""
+
+    def __init__(self, processes: Sequence[NewProcess]) -> None:
+        super().__init__(sum(len(new.inputs) for new in processes))
+        self._processes = tuple(processes)
+
+    def need(self, needs: Needs) -> None:
+        need_births(needs, self._processes)
+
+    def apply(self, unit: Unit) -> list[int]:
+        check_births(unit, self._processes)
+        return [self._insert(unit, new) for new in self._processes]
+
+    def _insert(self, unit: Unit, new: NewProcess) -> int:
+        if new.key is not None and new.key in unit.taken:
+            return unit.taken[new.key]
+        bear(unit, new, None if new.parent is None else unit.rows[new.parent])
+        return new.pid
+
+
+def need_births(needs: Needs, processes: Sequence[NewProcess]) -> None:
+    """What must be read before these are inserted: their parents (whose flags they see) and keys."""
+    for new in processes:
+        if new.parent is not None:
+            needs.pids.add(new.parent)
+        if new.key is not None:
+            needs.keys.add(new.key)
+
+
+def check_births(unit: Unit, processes: Sequence[NewProcess]) -> None:
+    """Refuse what cannot be inserted, before anything is changed.
+
+    Raises:
+        UnknownProcess: a parent does not exist, and is not among them.
+        PidTaken: a pid is there already.
+    """
+    coming: set[int] = set()
+    for new in processes:
+        if new.pid in coming or new.pid in unit.rows:
+            raise PidTaken
+        if new.parent is not None and new.parent not in coming and new.parent not in unit.rows:
+            raise UnknownProcess(new.parent, f"so it cannot be the parent of process {new.pid}")
+        coming.add(new.pid)
+
+
+def bear(unit: Unit, new: NewProcess, parent: Live | None) -> Live:
+    """Insert one process; under a paused tree it is born paused."""
+    tree_paused = parent is not None and parent.tree_paused
+    root = new.root if new.root is not None else (new.pid if parent is None else parent.root)
+    row = Live(
+        new.pid,
+        new.parent if parent is None else parent.pid,
+        root,
+        new.class_path,
+        new.class_version,
+        State.CREATED.value,
+        new.paused or tree_paused,
+        False,  # ready: set by the unit
+        None,  # owner
+        0,
+        new.queue,
+        new.priority,
+        new.key,
+        None,  # intent
+        None,
+        None,  # status
+        None,  # step
+        0,  # awaiting
+        None,  # due
+        0,  # deaths
+        None,  # exit status
+        None,
+        unit.now,
+        unit.now,
+        None,  # ended
+        None,  # idle since: set by the unit
+        tree_paused,
+        False,
+        None,  # signals
+        0,  # deaths alone
+        fresh=True,
+    )
+    unit.insert(row, new.inputs)
+    return row

@@ -1,0 +1,277 @@
+"""What the owner of a process writes: steps, releases, suspensions; and what is added to its history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from quince_persistence.errors import KeyTaken, RecordRefused, UnknownProcess
+from quince_persistence.records import (
+    TERMINAL,
+    Control,
+    ControlOutcome,
+    NewEvent,
+    State,
+    Step,
+    StepOutcome,
+    Woken,
+)
+from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.writing.lifecycle import (
+    check_transition,
+    end,
+    enter,
+    kill_family,
+    let_go,
+    pause,
+    wake_up,
+)
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.insert import bear, check_births, need_births
+from quince_persistence.writing.operations.signals import deliver
+from quince_persistence.writing.unit_of_work import Needs, Unit
+
+_FENCED = StepOutcome(fenced=True)
+_VERBS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
+
+Lines = Sequence[tuple[str, bytes, str | None]]
+
+
+class CommitStep(Operation[StepOutcome]):
+    """One step, one transaction."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(
+            len(step.checkpoint or b"")
+            + len(step.outputs or b"")
+            + sum(len(child.inputs) for child in step.children)
+            + sum(len(signal.value) for signal in step.sends)
+        )
+        self._step = step
+
+    def need(self, needs: Needs) -> None:
+        step = self._step
+        needs.pids.add(step.pid)
+        if step.children:
+            need_births(needs, step.children)
+        if step.awaits:
+            born = {child.pid for child in step.children}
+            needs.pids.update(pid for pid in step.awaits if pid not in born)
+        needs.pids.update(signal.pid for signal in step.sends)
+        if step.state in TERMINAL:
+            needs.ending.add(step.pid)
+            if step.state is State.KILLED:
+                needs.families.add(step.pid)
+
+    def apply(self, unit: Unit) -> StepOutcome:
+        step, row = self._step, owned(unit, self._step.pid, self._step.owner, self._step.epoch)
+        if row is None:
+            return _FENCED
+        check_transition(row, step.state)
+        self._check_mentioned(unit)
+        lines = as_lines(step.events)
+        if row.intent == Control.KILL and step.state in TERMINAL:
+            return self._killed_first(unit, row, lines)
+        for child in step.children:
+            bear(unit, child, row if child.parent is None else unit.rows[child.parent])
+        self._write(unit, row, lines)
+        outcome = self._end(unit, row) if step.state in TERMINAL else self._go_on(unit, row)
+        return replace(outcome, signalled=self._send(unit)) if step.sends else outcome
+
+    def _check_mentioned(self, unit: Unit) -> None:
+        step = self._step
+        if step.children:
+            check_births(unit, step.children)
+            for child in step.children:
+                if child.key is not None and child.key in unit.taken:
+                    raise KeyTaken(child.key, unit.taken[child.key])
+        if step.awaits and step.state is State.WAITING:
+            born = {child.pid for child in step.children}
+            for pid in step.awaits:
+                if pid == step.pid:
+                    raise RecordRefused(f"process {pid} cannot wait for itself")
+                if pid not in born and pid not in unit.rows:
+                    raise UnknownProcess(pid, f"so process {step.pid} cannot wait for it")
+
+    def _write(self, unit: Unit, row: Live, lines: Lines) -> None:
+        """What every step writes, whatever its state."""
+        step, changes = self._step, unit.changes
+        row.step = step.step
+        row.deaths = row.deaths_alone = 0  # it got on: it is no poison
+        if step.status is not None:
+            row.status = step.status
+        if step.state in TERMINAL:
+            row.exit_status, row.exit_message = step.exit_status, step.exit_message
+        if step.checkpoint is not None:
+            changes.checkpoints[row.pid] = step.checkpoint
+        if step.outputs is not None or step.error is not None:
+            changes.results[row.pid] = (step.outputs, step.error)
+        changes.signals_used += [signal.seq for signal in step.used]
+        for kind, body, author in lines:
+            unit.log(row.pid, kind, body, author)
+
+    def _end(self, unit: Unit, row: Live) -> StepOutcome:
+        step = self._step
+        if step.state is not State.KILLED:
+            return StepOutcome(woken=end(unit, row, step.state), state=step.state)
+        row.status = step.reason or row.intent_reason or row.status
+        reason = row.status
+        woken = end(unit, row, step.state)
+        cascade = kill_family(unit, [row], author=None, reason=reason)
+        return StepOutcome(woken=_all_woken(woken, cascade), state=step.state, cascade=cascade)
+
+    def _killed_first(self, unit: Unit, row: Live, lines: Lines) -> StepOutcome:
+        """A kill was accepted before this last step ended: it holds. What was put out is kept."""
+        step = self._step
+        if step.outputs is not None or step.error is not None:
+            unit.changes.results[row.pid] = (step.outputs, step.error)
+        for kind, body, author in lines:
+            unit.log(row.pid, kind, body, author)
+        cascade = let_go(unit, row)
+        return _outcome(row, _all_woken([], cascade), cascade)
+
+    def _go_on(self, unit: Unit, row: Live) -> StepOutcome:
+        step = self._step
+        if row.awaiting:
+            unit.await_nothing(row)
+        enter(unit, row, step.state)
+        row.due = step.due if step.state is State.WAITING else None
+        row.awaiting = self._await(unit, row)
+        if step.signals or row.signals is not None:
+            self._await_signals(row)
+        if row.due is not None and not step.deadline:
+            row.awaiting += 1
+        cascade: list[ControlOutcome] = []
+        woken: list[Woken] = []
+        if step.paused:
+            if not row.pause_void:  # else a play came in between, and has the last word
+                pause(row, step.reason)
+            cascade = let_go(unit, row)
+            if row.ready:
+                woken.append(wake_up(row))
+        elif step.release and not (step.state is State.WAITING and not row.awaiting and row.intent is None):
+            cascade = let_go(unit, row)
+        row.pause_void = False
+        unit.change(row)
+        return _outcome(row, _all_woken(woken, cascade), cascade)
+
+    def _await(self, unit: Unit, row: Live) -> int:
+        """Wait for those that have not terminated. Returns how many they are."""
+        step = self._step
+        if not step.awaits or step.state is not State.WAITING:
+            return 0
+        live = [pid for pid in dict.fromkeys(step.awaits) if not unit.rows[pid].terminated]
+        if live:
+            unit.await_(row, live)
+        return len(live)
+
+    def _await_signals(self, row: Live) -> None:
+        """Use signals up, and wait for those that have not come."""
+        step, mailbox = self._step, Mailbox.read(row.signals)
+        mailbox.take(signal.name for signal in step.used)
+        mailbox.wait(step.signals if step.state is State.WAITING else (), deadline=step.deadline)
+        row.awaiting += len(mailbox.missing)
+        if step.deadline and not mailbox.missing:
+            row.due = None
+        row.signals = mailbox.text()
+
+    def _send(self, unit: Unit) -> list[Woken]:
+        """Signals of this step to others; whoever has terminated needs none."""
+        woken: list[Woken] = []
+        for signal in self._step.sends:
+            there = unit.rows.get(signal.pid)
+            if there is not None and not there.terminated:
+                woken += deliver(unit, there, signal, f"process {self._step.pid}")
+        return woken
+
+
+class Release(Operation[StepOutcome]):
+    """Give a claim up without a step."""
+
+    def __init__(self, pid: int, owner: str, epoch: int, *, always: bool = False) -> None:
+        super().__init__()
+        self._pid, self._owner, self._epoch, self._always = pid, owner, epoch, always
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.add(self._pid)
+
+    def apply(self, unit: Unit) -> StepOutcome:
+        row = owned(unit, self._pid, self._owner, self._epoch)
+        if row is None:
+            return _FENCED
+        waits_for_nothing = row.state == State.WAITING and row.awaiting == 0
+        if waits_for_nothing and row.intent is None and not row.paused and not self._always:
+            return StepOutcome(kept=True, state=State.WAITING, ready=row.ready)
+        cascade = let_go(unit, row)
+        return _outcome(row, _all_woken([], cascade), cascade)
+
+
+class Suspend(Operation[StepOutcome]):
+    """A pause is applied in the middle of a step, whose program was stopped: the owner keeps it."""
+
+    def __init__(self, pid: int, owner: str, epoch: int) -> None:
+        super().__init__()
+        self._pid, self._owner, self._epoch = pid, owner, epoch
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.add(self._pid)
+
+    def apply(self, unit: Unit) -> StepOutcome:
+        row = owned(unit, self._pid, self._owner, self._epoch)
+        if row is None:
+            return _FENCED
+        if row.intent == Control.PAUSE:
+            pause(row, row.intent_reason)
+            unit.change(row)
+        return _outcome(row, [], [])
+
+
+class Report(Operation[None]):
+    """Lines of history outside a step."""
+
+    def __init__(self, pid: int, events: Sequence[NewEvent]) -> None:
+        super().__init__()
+        self._pid, self._events = pid, events
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.add(self._pid)  # its lock keeps the lines of one process in the order of commits
+
+    def apply(self, unit: Unit) -> None:
+        if self._pid not in unit.rows:
+            raise UnknownProcess(self._pid, "so nothing can be written to its history")
+        for kind, body, author in as_lines(self._events):
+            unit.log(self._pid, kind, body, author)
+
+
+def owned(unit: Unit, pid: int, owner: str, epoch: int) -> Live | None:
+    """The row, if this claim still holds."""
+    row = unit.rows.get(pid)
+    return row if row is not None and row.owner == owner and row.epoch == epoch else None
+
+
+def as_lines(events: Sequence[NewEvent]) -> Lines:
+    """Events with their bodies as JSON."""
+    try:
+        return [(event.kind, msgspec.json.encode(event.body), event.author) for event in events]
+    except (TypeError, ValueError) as error:
+        raise RecordRefused(f"the body of an event is not plain JSON: {error}") from error
+
+
+def _outcome(row: Live, woken: Sequence[Woken], cascade: Sequence[ControlOutcome]) -> StepOutcome:
+    return StepOutcome(
+        awaiting=row.awaiting,
+        intent=_VERBS[row.intent],
+        intent_reason=row.intent_reason,
+        woken=woken,
+        state=State(row.state),
+        paused=row.paused,
+        ready=row.ready,
+        cascade=cascade,
+    )
+
+
+def _all_woken(woken: Sequence[Woken], cascade: Sequence[ControlOutcome]) -> Sequence[Woken]:
+    return [*woken, *(parent for outcome in cascade for parent in outcome.woken)]

@@ -1,0 +1,115 @@
+"""Timers and sweeps: what wakes a process when no message does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, bindparam, exists, select
+
+from quince_persistence.reading.worker_rows import worker_row
+from quince_persistence.records import State, Sweep, Woken, WorkerRow
+from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.schema.tables import processes, workers
+from quince_persistence.writing.lifecycle import count_down, wake_up
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.steps import owned
+from quince_persistence.writing.unit_of_work import Needs, Unit
+
+AT_ONCE = 5_000
+"""How many rows one sweep returns or wakes at most; the next one goes on."""
+
+p = processes
+_due = select(p.c.pid).where(p.c.due <= bindparam("now")).order_by(p.c.due).limit(AT_ONCE)
+_idle = (
+    select(p.c.pid, p.c.owner, p.c.queue, p.c.priority)
+    .where(p.c.idle_since.is_not(None), p.c.idle_since < bindparam("before"))
+    .order_by(p.c.idle_since)
+    .limit(AT_ONCE)
+)
+_silent = select(workers).where(workers.c.heartbeat < bindparam("before"))
+_orphans = (
+    select(p.c.owner)
+    .where(
+        and_(p.c.owner.is_not(None), p.c.updated < bindparam("before")),
+        ~exists().where(workers.c.id == p.c.owner),
+    )
+    .distinct()
+)
+
+
+class Wake(Operation[Sequence[Woken]]):
+    """A timer fired, says the owner."""
+
+    def __init__(self, pid: int, owner: str, epoch: int) -> None:
+        super().__init__()
+        self._pid, self._owner, self._epoch = pid, owner, epoch
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.add(self._pid)
+
+    def apply(self, unit: Unit) -> list[Woken]:
+        row = owned(unit, self._pid, self._owner, self._epoch)
+        return [] if row is None else fire(unit, row)
+
+
+class SweepAll(Operation[Sweep]):
+    """Everything that waits for nobody."""
+
+    alone = True
+
+    def __init__(self, expiry: float, stale: float) -> None:
+        super().__init__()
+        self._expiry, self._stale = expiry, stale
+        self._due: list[int] = []
+
+    def find(self, unit: Unit) -> None:
+        self._due = [row[0] for row in unit.connection.execute(_due, {"now": unit.now})]
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.update(self._due)
+
+    def apply(self, unit: Unit) -> Sweep:
+        connection, silent_since = unit.connection, {"before": unit.now - self._expiry}
+        idle = connection.execute(_idle, {"before": unit.now - self._stale})
+        enqueue = [Woken(*row) for row in idle]
+        dead = [worker_row(row) for row in connection.execute(_silent, silent_since)]
+        dead += [_orphaned(row[0]) for row in connection.execute(_orphans, silent_since)]
+        fired = [
+            one
+            for pid in self._due
+            if (row := unit.rows[pid]).due is not None and row.due <= unit.now
+            for one in fire(unit, row)
+        ]
+        return Sweep(enqueue=enqueue, due=fired, dead=dead)
+
+
+def fire(unit: Unit, row: Live) -> list[Woken]:
+    """Count the timer off, if it is still set; or all signals whose deadline it is."""
+    if row.state != State.WAITING or row.due is None:
+        return []
+    row.due = None
+    mailbox = Mailbox.read(row.signals)
+    over = len(mailbox.missing) if mailbox.deadline else 1
+    if mailbox.deadline:
+        mailbox.wait_no_more()
+        row.signals = mailbox.text()
+    return [wake_up(row)] if count_down(unit, row, over) else []
+
+
+def _orphaned(owner: str) -> WorkerRow:
+    """A worker that owns processes but has no row: it was declared dead and claimed all the same."""
+    host, _, rest = owner.partition(":")
+    ospid = rest.partition(":")[0]
+    return WorkerRow(
+        id=owner,
+        host=host,
+        ospid=int(ospid) if ospid.isdigit() else 0,
+        name=owner,
+        queues=(),
+        slots=0,
+        lock=None,
+        state="lost",
+        started=0.0,
+        heartbeat=0.0,
+    )

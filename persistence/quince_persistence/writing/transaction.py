@@ -1,0 +1,207 @@
+"""One write transaction at a time, on one connection, whatever happens to it.
+
+A transaction that was rolled back by the database is run again. One whose COMMIT got no answer is
+looked up first: it is never applied twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from quince_persistence.databases.database import Database
+from quince_persistence.errors import PersistenceError, StoreUnavailable
+from quince_persistence.minutely import Minutely
+from quince_persistence.troubles import Trouble, sqlstate_of
+
+_log = logging.getLogger("quince.store")
+_T = TypeVar("_T")
+
+PATIENCE_SECONDS = 60.0
+"""How long a lost database is waited for before its callers are told."""
+
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 1.0
+_CONFLICTS = 50
+
+
+def _nothing(_result: object, _connection: Connection) -> None:
+    """There is nothing left to write."""
+
+
+class Transactor:
+    """Runs work in write transactions. Belongs to one thread; `stop` may be called from any."""
+
+    def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._database = database
+        self._patience = patience
+        self._connection: Connection | None = None
+        self._stopping = threading.Event()
+        self._minutely = Minutely(_log)
+
+    def run(
+        self, work: Callable[[Connection, float], _T], write: Callable[[_T, Connection], object] = _nothing
+    ) -> _T:
+        """The result of the work, committed.
+
+        Args:
+            work: Given the connection and the time by the store's clock. May be called again, after
+                its changes were undone.
+            write: Given the result of the work. What it executes may travel together with the commit, so
+                it can read nothing.
+
+        Raises:
+            StoreUnavailable: the database was away for longer than the patience.
+            Exception: anything else that came of it (`Database.trouble` and `explain` tell what it means);
+                all was undone.
+        """
+        outage = _Outage(self._database, self._patience, self._stopping, self._minutely)
+        conflicts = 0
+        while True:
+            try:
+                with self._database.turn():
+                    done = self._once(work, write, outage)
+            except PersistenceError:
+                raise
+            except Exception as error:
+                trouble = self._database.trouble(error)
+                if trouble is Trouble.LOST:
+                    self._drop()
+                    outage.wait(error)
+                elif trouble is Trouble.CONFLICT and conflicts < _CONFLICTS:
+                    conflicts += 1
+                    time.sleep(random.uniform(0, 0.002 * conflicts))
+                else:
+                    raise
+            else:
+                if done is not None:
+                    return done.result
+
+    @property
+    def connection(self) -> Connection | None:
+        """What it writes over just now."""
+        return self._connection
+
+    def stop(self) -> None:
+        """Wait no longer for a database that is away."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        self._drop()
+
+    def _once(
+        self,
+        work: Callable[[Connection, float], _T],
+        write: Callable[[_T, Connection], object],
+        outage: _Outage,
+    ) -> _Done[_T] | None:
+        """Run the work once. None if it has to be run again."""
+        connection = self._connected()
+        committing, ticket = False, None
+        try:
+            now, ticket = self._database.begin(connection)
+            result = work(connection, now)
+            with self._database.together(connection):
+                write(result, connection)
+                committing = True
+        except Exception as error:
+            trouble = self._database.trouble(error)
+            if committing and ticket is not None and (trouble is Trouble.LOST or not sqlstate_of(error)):
+                if self._was_committed(ticket, outage, error):
+                    return _Done(result)
+                if trouble is Trouble.LOST:
+                    return None
+            else:
+                self._undo(connection)
+            raise
+        except BaseException:
+            self._undo(connection)
+            raise
+        return _Done(result)
+
+    def _was_committed(self, ticket: Any, outage: _Outage, error: Exception) -> bool:
+        """Find out, from the database, what became of a commit that got no answer.
+
+        Only its answer counts: whatever goes wrong while it is asked is no answer.
+
+        Raises:
+            StoreUnavailable: it has not answered for longer than the patience; it stays in doubt.
+        """
+        _log.warning("a commit got no answer (%s); asking what became of it", self._database.explain(error))
+        outage.in_doubt = True
+        while True:
+            self._drop()
+            outage.wait(error)
+            try:
+                fate = self._database.committed(self._connected(), ticket)
+            except Exception as again:
+                error = again
+                continue
+            if fate is not None:
+                outage.in_doubt = False
+                return fate
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.writer()
+        return self._connection
+
+    def _undo(self, connection: Connection) -> None:
+        try:
+            connection.rollback()
+        except SQLAlchemyError as error:
+            _log.debug("the rollback failed (%s); the connection is thrown away", error)
+            self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.invalidate()
+            with contextlib.suppress(SQLAlchemyError):
+                connection.close()
+
+
+class _Done(Generic[_T]):
+    """The result of work that is committed."""
+
+    def __init__(self, result: _T) -> None:
+        self.result = result
+
+
+class _Outage:
+    """The pauses between tries while the database is away, up to the patience."""
+
+    def __init__(
+        self, database: Database, patience: float, stopping: threading.Event, minutely: Minutely
+    ) -> None:
+        self.in_doubt = False
+        self._database = database
+        self._patience = patience
+        self._stopping = stopping
+        self._minutely = minutely
+        self._until: float | None = None
+        self._pause = _FIRST_PAUSE
+
+    def wait(self, error: Exception) -> None:
+        """Pause, or say that it has been enough."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._patience
+        self._minutely.warn("the database is away: %s", self._database.explain(error))
+        if now >= self._until or self._stopping.wait(self._pause):
+            raise StoreUnavailable(self._story(error), in_doubt=self.in_doubt) from error
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _story(self, error: Exception) -> str:
+        doubt = " (whether the last commit was kept is not known)" if self.in_doubt else ""
+        why = "the store was closed" if self._stopping.is_set() else f"gave up after {self._patience:g} s"
+        return f"{self._database.explain(error)}; {why}{doubt}"

@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from quince.worker.service import READY_VARIABLE
-from quince.worker.worker import LINGER_SECONDS
-from quince.workspace.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
+from quince.settings import BROKER_VARIABLE, LINGER_SECONDS, READY_VARIABLE, STORE_VARIABLE
+from quince.workspace.location import Place
 from tests.forked import Forked, ForkServer
 
 T = TypeVar("T")

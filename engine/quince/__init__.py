@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quince.client.control import Answer
     from quince.client.find import find
     from quince.client.handle import ProcessHandle, get_process
-    from quince.client.submit import asubmit, asubmit_many, run, submit, submit_many
+    from quince.client.submit import asubmit, asubmit_many, submit, submit_many
     from quince.errors import (
         ClaimLost,
         ControlRefused,
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from quince.processes.process import Process
     from quince.processes.spec import ExitCode
     from quince.processes.workchain import ToContext, WorkChain, append_, if_, return_, signal_, while_
-    from quince.workspace.workspace import Workspace, locate
+    from quince.worker.inline import run
+    from quince.workspace.location import locate
+    from quince.workspace.workspace import Workspace
     from quince_persistence.errors import Unsaveable
     from quince_persistence.records import State as ProcessState
 
@@ -51,13 +53,15 @@ _HOMES = {
     "quince.client.find": ("find",),
     "quince.processes.functions": ("process",),
     "quince.client.handle": ("ProcessHandle", "get_process"),
-    "quince.client.submit": ("asubmit", "asubmit_many", "run", "submit", "submit_many"),
+    "quince.client.submit": ("asubmit", "asubmit_many", "submit", "submit_many"),
+    "quince.worker.inline": ("run",),
     "quince.processes.process": ("Process",),
     "quince.processes.spec": ("ExitCode",),
     "quince.processes.workchain": (
         "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_",
     ),
-    "quince.workspace.workspace": ("Workspace", "locate"),
+    "quince.workspace.location": ("locate",),
+    "quince.workspace.workspace": ("Workspace",),
     "quince_persistence.errors": ("Unsaveable",),
     "quince_persistence.records": ("ProcessState",),
 }  # fmt: skip

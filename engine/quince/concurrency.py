@@ -1,13 +1,16 @@
-"""Short blocking calls of the engine, on threads that user code cannot occupy."""
+"""The bridges between threads and an event loop: blocking calls beside it, a store's futures on it."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from quince.step_threads import StepThreads
+from quince_messaging.clients.thread_pool import Pool
+from quince_messaging.side_tasks import Troubles
 
 T = TypeVar("T")
 
@@ -29,3 +32,69 @@ def aside(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
     if pool is None:
         pool = _pools[loop] = StepThreads(THREADS, "quince-aside")
     return loop.run_in_executor(pool, function, *args)
+
+
+def landed(future: Future[T]) -> asyncio.Future[T]:
+    """An awaitable for a future of a store whose `on_batch` is this loop's `call_soon_threadsafe`.
+
+    The store then resolves its futures on the loop's own thread, so nothing else has to be crossed.
+    """
+    here: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(functools.partial(_copy, here))
+    return here
+
+
+def _copy(here: asyncio.Future[T], future: Future[T]) -> None:
+    if here.done():
+        return
+    error = future.exception()
+    if error is None:
+        here.set_result(future.result())
+    else:
+        here.set_exception(error)
+
+
+def failure_of(done: asyncio.Future[Any]) -> BaseException | None:
+    """Why a future that is done has no result; None if it has one."""
+    return asyncio.CancelledError("it was cancelled") if done.cancelled() else done.exception()
+
+
+NAME = "quince-step"
+
+
+class StepThreads(ThreadPoolExecutor):
+    """An executor of daemon threads, for one event loop.
+
+    (The threads of `concurrent.futures` are joined when the interpreter ends: a step that blocks would hold
+    up a script after Ctrl-C. An event loop takes only a `ThreadPoolExecutor` as its default, so it is one.)
+
+    Args:
+        most: Threads at a time. What comes while there are so many, or while the system grants no more,
+            waits for one. It is done then, or not at all if its future was cancelled meanwhile.
+        name: Of the threads.
+        troubles: Is told while the system grants no thread.
+    """
+
+    def __init__(self, most: int, name: str = NAME, troubles: Troubles | None = None) -> None:
+        super().__init__(1, thread_name_prefix=name)  # starts no thread: `submit` is another one
+        self._pool = Pool(name, most, at_once=most, troubles=troubles)
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._pool.submit(work)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Begin no more. Nobody waits for those that run, whatever `wait` says."""
+        self._pool.close(drop=cancel_futures)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+from contextvars import ContextVar
 
 from quince.text import visible, without_passwords
-from quince.worker.step_output import speaker
+
+current_speaker: ContextVar[str] = ContextVar("quince_speaker", default="")
+"""Whose step runs here, `12 Square`; empty where none does."""
 
 FORMAT = "%(asctime)s %(levelname)-7s [%(process)d%(speaker)s] %(name)s: %(message)s"
 
@@ -21,7 +25,7 @@ class LineFormatter(logging.Formatter):
         return f"{super().formatTime(record, datefmt)} {time.strftime('%Z', self.converter(record.created))}"
 
     def format(self, record: logging.LogRecord) -> str:
-        record.speaker = f", {who}" if (who := speaker()) else ""
+        record.speaker = f", {who}" if (who := current_speaker.get()) else ""
         return without_passwords(visible(super().format(record))).replace("\n", "\n    ")
 
 
@@ -30,3 +34,10 @@ def log_to_stderr(format: str = FORMAT) -> logging.Handler:  # noqa: A002 - as l
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(format))
     return handler
+
+
+def configure_logging() -> None:
+    """To standard error, one line a record, with time, process and name."""
+    logging.basicConfig(level=os.environ.get("QUINCE_LOG", "INFO").upper(), handlers=[log_to_stderr()])
+    for chatty in ("aio_pika", "aiormq", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quince import ProcessState, Workspace, submit_many
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests.crew import Crew
 from tests.flows import ThreeSteps
 from tests.services import both

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from quince import Answer, ProcessHandle, ProcessState, Workspace, submit, submit_many
 from quince.client.control import control
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.codec import encode
 from quince_persistence.records import Control, NewProcess, ProcessRow, Selection
 from tests.benchmarks import control_peers

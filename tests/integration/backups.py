@@ -8,7 +8,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests.crew import eventually
 from tests.services import postgres_binaries
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from quince import Workspace, submit_many
 from quince.client.control import control
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, Selection
 from tests.crew import Crew

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quince import Workspace
 from quince.client.control import control
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_messaging.errors import MessagingError
 from quince_persistence.records import Control, Selection
 from tests.crew import Crew, WorkerProcess

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace
-from quince.worker.checkpoint_check import CHECK_VARIABLE
-from quince.workspace.workspace import Place
+from quince.settings import CHECK_VARIABLE
+from quince.workspace.location import Place
 from tests.crew import Crew, importing
 from tests.forked import ForkServer
 from tests.integration.commands import Quince

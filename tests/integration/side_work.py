@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from quince.processes.process import new_process
 from quince.worker.worker import Worker
-from quince.workspace.workspace import Place, Workspace
+from quince.workspace.location import Place
+from quince.workspace.workspace import Workspace
 from quince_messaging.side_tasks import OWNERS, SideTask, SideTasks
 from tests.flows import Double
 

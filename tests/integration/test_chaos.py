@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests.integration.chaos import Chaos, Servers, battlefield, tell_end
 from tests.integration.chaos_audit import Audit
 from tests.integration.chaos_battle import Story

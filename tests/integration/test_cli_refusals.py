@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from quince.workspace.workspace import locate, open_store
+from quince.workspace.location import locate
+from quince.workspace.workspace import open_store
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
 

@@ -22,7 +22,7 @@ from quince import (
     submit,
 )
 from quince.client.control import control_all
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.records import Control, Selection
 from tests import flows
 from tests.crew import Crew, environment, eventually

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
 from tests.integration.commands import Quince

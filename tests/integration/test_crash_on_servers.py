@@ -14,7 +14,7 @@ import pytest
 from quince import Workspace, submit
 from quince.testing import CrashTestFailed, Verdict, crash_everywhere
 from quince.testing.plugin import CrashEverywhere
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests import flows
 from tests.integration.test_crash_everywhere import Submits
 from tests.services import Postgres, RabbitMQ

@@ -15,7 +15,7 @@ from quince.daemon import operations as daemon
 from quince.daemon.family import Family
 from quince.daemon.orphans import Survivor
 from quince.errors import DaemonError
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually

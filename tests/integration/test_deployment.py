@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quince import ProcessHandle, ProcessState, Workspace, submit
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests.crew import Crew, environment, eventually
 
 MODULE = """

@@ -15,9 +15,9 @@ import pytest
 
 from quince import Workspace, get_process, submit, submit_many
 from quince.diagnosis.doctor import Finding, doctor
+from quince.messages import run_queue
 from quince.processes.process import new_process
-from quince.worker.outbox import run_queue
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, WorkerRow
 from quince_persistence.store import Store

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from quince import ProcessState, Workspace, get_process
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.records import Selection
 from tests.crew import ROOT, Crew, environment, eventually
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quince import ProcessState, Workspace, submit, submit_many
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace, run, submit
-from quince.workspace.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place
+from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
+from quince.workspace.location import Place
 from tests import flows
 from tests.children import Child, in_child
 from tests.crew import Crew, eventually

@@ -14,7 +14,8 @@ import pytest
 from quince.cli.main import COMMANDS
 from quince.processes.checkpoint import ErrorStory
 from quince.text import UNSEEN
-from quince.workspace.workspace import locate, open_store
+from quince.workspace.location import locate
+from quince.workspace.workspace import open_store
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess
 from tests.forked import ForkServer

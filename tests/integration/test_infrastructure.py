@@ -17,9 +17,9 @@ from quince.cli.worker_table import worker_table
 from quince.client.notify import ring
 from quince.client.why import why
 from quince.diagnosis.doctor import doctor
-from quince.recovery.lease import Lease, host_name
-from quince.worker.checkpoint_check import CHECK_VARIABLE
-from quince.workspace.workspace import Place
+from quince.recovery.lease import Lease
+from quince.settings import CHECK_VARIABLE, host_name
+from quince.workspace.location import Place
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.codec import encode
 from quince_persistence.errors import StoreUnavailable
@@ -175,7 +175,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
 
 def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither answers nor fails: a frozen server does so. The worker's log tells, and its troubles do."""
-    monkeypatch.setattr("quince.recovery.lease.EXPIRY_SECONDS", 0.0)
+    monkeypatch.setattr("quince.settings.EXPIRY_SECONDS", 0.0)
     side = SideTasks(logging.getLogger("quince.worker"), (StoreUnavailable,))
     with Lease(_Silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
         lease.beat()

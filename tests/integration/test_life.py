@@ -25,7 +25,7 @@ from quince import (
 )
 from quince.daemon import operations as daemon
 from quince.errors import ProcessHeld
-from quince.workspace.workspace import Place, locate
+from quince.workspace.location import Place, locate
 from quince_persistence.codec import decode
 from quince_persistence.records import Selection
 from tests import flows

@@ -13,7 +13,7 @@ import pytest
 from quince import Workspace, get_process, run, submit
 from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
 from quince.errors import WorkspaceError
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_messaging.uri import folder_uri
 from quince_persistence.errors import StoreMoved
 from quince_persistence.files import file_url

@@ -15,7 +15,7 @@ from quince.cli.main import main
 from quince.client.control import control_all
 from quince.client.remote import ProcessCommunicator, RemoteControl
 from quince.diagnosis.doctor import doctor
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_messaging.uri import folder_uri
 from quince_persistence.files import file_url
 from quince_persistence.records import Control

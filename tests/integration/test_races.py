@@ -29,8 +29,8 @@ from pathlib import Path
 import pytest
 
 from quince import ControlRefused, ProcessHandle, ProcessState, WaitTimeout, Workspace, submit, submit_many
-from quince.worker.outbox import task_for
-from quince.workspace.workspace import Place
+from quince.messages import task_for
+from quince.workspace.location import Place
 from quince_persistence.records import ProcessRow, Selection
 from tests import flows
 from tests.crew import Crew, eventually

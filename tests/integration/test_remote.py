@@ -12,7 +12,7 @@ from plumpy.process_comms import RemoteProcessController, RemoteProcessThreadCon
 import quince_messaging
 from quince import ProcessState, Workspace, submit
 from quince.client.remote import ProcessCommunicator, RemoteControl
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests import flows
 from tests.crew import Crew, eventually
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quince import ProcessState, Workspace, submit, submit_many
 from quince.diagnosis.doctor import doctor
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually

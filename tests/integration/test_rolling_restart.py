@@ -11,7 +11,7 @@ import pytest
 
 from quince import ProcessHandle, ProcessState, Workspace, submit_many
 from quince.daemon import operations as daemon
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually

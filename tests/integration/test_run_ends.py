@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from quince import ProcessExcepted, ProcessState, Workspace, get_process, run
-from quince.client.submit import RunInterrupted
-from quince.workspace.workspace import Place
+from quince.worker.inline import RunInterrupted
+from quince.workspace.location import Place
 from quince_persistence.records import ProcessRow, Selection
 from tests.crew import Crew, environment, eventually
 from tests.integration.run_flows import Leaves

@@ -13,8 +13,8 @@ import pytest
 
 from quince import Workspace, run, submit
 from quince.errors import ProcessHeld
+from quince.settings import CHECK_VARIABLE
 from quince.testing import crash_everywhere
-from quince.worker.checkpoint_check import CHECK_VARIABLE
 from quince_persistence.records import State
 from tests.crew import Crew, eventually
 from tests.value_flows import ENDS, Careless, given

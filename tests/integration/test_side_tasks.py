@@ -18,7 +18,8 @@ from quince.diagnosis.doctor import doctor
 from quince.recovery import sweeper as recovery
 from quince.recovery.lease import Lease
 from quince.recovery.sweeper import Sweeper
-from quince.workspace.workspace import Place, Workspace
+from quince.workspace.location import Place
+from quince.workspace.workspace import Workspace
 from quince_messaging import side_tasks as sidetasks
 from quince_persistence.writing.group_commit import Writer
 from tests.integration.side_work import AtWork, ended, strike, until, without_a_doorbell

@@ -19,7 +19,7 @@ from quince import (
     submit,
 )
 from quince.client.remote import RemoteControl
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests import flows
 from tests.crew import Crew, eventually
 

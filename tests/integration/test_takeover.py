@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace, submit
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration.messaging.proxy import Proxy

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from quince import Workspace, get_process, submit
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests import flows
 from tests.crew import Crew
 from tests.integration.messaging.proxy import Proxy

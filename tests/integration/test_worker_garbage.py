@@ -12,9 +12,9 @@ import quince_messaging
 from quince.client.handle import get_process
 from quince.client.remote import RemoteControl
 from quince.client.submit import submit
-from quince.worker.control_server import CONTROL_QUEUE
-from quince.worker.outbox import asked_of_worker, pids_of, shown
-from quince.workspace.workspace import Place, Workspace
+from quince.messages import CONTROL_QUEUE, asked_of_worker, pids_of, shown
+from quince.workspace.location import Place
+from quince.workspace.workspace import Workspace
 from quince_messaging import BroadcastMessage
 from quince_messaging.errors import MessagingError
 from tests.flows import Approval, Double

@@ -9,7 +9,7 @@ from typing import Any
 
 from quince.client.control import control
 from quince.client.submit import submit
-from quince.worker.control_server import CONTROL_QUEUE
+from quince.messages import CONTROL_QUEUE
 from quince.workspace.background import Teller
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError

@@ -14,11 +14,12 @@ from unittest.mock import patch
 
 import quince_messaging
 from quince.recovery import sweeper as recovery
-from quince.recovery.lease import HEARTBEAT_SECONDS, Lease
+from quince.recovery.lease import Lease
+from quince.settings import HEARTBEAT_SECONDS, MESSAGES, STATE
 from quince.worker import worker as worker_module
 from quince.worker.worker import Worker
 from quince.workspace.class_loader import Registry
-from quince.workspace.workspace import MESSAGES, STATE, Place
+from quince.workspace.location import Place
 from quince_messaging.errors import MessagingError
 from quince_messaging.uri import folder_uri
 from quince_persistence.errors import PersistenceError

@@ -13,7 +13,8 @@ import pytest
 import quince_messaging.passwords
 import quince_persistence.passwords
 from quince.errors import WorkspaceError
-from quince.workspace.workspace import Workspace, locate
+from quince.workspace.location import locate
+from quince.workspace.workspace import Workspace
 from quince_messaging import make_transport
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password

@@ -21,7 +21,9 @@ from quince.diagnosis.exposed_files import exposed
 from quince.errors import WorkspaceError
 from quince.private_files import open_private, write_private
 from quince.recovery.lease import Lease
-from quince.workspace.workspace import CONFIG, STATE, Workspace, locate
+from quince.settings import CONFIG, STATE
+from quince.workspace.location import locate
+from quince.workspace.workspace import Workspace
 from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
 from tests.unit.engine.test_trust import give, two_users

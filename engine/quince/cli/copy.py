@@ -12,7 +12,7 @@ from quince.cli.output import say
 from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.control import login
-from quince.recovery.lease import EXPIRY_SECONDS
+from quince.settings import EXPIRY_SECONDS
 from quince_messaging.passwords import without_password
 from quince_persistence.store import Store
 

@@ -22,9 +22,10 @@ from quince.daemon import operations as daemon
 from quince.daemon.orphans import Survivor
 from quince.errors import DaemonError
 from quince.recovery.lease import process_of
-from quince.worker.worker import DEFAULT_SLOTS, GRACE_SECONDS
+from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS
+from quince.workspace.location import Place
 from quince.workspace.neighbours import sentence_of, strangers
-from quince.workspace.workspace import Place, Workspace
+from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
 from quince_persistence.errors import PersistenceError
 from quince_persistence.files import file_of

@@ -14,9 +14,11 @@ from quince.cli.errors import DONE
 from quince.cli.output import say
 from quince.cli.session import session
 from quince.errors import WorkspaceError
-from quince.recovery.lease import EXPIRY_SECONDS, is_dead
+from quince.recovery.lease import is_dead
+from quince.settings import CONFIG, EXPIRY_SECONDS
 from quince.workspace.link_warnings import broker_warning, store_warning
-from quince.workspace.workspace import CONFIG, Place, Workspace, locate
+from quince.workspace.location import Place, locate
+from quince.workspace.workspace import Workspace
 from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError
 from quince_persistence.migrations import upgrade

@@ -20,12 +20,13 @@ from quince.cli.results import show_end, show_values
 from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.handle import ProcessHandle
-from quince.client.submit import RunInterrupted, submit_many
-from quince.client.submit import run as run_here
+from quince.client.submit import submit_many
 from quince.client.why import nobody_works
 from quince.errors import ResultUnavailable
 from quince.logs import log_to_stderr
 from quince.processes.process import new_process
+from quince.worker.inline import RunInterrupted
+from quince.worker.inline import run as run_here
 from quince.workspace.class_loader import load_target
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import decode

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quince.errors import WorkspaceError
-from quince.workspace.workspace import Place, Workspace, locate
+from quince.workspace.location import Place, locate
+from quince.workspace.workspace import Workspace
 
 
 @dataclass

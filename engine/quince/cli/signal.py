@@ -14,7 +14,8 @@ from quince.cli.output import complain, put, say
 from quince.cli.resolve_pids import picked
 from quince.cli.session import session
 from quince.cli.terminal import show_json
-from quince.processes.signals import checked_name, send
+from quince.client.signals import send
+from quince.processes.signals import checked_name
 from quince_persistence.records import ControlOutcome
 
 app = typer.Typer()

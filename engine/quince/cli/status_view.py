@@ -17,7 +17,8 @@ from quince.cli.terminal import NEWLINE, Styled, Text, show
 from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
 from quince.workspace.link_warnings import broker_warning, store_warning
-from quince.workspace.workspace import Place, Workspace
+from quince.workspace.location import Place
+from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError

@@ -10,8 +10,8 @@ import typer
 
 from quince.cli.session import session
 from quince.errors import WorkspaceError
-from quince.worker.service import SUPERVISOR_VARIABLE, serve
-from quince.worker.worker import DEFAULT_SLOTS, LINGER_SECONDS
+from quince.settings import DEFAULT_SLOTS, LINGER_SECONDS, SUPERVISOR_VARIABLE
+from quince.worker.service import serve
 
 app = typer.Typer()
 

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from quince.cli.formatting import span
 from quince.cli.terminal import Styled, Text
-from quince.recovery.lease import EXPIRY_SECONDS, lives_here
+from quince.recovery.lease import lives_here
+from quince.settings import EXPIRY_SECONDS
 from quince_persistence.records import WorkerRow
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quince.client.control import Answer, control_one
+from quince.client.signals import send_one
 from quince.client.tree import Branch, tree
 from quince.client.why import Why, nobody_works, why
 from quince.errors import (
@@ -20,13 +21,12 @@ from quince.errors import (
     ProcessNotFound,
     WaitTimeout,
 )
+from quince.messages import LARGEST_PID
 from quince.on_hold import is_held
 from quince.processes.checkpoint import ErrorStory
 from quince.processes.child import ChildProcess, ProcessReference, child_from
 from quince.processes.fitting import fitted
 from quince.processes.namespace import plain
-from quince.processes.signals import send_one
-from quince.worker.outbox import LARGEST_PID
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.codec import decode, register_as, register_type
 from quince_persistence.records import Control, EventRow, ProcessRow, Result, State

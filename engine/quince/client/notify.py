@@ -7,9 +7,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from quince.messages import RUN_QUEUE, change_of, changes_of, look_message, run_message, task_for
 from quince.recovery.dead_workers import hand_on
 from quince.recovery.lease import is_dead
-from quince.worker.outbox import RUN_QUEUE, change_of, changes_of, look_message, run_message, task_for
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_persistence.records import Control, ControlOutcome, ProcessRow, Woken

@@ -19,7 +19,7 @@ import kiwipy
 from plumpy.process_comms import MessageBuilder
 
 import quince_messaging
-from quince.worker.control_server import APPLY_SECONDS, VERBS, control_queue, control_subject
+from quince.messages import APPLY_SECONDS, VERBS, control_queue, control_subject
 
 ANSWER_SECONDS = APPLY_SECONDS + 10.0
 

@@ -11,8 +11,9 @@ from quince.errors import ProcessNotFound
 from quince.moments import clock
 from quince.on_hold import UNLOADABLE
 from quince.patience import is_blocked, trouble_of
-from quince.recovery.lease import EXPIRY_SECONDS, is_dead, lives_here
+from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.poison import ROOM_SECONDS
+from quince.settings import EXPIRY_SECONDS
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import PRIME_SUSPECT, SUSPECT, Control, EventRow, ProcessRow, State, WorkerRow
 

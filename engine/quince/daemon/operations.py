@@ -25,18 +25,19 @@ from quince.daemon.report import DaemonReport, ReportFile
 from quince.errors import DaemonError
 from quince.os_process import Program, program_of
 from quince.private_files import open_private, write_private
-from quince.recovery.lease import host_name
-from quince.worker.service import READY_VARIABLE, SETTINGS
-from quince.worker.worker import DEFAULT_SLOTS, GRACE_SECONDS
-from quince.workspace.workspace import (
+from quince.settings import (
     BROKER_VARIABLE,
     DAEMON_LOCK,
+    DEFAULT_SLOTS,
+    GRACE_SECONDS,
+    READY_VARIABLE,
+    SETTINGS,
     STATE,
     STORE_VARIABLE,
-    Place,
-    open_store,
-    prepare,
+    host_name,
 )
+from quince.workspace.location import Place
+from quince.workspace.workspace import open_store, prepare
 from quince_persistence.files import file_of
 
 START_SECONDS = 90.0

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from quince.recovery.lease import host_name, written_in
-from quince.worker.service import SUPERVISOR_VARIABLE
-from quince.workspace.workspace import Place
+from quince.recovery.lease import written_in
+from quince.settings import SUPERVISOR_VARIABLE, host_name
+from quince.workspace.location import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from quince.daemon.operations import DaemonFiles, Settings
 from quince.daemon.report import DaemonReport, ReportFile, WorkerReport
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess
 from quince.errors import DaemonError
-from quince.worker.service import SUPERVISOR_VARIABLE, configure_logging
+from quince.logs import configure_logging
+from quince.settings import SUPERVISOR_VARIABLE
 
 _log = logging.getLogger("quince.daemon")
 

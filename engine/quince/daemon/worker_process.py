@@ -18,8 +18,7 @@ from pathlib import Path
 import psutil
 
 from quince.private_files import open_private
-from quince.worker.service import READY_VARIABLE
-from quince.worker.worker import GRACE_SECONDS
+from quince.settings import GRACE_SECONDS, READY_VARIABLE
 
 _log = logging.getLogger("quince.daemon")
 

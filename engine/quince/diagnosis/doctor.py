@@ -18,10 +18,11 @@ from quince.client.notify import ring
 from quince.daemon import operations as daemon
 from quince.diagnosis.code_check import rehearse
 from quince.diagnosis.exposed_files import exposed, make_private
+from quince.messages import RUN_QUEUE
 from quince.recovery.dead_workers import hand_on
-from quince.recovery.lease import EXPIRY_SECONDS, is_dead, lives_here
+from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.sweeper import STALE_SECONDS, SUSPICION_SECONDS
-from quince.worker.outbox import RUN_QUEUE
+from quince.settings import EXPIRY_SECONDS
 from quince.workspace.neighbours import sentence_of, strangers
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError

@@ -6,7 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from quince.workspace.workspace import CONFIG, Place
+from quince.settings import CONFIG
+from quince.workspace.location import Place
 from quince_messaging.passwords import without_password
 from quince_persistence.files import file_of
 

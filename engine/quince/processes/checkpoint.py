@@ -11,7 +11,8 @@ from typing import Any
 from quince.errors import EngineError, UnreadableCheckpoint
 from quince.own_code import is_own
 from quince.processes.child import ChildProcess, collect_children
-from quince.processes.process import Host, Process
+from quince.processes.interfaces import Host
+from quince.processes.process import Process
 from quince.text import storable, words_of
 from quince_persistence.codec import decode, encode, encode_each
 from quince_persistence.records import Claim

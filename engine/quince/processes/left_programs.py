@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from quince.concurrency import aside
 from quince.processes.program_guard import GUARD_VARIABLE
-from quince.recovery.lease import host_name
+from quince.settings import host_name
 from quince_persistence.records import EventRow, ProcessRow
 
 _log = logging.getLogger("quince.worker")

@@ -15,53 +15,122 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from quince.concurrency import aside
 from quince.errors import ClaimLost, MisusedOnce
 from quince.patience import on_loop, until_store_answers, wait_for_store
+from quince.processes.interfaces import Host
 from quince.text import name_problem
 from quince_persistence.codec import check, decode, encode
-from quince_persistence.records import Recorded
-
-if TYPE_CHECKING:
-    from quince.processes.process import Process
+from quince_persistence.records import ProcessRow, Recorded
 
 _LONGEST_KEY = 500
 
 _inside: ContextVar[tuple[str, ...]] = ContextVar("quince_once", default=())
 
 
-def once(
-    process: Process,
-    key: str,
-    function: Callable[..., Any],
-    arguments: Sequence[Any],
-    options: Mapping[str, Any],
-) -> Any:
-    """See `Process.once`: the result, or in an `async` step an awaitable of it."""
-    if wrong := name_problem(key, _LONGEST_KEY):
-        raise MisusedOnce(f"the key of a once-block {wrong}")
-    if key in _inside.get():
-        raise MisusedOnce(f"once({key!r}, ...) is called by its own function; choose another key")
-    if inspect.iscoroutinefunction(function):
-        if not on_loop():
+class OnceBlocks:
+    """The once-blocks of one process under one claim.
+
+    Args:
+        row: The process as it was claimed.
+        host: Who runs it.
+    """
+
+    def __init__(self, row: ProcessRow, host: Host) -> None:
+        self._row = row
+        self._host = host
+        self._turns = _Turns()
+
+    def token(self, key: str) -> str:
+        """See `Process.token`."""
+        seed = f"{self._row.pid}\0{self._row.created!r}\0{key}"
+        return f"quince-{self._row.pid}-{hashlib.blake2b(seed.encode(), digest_size=8).hexdigest()}"
+
+    def __call__(
+        self, key: str, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        """See `Process.once`: the result, or in an `async` step an awaitable of it."""
+        if wrong := name_problem(key, _LONGEST_KEY):
+            raise MisusedOnce(f"the key of a once-block {wrong}")
+        if key in _inside.get():
+            raise MisusedOnce(f"once({key!r}, ...) is called by its own function; choose another key")
+        if inspect.iscoroutinefunction(function):
+            if not on_loop():
+                raise MisusedOnce(
+                    f"once({key!r}, ...): {_name(function)} is a coroutine function; "
+                    "make the step `async def`"
+                )
+            return self._awaitable(key, function, arguments, options)
+        if on_loop():
             raise MisusedOnce(
-                f"once({key!r}, ...): {_name(function)} is a coroutine function; make the step `async def`"
+                f"once({key!r}, ...): {_name(function)} would block the worker's event loop; make the step "
+                "`def`, or the function `async def`"
             )
-        return _awaitable(process, key, function, arguments, options)
-    if on_loop():
-        raise MisusedOnce(
-            f"once({key!r}, ...): {_name(function)} would block the worker's event loop; make the step "
-            "`def`, or the function `async def`"
+        return self._blocking(key, function, arguments, options)
+
+    def _blocking(
+        self, key: str, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        host, pid = self._host, self._row.pid
+        while (busy := self._turns.enter(key)) is not None:
+            busy.result()
+        try:
+            found = wait_for_store(host, pid, lambda: host.store.recorded(pid, key))
+            known = self._known(key, found)
+            if known is None:
+                with _marked(key):
+                    result = function(*arguments, **options)
+                known = _encoded(result, f"once({key!r})")
+                written = wait_for_store(host, pid, lambda: self._write(key, known).result())
+                self._require(written, key)
+            return decode(known)
+        finally:
+            self._turns.leave(key)
+
+    async def _awaitable(
+        self, key: str, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        host, pid = self._host, self._row.pid
+        while (busy := self._turns.enter(key)) is not None:
+            await asyncio.shield(asyncio.wrap_future(busy))  # its cancellation is not the other one's
+        try:
+            found = await until_store_answers(host, pid, lambda: aside(host.store.recorded, pid, key))
+            known = self._known(key, found)
+            if known is None:
+                with _marked(key):
+                    result = await function(*arguments, **options)
+                known = _encoded(result, f"once({key!r})")
+                # A step that is cancelled now still leaves the record: what the function did is done.
+                written = await until_store_answers(
+                    host, pid, lambda: asyncio.shield(asyncio.wrap_future(self._write(key, known)))
+                )
+                self._require(written, key)
+            return decode(known)
+        finally:
+            self._turns.leave(key)
+
+    def _known(self, key: str, found: Recorded | None) -> bytes | None:
+        """What is recorded. A worker that has lost its claim runs nothing."""
+        self._require(
+            found is not None and (found.owner, found.epoch) == (self._host.id, self._row.epoch), key
         )
-    return _blocking(process, key, function, arguments, options)
+        return found.result if found is not None else None
 
+    def _write(self, key: str, result: bytes) -> Future[bool]:
+        future: Future[bool] = self._host.store.record_once(
+            self._row.pid, self._host.id, self._row.epoch, key, result
+        )
+        return future
 
-def token(process: Process, key: str) -> str:
-    """See `Process.token`."""
-    seed = f"{process.pid}\0{process._row.created!r}\0{key}"
-    return f"quince-{process.pid}-{hashlib.blake2b(seed.encode(), digest_size=8).hexdigest()}"
+    def _require(self, claimed: bool, key: str) -> None:
+        """
+        Raises:
+            ClaimLost: the process is somebody else's now.
+        """
+        if not claimed:
+            raise ClaimLost(self._row.pid, key)
 
 
 def forbid_inside(verb: str, name: str) -> None:
@@ -78,7 +147,7 @@ def forbid_inside(verb: str, name: str) -> None:
         )
 
 
-class Turns:
+class _Turns:
     """Who is in a once-block of this process: one at a time for each key, of threads and coroutines."""
 
     def __init__(self) -> None:
@@ -99,88 +168,9 @@ class Turns:
         turn.set_result(None)
 
 
-def _blocking(
-    process: Process,
-    key: str,
-    function: Callable[..., Any],
-    arguments: Sequence[Any],
-    options: Mapping[str, Any],
-) -> Any:
-    store = process._host.store
-    while (busy := process._turns.enter(key)) is not None:
-        busy.result()
-    try:
-        found = wait_for_store(process._host, process.pid, lambda: store.recorded(process.pid, key))
-        known = _known(process, key, found)
-        if known is None:
-            with _marked(key):
-                result = function(*arguments, **options)
-            known = _encoded(result, f"once({key!r})")
-            written = wait_for_store(process._host, process.pid, lambda: _write(process, key, known).result())
-            _settle(process, key, written)
-        return decode(known)
-    finally:
-        process._turns.leave(key)
-
-
-async def _awaitable(
-    process: Process,
-    key: str,
-    function: Callable[..., Any],
-    arguments: Sequence[Any],
-    options: Mapping[str, Any],
-) -> Any:
-    store = process._host.store
-    while (busy := process._turns.enter(key)) is not None:
-        await asyncio.shield(asyncio.wrap_future(busy))  # its cancellation is not the other one's
-    try:
-        found = await until_store_answers(
-            process._host, process.pid, lambda: aside(store.recorded, process.pid, key)
-        )
-        known = _known(process, key, found)
-        if known is None:
-            with _marked(key):
-                result = await function(*arguments, **options)
-            known = _encoded(result, f"once({key!r})")
-            written = await until_store_answers(
-                process._host, process.pid, lambda: _shielded_write(process, key, known)
-            )
-            _settle(process, key, written)
-        return decode(known)
-    finally:
-        process._turns.leave(key)
-
-
 def _encoded(result: Any, where: str) -> bytes:
     check(result, where)
     return encode(result, where)
-
-
-def _known(process: Process, key: str, found: Recorded | None) -> bytes | None:
-    """What is recorded. A worker that has lost its claim runs nothing.
-
-    Raises:
-        ClaimLost: the process is somebody else's now.
-    """
-    if found is None or (found.owner, found.epoch) != (process._host.id, process._row.epoch):
-        raise ClaimLost(process.pid, key)
-    return found.result
-
-
-def _settle(process: Process, key: str, written: bool) -> None:
-    if not written:
-        raise ClaimLost(process.pid, key)
-
-
-def _write(process: Process, key: str, result: bytes) -> Future[bool]:
-    host = process._host
-    future: Future[bool] = host.store.record_once(process.pid, host.id, process._row.epoch, key, result)
-    return future
-
-
-def _shielded_write(process: Process, key: str, result: bytes) -> asyncio.Future[bool]:
-    """A step that is cancelled now still leaves the record: what the function did is done."""
-    return asyncio.shield(asyncio.wrap_future(_write(process, key, result)))
 
 
 @contextlib.contextmanager

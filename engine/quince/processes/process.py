@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 from quince.errors import (
     InvalidDefinition,
@@ -25,9 +25,10 @@ from quince.processes.child import ChildProcess, collect_children, pid_of
 from quince.processes.definition import class_of, declared
 from quince.processes.fitting import fitted
 from quince.processes.instructions import takes_self, yields
+from quince.processes.interfaces import Host
 from quince.processes.left_programs import Mark
 from quince.processes.namespace import Given, Namespace
-from quince.processes.once import Turns, forbid_inside, once, token
+from quince.processes.once import OnceBlocks, forbid_inside
 from quince.processes.outline import Call, Search
 from quince.processes.placing import put_out
 from quince.processes.programs import Completed, Programs
@@ -38,20 +39,6 @@ from quince_messaging.limits import check_priority, check_queue
 from quince_persistence.codec import LARGE, check, check_step, check_together, encode_each
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import NewEvent, NewProcess, NewSignal, SignalRow
-
-
-class Host(Protocol):
-    """What a running process needs from whoever runs it."""
-
-    id: str
-    store: Any
-    troubles: dict[int, str]
-
-    def new_pid(self, *, within: float | None = None) -> int:
-        """A fresh pid. Raises StoreUnavailable, also if there is none within so many seconds."""
-
-    def name_of(self, cls: Any) -> str:
-        """The class path of a process class."""
 
 
 class StepRecord:
@@ -182,7 +169,7 @@ class Process:
         self._outputs: dict[str, Any] = {}
         self._record = StepRecord()
         self._stop = threading.Event()
-        self._turns = Turns()
+        self._once_blocks = OnceBlocks(row, host)
         self._programs = Programs()
         self._expected: list[Expected] = []
         self._arrived: list[Arrival] = []
@@ -440,14 +427,14 @@ class Process:
             Unsaveable: its result cannot be recorded (it did run).
             ClaimLost: this worker has lost the process; another one goes on with it.
         """
-        return once(self, key, function, args, kwargs)
+        return self._once_blocks(key, function, args, kwargs)
 
     def token(self, key: str) -> str:
         """A short text that is the same whenever this process asks with this key, and no other's.
 
         For services that take an idempotency key, and for names by which a job can be found again.
         """
-        return token(self, key)
+        return self._once_blocks.token(key)
 
     async def command(
         self,
@@ -482,7 +469,7 @@ class Process:
             CommandFailed: with `check`, its status is not 0; the message has its last word.
             OSError: it cannot be started.
         """
-        mark = Mark(token(self, "program"), self._row.epoch)
+        mark = Mark(self._once_blocks.token("program"), self._row.epoch)
         await self._programs.make_way(mark, self)
         return await self._programs.run(
             arguments,

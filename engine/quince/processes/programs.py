@@ -14,7 +14,7 @@ from pathlib import Path
 from quince.errors import EngineError
 from quince.processes import program_guard
 from quince.processes.left_programs import Mark, Reporting, make_way
-from quince.workspace.workspace import BROKER_VARIABLE, STORE_VARIABLE
+from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
 
 _URLS = frozenset({STORE_VARIABLE, BROKER_VARIABLE})
 """Of a worker's environment, what a program does not get: they may hold passwords."""

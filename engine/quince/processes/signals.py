@@ -11,13 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
-from quince.client.control import login
-from quince.client.notify import tell_signalled
-from quince.errors import ControlRefused, ProcessNotFound
-from quince.text import name_problem, storable
-from quince.workspace.workspace import Workspace
+from quince.text import name_problem
 from quince_persistence.codec import check, decode, encode
-from quince_persistence.records import ControlOutcome, NewSignal, SignalRow
+from quince_persistence.records import NewSignal, SignalRow
 
 
 class AwaitedSignal:
@@ -104,36 +100,6 @@ def new_signal(pid: int, name: str, value: Any) -> NewSignal:
     label = f"signal {checked_name(name)}"
     check(value, label)
     return NewSignal(pid, name, encode(value, label))
-
-
-def send(
-    workspace: Workspace, pids: Sequence[int], name: str, value: Any, author: str | None
-) -> Sequence[ControlOutcome]:
-    """Send one signal to each of these processes, in one transaction. Durable on return.
-
-    Returns:
-        One outcome for each pid, in order.
-    """
-    signals = [new_signal(pid, name, value) for pid in pids]
-    outcomes: Sequence[ControlOutcome] = workspace.store.send(
-        signals, author=storable(author or login())
-    ).result()
-    tell_signalled(workspace, outcomes)
-    return outcomes
-
-
-def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str | None) -> None:
-    """The same for one process.
-
-    Raises:
-        ProcessNotFound: there is none of that pid.
-        ControlRefused: it has terminated.
-    """
-    (outcome,) = send(workspace, [pid], name, value, author)
-    if not outcome.found:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
-    if outcome.refused is not None:
-        raise ControlRefused(pid, outcome.refused)
 
 
 def is_duration(seconds: Any) -> bool:

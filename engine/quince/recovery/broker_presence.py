@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from quince.recovery.lease import HEARTBEAT_SECONDS
+from quince.messages import ARE_YOU_THERE
+from quince.settings import HEARTBEAT_SECONDS
 from quince_messaging.contract import AsyncCommunicator, LinkState
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_persistence.records import WorkerRow
@@ -26,7 +27,6 @@ GAP_SECONDS = 2.0
 """Whoever has not looked for so long has not seen whether heartbeats came."""
 
 ASK_SECONDS = 2.0
-ARE_YOU_THERE = {"verb": "present"}
 
 
 class Presence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from quince.worker.outbox import run_queue
+from quince.messages import run_queue
 from quince_messaging.contract import DEFAULT_QUEUE
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import Woken

@@ -10,7 +10,6 @@ import fcntl
 import logging
 import os
 import secrets
-import socket
 import threading
 import time
 import weakref
@@ -23,6 +22,7 @@ from typing import IO, Any
 from quince.os_process import Program, program_of
 from quince.patience import is_blocked
 from quince.private_files import open_private
+from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
 from quince_persistence.files import unquoted
@@ -30,19 +30,12 @@ from quince_persistence.records import WorkerRow
 
 _log = logging.getLogger("quince.worker")
 
-HEARTBEAT_SECONDS = 2.0
-EXPIRY_SECONDS = 6.5
 _SILENT = StoreUnavailable(f"the store has not answered for more than {EXPIRY_SECONDS:g} s")
 
 
 def new_worker_id() -> str:
     """`host:ospid:random`, never used again."""
     return f"{host_name()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-def host_name() -> str:
-    """The name under which this host's locks are believed."""
-    return os.environ.get("QUINCE_HOST") or socket.gethostname()
 
 
 def _tell_only(error: StoreMoved) -> None:

@@ -9,16 +9,15 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from quince.concurrency import aside
-from quince.landing import landed
+from quince.concurrency import aside, landed
+from quince.messages import RUN_QUEUE
 from quince.recovery.broker_presence import SILENCE_SECONDS, Presence
 from quince.recovery.dead_workers import hand_on
-from quince.recovery.lease import EXPIRY_SECONDS, is_dead, sweep_locks
-from quince.worker.outbox import RUN_QUEUE, Outbox
-from quince.worker.runner import Runner
-from quince.workspace.workspace import Place
+from quince.recovery.interfaces import Sweeping
+from quince.recovery.lease import is_dead, sweep_locks
+from quince.settings import EXPIRY_SECONDS
 from quince_messaging.contract import AsyncCommunicator
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.records import Control, Woken, WorkerRow
@@ -41,17 +40,6 @@ Part = Callable[[], Coroutine[Any, Any, None]]
 
 LOCK_FREE = "its lock is free"
 """The proof that a worker has ended; all else says only that nothing was heard of it."""
-
-
-class Sweeping(Protocol):
-    """What a sweep needs of its worker."""
-
-    id: str
-    place: Place
-    queues: tuple[str, ...]
-    store: Any
-    outbox: Outbox
-    held: dict[int, Runner]
 
 
 class Sweeper:

@@ -20,7 +20,8 @@ from quince.testing import snapshot
 from quince.testing.explorer import Job
 from quince.testing.grounds import SNAPSHOT, OnServers, place_of
 from quince.testing.report import CrashReport, Outcome
-from quince.workspace.workspace import Place, Workspace, open_store
+from quince.workspace.location import Place
+from quince.workspace.workspace import Workspace, open_store
 
 LINGERS = (0.0, 0.5)
 """A waiting process is evicted at once; it stays in memory. The two go different ways."""

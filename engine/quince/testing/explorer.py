@@ -22,7 +22,7 @@ from quince.testing.outcomes import Portrait
 from quince.testing.points import CRASHED, Point
 from quince.testing.report import Outcome, Verdict, compare
 from quince.workspace.class_loader import Registry
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 
 UNDISTURBED = "undisturbed"
 FIRST_IMPORTS = {

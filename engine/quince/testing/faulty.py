@@ -20,7 +20,8 @@ from quince.processes.process import Process
 from quince.testing.points import Points
 from quince.worker import worker as worker_module
 from quince.worker.stepper import StepEnd, Stepper
-from quince.workspace.workspace import Place, open_store
+from quince.workspace.location import Place
+from quince.workspace.workspace import open_store
 from quince_messaging.clients.awaitable import AwaitableCommunicator
 from quince_messaging.contract import (
     EVERYTHING,

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 import quince_messaging
+from quince.messages import task_for
 from quince.testing import snapshot
-from quince.worker.outbox import task_for
-from quince.workspace.workspace import Place, open_store
+from quince.workspace.location import Place
+from quince.workspace.workspace import open_store
 from quince_messaging.uri import folder_uri
 from quince_persistence.files import file_url
 

@@ -14,12 +14,14 @@ import msgspec
 
 import quince_messaging
 from quince.recovery import sweeper as recovery
+from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
 from quince.testing.faulty import FaultyCommunicator, Journal, install
 from quince.testing.outcomes import Portrait, draw
 from quince.testing.points import Point, Points
 from quince.worker.worker import Worker
 from quince.workspace.class_loader import Registry
-from quince.workspace.workspace import BROKER_VARIABLE, STORE_VARIABLE, Place, open_store
+from quince.workspace.location import Place
+from quince.workspace.workspace import open_store
 from quince_persistence.records import TERMINAL
 
 LOOK_SECONDS = 0.005

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
+
 if TYPE_CHECKING:
     from quince.testing import CrashReport
     from quince.workspace.workspace import Workspace
@@ -23,7 +25,7 @@ def quince_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     It is the working directory meanwhile, so `run(MyChain, n=3)` without another word happens there.
     """
     workspaces = importlib.import_module("quince.workspace.workspace")  # only now: no other test pays for it
-    for name in (workspaces.STORE_VARIABLE, workspaces.BROKER_VARIABLE):
+    for name in (STORE_VARIABLE, BROKER_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "workspace"
     folder.mkdir()

@@ -14,12 +14,11 @@ from typing import Any
 from quince.errors import UnreadableCheckpoint, Unrestorable
 from quince.processes import checkpoint
 from quince.processes.child import ChildProcess
-from quince.processes.process import Host, Process
+from quince.processes.interfaces import Host
+from quince.processes.process import Process
+from quince.settings import CHECK_VARIABLE
 from quince_persistence.codec import Unreadable, encode, met_unreadable, same
 from quince_persistence.records import Claim
-
-CHECK_VARIABLE = "QUINCE_CHECK"
-"""`1`: round-trip each checkpoint, in daemon workers too. `0`: not even in `run()`."""
 
 
 def wanted(default: bool) -> bool:

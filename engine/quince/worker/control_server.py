@@ -12,65 +12,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from quince.concurrency import aside
+from quince.concurrency import aside, landed
 from quince.errors import EngineError, ProcessNotFound, SeveralStores
-from quince.landing import landed
+from quince.messages import (
+    APPLY_SECONDS,
+    VERBS,
+    change_of,
+    changes_of,
+    control_queue,
+    control_subject,
+    is_pid,
+    shown,
+)
 from quince.processes.signals import new_signal
-from quince.recovery.lease import host_name
+from quince.settings import host_name
 from quince.text import storable
-from quince.worker.outbox import Outbox, change_of, changes_of, is_pid, shown
-from quince.worker.runner import Runner
+from quince.worker.interfaces import Answering
 from quince.workspace.neighbours import Neighbours, own_card
-from quince.workspace.workspace import Place
 from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from quince_messaging.errors import MessagingError
-from quince_messaging.side_tasks import SideTasks
 from quince_persistence.errors import PersistenceError
-from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection, Woken
+from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection
 
 _log = logging.getLogger("quince.worker")
 
-CONTROL_QUEUE = "control"
 MOST_AUTHOR = 200
 MOST_REASON = 4_000
 """Characters of a name and of a reason that come over the wire."""
-APPLY_SECONDS = 60.0
-"""Seconds that an answer waits for a running step to end."""
-
-VERBS = ("pause", "play", "kill")
-"""Also the subjects of plumpy's broadcasts to all processes."""
-
-
-def control_queue(store: str | None) -> str:
-    """Where wishes stand.
-
-    Args:
-        store: The identity of the store that is meant; None: that of whoever is there.
-    """
-    return CONTROL_QUEUE if store is None else f"{CONTROL_QUEUE}.{store}"
-
-
-def control_subject(store: str | None, verb: str) -> str:
-    """The subject of a broadcast to all processes of a store."""
-    return verb if store is None else f"{store}.{verb}"
-
-
-class Answering(Protocol):
-    """What the desk needs of its worker."""
-
-    id: str
-    name: str
-    place: Place
-    side: SideTasks
-    store: Any
-    outbox: Outbox
-    held: dict[int, Runner]
-
-    def wake_signalled(self, woken: Sequence[Woken]) -> None:
-        """Have those go on that signals have made ready."""
 
 
 class Desk:

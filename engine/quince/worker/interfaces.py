@@ -11,7 +11,9 @@ from quince.processes.process import Process
 from quince.worker.outbox import Outbox
 from quince.worker.slots import Slots
 from quince.worker.stepper import Stepper
-from quince_persistence.records import ProcessRow, StepOutcome
+from quince.workspace.location import Place
+from quince_messaging.side_tasks import SideTasks
+from quince_persistence.records import ProcessRow, StepOutcome, Woken
 
 
 class Crew(Protocol):
@@ -68,3 +70,17 @@ class InDoubt(Exception):
 
 class Unmet(Exception):
     """A coroutine step needed the store, which was away."""
+
+
+class Answering(Protocol):
+    """What the control server needs of its worker."""
+
+    id: str
+    name: str
+    place: Place
+    side: SideTasks
+    store: Any
+    outbox: Outbox
+
+    def wake_signalled(self, woken: Sequence[Woken]) -> None:
+        """Have those go on that signals have made ready."""

@@ -8,129 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
-from quince.landing import failure_of
-from quince.text import storable
+from quince.concurrency import failure_of
+from quince.messages import RUN_QUEUE, run_message, task_for
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage
 from quince_messaging.errors import MessagingError, UnroutableError
-from quince_persistence.records import ControlOutcome, NewProcess, ProcessRow, State, Woken
+from quince_persistence.records import NewProcess, ProcessRow, Woken
 
 _log = logging.getLogger("quince.worker")
-
-
-def task_for(pid: int) -> dict[str, int]:
-    """The body of the task that runs, or goes on with, a process."""
-    return {"pid": pid}
-
-
-LARGEST_PID = 2**63 - 1
-DIGITS = 20
-
-
-def is_pid(value: Any) -> TypeGuard[int]:
-    """Whether what came over the wire can be a pid."""
-    return type(value) is int and 0 < value <= LARGEST_PID
-
-
-def pid_of(body: Any) -> int | None:
-    """The pid in a task's body; None if the body is not one of ours."""
-    pid = body.get("pid") if isinstance(body, dict) else None
-    return pid if is_pid(pid) else None
-
-
-def asked_of_worker(body: Any) -> tuple[Any, list[int], float]:
-    """What a call asks a worker to do, with which processes, and how many seconds its caller waits.
-
-    Raises:
-        ValueError: it is no call to a worker; says what is wrong.
-    """
-    asked: dict[Any, Any] = body if isinstance(body, dict) else {"pids": None}
-    pids: Any = asked.get("pids", [])
-    wait: Any = asked.get("wait", 0)
-    if not isinstance(pids, list) or not all(map(is_pid, pids)):
-        raise ValueError(f"not a call to a worker: {shown(body)}")
-    if type(wait) not in (int, float) or not 0 <= wait < float("inf"):
-        raise ValueError(f"a worker is waited for some seconds, not {shown(wait)}")
-    return asked.get("verb"), pids, float(wait)
-
-
-def shown(body: Any) -> str:
-    """What came over the wire, for a sentence: whatever it is, however large and deep."""
-    try:
-        return storable(reprlib.repr(body))[:200]
-    except Exception:
-        return f"a {type(body).__name__} that cannot be shown"
-
-
-RUN_QUEUE = "run:"
-"""Queue names that start so belong to one `run()`; the rest is the id of its worker."""
-
-
-def run_queue(worker_id: str) -> str:
-    """The queue of the processes that one `run()` drives."""
-    return RUN_QUEUE + worker_id
-
-
-def run_message(bodies: Sequence[dict[str, int]]) -> dict[str, Any]:
-    """The RPC that tells a worker to run these, in place of a task on a queue."""
-    return {"verb": "run", "pids": [body["pid"] for body in bodies]}
-
-
-def look_message(pid: int) -> dict[str, Any]:
-    """The RPC that tells a worker to ask the store whether a process that lingers there may go on."""
-    return {"verb": "look", "pids": [pid]}
-
-
-def change_of(pid: int, before: State, after: State) -> BroadcastMessage:
-    """The broadcast of a change of a process: `state_changed.<from>.<to>`, the sender is its pid."""
-    return BroadcastMessage(
-        body={"pid": pid, "state": after.value},
-        sender=str(pid),
-        subject=subject_of(before, after),
-        correlation_id=None,
-    )
-
-
-def subject_of(before: State, after: State) -> str:
-    """Under which such a change is broadcast."""
-    return f"state_changed.{before.value}.{after.value}"
-
-
-GROUPED = 50
-"""From so many like changes on, one broadcast tells of `AT_ONCE` of them."""
-AT_ONCE = 5_000
-
-
-def changes_of(outcomes: Sequence[ControlOutcome]) -> list[BroadcastMessage]:
-    """The broadcasts of what a control has applied. Of many like changes one message tells, whose body
-    has `pids` and whose sender is nobody."""
-    alike: dict[tuple[State, State], list[int]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.applied and outcome.refused is None and outcome.before and outcome.after:
-            alike[outcome.before.state, outcome.after.state].append(outcome.pid)
-    messages: list[BroadcastMessage] = []
-    for (before, after), pids in alike.items():
-        if len(pids) < GROUPED:
-            messages += [change_of(pid, before, after) for pid in pids]
-        else:
-            messages += [
-                BroadcastMessage({"pids": part, "state": after.value}, None, subject_of(before, after), None)
-                for part in (pids[start : start + AT_ONCE] for start in range(0, len(pids), AT_ONCE))
-            ]
-    return messages
-
-
-def pids_of(body: Any, sender: Any) -> Sequence[int]:
-    """Whose change a broadcast tells."""
-    if isinstance(body, dict) and isinstance(body.get("pids"), list):
-        return [pid for pid in body["pids"] if is_pid(pid)]
-    if isinstance(sender, str) and sender.isascii() and sender.isdigit() and len(sender) < DIGITS:
-        return [int(sender)]
-    return [sender] if is_pid(sender) else []
 
 
 class Outbox:

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from quince.concurrency import aside
+from quince.concurrency import aside, landed
 from quince.errors import InvalidDefinition, UnknownTarget, UnloadableNow, UnreadableCheckpoint
-from quince.landing import landed
+from quince.messages import change_of
 from quince.on_hold import HELD, UNLOADABLE
 from quince.patience import LOOP_SECONDS, Patience, until_store_answers
 from quince.processes import checkpoint
@@ -26,7 +26,6 @@ from quince.processes.signals import arrivals
 from quince.recovery.poison import ALONE_SECONDS, ROOM_SECONDS
 from quince.text import storable, words_of
 from quince.worker.interfaces import Crew, Fenced, InDoubt, Phase, PutBack, Unmet
-from quince.worker.outbox import change_of
 from quince.worker.step_writer import Scribe
 from quince.worker.stepper import StepEnd
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable

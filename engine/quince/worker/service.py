@@ -16,21 +16,21 @@ from types import FrameType
 
 import msgspec
 
-from quince.logs import log_to_stderr
+from quince.logs import configure_logging
+from quince.settings import (
+    DEFAULT_SLOTS,
+    GRACE_SECONDS,
+    LINGER_SECONDS,
+    READY_VARIABLE,
+    SETTINGS,
+    SUPERVISOR_VARIABLE,
+)
 from quince.worker.step_output import printed_lines
-from quince.worker.worker import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS, Worker
-from quince.workspace.workspace import Place
+from quince.worker.worker import Worker
+from quince.workspace.location import Place
 
 _log = logging.getLogger("quince.worker")
 
-READY_VARIABLE = "QUINCE_READY_FD"
-"""Number of a file descriptor on which a worker says that it is ready (or why it is not)."""
-
-SETTINGS = "daemon.json"
-"""The file with the daemon's settings, in the folder of the workspace's own files."""
-
-SUPERVISOR_VARIABLE = "QUINCE_SUPERVISOR"
-"""Process id of the daemon, with which its workers end."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -83,13 +83,6 @@ def _grace(place: Place) -> float:
             if granted is not None:
                 return granted
     return GRACE_SECONDS
-
-
-def configure_logging() -> None:
-    """To standard error, one line a record, with time, process and name."""
-    logging.basicConfig(level=os.environ.get("QUINCE_LOG", "INFO").upper(), handlers=[log_to_stderr()])
-    for chatty in ("aio_pika", "aiormq", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
 @contextmanager

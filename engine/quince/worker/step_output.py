@@ -10,32 +10,27 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TextIO
+
+from quince.logs import current_speaker
 
 LONGEST = 8_000
 """Characters after which a line that does not end is told in pieces."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _telling = threading.local()
-_speaker: ContextVar[str] = ContextVar("quince_speaker", default="")
-
-
-def speaker() -> str:
-    """Whose step runs here, `12 Square`; empty where none does."""
-    return _speaker.get()
 
 
 @contextmanager
 def speaking(pid: int, name: str) -> Iterator[None]:
     """Inside the block, also in the threads that copy its context, this process speaks."""
-    before = _speaker.set(f"{pid} {name}")
+    before = current_speaker.set(f"{pid} {name}")
     try:
         yield
     finally:
         for stream in _taken:
             stream.flush()
-        _speaker.reset(before)
+        current_speaker.reset(before)
 
 
 class Lines(io.TextIOBase):
@@ -54,7 +49,7 @@ class Lines(io.TextIOBase):
         os.register_at_fork(after_in_child=self._renew)
 
     def write(self, text: str) -> int:
-        who = speaker()
+        who = current_speaker.get()
         with self._lock:
             *lines, rest = _LINE_END.split(self._begun.pop(who, "") + text)
             if len(rest) > LONGEST:
@@ -66,7 +61,7 @@ class Lines(io.TextIOBase):
 
     def flush(self) -> None:
         with self._lock:
-            begun = self._begun.pop(speaker(), "")
+            begun = self._begun.pop(current_speaker.get(), "")
         self._tell([begun])
 
     def _tell(self, lines: list[str]) -> None:

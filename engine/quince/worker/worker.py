@@ -15,25 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import quince_messaging
-from quince.concurrency import aside
-from quince.landing import failure_of, landed
-from quince.patience import Patience, told_of
-from quince.processes.child import ChildProcess
-from quince.processes.process import Process
-from quince.processes.programs import TERM_SECONDS
-from quince.recovery import poison as suspects
-from quince.recovery.broker_presence import ARE_YOU_THERE
-from quince.recovery.dead_workers import hand_on
-from quince.recovery.lease import Lease, host_name, new_worker_id
-from quince.recovery.poison import Entry, Suspects
-from quince.recovery.sweeper import Sweeper
-from quince.step_threads import StepThreads
-from quince.worker import checkpoint_check as roundtrip
-from quince.worker.control_server import APPLY_SECONDS, Desk
-from quince.worker.interfaces import Phase
-from quince.worker.loop_watch import LoopWatch
-from quince.worker.outbox import (
-    Outbox,
+from quince.concurrency import StepThreads, aside, failure_of, landed
+from quince.messages import (
+    APPLY_SECONDS,
+    ARE_YOU_THERE,
+    CONTROLS,
+    TERMINATIONS,
     asked_of_worker,
     change_of,
     look_message,
@@ -42,22 +29,37 @@ from quince.worker.outbox import (
     run_queue,
     shown,
 )
+from quince.patience import Patience, told_of
+from quince.processes.child import ChildProcess
+from quince.processes.process import Process
+from quince.processes.programs import TERM_SECONDS
+from quince.recovery import poison as suspects
+from quince.recovery.dead_workers import hand_on
+from quince.recovery.lease import Lease, new_worker_id
+from quince.recovery.poison import Entry, Suspects
+from quince.recovery.sweeper import Sweeper
+from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS, host_name
+from quince.worker import checkpoint_check as roundtrip
+from quince.worker.control_server import Desk
+from quince.worker.interfaces import Phase
+from quince.worker.loop_watch import LoopWatch
+from quince.worker.outbox import Outbox
 from quince.worker.runner import Runner
 from quince.worker.slots import Slots
 from quince.worker.stale_code import StaleCode
 from quince.worker.stepper import Stepper
 from quince.worker.task_buffer import Inbox
 from quince.workspace.class_loader import Registry
-from quince.workspace.workspace import Place, open_store
+from quince.workspace.location import Place
+from quince.workspace.workspace import open_store
 from quince_messaging.clients.awaitable import AwaitableCommunicator
-from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
+from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, TaskHandle
 from quince_messaging.errors import MessagingError
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.codec import find_classes_by
 from quince_persistence.errors import PersistenceError, StoreMoved
 from quince_persistence.files import quoted
 from quince_persistence.records import (
-    TERMINAL,
     Claim,
     Control,
     ProcessRow,
@@ -69,9 +71,6 @@ from quince_persistence.records import (
 
 _log = logging.getLogger("quince.worker")
 
-DEFAULT_SLOTS = 64
-LINGER_SECONDS = 2.0
-GRACE_SECONDS = 30.0
 LAST_SECONDS = 5.0
 """Seconds that a worker that leaves waits for an answer of the store, or of the broker."""
 PROGRAMS_SECONDS = 2 * TERM_SECONDS + LAST_SECONDS
@@ -84,14 +83,6 @@ DEFAULT_THREADS = 64
 SMALL_OUTPUTS = 4096
 SMALL_TOGETHER = 4_000_000
 """Bytes of outputs of a child, and of all children of a chain, that are read with how they ended."""
-TERMINATIONS = SubjectFilter(
-    subjects=tuple(
-        f"state_changed.{before.value}.{after.value}"
-        for before in sorted(set(State) - TERMINAL)
-        for after in sorted(TERMINAL)
-    )
-)
-CONTROLS = SubjectFilter(subjects=("control.*",))
 
 
 class Worker:

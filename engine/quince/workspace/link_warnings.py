@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_messaging.errors import MessagingError
 from quince_messaging.uri import parse_uri
 from quince_persistence.databases.database import parse

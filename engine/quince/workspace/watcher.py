@@ -13,8 +13,8 @@ from typing import Any
 
 import kiwipy
 
+from quince.messages import pids_of
 from quince.text import words_of
-from quince.worker.outbox import pids_of
 from quince_persistence.errors import StoreMoved, StoreUnavailable
 from quince_persistence.minutely import Minutely
 from quince_persistence.records import EventRow, ProcessRow, Selection

@@ -7,12 +7,9 @@ working directory or a folder above it; else `.quince/` is made in the working d
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import threading
-import tomllib
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,201 +19,12 @@ from quince.errors import WorkspaceError
 from quince.private_files import write_private
 from quince.workspace.background import Teller
 from quince.workspace.class_loader import Registry
-from quince.workspace.trust import require_trusted
+from quince.workspace.location import Place, locate
 from quince.workspace.watcher import Watcher
 from quince_messaging.errors import MessagingError
-from quince_messaging.passwords import without_password
-from quince_messaging.uri import DEFAULT_PREFIX, folder_of, folder_uri, parse_uri
 from quince_persistence.codec import find_classes_by
 from quince_persistence.errors import PersistenceError
-from quince_persistence.files import file_of, file_url
 from quince_persistence.store import Store
-
-STORE_VARIABLE = "QUINCE_STORE"
-BROKER_VARIABLE = "QUINCE_BROKER"
-CONFIG = "quince.toml"
-STATE = ".quince"
-MESSAGES = "messages"
-DAEMON_LOCK = "daemon.lock"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a workspace is, before anything is opened.
-
-    Attributes:
-        folder: Its folder: workers import users' modules from there.
-        store: SQLAlchemy URL.
-        broker: URI of the messages.
-        allowed: Patterns of modules that workers may load; empty: any.
-    """
-
-    folder: Path
-    store: str
-    broker: str
-    allowed: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        urls = f"store={without_password(self.store)!r}, broker={without_password(self.broker)!r}"
-        return f"Place(folder={str(self.folder)!r}, {urls}, allowed={self.allowed!r})"
-
-    @property
-    def state(self) -> Path:
-        """The folder of logs, locks and the embedded store."""
-        return self.folder / STATE
-
-    def require_made(self) -> None:
-        """Refuse to look into an embedded store that nobody has made yet.
-
-        Raises:
-            WorkspaceError: it is not there; says what makes one.
-        """
-        self.require_not_lost()
-        file = file_of(self.store)
-        if file is None or file.exists():
-            return
-        there = "workspace in" if self.has_own_store else f"store {file} of the workspace"
-        raise WorkspaceError(
-            f"there is no {there} {self.folder} yet: `quince init` makes one, and so do `quince submit`, "
-            "`run` and `daemon start`"
-        )
-
-    def require_not_lost(self) -> None:
-        """Refuse to make an empty store where there was one: a daemon has made it before it began.
-
-        Raises:
-            WorkspaceError: the store's file is not there, and a daemon runs.
-        """
-        file = file_of(self.store)
-        if file is not None and not file.exists() and self._has_daemon():
-            raise WorkspaceError(
-                f"the store {file} was moved or removed while the daemon runs: put it back, and all goes on; "
-                "to begin with an empty one, stop the daemon first (`quince daemon stop`)"
-            )
-
-    def _has_daemon(self) -> bool:
-        """Somebody holds the daemon's lock."""
-        try:
-            with (self.state / DAEMON_LOCK).open("r+") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
-
-    def require_shared(self) -> None:
-        """Refuse a store or broker that no other process could see.
-
-        Raises:
-            WorkspaceError: it lives in memory; names it and the way out.
-        """
-        for what, url, memory in (
-            ("store", self.store, self.store in {"sqlite://", "sqlite:///:memory:"}),
-            ("broker", self.broker, self.broker.startswith("memory:")),
-        ):
-            if memory:
-                raise WorkspaceError(
-                    f"the {what} {without_password(url)} lives in the memory of one program, "
-                    "where no worker could see it; use a file, a folder or a server"
-                )
-
-    @property
-    def has_own_store(self) -> bool:
-        """Its store is a file in its folder of state, as when nothing else was said."""
-        file = file_of(self.store)
-        return file is not None and file.is_relative_to(self.state)
-
-    @property
-    def has_own_broker(self) -> bool:
-        """Its messages are in its folder of state, as when nothing else was said."""
-        return self.broker == folder_uri(self.state / MESSAGES)
-
-    @property
-    def has_guests(self) -> bool:
-        """Somebody with another store uses, or has used, the messages in its folder of state."""
-        try:
-            return self.has_own_broker and len(list((self.state / MESSAGES).iterdir())) > 1
-        except OSError:
-            return False
-
-    def names(self, identity: str) -> str | None:
-        """First part of all names on the broker; None: the usual one, since nobody else is there.
-
-        Whoever has another store meets none of ours: not their tasks, nor their controls.
-
-        Args:
-            identity: Of its store.
-        """
-        if self.has_own_store and self.has_own_broker:
-            return None
-        return f"{parse_uri(self.broker).prefix or DEFAULT_PREFIX}.{identity}"
-
-    @property
-    def embedded(self) -> bool:
-        """No server is needed."""
-        return self.store.startswith("sqlite") and self.broker.startswith("local:")
-
-
-def locate(folder: Path | str | None = None, *, store: str | None = None, broker: str | None = None) -> Place:
-    """Find the workspace, without opening or making anything.
-
-    Raises:
-        WorkspaceError: `quince.toml` cannot be read, or says something impossible; or others than this
-            user could have written what stands there.
-    """
-    root = Path(folder).resolve() if folder is not None else _search(Path.cwd())
-    require_trusted(root, (CONFIG, STATE))
-    settings = _read(root / CONFIG)
-    return Place(
-        folder=root,
-        store=_absolute(store or os.environ.get(STORE_VARIABLE), Path.cwd())
-        or _absolute(settings.get("store"), root)
-        or file_url(root / STATE / "quince.db"),
-        broker=_absolute(broker or os.environ.get(BROKER_VARIABLE), Path.cwd())
-        or _absolute(settings.get("broker"), root)
-        or folder_uri(root / STATE / MESSAGES),
-        allowed=tuple(settings.get("modules", ())),
-    )
-
-
-def _absolute(url: str | None, base: Path) -> str | None:
-    """A URL that names a file or folder, so that it means the same in every working directory."""
-    if url is None:
-        return None
-    _, mark, options = url.partition("?")
-    if (file := file_of(url)) is not None:
-        return file_url(base / file) + mark + options
-    if (folder := folder_of(url)) is not None:
-        return folder_uri(base / folder.expanduser()) + mark + options
-    return url
-
-
-def _search(start: Path) -> Path:
-    for folder in (start, *start.parents):
-        if (folder / CONFIG).is_file() or (folder / STATE).is_dir():
-            return folder
-    return start
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        settings = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
-        raise WorkspaceError(f"{file} cannot be read: {error}") from error
-    unknown = set(settings) - {"store", "broker", "modules"}
-    if unknown:
-        raise WorkspaceError(
-            f"{file} has a setting {min(unknown)!r} that means nothing; it may have store, broker and modules"
-        )
-    for name, kind in (("store", str), ("broker", str), ("modules", list)):
-        if name in settings and not isinstance(settings[name], kind):
-            raise WorkspaceError(
-                f"{file}: {name} must be a {kind.__name__}, not a {type(settings[name]).__name__}"
-            )
-    return settings
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from quince import Workspace, submit
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from tests import flows
 from tests.crew import Crew
 from tests.integration.control_table.flows import Awaits

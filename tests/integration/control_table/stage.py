@@ -11,7 +11,7 @@ from typing import Any
 
 from quince import ProcessHandle, Workspace, submit
 from quince.client.notify import ring
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, Woken
 from tests.crew import Crew, eventually

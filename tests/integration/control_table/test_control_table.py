@@ -10,7 +10,7 @@ import pytest
 
 from quince import Answer, ControlRefused, ProcessHandle, ProcessState, WaitTimeout
 from quince.client.why import why
-from quince.worker.checkpoint_check import CHECK_VARIABLE
+from quince.settings import CHECK_VARIABLE
 from quince_persistence.records import ProcessRow
 from tests.integration.control_table import outages, states
 from tests.integration.control_table.page import VERBS, WORDS, rows

@@ -13,7 +13,7 @@ import pytest
 
 from quince import ProcessHandle, WorkChain, Workspace, append_, process, run
 from quince.processes.child import ChildProcess
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.codec import decode, encode, same
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.store import Store

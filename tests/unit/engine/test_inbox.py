@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 import quince_messaging
+from quince.messages import pid_of, task_for
 from quince.worker import task_buffer as inbox_module
-from quince.worker.outbox import pid_of, task_for
 from quince.worker.slots import Slots
 from quince.worker.task_buffer import Entry, Inbox
 from quince_messaging.contract import TaskHandle

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quince.workspace.link_warnings import broker_warning, store_warning
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,9 @@ import pytest
 from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
 from quince.errors import DaemonError
 from quince.os_process import Program, machine, program_of
-from quince.recovery.lease import Lease, host_name, is_dead, process_of, sweep_locks
-from quince.workspace.workspace import Place
+from quince.recovery.lease import Lease, is_dead, process_of, sweep_locks
+from quince.settings import host_name
+from quince.workspace.location import Place
 from quince_persistence.records import WorkerRow
 
 GONE = 2**22 + 7  # no process has such an id: the kernel gives none above 2**22

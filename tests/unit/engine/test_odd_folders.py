@@ -12,7 +12,7 @@ import pytest
 from quince import Workspace, run, submit
 from quince.cli.main import main
 from quince.cli.session import session
-from quince.workspace.workspace import locate
+from quince.workspace.location import locate
 from quince_messaging.errors import InvalidUri
 from quince_messaging.uri import folder_of, folder_uri, parse_uri
 from quince_persistence.databases.database import parse, shown

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from quince.worker.outbox import LARGEST_PID, pid_of, task_for
+from quince.messages import LARGEST_PID, pid_of, task_for
 
 
 @pytest.mark.parametrize("pid", [1, LARGEST_PID])

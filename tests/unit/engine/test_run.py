@@ -15,7 +15,7 @@ import pytest
 from quince import Process, ProcessExcepted, Workspace, process, run
 from quince.cli.results import failing_line
 from quince.worker.worker import Worker
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.codec import encode
 from quince_persistence.errors import Unsaveable
 from tests.crew import eventually, importing

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from quince import Process, ProcessExcepted, WorkChain, Workspace, process, run, submit, submit_many
-from quince.workspace.workspace import Place
+from quince.workspace.location import Place
 from quince_persistence.codec import TooLarge
 from quince_persistence.codec.sizing import VARIABLE
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from quince.logs import LineFormatter
-from quince.worker.step_output import LONGEST, Lines, printed_lines, speaker, speaking
+from quince.logs import LineFormatter, current_speaker
+from quince.worker.step_output import LONGEST, Lines, printed_lines, speaking
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> l
     lines: list[str] = []
 
     def emit(record: logging.LogRecord) -> None:
-        lines.append(f"{speaker()}: {record.getMessage()}")
+        lines.append(f"{current_speaker.get()}: {record.getMessage()}")
 
     monkeypatch.setattr(caplog.handler, "emit", emit)  # the handler is that of all tests
     return lines
@@ -41,7 +41,7 @@ def test_lines_are_told_when_they_end_and_pieces_when_the_step_does(told: list[s
         print("nobody\rknows")
         sys.stdout.write("x" * (LONGEST + 1))
     assert told[2:] == [": nobody", ": knows", f": {'x' * (LONGEST + 1)}"]
-    assert speaker() == ""
+    assert current_speaker.get() == ""
 
 
 def test_those_who_speak_at_once_are_not_mixed(told: list[str]) -> None:

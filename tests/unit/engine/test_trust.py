@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from quince.errors import UnloadableClass, WorkspaceError
+from quince.settings import CONFIG, STATE
 from quince.workspace.class_loader import Registry
+from quince.workspace.location import locate
 from quince.workspace.trust import settings_file
-from quince.workspace.workspace import CONFIG, STATE, locate
 
 NOBODY = pwd.getpwnam("nobody")
 two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quince.step_threads import StepThreads
+from quince.concurrency import StepThreads
 from quince_messaging.clients.thread_pool import Pool
 from quince_messaging.side_tasks import Troubles
 

@@ -1,0 +1,44 @@
+"""Sending signals to processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from quince.client.control import login
+from quince.client.notify import tell_signalled
+from quince.errors import ControlRefused, ProcessNotFound
+from quince.processes.signals import new_signal
+from quince.text import storable
+from quince.workspace.workspace import Workspace
+from quince_persistence.records import ControlOutcome
+
+
+def send(
+    workspace: Workspace, pids: Sequence[int], name: str, value: Any, author: str | None
+) -> Sequence[ControlOutcome]:
+    """Send one signal to each of these processes, in one transaction. Durable on return.
+
+    Returns:
+        One outcome for each pid, in order.
+    """
+    signals = [new_signal(pid, name, value) for pid in pids]
+    outcomes: Sequence[ControlOutcome] = workspace.store.send(
+        signals, author=storable(author or login())
+    ).result()
+    tell_signalled(workspace, outcomes)
+    return outcomes
+
+
+def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str | None) -> None:
+    """The same for one process.
+
+    Raises:
+        ProcessNotFound: there is none of that pid.
+        ControlRefused: it has terminated.
+    """
+    (outcome,) = send(workspace, [pid], name, value, author)
+    if not outcome.found:
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+    if outcome.refused is not None:
+        raise ControlRefused(pid, outcome.refused)

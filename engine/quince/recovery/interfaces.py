@@ -1,0 +1,56 @@
+"""What the sweeps need of the worker that they are part of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from quince.workspace.location import Place
+from quince_persistence.contract import StoreContract
+from quince_persistence.records import Control, NewProcess, ProcessRow, Woken
+
+
+class Driven(Protocol):
+    """A process that the worker drives."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def suspended(self) -> bool:
+        """Its program is stopped, as a pause."""
+
+    def nudge(self, verb: Control) -> None:
+        """A control was written for it: apply it as soon as may be."""
+
+
+class Queues(Protocol):
+    """Where tasks go."""
+
+    def enqueue(self, processes: Iterable[NewProcess | ProcessRow | Woken]) -> None:
+        """Put their tasks on their queues, soon."""
+
+
+class Sweeping(Protocol):
+    """The worker whose sweeps they are."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def place(self) -> Place: ...
+
+    @property
+    def queues(self) -> tuple[str, ...]: ...
+
+    @property
+    def store(self) -> StoreContract: ...
+
+    @property
+    def outbox(self) -> Queues: ...
+
+    @property
+    def held(self) -> Mapping[int, Driven]: ...

@@ -1,0 +1,45 @@
+"""What all parts of the engine agree on: names of files and of environment variables, and defaults."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+DEFAULT_SLOTS = 64
+
+LINGER_SECONDS = 2.0
+
+GRACE_SECONDS = 30.0
+
+READY_VARIABLE = "QUINCE_READY_FD"
+"""Number of a file descriptor on which a worker says that it is ready (or why it is not)."""
+
+SETTINGS = "daemon.json"
+"""The file with the daemon's settings, in the folder of the workspace's own files."""
+
+SUPERVISOR_VARIABLE = "QUINCE_SUPERVISOR"
+"""Process id of the daemon, with which its workers end."""
+
+STORE_VARIABLE = "QUINCE_STORE"
+
+BROKER_VARIABLE = "QUINCE_BROKER"
+
+CONFIG = "quince.toml"
+
+STATE = ".quince"
+
+MESSAGES = "messages"
+
+DAEMON_LOCK = "daemon.lock"
+
+CHECK_VARIABLE = "QUINCE_CHECK"
+"""`1`: round-trip each checkpoint, in daemon workers too. `0`: not even in `run()`."""
+
+HEARTBEAT_SECONDS = 2.0
+
+EXPIRY_SECONDS = 6.5
+
+
+def host_name() -> str:
+    """The name under which this host's locks are believed."""
+    return os.environ.get("QUINCE_HOST") or socket.gethostname()

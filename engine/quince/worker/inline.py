@@ -1,0 +1,179 @@
+"""Running processes here and now: a worker inside the program that asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from quince.client.handle import ProcessHandle, WorkspaceLike, settled
+from quince.client.submit import inserted, prepared
+from quince.errors import ControlRefused, EngineError, ProcessExcepted
+from quince.messages import run_queue
+from quince.processes.arguments import gathered, refuse_unnamed
+from quince.processes.checkpoint import user_frames
+from quince.processes.definition import class_of
+from quince.worker.worker import Worker
+from quince.workspace.workspace import Workspace, resolve
+from quince_persistence.errors import PersistenceError
+from quince_persistence.records import ProcessRow
+
+KILL_SECONDS = 10.0
+"""Seconds that an interrupted `run()` waits for the store to take down that its process is killed."""
+
+
+LEAVE_SECONDS = 3.0
+"""Seconds that it waits for its worker to leave. What has not ended then (a step that does not want to, a
+store that does not answer, a program that its guard ends) ends with this program."""
+
+
+TURN_SECONDS = 2.0
+"""Seconds that it waits for the worker's event loop, which a coroutine step that blocks holds up."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """`run()` was interrupted; its process is killed, unless the store was away. Attribute `pid`."""
+
+    def __init__(self, pid: int, story: str) -> None:
+        super().__init__(f"process {pid} {story}")
+        self.pid = pid
+
+
+def run(
+    process_class: Any,
+    /,
+    *unnamed: Any,
+    inputs: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    priority: int | None = None,
+    workspace: WorkspaceLike = None,
+    **named: Any,
+) -> Mapping[str, Any]:
+    """Run a process and its children here and now, without a daemon, and return its outputs.
+
+    It is `submit` plus a worker inside this program: everything is checkpointed and can be seen and
+    controlled from elsewhere. Interrupting it (Ctrl-C) kills the process.
+
+    However it ends, what has not ended by then (children that nobody waited for; after an outage, the
+    process itself) is left to the daemon's workers, which go on with it when they come.
+
+    Raises:
+        As `submit`, and as `ProcessHandle.result`; the cause of a `ProcessExcepted` is the exception itself,
+        and its traceback ends in the step that raised it.
+        RunInterrupted: a `KeyboardInterrupt` that knows the pid.
+    """
+    cls = class_of(process_class)
+    refuse_unnamed("run", cls, unnamed)
+    home = resolve(workspace)
+    home.place.require_shared()
+    given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
+    with _WorkerThread(home) as worker:
+        path = home.registry.name_of(cls)
+        queue = run_queue(worker.id)
+        _, (pid,) = inserted(home, lambda: prepared(home, cls, path, [given], [key], queue, priority))
+        worker.feed_from_outside([pid])
+        handle = ProcessHandle(pid, home)
+        try:
+            home.watcher.wait([pid], settled, progress=worker.require_alive)
+            return handle.result()
+        except ProcessExcepted as excepted:
+            error = worker.error(pid)
+            if error is None:
+                raise
+            # The last frames become those of the step: a debugger's post mortem begins there.
+            error.__traceback__ = user_frames(error)
+            raise excepted.with_traceback(error.__traceback__) from error
+        except KeyboardInterrupt:
+            raise _interrupted(handle) from None
+
+
+def _interrupted(handle: ProcessHandle) -> RunInterrupted:
+    """Kill it; whoever interrupts does not wait for a store that is away."""
+    said: list[Exception] = []
+
+    def kill() -> None:
+        try:
+            handle.kill("run() was interrupted")
+        except (ControlRefused, PersistenceError) as error:
+            said.append(error)
+
+    killer = threading.Thread(target=kill, name="quince-kill", daemon=True)
+    killer.start()
+    killer.join(KILL_SECONDS)
+    if said and isinstance(said[0], ControlRefused):
+        return RunInterrupted(handle.pid, "had ended already")
+    if said or killer.is_alive():
+        return RunInterrupted(
+            handle.pid,
+            "is not killed yet, since the store does not answer; if it is not when the store does, a worker "
+            f"goes on with it: quince kill {handle.pid}",
+        )
+    return RunInterrupted(handle.pid, "is killed")
+
+
+class _WorkerThread:
+    """A worker on a thread and an event loop of its own, for the time of one `run()`."""
+
+    def __init__(self, home: Workspace) -> None:
+        self._worker = Worker(home.place, queues=(), name="run", registry=home.registry, checked=True)
+        self.id = self._worker.id
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="quince-run", daemon=True)
+
+    def feed_from_outside(self, pids: Sequence[int]) -> None:
+        """Run these (from any thread)."""
+        self._worker.errors.update(dict.fromkeys(pids))
+        self._worker.call(lambda: self._worker.feed(pids))
+
+    def require_alive(self, rows: Sequence[ProcessRow]) -> None:
+        """Raise what has ended the worker, if it has: nobody else may ever take up what is waited for."""
+        if not self._thread.is_alive() and not all(row.terminated for row in rows):
+            raise self._error or EngineError("the worker of run() has ended; a daemon's worker goes on")
+
+    def error(self, pid: int) -> BaseException | None:
+        """The exception that ended one of them here, if one did."""
+        return self._worker.errors.get(pid)
+
+    def __enter__(self) -> _WorkerThread:
+        self._thread.start()
+        try:
+            self._ready.wait()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._leave()
+            return
+        self._worker.stop()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """End now. A store that does not answer may take its time to close: nobody waits for that.
+
+        Nor for a step that holds up the event loop: the worker leaves when it lets go, or with the program.
+        """
+        turned = threading.Event()
+        self._worker.leave()
+        self._worker.call(turned.set)
+        if turned.wait(TURN_SECONDS):
+            self._thread.join(LEAVE_SECONDS)
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._worker.run(self._ready))
+        except Exception as error:
+            self._error = error
+        finally:
+            self._ready.set()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from quince.settings import BROKER_VARIABLE, LINGER_SECONDS, READY_VARIABLE, STORE_VARIABLE
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.forked import Forked, ForkServer
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        place: Place,
+        place: Location,
         name: str,
         slots: int,
         queues: tuple[str, ...],
@@ -93,7 +93,7 @@ class Crew:
         names: What the names of its workers, and of their logs, begin with.
     """
 
-    def __init__(self, place: Place, forks: ForkServer | None = None, names: str = "test-worker") -> None:
+    def __init__(self, place: Location, forks: ForkServer | None = None, names: str = "test-worker") -> None:
         self.place = place
         self._names = names
         self._forks = forks
@@ -123,7 +123,7 @@ class Crew:
                 worker.kill()
 
 
-def environment(place: Place) -> dict[str, str]:
+def environment(place: Location) -> dict[str, str]:
     """The environment of a program that works on this place and can import the tests' classes."""
     return {
         **importing(),

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from quince_messaging.clients.thread_pool import Pool
+from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.side_tasks import Troubles
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class StepThreads(ThreadPoolExecutor):
 
     def __init__(self, most: int, name: str = NAME, troubles: Troubles | None = None) -> None:
         super().__init__(1, thread_name_prefix=name)  # starts no thread: `submit` is another one
-        self._pool = Pool(name, most, at_once=most, troubles=troubles)
+        self._pool = ThreadPool(name, most, at_once=most, troubles=troubles)
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()

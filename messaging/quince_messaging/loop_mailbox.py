@@ -11,7 +11,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-class Mailbox:
+class LoopMailbox:
     """Calls that other threads leave for a loop; one wake-up of the loop runs all that are there.
 
     Waking a loop in another thread costs 50 to 100 microseconds, an entry here about one.

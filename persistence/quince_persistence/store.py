@@ -35,7 +35,7 @@ from quince_persistence.records import (
     Woken,
     WorkerRow,
 )
-from quince_persistence.writing.group_commit import Writer
+from quince_persistence.writing.group_commit import GroupCommit
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.claim import TakeClaims
 from quince_persistence.writing.operations.control import ControlAll
@@ -71,8 +71,8 @@ class Store:
         self._database = database_of(url, patience=patience)
         self._patience = patience
         self._on_batch: Callable[[Callable[[], None]], object] | None = None
-        self._writer: Writer | None = None
-        self._pulse: Writer | None = None
+        self._writer: GroupCommit | None = None
+        self._pulse: GroupCommit | None = None
         self._reads = Reader(self._database)
         self._checkups = Checkups(self._reads)
         self._pid_lock = threading.Lock()
@@ -124,7 +124,7 @@ class Store:
         except Exception as error:
             self._database.dispose()
             raise self._database.explain(error) from error
-        self._writer = Writer(self._database, patience=self._patience)
+        self._writer = GroupCommit(self._database, patience=self._patience)
         self._writer.on_batch = self._on_batch
         self._writer.start()
         self._pulse = self._new_pulse()
@@ -148,7 +148,7 @@ class Store:
         self._on_batch = None
         self._pid_lock = threading.Lock()
         self._pids, self._block = [], 0
-        self._writer = Writer(self._database, patience=self._patience)
+        self._writer = GroupCommit(self._database, patience=self._patience)
         self._writer.start_when_needed()
         self._pulse = self._new_pulse()
 
@@ -374,8 +374,8 @@ class Store:
         self._pulse.submit(operation)
         return operation.future
 
-    def _new_pulse(self) -> Writer:
-        pulse = Writer(self._database, patience=self._patience, name="quince-pulse")
+    def _new_pulse(self) -> GroupCommit:
+        pulse = GroupCommit(self._database, patience=self._patience, name="quince-pulse")
         pulse.start_when_needed()
         return pulse
 

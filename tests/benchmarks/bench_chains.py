@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quince import ProcessState, Workspace, submit_many
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.crew import Crew
 from tests.flows import ThreeSteps
 from tests.services import both
@@ -42,7 +42,7 @@ def main() -> None:
             )
 
 
-def measure(place: Place, chains: int, workers: int, slots: int) -> float:
+def measure(place: Location, chains: int, workers: int, slots: int) -> float:
     """Chains per second on a fresh place."""
     crew = Crew(place)
     with Workspace(place) as home:
@@ -66,15 +66,17 @@ def run(home: Workspace, chains: int) -> float:
 
 
 @contextmanager
-def places(backend: str) -> Iterator[Place]:
+def places(backend: str) -> Iterator[Location]:
     """A fresh place of a backend: a temporary folder, or that and two private servers."""
     with tempfile.TemporaryDirectory(prefix="quince-bench-") as name:
         folder = Path(name)
         if backend == "embedded":
-            yield Place(folder, f"sqlite:///{folder}/.quince/quince.db", f"local://{folder}/.quince/messages")
+            yield Location(
+                folder, f"sqlite:///{folder}/.quince/quince.db", f"local://{folder}/.quince/messages"
+            )
             return
         with both() as (broker, database):
-            yield Place(folder, database.new_url(), broker.new_uri())
+            yield Location(folder, database.new_url(), broker.new_uri())
 
 
 if __name__ == "__main__":

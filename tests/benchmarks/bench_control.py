@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from quince import Answer, ProcessHandle, ProcessState, Workspace, submit, submit_many
 from quince.client.control import control
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import Control, NewProcess, ProcessRow, Selection
 from tests.benchmarks import control_peers
@@ -61,7 +61,7 @@ def main() -> None:
                 control_peers.measure(broker.new_uri(), min(options.rounds, 20), report, flow)
 
 
-def measure(backend: str, place: Place, rounds: int, others: int) -> None:
+def measure(backend: str, place: Location, rounds: int, others: int) -> None:
     """Each state; with others alive, two workers are kept busy with short steps meanwhile."""
     crew = Crew(place)
     with Workspace(place) as home:

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.crew import eventually
 from tests.services import postgres_binaries
 
@@ -20,7 +20,7 @@ class Backup:
         folder: Where the backup is kept.
     """
 
-    def __init__(self, place: Place, folder: Path) -> None:
+    def __init__(self, place: Location, folder: Path) -> None:
         self._place = place
         self._file = folder / "backup"
         if place.embedded:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from quince import Workspace, submit_many
 from quince.client.control import control
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, Selection
 from tests.crew import Crew
@@ -70,7 +70,7 @@ class Chaos:
         ledger: The file for the marks of the steps, on a disk that is not to be filled.
     """
 
-    def __init__(self, place: Place, servers: Servers, seed: int, story: Story, ledger: Path) -> None:
+    def __init__(self, place: Location, servers: Servers, seed: int, story: Story, ledger: Path) -> None:
         self._place = place
         self._servers = servers
         self._random = random.Random(seed)
@@ -107,7 +107,7 @@ class Chaos:
             found.wrong += [*namesakes.wrong(), *other.settle(SETTLING_SECONDS)]
             return found
 
-    def _reached(self, stack: ExitStack) -> tuple[Place, Proxy | None]:
+    def _reached(self, stack: ExitStack) -> tuple[Location, Proxy | None]:
         """The workspace as the workers reach it: a database on a server through a proxy."""
         if self._servers.postgres is None:
             return self._place, None
@@ -115,7 +115,7 @@ class Chaos:
         proxy = stack.enter_context(Proxy("127.0.0.1", port))
         return replace(self._place, store=self._place.store.replace(f":{port}/", f":{proxy.port}/")), proxy
 
-    def _next_door(self) -> Place:
+    def _next_door(self) -> Location:
         folder = self._ledger.parent / "next door"
         if self._servers.postgres is not None:
             return beside(self._place, folder, self._servers.postgres.new_url())
@@ -171,18 +171,18 @@ class Chaos:
 
 
 @contextmanager
-def battlefield(backend: str, folder: Path) -> Iterator[tuple[Place, Servers]]:
+def battlefield(backend: str, folder: Path) -> Iterator[tuple[Location, Servers]]:
     """A fresh workspace, and private servers if the backend needs them."""
     with ExitStack() as stack:
         if backend == "embedded":
             disk = folder / "disk"
             why_not = stack.enter_context(small_disk(disk, "256m"))
             state = disk / ".quince"
-            place = Place(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+            place = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
             yield place, Servers(disk=None if why_not else disk)
             return
         rabbitmq, postgres = stack.enter_context(both())
-        yield Place(folder, postgres.new_url(), rabbitmq.new_uri()), Servers(rabbitmq, postgres)
+        yield Location(folder, postgres.new_url(), rabbitmq.new_uri()), Servers(rabbitmq, postgres)
 
 
 def tell_end(story: Story, found: Audit, seed: int, backend: str) -> None:

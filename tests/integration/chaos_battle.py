@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quince import Workspace
 from quince.client.control import control
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.errors import MessagingError
 from quince_persistence.records import Control, Selection
 from tests.crew import Crew, WorkerProcess
@@ -56,7 +56,7 @@ class Battle:
         silenced: Everybody was cut off from the store for longer than a lease.
     """
 
-    place: Place
+    place: Location
     crew: Crew
     home: Workspace
     ledger: Path

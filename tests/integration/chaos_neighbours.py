@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quince import Workspace, submit_many
 from quince.client.control import control, control_all
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, Selection, State
 from tests.crew import Crew, WorkerProcess
@@ -78,7 +78,7 @@ class OtherProject:
         place: With the broker of the battle.
     """
 
-    def __init__(self, battle: Battle, place: Place) -> None:
+    def __init__(self, battle: Battle, place: Location) -> None:
         self._battle = battle
         self._crew = Crew(place)
         self._home = Workspace(place)
@@ -111,7 +111,7 @@ class OtherProject:
         ]
 
 
-def beside(place: Place, folder: Path, store: str) -> Place:
+def beside(place: Location, folder: Path, store: str) -> Location:
     """A workspace of its own that shares the broker."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Place(folder, store, place.broker)
+    return Location(folder, store, place.broker)

@@ -9,7 +9,7 @@ import pytest
 
 from quince import Workspace
 from quince.settings import CHECK_VARIABLE
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.crew import Crew, importing
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
@@ -21,25 +21,27 @@ BACKENDS = [
 
 
 @pytest.fixture(params=BACKENDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
     """A workspace that nobody has opened yet, on either backend: on the embedded one, workers go on from
     the restored copy of each checkpoint; on the servers, as in production, from memory."""
     monkeypatch.setenv(CHECK_VARIABLE, "1" if request.param == "embedded" else "0")
     if request.param == "embedded":
-        return Place(
+        return Location(
             tmp_path, f"sqlite:///{tmp_path}/.quince/quince.db", f"local://{tmp_path}/.quince/messages"
         )
-    return Place(tmp_path, request.getfixturevalue("postgres_url"), request.getfixturevalue("rabbitmq_url"))
+    return Location(
+        tmp_path, request.getfixturevalue("postgres_url"), request.getfixturevalue("rabbitmq_url")
+    )
 
 
 @pytest.fixture
-def home(place: Place) -> Iterator[Workspace]:
+def home(place: Location) -> Iterator[Workspace]:
     with Workspace(place) as workspace:
         yield workspace
 
 
 @pytest.fixture
-def crew(place: Place, worker_forks: ForkServer) -> Iterator[Crew]:
+def crew(place: Location, worker_forks: ForkServer) -> Iterator[Crew]:
     workers = Crew(place, worker_forks)
     yield workers
     workers.close()

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from quince.processes.process import new_process
 from quince.worker.worker import Worker
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
 from quince_messaging.side_tasks import OWNERS, SideTask, SideTasks
 from tests.flows import Double
@@ -22,7 +22,7 @@ PATH = "tests.flows:Double"
 class AtWork:
     """A worker on a thread, ready when the block begins."""
 
-    def __init__(self, place: Place, slots: int = 8) -> None:
+    def __init__(self, place: Location, slots: int = 8) -> None:
         self.before = set(OWNERS)
         self.worker = Worker(place, slots=slots, name="inside", linger=0.1)
         self._ready = threading.Event()

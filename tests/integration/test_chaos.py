@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.integration.chaos import Chaos, Servers, battlefield, tell_end
 from tests.integration.chaos_audit import Audit
 from tests.integration.chaos_battle import Story
@@ -20,7 +20,7 @@ from tests.services import Postgres, RabbitMQ
 MINUTES = float(os.environ.get("QUINCE_CHAOS_MINUTES", "0.15"))
 
 
-def run(place: Place, servers: Servers, backend: str, folder: Path) -> Audit:
+def run(place: Location, servers: Servers, backend: str, folder: Path) -> Audit:
     seed = random.randrange(1_000_000)
     story = Story()
     story.tell(f"chaos on {backend}, seed {seed}")
@@ -47,7 +47,7 @@ def test_chaos_on_servers(
     postgres_url: str,
     rabbitmq_url: str,
 ) -> None:
-    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    place = Location(tmp_path, postgres_url, rabbitmq_url)
     found = run(place, Servers(rabbitmq_server, postgres_server), "servers", tmp_path)
     assert found.wrong == []
     assert found.processes > 100

@@ -22,7 +22,7 @@ from quince import (
     submit,
 )
 from quince.client.control import control_all
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import Control, Selection
 from tests import flows
 from tests.crew import Crew, environment, eventually
@@ -180,7 +180,7 @@ def test_all_are_paused_played_and_killed(home: Workspace, crew: Crew) -> None:
     eventually(lambda: all(h.state is ProcessState.KILLED for h in handles), 10)
 
 
-def test_control_from_another_program(home: Workspace, crew: Crew, place: Place, tmp_path: Path) -> None:
+def test_control_from_another_program(home: Workspace, crew: Crew, place: Location, tmp_path: Path) -> None:
     crew.start()
     handle = running(home, tmp_path)
 

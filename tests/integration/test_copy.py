@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
@@ -21,7 +21,7 @@ def test_what_waits_moves_to_servers_and_back(
 ) -> None:
     quince = Quince(tmp_path, forks)
     asks, ended = quince.submit("steps.py:Asks"), quince.submit("steps.py:add", "x=1")
-    embedded = Place(
+    embedded = Location(
         tmp_path, f"sqlite:///{tmp_path}/.quince/quince.db", f"local://{tmp_path}/.quince/messages"
     )
     with Workspace(embedded) as home:

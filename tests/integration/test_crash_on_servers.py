@@ -14,7 +14,7 @@ import pytest
 from quince import Workspace, submit
 from quince.testing import CrashTestFailed, Verdict, crash_everywhere
 from quince.testing.plugin import CrashEverywhere
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.integration.test_crash_everywhere import Submits
 from tests.services import Postgres, RabbitMQ
@@ -23,10 +23,10 @@ LANES = 2
 
 
 @pytest.fixture
-def servers(tmp_path: Path, postgres_server: Postgres, rabbitmq_server: RabbitMQ) -> Iterator[list[Place]]:
+def servers(tmp_path: Path, postgres_server: Postgres, rabbitmq_server: RabbitMQ) -> Iterator[list[Location]]:
     postgres_server.start()
     rabbitmq_server.start()
-    places = [Place(tmp_path, postgres_server.new_url(), rabbitmq_server.new_uri()) for _ in range(LANES)]
+    places = [Location(tmp_path, postgres_server.new_url(), rabbitmq_server.new_uri()) for _ in range(LANES)]
     yield places
     for place in places:
         postgres_server.drop(place.store)
@@ -48,7 +48,7 @@ def twice(most: int) -> int:
 @pytest.mark.postgres
 @pytest.mark.timeout(1200)
 def test_a_family_on_servers_ends_the_same_wherever_its_worker_dies(
-    crash_everywhere: CrashEverywhere, servers: list[Place], most: int
+    crash_everywhere: CrashEverywhere, servers: list[Location], most: int
 ) -> None:
     report = crash_everywhere(
         flows.Family, children=2, settings={"lingers": (0.3,), "most": most, "places": servers}
@@ -60,7 +60,7 @@ def test_a_family_on_servers_ends_the_same_wherever_its_worker_dies(
 @pytest.mark.postgres
 @pytest.mark.timeout(1200)
 def test_on_servers_the_recovering_worker_dies_too(
-    crash_everywhere: CrashEverywhere, servers: list[Place], most: int, twice: int
+    crash_everywhere: CrashEverywhere, servers: list[Location], most: int, twice: int
 ) -> None:
     settings = {"lingers": (0.0,), "most": most // 4, "twice": twice, "places": servers}
     report = crash_everywhere(flows.Family, children=2, settings=settings)
@@ -84,7 +84,7 @@ def test_the_recovering_worker_dies_too(
 
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
-def test_a_place_in_which_there_is_something_is_not_emptied(servers: list[Place]) -> None:
+def test_a_place_in_which_there_is_something_is_not_emptied(servers: list[Location]) -> None:
     with Workspace(servers[1]) as home:
         handle = submit(flows.add, x=1, workspace=home)
         with pytest.raises(CrashTestFailed, match="empty databases"):

@@ -15,14 +15,14 @@ from quince.daemon import operations as daemon
 from quince.daemon.family import Family
 from quince.daemon.orphans import Survivor
 from quince.errors import DaemonError
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually
 
 
 @pytest.fixture
-def running(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def running(place: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
     """A daemon of one worker whose steps get next to no time, if nobody says otherwise."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("QUINCE_CHECK", "0")
@@ -31,7 +31,7 @@ def running(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     daemon.stop(place, 0)
 
 
-def family(place: Place) -> list[psutil.Process]:
+def family(place: Location) -> list[psutil.Process]:
     supervisor = psutil.Process(daemon.state(place).ospid)
     return [supervisor, *supervisor.children(recursive=True)]
 
@@ -44,7 +44,7 @@ def blocked(home: Workspace, name: str) -> Path:
     return gate
 
 
-def test_steps_get_the_time_that_was_granted(home: Workspace, running: Place) -> None:
+def test_steps_get_the_time_that_was_granted(home: Workspace, running: Location) -> None:
     """More than the workers would have given by themselves; and at the end nothing lives."""
     gate, members = blocked(home, "gate"), family(running)
     opener = threading.Timer(4.0, gate.touch)
@@ -57,7 +57,7 @@ def test_steps_get_the_time_that_was_granted(home: Workspace, running: Place) ->
 
 
 def test_what_is_not_done_in_time_is_left_and_nothing_lives(
-    home: Workspace, running: Place, monkeypatch: pytest.MonkeyPatch
+    home: Workspace, running: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, members = blocked(home, "gate"), family(running)
     monkeypatch.setattr("quince.daemon.operations.LAST_SECONDS", 1.0)
@@ -76,7 +76,7 @@ def test_what_is_not_done_in_time_is_left_and_nothing_lives(
     gate.touch()
 
 
-def test_restart_returns_when_all_are_replaced(home: Workspace, running: Place) -> None:
+def test_restart_returns_when_all_are_replaced(home: Workspace, running: Location) -> None:
     gate = blocked(home, "gate")
     (before,) = home.store.workers()
     said: list[str] = []

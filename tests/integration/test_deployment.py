@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quince import ProcessHandle, ProcessState, Workspace, submit
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests.crew import Crew, environment, eventually
 
 MODULE = """
@@ -47,14 +47,14 @@ HOOK = """
 OLD, NEW = "cls.begin, cls.end", "cls.begin, cls.extra, cls.end"
 
 
-def deploy(place: Place, version: str, outline: str, hook: str = "") -> None:
+def deploy(place: Location, version: str, outline: str, hook: str = "") -> None:
     """Write the module. (The comment makes no two versions equally long, as bytecode caches want it.)"""
     text = MODULE.format(version=version, outline=outline, hook=hook)
     (place.folder / "deployed_job.py").write_text(f"# {len(text)}\n{text}")
 
 
 @pytest.fixture
-def waiting(home: Workspace, crew: Crew, place: Place) -> ProcessHandle:
+def waiting(home: Workspace, crew: Crew, place: Location) -> ProcessHandle:
     """A process of version 1 that waits for a signal between its two steps; no worker runs."""
     deploy(place, "1", OLD)
     cls = home.registry.load("deployed_job:Job")
@@ -74,7 +74,7 @@ def wake(handle: ProcessHandle) -> None:
     handle.signal("go")
 
 
-def diagnosis(place: Place) -> dict[str, Any]:
+def diagnosis(place: Location) -> dict[str, Any]:
     """What `quince doctor --json` says, in a program that has not imported the old code."""
     done = subprocess.run(
         [sys.executable, "-m", "quince.cli.main", "doctor", "--json"],
@@ -90,7 +90,7 @@ def diagnosis(place: Place) -> dict[str, Any]:
     [("1", "stands before step 'end' (at [1])"), ("2", "version '1' of Job, this is version '2'")],
 )
 def test_code_that_would_run_the_wrong_step_pauses_the_process(
-    home: Workspace, crew: Crew, place: Place, waiting: ProcessHandle, version: str, said: str
+    home: Workspace, crew: Crew, place: Location, waiting: ProcessHandle, version: str, said: str
 ) -> None:
     assert diagnosis(place) == {"healthy": True, "findings": []}
     deploy(place, version, NEW)
@@ -105,7 +105,7 @@ def test_code_that_would_run_the_wrong_step_pauses_the_process(
 
 
 def test_a_migration_hook_carries_the_process_over(
-    home: Workspace, crew: Crew, place: Place, waiting: ProcessHandle
+    home: Workspace, crew: Crew, place: Location, waiting: ProcessHandle
 ) -> None:
     deploy(place, "2", NEW, HOOK)
     assert diagnosis(place) == {"healthy": True, "findings": []}
@@ -115,7 +115,7 @@ def test_a_migration_hook_carries_the_process_over(
 
 
 def test_a_paused_process_goes_on_when_the_code_is_put_right(
-    home: Workspace, crew: Crew, place: Place, waiting: ProcessHandle
+    home: Workspace, crew: Crew, place: Location, waiting: ProcessHandle
 ) -> None:
     deploy(place, "1", NEW)
     wake(waiting)

@@ -17,7 +17,7 @@ from quince import Workspace, get_process, submit, submit_many
 from quince.diagnosis.doctor import Finding, doctor
 from quince.messages import run_queue
 from quince.processes.process import new_process
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, WorkerRow
 from quince_persistence.store import Store
@@ -190,14 +190,14 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     with file.open("r+b") as raw:
         raw.seek(file.stat().st_size // 2)
         raw.write(b"\xff" * 8192)
-    place = Place(tmp_path, f"sqlite:///{file}", f"local://{tmp_path}/messages")
+    place = Location(tmp_path, f"sqlite:///{file}", f"local://{tmp_path}/messages")
     with Workspace(place) as home:
         findings = doctor(home)
     assert findings
     assert any("damaged" in found.sentence for found in findings if found.about == "store")
 
 
-def test_the_command_tells_by_its_status(home: Workspace, place: Place) -> None:
+def test_the_command_tells_by_its_status(home: Workspace, place: Location) -> None:
     def run(*words: str) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-m", "quince.cli.main", "doctor", *words],

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from quince import ProcessState, Workspace, get_process
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests.crew import ROOT, Crew, environment, eventually
 
@@ -27,13 +27,13 @@ POINTS = 9
 
 
 @pytest.fixture
-def folder(place: Place) -> Path:
+def folder(place: Location) -> Path:
     """The workspace's folder, with a copy of the example in it."""
     shutil.copytree(EXAMPLE, place.folder / EXAMPLE.name, ignore=shutil.ignore_patterns("__pycache__"))
     return place.folder
 
 
-def quince(place: Place, *words: str) -> Any:
+def quince(place: Location, *words: str) -> Any:
     """What a command prints with --json."""
     done = subprocess.run(
         [sys.executable, "-m", "quince.cli.main", *words, "--json"],
@@ -54,13 +54,13 @@ def check_result(document: dict[str, Any]) -> None:
     assert base64.b64decode(outputs["plot"]).startswith(b"\x89PNG")
 
 
-def test_equation_of_state_on_two_workers(place: Place, folder: Path, crew: Crew) -> None:
+def test_equation_of_state_on_two_workers(place: Location, folder: Path, crew: Crew) -> None:
     crew.start(2)
     check_result(quince(place, "submit", TARGET, "--wait", "--timeout", "50"))
 
 
 def test_equation_of_state_with_a_worker_killed_in_the_middle(
-    place: Place, home: Workspace, folder: Path, crew: Crew
+    place: Location, home: Workspace, folder: Path, crew: Crew
 ) -> None:
     first, _ = crew.start(2, slots=3)
     pid = quince(place, "submit", TARGET, "delay=1")["pid"]
@@ -82,7 +82,7 @@ def test_equation_of_state_with_a_worker_killed_in_the_middle(
 
 
 def test_equation_of_state_tells_what_is_wrong_with_its_input(
-    place: Place, home: Workspace, folder: Path, crew: Crew
+    place: Location, home: Workspace, folder: Path, crew: Crew
 ) -> None:
     crew.start()
     for words, status in ((["points=4"], 420), (["strain=0.01"], 420)):

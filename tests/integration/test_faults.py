@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quince import ProcessState, Workspace, submit, submit_many
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually
@@ -24,7 +24,7 @@ CHAINS = 60
 def served(
     tmp_path: Path, postgres_url: str, rabbitmq_url: str, worker_forks: ForkServer
 ) -> Iterator[tuple[Workspace, Crew]]:
-    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    place = Location(tmp_path, postgres_url, rabbitmq_url)
     crew = Crew(place, worker_forks)
     with Workspace(place) as home:
         yield home, crew
@@ -88,7 +88,7 @@ def test_the_queue_is_purged_and_rebuilt(home: Workspace, crew: Crew) -> None:
 
 
 def test_the_broker_is_wiped_and_the_queue_is_rebuilt(
-    home: Workspace, crew: Crew, place: Place, request: pytest.FixtureRequest
+    home: Workspace, crew: Crew, place: Location, request: pytest.FixtureRequest
 ) -> None:
     """The folder of the messages is removed; the virtual host is deleted and made anew."""
     handles = submit_many(flows.add, [{"x": x} for x in range(20)], workspace=home)

@@ -10,7 +10,7 @@ import pytest
 
 from quince import Workspace, run, submit
 from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.children import Child, in_child
 from tests.crew import Crew, eventually
@@ -40,7 +40,7 @@ def test_children_of_a_program_that_has_used_quince(home: Workspace, crew: Crew)
 
 
 @pytest.fixture
-def found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def found(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workspace that is found from here, also by steps, is that of the test."""
     monkeypatch.setenv(STORE_VARIABLE, place.store)
     monkeypatch.setenv(BROKER_VARIABLE, place.broker)

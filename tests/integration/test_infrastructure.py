@@ -19,7 +19,7 @@ from quince.client.why import why
 from quince.diagnosis.doctor import doctor
 from quince.recovery.lease import Lease
 from quince.settings import CHECK_VARIABLE, host_name
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.codec import encode
 from quince_persistence.errors import StoreUnavailable
@@ -48,7 +48,7 @@ def test_locked_pids_keep_a_step_waiting_and_are_told(
 ) -> None:
     monkeypatch.setenv(CHECK_VARIABLE, "0")
     url = f"{postgres_url}?options=-c%20lock_timeout%3D300ms"
-    place = Place(tmp_path, url, f"local://{tmp_path}/messages")
+    place = Location(tmp_path, url, f"local://{tmp_path}/messages")
     gate, ledger = tmp_path / "gate", tmp_path / "ledger"
     with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
         (worker,) = crew.start()
@@ -79,7 +79,7 @@ def test_workers_behind_pgbouncer(
     except ServiceMissing as missing:
         pytest.skip(str(missing))
     with bouncer:
-        place = Place(tmp_path, bouncer.url(postgres_url), f"local://{tmp_path}/messages")
+        place = Location(tmp_path, bouncer.url(postgres_url), f"local://{tmp_path}/messages")
         with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
             victim, _ = crew.start(2)
             families = submit_many(flows.Family, [{"children": 3, "seconds": 0.3}] * 5, workspace=home)
@@ -98,7 +98,7 @@ def test_a_full_disk_keeps_a_step_waiting(
         if why_not:
             pytest.skip(why_not)
         disk = tmp_path / "disk"
-        place = Place(tmp_path, f"sqlite:///{disk}/quince.db", f"local://{tmp_path}/messages")
+        place = Location(tmp_path, f"sqlite:///{disk}/quince.db", f"local://{tmp_path}/messages")
         gate, ledger = tmp_path / "gate", tmp_path / "ledger"
         with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
             (worker,) = crew.start()
@@ -136,7 +136,7 @@ def test_an_import_that_fails_in_passing_is_tried_again_by_itself(
     tmp_path: Path, worker_forks: ForkServer
 ) -> None:
     """Nobody has to play the process; a slot is not held meanwhile; a pause is heard."""
-    place = Place(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
+    place = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
     ready, ledger = tmp_path / "ready", str(tmp_path / "ledger")
     (tmp_path / "late_module.py").write_text(MODULE.format(ready=str(ready)))
     with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
@@ -156,7 +156,7 @@ def test_an_import_that_fails_in_passing_is_tried_again_by_itself(
 
 def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
     """Its heartbeats do not reach the store; that it lives is known all the same."""
-    place = Place(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
+    place = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
     lock, worker_id = tmp_path / "lock", "here:1:aa"
     with Workspace(place) as home, Lease(_Silent(), worker_id, lock, lambda: None):
         now = home.store.clock()

@@ -25,7 +25,7 @@ from quince import (
 )
 from quince.daemon import operations as daemon
 from quince.errors import ProcessHeld
-from quince.workspace.location import Place, locate
+from quince.workspace.location import Location, locate
 from quince_persistence.codec import decode
 from quince_persistence.records import Selection
 from tests import flows
@@ -200,7 +200,7 @@ def test_a_second_signal_leaves_at_once(home: Workspace, crew: Crew, tmp_path: P
 
 
 def test_an_unloadable_class_is_paused_with_the_reason_and_can_go_on(
-    home: Workspace, crew: Crew, place: Place
+    home: Workspace, crew: Crew, place: Location
 ) -> None:
     """Nothing is lost by a deployment that forgot a module."""
     module = place.folder / "quince_moved_module.py"
@@ -231,7 +231,9 @@ def test_locate_reads_the_settings_of_a_folder_above(tmp_path: Path, monkeypatch
         locate()
 
 
-def test_what_a_killed_run_left_is_finished_by_the_daemon(home: Workspace, crew: Crew, place: Place) -> None:
+def test_what_a_killed_run_left_is_finished_by_the_daemon(
+    home: Workspace, crew: Crew, place: Location
+) -> None:
     program = "from quince import run\nfrom tests.flows import Family\nrun(Family, children=3, seconds=1.5)\n"
     victim = subprocess.Popen([sys.executable, "-c", program], env=environment(place), cwd=place.folder)
     (parent,) = eventually(

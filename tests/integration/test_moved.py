@@ -13,7 +13,7 @@ import pytest
 from quince import Workspace, get_process, run, submit
 from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
 from quince.errors import WorkspaceError
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.uri import folder_uri
 from quince_persistence.errors import StoreMoved
 from quince_persistence.files import file_url
@@ -29,11 +29,11 @@ WAYS: list[Away] = [shutil.rmtree, lambda folder: folder.rename(folder.with_name
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> Location:
     """An embedded workspace."""
     folder = tmp_path / "p"
     folder.mkdir()
-    return Place(folder, file_url(folder / ".quince/quince.db"), folder_uri(folder / ".quince/messages"))
+    return Location(folder, file_url(folder / ".quince/quince.db"), folder_uri(folder / ".quince/messages"))
 
 
 @pytest.fixture(params=WAYS, ids=["removed", "renamed"])
@@ -78,7 +78,7 @@ def test_nothing_is_made_where_a_store_was(tmp_path: Path, away: Away) -> None:
         assert list(folder.iterdir()) == []
 
 
-def test_run_raises(place: Place, away: Away) -> None:
+def test_run_raises(place: Location, away: Away) -> None:
     failed: list[BaseException] = []
 
     def work() -> None:
@@ -98,7 +98,7 @@ def test_run_raises(place: Place, away: Away) -> None:
     assert not place.state.exists()
 
 
-def test_a_worker_ends_in_order(place: Place, away: Away, worker_forks: ForkServer) -> None:
+def test_a_worker_ends_in_order(place: Location, away: Away, worker_forks: ForkServer) -> None:
     crew = Crew(place, worker_forks)
     try:
         (worker,) = crew.start()
@@ -112,7 +112,7 @@ def test_a_worker_ends_in_order(place: Place, away: Away, worker_forks: ForkServ
         crew.close()
 
 
-def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(place: Place) -> None:
+def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(place: Location) -> None:
     """All else of the workspace is there: the daemon tells, waits, and goes on when the store is put back."""
     start(place, Settings())
     try:
@@ -137,7 +137,7 @@ def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(place: Place) -
         stop(place)
 
 
-def test_the_daemon_ends_and_is_found_until_it_has(place: Place) -> None:
+def test_the_daemon_ends_and_is_found_until_it_has(place: Location) -> None:
     ospid = start(place, Settings())
     files = DaemonFiles(place.folder)
     assert files.holder() == ospid

@@ -15,7 +15,7 @@ from quince.cli.main import main
 from quince.client.control import control_all
 from quince.client.remote import ProcessCommunicator, RemoteControl
 from quince.diagnosis.doctor import doctor
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.uri import folder_uri
 from quince_persistence.files import file_url
 from quince_persistence.records import Control
@@ -43,7 +43,7 @@ def crews(broker: str, tmp_path: Path, worker_forks: ForkServer) -> Iterator[tup
         for name in ("a", "b"):
             folder = tmp_path / name
             folder.mkdir()
-            crew = Crew(Place(folder, file_url(folder / "x.db"), broker), worker_forks)
+            crew = Crew(Location(folder, file_url(folder / "x.db"), broker), worker_forks)
             stack.callback(crew.close)
             crew.start(1)
             pair.append(crew)
@@ -132,7 +132,7 @@ def test_a_copy_is_found_and_made_another_store(
     folder.mkdir()
     for name in ("x.db", "x.db-wal"):
         shutil.copy(original.place.folder / name, folder)
-    place = Place(folder, file_url(folder / "x.db"), original.place.broker)
+    place = Location(folder, file_url(folder / "x.db"), original.place.broker)
     crew = Crew(place, worker_forks)
     try:
         crew.start()

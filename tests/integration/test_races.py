@@ -30,7 +30,7 @@ import pytest
 
 from quince import ControlRefused, ProcessHandle, ProcessState, WaitTimeout, Workspace, submit, submit_many
 from quince.messages import task_for
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import ProcessRow, Selection
 from tests import flows
 from tests.crew import Crew, eventually
@@ -177,19 +177,19 @@ def test_a_broadcast_that_is_not_true(home: Workspace, crew: Crew, tmp_path: Pat
 
 
 @pytest.fixture
-def served(tmp_path: Path, postgres_url: str, rabbitmq_url: str) -> Place:
-    return Place(tmp_path, postgres_url, rabbitmq_url)
+def served(tmp_path: Path, postgres_url: str, rabbitmq_url: str) -> Location:
+    return Location(tmp_path, postgres_url, rabbitmq_url)
 
 
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_the_worker_cut_off_from_the_broker_while_its_lease_lives(
-    served: Place, rabbitmq_server: RabbitMQ, tmp_path: Path
+    served: Location, rabbitmq_server: RabbitMQ, tmp_path: Path
 ) -> None:
     """It goes on with what it holds; the tasks of its children are lost, and another worker runs them."""
     gate, ledger = tmp_path / "gate", tmp_path / "ledger"
     with Workspace(served) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
-        behind = Place(served.folder, served.store, proxy.uri(served.broker))
+        behind = Location(served.folder, served.store, proxy.uri(served.broker))
         with closing(Crew(behind)) as cut_off, closing(Crew(served)) as others:
             (victim,) = cut_off.start()
             parent = submit(race_flows.LaunchesLate, gate=str(gate), ledger=str(ledger), workspace=home)
@@ -207,7 +207,7 @@ def test_the_worker_cut_off_from_the_broker_while_its_lease_lives(
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_cut_off_from_the_database_again_and_again(
-    served: Place, postgres_server: Postgres, tmp_path: Path
+    served: Location, postgres_server: Postgres, tmp_path: Path
 ) -> None:
     """Every connection is terminated twenty times a second; commits in doubt are neither lost nor doubled."""
     ledger = tmp_path / "ledger"
@@ -234,14 +234,14 @@ def _ended(home: Workspace, handles: list[ProcessHandle]) -> Counter[ProcessStat
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_cut_off_from_the_database_past_its_lease(
-    served: Place, postgres_server: Postgres, tmp_path: Path
+    served: Location, postgres_server: Postgres, tmp_path: Path
 ) -> None:
     """Others take over what it held; when it is back, what it still had is refused."""
     ledger = tmp_path / "ledger"
     with Workspace(served) as home, Proxy("127.0.0.1", postgres_server.port) as proxy:
         url = served.store.replace(f":{postgres_server.port}/", f":{proxy.port}/")
         with (
-            closing(Crew(Place(served.folder, url, served.broker))) as cut_off,
+            closing(Crew(Location(served.folder, url, served.broker))) as cut_off,
             closing(Crew(served)) as others,
         ):
             (victim,) = cut_off.start()
@@ -272,7 +272,7 @@ def test_disk_full(disk: Path, tmp_path: Path) -> None:
     been."""
     ledger = tmp_path / "ledger"
     state = disk / ".quince"
-    place = Place(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+    place = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
     with Workspace(place) as home, closing(Crew(place)) as crew:
         crew.start(2)
         inputs = {"steps": 8, "seconds": 0.1, "ledger": str(ledger)}

@@ -12,12 +12,12 @@ from plumpy.process_comms import RemoteProcessController, RemoteProcessThreadCon
 import quince_messaging
 from quince import ProcessState, Workspace, submit
 from quince.client.remote import ProcessCommunicator, RemoteControl
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.crew import Crew, eventually
 
 
-def test_every_state_answers(home: Workspace, crew: Crew, place: Place) -> None:
+def test_every_state_answers(home: Workspace, crew: Crew, place: Location) -> None:
     crew.start(2)
     running = submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home)
     queued = submit(flows.add, x=1, queue="nobody", workspace=home)
@@ -45,7 +45,7 @@ def test_every_state_answers(home: Workspace, crew: Crew, place: Place) -> None:
     assert reasons[0] == "from afar"
 
 
-def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Place) -> None:
+def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Location) -> None:
     handle = submit(flows.add, x=1, queue="nobody", workspace=home)
     with quince_messaging.connect(place.broker) as communicator:
         answer = ProcessCommunicator(communicator).ask(handle.pid, {"intent": "kill", "message": "late"})
@@ -54,7 +54,7 @@ def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Place) ->
     assert handle.state is ProcessState.KILLED
 
 
-def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, place: Place) -> None:
+def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, place: Location) -> None:
     crew.start()
     with quince_messaging.connect(place.broker) as communicator:
         status = {"intent": "status"}
@@ -67,7 +67,7 @@ def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, 
     assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
 
 
-async def test_plumpys_controllers(home: Workspace, crew: Crew, place: Place) -> None:
+async def test_plumpys_controllers(home: Workspace, crew: Crew, place: Location) -> None:
     crew.start()
     handle = submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home)
     eventually(lambda: handle.row.owner)
@@ -88,7 +88,7 @@ async def test_plumpys_controllers(home: Workspace, crew: Crew, place: Place) ->
     assert handle.state is ProcessState.KILLED
 
 
-def test_a_program_without_the_database(home: Workspace, crew: Crew, place: Place, tmp_path: Path) -> None:
+def test_a_program_without_the_database(home: Workspace, crew: Crew, place: Location, tmp_path: Path) -> None:
     crew.start()
     handle = submit(flows.Timed, seconds=600.0, workspace=home)
     program = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quince import ProcessState, Workspace, submit, submit_many
 from quince.diagnosis.doctor import doctor
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import Crew, eventually
@@ -20,7 +20,7 @@ def lines(ledger: Path) -> list[str]:
 
 
 def test_the_store_is_restored_from_a_backup(
-    home: Workspace, crew: Crew, place: Place, tmp_path: Path
+    home: Workspace, crew: Crew, place: Location, tmp_path: Path
 ) -> None:
     """The workers are down. What the backup holds goes on from there; tasks of what it does not know are
     dropped with a word; pids that it gives out again are other processes."""
@@ -52,7 +52,7 @@ def test_the_store_is_restored_from_a_backup(
 
 
 def test_the_store_is_restored_under_workers(
-    home: Workspace, crew: Crew, place: Place, tmp_path: Path
+    home: Workspace, crew: Crew, place: Location, tmp_path: Path
 ) -> None:
     """They hold what the backup does not know they hold, know children that it does not know, and have pids
     that it gives out again. Everything that the backup holds ends as it should, once."""

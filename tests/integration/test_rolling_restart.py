@@ -11,14 +11,14 @@ import pytest
 
 from quince import ProcessHandle, ProcessState, Workspace, submit_many
 from quince.daemon import operations as daemon
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually
 
 
 @pytest.fixture
-def daemon_of_two(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def daemon_of_two(place: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     daemon.start(place, daemon.Settings(workers=2, slots=8))
     yield place
@@ -34,7 +34,7 @@ def load(home: Workspace, ledger: Path) -> list[ProcessHandle]:
 
 
 def test_a_rolling_restart_under_load_runs_nothing_again(
-    home: Workspace, daemon_of_two: Place, tmp_path: Path
+    home: Workspace, daemon_of_two: Location, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
     before = {worker.id for worker in home.store.workers()}
@@ -62,7 +62,7 @@ def test_a_rolling_restart_under_load_runs_nothing_again(
     assert not any("is dead" in log.read_text() for log in (daemon_of_two.state / "logs").glob("worker-*"))
 
 
-def test_a_worker_that_cannot_be_started_is_told_and_started_when_it_can(daemon_of_two: Place) -> None:
+def test_a_worker_that_cannot_be_started_is_told_and_started_when_it_can(daemon_of_two: Location) -> None:
     """Its log cannot be opened: here a folder is in the way."""
     log = daemon.DaemonFiles(daemon_of_two.folder).log("worker-3")
     log.mkdir()

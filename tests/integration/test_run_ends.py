@@ -17,7 +17,7 @@ import pytest
 
 from quince import ProcessExcepted, ProcessState, Workspace, get_process, run
 from quince.worker.inline import RunInterrupted
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import ProcessRow, Selection
 from tests.crew import Crew, environment, eventually
 from tests.integration.run_flows import Leaves
@@ -93,7 +93,7 @@ def test_runs_in_a_loop_beside_each_other_and_in_each_other(home: Workspace, cre
 
 
 @contextlib.contextmanager
-def store_away(place: Place, request: pytest.FixtureRequest) -> Iterator[None]:
+def store_away(place: Location, request: pytest.FixtureRequest) -> Iterator[None]:
     """Nobody can write to the store."""
     if place.store.startswith("sqlite"):
         with contextlib.closing(sqlite3.connect(place.store.removeprefix("sqlite:///"))) as other:

@@ -18,10 +18,10 @@ from quince.diagnosis.doctor import doctor
 from quince.recovery import sweeper as recovery
 from quince.recovery.lease import Lease
 from quince.recovery.sweeper import Sweeper
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
 from quince_messaging import side_tasks as sidetasks
-from quince_persistence.writing.group_commit import Writer
+from quince_persistence.writing.group_commit import GroupCommit
 from tests.integration.side_work import AtWork, ended, strike, until, without_a_doorbell
 from tests.services import RabbitMQ
 
@@ -46,12 +46,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def at_work(place: Place) -> Iterator[AtWork]:
+def at_work(place: Location) -> Iterator[AtWork]:
     with AtWork(place) as working:
         yield working
 
 
-def test_all_of_them_go_on_after_whatever_fails(place: Place, home: Workspace, at_work: AtWork) -> None:
+def test_all_of_them_go_on_after_whatever_fails(place: Location, home: Workspace, at_work: AtWork) -> None:
     """Each is struck in the middle, by an error, by want of memory, by a cancellation from inside, and by a
     stranger who cancels it; then all that it is there for still works."""
     names = {re.sub(r"\.[0-9a-f]{12}\b", "", kept.name) for _, kept in at_work.kept()}  # the store's identity
@@ -117,7 +117,7 @@ def test_the_threads_of_a_worker_go_on_after_whatever_fails(
             done.set()
             raise raised
 
-        for kind, name in ((Lease, "beat"), (Writer, "_settle")):
+        for kind, name in ((Lease, "beat"), (GroupCommit, "_settle")):
             failed.clear()
             with monkeypatch.context() as patch:
                 patch.setattr(kind, name, fail)
@@ -153,10 +153,10 @@ def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
     """A new one that nobody keeps going fails here."""
     kept = {
         "SideTasks.thread.<locals>.run",  # begun again
-        "Pool._work",  # a job's failure is no reason to end; tests/unit/messaging/test_pool.py
-        "CommThread._main",  # its loop goes on; tests/unit/messaging/test_commthread.py
-        "Writer._work",  # see above
-        "Teller._work",  # ends by itself, and is begun with the next thing to be told
+        "ThreadPool._work",  # a job's failure is no reason to end; tests/unit/messaging/test_pool.py
+        "LoopThread._main",  # its loop goes on; tests/unit/messaging/test_commthread.py
+        "GroupCommit._work",  # see above
+        "BackgroundSender._work",  # ends by itself, and is begun with the next thing to be told
     }
     threads = [one for one in threading.enumerate() if one.name.startswith("quince")]
     targets = {getattr(getattr(one, "_target", None), "__qualname__", one.name) for one in threads}
@@ -168,7 +168,7 @@ def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
 def test_rights_on_the_broker_that_are_revoked_and_given_back(
     tmp_path: Path, postgres_url: str, rabbitmq_url: str, rabbitmq_server: RabbitMQ
 ) -> None:
-    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    place = Location(tmp_path, postgres_url, rabbitmq_url)
     address = urlsplit(rabbitmq_url)
     user, host = unquote(address.username or "guest"), unquote(address.path[1:])
     with Workspace(place) as home, AtWork(place) as at_work:

@@ -19,7 +19,7 @@ from quince import (
     submit,
 )
 from quince.client.remote import RemoteControl
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.crew import Crew, eventually
 
@@ -103,7 +103,7 @@ def test_a_value_that_does_not_go_into_the_context_ends_the_process(home: Worksp
         handle.result(30)
 
 
-def test_over_the_broker_alone(home: Workspace, crew: Crew, place: Place) -> None:
+def test_over_the_broker_alone(home: Workspace, crew: Crew, place: Location) -> None:
     crew.start(2)
     handle = waiting(home)
     with RemoteControl(place.broker) as remote:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace, submit
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.integration.messaging.proxy import Proxy
@@ -38,7 +38,7 @@ def takeover(home: Workspace, victims: Crew, others: Crew, gate: Path) -> float:
     return taken
 
 
-def test_on_the_same_host_within_a_second(home: Workspace, place: Place, tmp_path: Path) -> None:
+def test_on_the_same_host_within_a_second(home: Workspace, place: Location, tmp_path: Path) -> None:
     with closing(Crew(place)) as victims, closing(Crew(place)) as others:
         taken = [takeover(home, victims, others, tmp_path / f"gate-{n}") for n in range(3)]
     assert statistics.median(taken) < 1.0, taken
@@ -51,7 +51,7 @@ def test_across_hosts_within_twelve_seconds(
 ) -> None:
     """Two hosts, played by two names: the lock of the one says nothing on the other. The broker drops the
     queue of the dead one at once, and so the other looks closely."""
-    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    place = Location(tmp_path, postgres_url, rabbitmq_url)
     with Workspace(place) as home, closing(Crew(place)) as victims, closing(Crew(place)) as others:
         monkeypatch.setenv("QUINCE_HOST", "elsewhere")
         (victim,) = victims.start(1)
@@ -78,9 +78,9 @@ def test_across_hosts_who_only_loses_the_broker_is_not_taken_for_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its queue is gone, so it is watched; and it is heard."""
-    place = Place(tmp_path, postgres_url, rabbitmq_url)
+    place = Location(tmp_path, postgres_url, rabbitmq_url)
     with Workspace(place) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
-        behind = Place(tmp_path, postgres_url, proxy.uri(rabbitmq_url))
+        behind = Location(tmp_path, postgres_url, proxy.uri(rabbitmq_url))
         with closing(Crew(behind)) as cut_off, closing(Crew(place)) as others:
             monkeypatch.setenv("QUINCE_HOST", "elsewhere")
             (victim,) = cut_off.start(1)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from quince import Workspace, get_process, submit
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.crew import Crew
 from tests.integration.messaging.proxy import Proxy
@@ -19,7 +19,7 @@ LINES = 30
 
 
 @contextmanager
-def breakable(place: Place, request: pytest.FixtureRequest) -> Iterator[tuple[Place, list[Proxy]]]:
+def breakable(place: Location, request: pytest.FixtureRequest) -> Iterator[tuple[Location, list[Proxy]]]:
     """The place, with what can be cut between it and its servers."""
     if place.embedded:
         yield place, []
@@ -31,7 +31,7 @@ def breakable(place: Place, request: pytest.FixtureRequest) -> Iterator[tuple[Pl
 
 
 async def test_events_are_complete_when_the_connection_breaks(
-    home: Workspace, crew: Crew, place: Place, request: pytest.FixtureRequest
+    home: Workspace, crew: Crew, place: Location, request: pytest.FixtureRequest
 ) -> None:
     """Every tenth event the watcher's connections to broker and database are reset; on the embedded
     default, which has none, its communicator is closed under it."""

@@ -13,7 +13,7 @@ from quince.client.handle import get_process
 from quince.client.remote import RemoteControl
 from quince.client.submit import submit
 from quince.messages import CONTROL_QUEUE, asked_of_worker, pids_of, shown
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
 from quince_messaging import BroadcastMessage
 from quince_messaging.errors import MessagingError
@@ -66,7 +66,7 @@ SUBJECTS = [
 ]  # no valid pause of all
 
 
-async def throw(place: Place, worker_id: str) -> None:
+async def throw(place: Location, worker_id: str) -> None:
     """All of it, everywhere, as fast as it goes."""
     junk = list(bodies())
     assert len(junk) > 200
@@ -87,7 +87,7 @@ async def throw(place: Place, worker_id: str) -> None:
             assert isinstance(answer, MessagingError), repr(answer)
 
 
-def test_after_200_of_each_all_is_as_before(place: Place, home: Workspace) -> None:
+def test_after_200_of_each_all_is_as_before(place: Location, home: Workspace) -> None:
     with AtWork(place, SLOTS) as at_work:
         asyncio.run(throw(place, at_work.worker.id))
         worker = at_work.worker

@@ -10,7 +10,7 @@ from typing import Any
 from quince.client.control import control
 from quince.client.submit import submit
 from quince.messages import CONTROL_QUEUE
-from quince.workspace.background import Teller
+from quince.workspace.background import BackgroundSender
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
 from quince_persistence.records import Control, Selection
@@ -24,7 +24,7 @@ from tests.simulation.world import Actor, World
 Plan = dict[str, Any]
 
 
-class SteppedTeller(Teller):
+class SteppedTeller(BackgroundSender):
     """A teller whose thread is an event of the world."""
 
     def __init__(self, world: World, actor: Actor) -> None:

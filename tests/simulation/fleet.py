@@ -18,8 +18,8 @@ from quince.recovery.lease import Lease
 from quince.settings import HEARTBEAT_SECONDS, MESSAGES, STATE
 from quince.worker import worker as worker_module
 from quince.worker.worker import Worker
-from quince.workspace.class_loader import Registry
-from quince.workspace.location import Place
+from quince.workspace.class_loader import ClassLoader
+from quince.workspace.location import Location
 from quince_messaging.errors import MessagingError
 from quince_messaging.uri import folder_uri
 from quince_persistence.errors import PersistenceError
@@ -32,9 +32,9 @@ from tests.simulation.stores import Archive, Cable, SteppedStore, Witness
 from tests.simulation.world import Actor, World
 
 _STATE = Path.cwd() / STATE
-PLACE = Place(Path.cwd(), file_url(_STATE / "quince.db"), folder_uri(_STATE / MESSAGES))
+PLACE = Location(Path.cwd(), file_url(_STATE / "quince.db"), folder_uri(_STATE / MESSAGES))
 """Simulated: nothing of it is there."""
-REGISTRY = Registry(Path.cwd())
+REGISTRY = ClassLoader(Path.cwd())
 for _kind in KINDS.values():
     REGISTRY.name_of(_kind)  # or the first simulation would import it, and the next ones not
 DEATH_SECONDS = 3.0

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from quince_messaging.clients.awaitable import AwaitableCommunicator
-from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.contract import BroadcastMessage, Transport
 from quince_messaging.errors import ReconnectingError
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.transports.memory import MemoryTransport
 from quince_messaging.wire.envelope import Task, encode
 from tests.simulation.lane import Lane
@@ -104,7 +104,7 @@ class FaultyTransport(MemoryTransport):
             raise ReconnectingError("the simulated broker is away")
 
 
-class LaneThread(CommThread):
+class LaneThread(LoopThread):
     """The hidden thread of a communicator, as a lane of the simulated world."""
 
     def __init__(self, transport: Transport, lane: Lane) -> None:
@@ -112,7 +112,7 @@ class LaneThread(CommThread):
         self._lane = lane
 
     def start(self) -> Any:
-        self._mailbox = Mailbox(self._lane)
+        self._mailbox = LoopMailbox(self._lane)
         self._lane.on_stop = self._stopped
         return self.submit(self.transport.open)
 

@@ -16,10 +16,10 @@ from quince_persistence.reading.checkups import Checkups
 from quince_persistence.reading.reads import Reader
 from quince_persistence.schema.tables import counters, metadata, schema
 from quince_persistence.store import Store
-from quince_persistence.writing.group_commit import Settled, Writer, _all
+from quince_persistence.writing.group_commit import GroupCommit, Settled, _all
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.pids import TakePids
-from quince_persistence.writing.transaction import Transactor
+from quince_persistence.writing.transaction import Transactions
 from tests.simulation.world import Actor, World
 
 WRITE = 0.0008
@@ -36,7 +36,7 @@ class Archive:
         assert isinstance(database, SQLite)
         self.database = database
         ready(database)
-        self.transactor = Transactor(database)
+        self.transactor = Transactions(database)
         self.reads = Reader(database)
 
     def wipe(self) -> None:
@@ -94,7 +94,7 @@ Witness = Callable[[Actor, Operation[Any], Any], None]
 """Told of every operation that was committed, and its outcome, whether or not anybody hears of it."""
 
 
-class SteppedWriter(Writer):
+class SteppedWriter(GroupCommit):
     """The writer of a store, without its thread: the world lets it commit a group at a time."""
 
     def __init__(self, archive: Archive, world: World, actor: Actor, cable: Cable, witness: Witness) -> None:

@@ -23,7 +23,7 @@ from quince.daemon.orphans import Survivor
 from quince.errors import DaemonError
 from quince.recovery.lease import process_of
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.neighbours import sentence_of, strangers
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
@@ -73,7 +73,7 @@ def start(
     return DONE
 
 
-def _tell_of_strangers(place: Place) -> None:
+def _tell_of_strangers(place: Location) -> None:
     with Workspace(place) as home, contextlib.suppress(PersistenceError, MessagingError):
         others, copies = strangers(home)
         if others:
@@ -203,7 +203,7 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
     }
 
 
-def _workers(place: Place, state: daemon.DaemonState) -> list[WorkerRow]:
+def _workers(place: Location, state: daemon.DaemonState) -> list[WorkerRow]:
     """The workers that are children of the supervisor, or have outlived one, as the store has them."""
     family = {left.ospid for left in state.survivors}
     if state.ospid is not None:

@@ -17,7 +17,7 @@ from quince.errors import WorkspaceError
 from quince.recovery.lease import is_dead
 from quince.settings import CONFIG, EXPIRY_SECONDS
 from quince.workspace.link_warnings import broker_warning, store_warning
-from quince.workspace.location import Place, locate
+from quince.workspace.location import Location, locate
 from quince.workspace.workspace import Workspace
 from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError
@@ -70,7 +70,7 @@ def init(
     return DONE
 
 
-def _tell_left_behind(before: Place) -> None:
+def _tell_left_behind(before: Location) -> None:
     """What the store that the workspace had before still holds, and how it comes along."""
     with contextlib.suppress(WorkspaceError, PersistenceError):
         before.require_made()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quince.errors import WorkspaceError
-from quince.workspace.location import Place, locate
+from quince.workspace.location import Location, locate
 from quince.workspace.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ class Session:
     def debug(self, wanted: bool) -> None:
         self._debug = wanted
 
-    def place(self) -> Place:
+    def place(self) -> Location:
         """Where the workspace is; nothing is opened.
 
         Raises:

@@ -17,7 +17,7 @@ from quince.cli.terminal import NEWLINE, Styled, Text, show
 from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
 from quince.workspace.link_warnings import broker_warning, store_warning
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
@@ -29,7 +29,7 @@ from quince_persistence.records import State, WorkerRow
 class Surroundings:
     """What was found; an error is the sentence that says why something is unreachable."""
 
-    place: Place
+    place: Location
     daemon: daemon.DaemonState
     store_error: str | None = None
     broker_error: str | None = None
@@ -82,7 +82,7 @@ class Surroundings:
                 show(line)
 
 
-def look_around(place: Place) -> Surroundings:
+def look_around(place: Location) -> Surroundings:
     """Ask everything, whatever else does not answer."""
     found: dict[str, Any] = {"store_error": None, "broker_error": None}
     with Workspace(place) as home:

@@ -36,7 +36,7 @@ from quince.settings import (
     STORE_VARIABLE,
     host_name,
 )
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import open_store, prepare
 from quince_persistence.files import file_of
 
@@ -201,7 +201,7 @@ class DaemonFiles:
         return holder.ospid
 
 
-def state(place: Place) -> DaemonState:
+def state(place: Location) -> DaemonState:
     """Whether a daemon runs on this host, and with what settings."""
     files = DaemonFiles(place.folder)
     try:
@@ -213,7 +213,7 @@ def state(place: Place) -> DaemonState:
     return DaemonState(ospid, files.read(), survivors(place, ospid), told)
 
 
-def start(place: Place, settings: Settings) -> int:
+def start(place: Location, settings: Settings) -> int:
     """Start the daemon in the background; returns its process id when all workers are at work.
 
     Raises:
@@ -249,7 +249,7 @@ def start(place: Place, settings: Settings) -> int:
     return process.pid
 
 
-def stop(place: Place, timeout: float | None = None) -> bool:
+def stop(place: Location, timeout: float | None = None) -> bool:
     """Stop the daemon: steps that run get their time, then nothing of it is left.
 
     Workers that an earlier daemon left behind, because it was killed, are ended too.
@@ -285,7 +285,7 @@ def stop(place: Place, timeout: float | None = None) -> bool:
     return True
 
 
-def scale(place: Place, workers: int, timeout: float | None = None) -> None:
+def scale(place: Location, workers: int, timeout: float | None = None) -> None:
     """Have so many workers from now on; those that are too many drain first.
 
     Args:
@@ -302,7 +302,7 @@ def scale(place: Place, workers: int, timeout: float | None = None) -> None:
 
 
 def restart(
-    place: Place, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
+    place: Location, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
 ) -> None:
     """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
 
@@ -359,7 +359,7 @@ def _grant(files: DaemonFiles, timeout: float | None) -> float:
     return GRACE_SECONDS if settings.grace is None else settings.grace
 
 
-def _running(place: Place) -> tuple[DaemonFiles, int]:
+def _running(place: Location) -> tuple[DaemonFiles, int]:
     files = DaemonFiles(place.folder)
     ospid = files.holder()
     if ospid is None:

@@ -11,7 +11,7 @@ import psutil
 
 from quince.recovery.lease import written_in
 from quince.settings import SUPERVISOR_VARIABLE, host_name
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Survivor:
         return f"{self.name} (process {self.ospid})"
 
 
-def survivors(place: Place, daemon: int | None) -> list[Survivor]:
+def survivors(place: Location, daemon: int | None) -> list[Survivor]:
     """The workers of this workspace and host that a daemon started which is gone, by name.
 
     Neither the store nor the broker is asked. Workers in the foreground are nobody's survivors.
@@ -48,7 +48,7 @@ def tell(members: Sequence[Survivor]) -> None:
         process.terminate()
 
 
-def _candidates(place: Place) -> Iterator[tuple[int, bool]]:
+def _candidates(place: Location) -> Iterator[tuple[int, bool]]:
     """Process ids in the names of the workers' lock files (`host:ospid:random`), and whether it is proven
     that they are those workers. Files of other machines or containers of this name are left out."""
     for lock in (place.state / "locks").glob(f"{glob.escape(host_name())}:*"):
@@ -58,7 +58,7 @@ def _candidates(place: Place) -> Iterator[tuple[int, bool]]:
             yield int(number), program is not None
 
 
-def _survivor(place: Place, ospid: int, proven: bool, daemon: int | None) -> Survivor | None:
+def _survivor(place: Location, ospid: int, proven: bool, daemon: int | None) -> Survivor | None:
     """What that process says of itself; its number may be in use by somebody else by now."""
     try:
         process = psutil.Process(ospid)

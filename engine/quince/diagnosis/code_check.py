@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from quince.errors import EngineError
 from quince.processes import checkpoint
 from quince.processes.process import Process
-from quince.workspace.class_loader import Registry
+from quince.workspace.class_loader import ClassLoader
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import Unreadable, decode, met_unreadable
 from quince_persistence.records import Claim
@@ -48,7 +48,7 @@ class _Stage:
     id = "rehearsal"
     store: Any = None
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: ClassLoader) -> None:
         self.troubles: dict[int, str] = {}
         self._registry = registry
         self._classes: dict[str, type[Process] | str] = {}

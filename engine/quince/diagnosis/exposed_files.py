@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from quince.settings import CONFIG
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.passwords import without_password
 from quince_persistence.files import file_of
 
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
-def exposed(place: Place) -> Iterator[Path]:
+def exposed(place: Location) -> Iterator[Path]:
     """The files and folders that every user can read; the configuration, if a password stands in it.
 
     What lies in a folder that others cannot enter is not theirs to read.

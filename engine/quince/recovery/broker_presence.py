@@ -29,7 +29,7 @@ GAP_SECONDS = 2.0
 ASK_SECONDS = 2.0
 
 
-class Presence:
+class BrokerPresence:
     """What one worker sees of those on other hosts.
 
     Each host watches the next one, in the order of their names, and the worker with the lowest id does it for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import Control, NewProcess, ProcessRow, Woken
 
@@ -34,14 +34,14 @@ class Queues(Protocol):
         """Put their tasks on their queues, soon."""
 
 
-class Sweeping(Protocol):
+class SweepOwner(Protocol):
     """The worker whose sweeps they are."""
 
     @property
     def id(self) -> str: ...
 
     @property
-    def place(self) -> Place: ...
+    def place(self) -> Location: ...
 
     @property
     def queues(self) -> tuple[str, ...]: ...

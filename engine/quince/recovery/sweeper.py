@@ -13,9 +13,9 @@ from typing import Any
 
 from quince.concurrency import aside, landed
 from quince.messages import RUN_QUEUE
-from quince.recovery.broker_presence import SILENCE_SECONDS, Presence
+from quince.recovery.broker_presence import SILENCE_SECONDS, BrokerPresence
 from quince.recovery.dead_workers import hand_on
-from quince.recovery.interfaces import Sweeping
+from quince.recovery.interfaces import SweepOwner
 from quince.recovery.lease import is_dead, sweep_locks
 from quince.settings import EXPIRY_SECONDS
 from quince_messaging.contract import AsyncCommunicator
@@ -45,11 +45,11 @@ LOCK_FREE = "its lock is free"
 class Sweeper:
     """The sweeps of one worker."""
 
-    def __init__(self, worker: Sweeping, communicator: AsyncCommunicator) -> None:
+    def __init__(self, worker: SweepOwner, communicator: AsyncCommunicator) -> None:
         self._worker = worker
         self._communicator = communicator
         self._suspects: dict[str, tuple[float, float]] = {}
-        self._presence = Presence(worker.id, communicator)
+        self._presence = BrokerPresence(worker.id, communicator)
         self._strays: set[tuple[int, int]] = set()
         self._turn = 0
 

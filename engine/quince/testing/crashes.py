@@ -20,7 +20,7 @@ from quince.testing import snapshot
 from quince.testing.explorer import Job
 from quince.testing.grounds import SNAPSHOT, OnServers, place_of
 from quince.testing.report import CrashReport, Outcome
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace, open_store
 
 LINGERS = (0.0, 0.5)
@@ -42,7 +42,7 @@ def crash_everywhere(
     twice: int = 0,
     patience: float = 20.0,
     workers: int | None = None,
-    places: Sequence[Place] = (),
+    places: Sequence[Location] = (),
 ) -> CrashReport:
     """Run a workflow on an embedded workspace, once undisturbed and once for each point, at which its
     worker dies: before and after every commit and every message. A second worker then recovers.
@@ -96,7 +96,7 @@ def crash_everywhere(
     return CrashReport(target, outcomes, time.monotonic() - began)
 
 
-def _refuse_full(place: Place) -> None:
+def _refuse_full(place: Location) -> None:
     """Make the tables; what is there already is somebody's."""
     with open_store(place) as store:
         if any(store.counts().values()) or store.workers():

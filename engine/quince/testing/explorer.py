@@ -21,8 +21,8 @@ from quince.testing.life import Course, Plan, live
 from quince.testing.outcomes import Portrait
 from quince.testing.points import CRASHED, Point
 from quince.testing.report import Outcome, Verdict, compare
-from quince.workspace.class_loader import Registry
-from quince.workspace.location import Place
+from quince.workspace.class_loader import ClassLoader
+from quince.workspace.location import Location
 
 UNDISTURBED = "undisturbed"
 FIRST_IMPORTS = {
@@ -66,7 +66,7 @@ def main(file: str) -> None:
     sys.path[:] = [*job.paths, *(path for path in sys.path if path not in job.paths)]
     for module in FIRST_IMPORTS[bool(job.grounds)]:
         importlib.import_module(module)
-    Registry(Path.cwd()).load(job.target).spec()
+    ClassLoader(Path.cwd()).load(job.target).spec()
     for linger in job.lingers:
         for outcome in _explore(job, linger):
             print(msgspec.json.encode(outcome).decode(), flush=True)
@@ -151,11 +151,11 @@ class _Lane:
         verdict = Verdict.DIFFERENT
         return Outcome(fatal[0], self._linger, verdict, differences, str(folder), second), course
 
-    def _course(self, place: Place, *, recovers: bool = False) -> Course | None:
+    def _course(self, place: Location, *, recovers: bool = False) -> Course | None:
         """A life that no point cuts short; None if it failed."""
         return _read(place.folder) if self._live(place, recovers=recovers) == 0 else None
 
-    def _live(self, place: Place, fatal: Point | None = None, *, recovers: bool = False) -> int:
+    def _live(self, place: Location, fatal: Point | None = None, *, recovers: bool = False) -> int:
         """Live, in a fork; its exit status."""
         plan = Plan(
             str(place.folder), place.store, place.broker, self._linger, self._job.patience,
@@ -166,7 +166,7 @@ class _Lane:
     def _folder(self, name: str) -> Path:
         return Path(self._job.scratch) / name
 
-    def _fresh(self, folder: Path) -> Place:
+    def _fresh(self, folder: Path) -> Location:
         template = Path(self._job.template)
         return embedded(template, folder) if self._ground is None else self._ground.fresh(template, folder)
 

@@ -20,7 +20,7 @@ from quince.processes.process import Process
 from quince.testing.points import Points
 from quince.worker import worker as worker_module
 from quince.worker.stepper import StepEnd, Stepper
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_messaging.clients.awaitable import AwaitableCommunicator
 from quince_messaging.contract import (
@@ -252,7 +252,7 @@ def install(points: Points, journal: Journal) -> list[FaultyCommunicator]:
     connect = quince_messaging.connect_async
     opened: list[FaultyCommunicator] = []
 
-    def open_faulty(place: Place) -> FaultyStore:
+    def open_faulty(place: Location) -> FaultyStore:
         return FaultyStore(open_store(place), points, journal)
 
     def connect_faulty(uri: str, *, prefix: str | None = None) -> FaultyCommunicator:

@@ -11,7 +11,7 @@ import msgspec
 import quince_messaging
 from quince.messages import task_for
 from quince.testing import snapshot
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_messaging.uri import folder_uri
 from quince_persistence.files import file_url
@@ -31,11 +31,11 @@ class OnServers(msgspec.Struct, frozen=True):
     broker: str
     pid: int
 
-    def fresh(self, template: Path, folder: Path) -> Place:
+    def fresh(self, template: Path, folder: Path) -> Location:
         """Make both as they were when the workflow had been submitted."""
         folder.mkdir()
         snapshot.put(self.store, (template / SNAPSHOT).read_bytes())
-        place = Place(folder, self.store, self.broker)
+        place = Location(folder, self.store, self.broker)
         with open_store(place) as store:
             names = place.names(store.identity)
         asyncio.run(self._ring(names))
@@ -47,13 +47,13 @@ class OnServers(msgspec.Struct, frozen=True):
             await communicator.send_tasks([task_for(self.pid)])
 
 
-def embedded(template: Path, folder: Path) -> Place:
+def embedded(template: Path, folder: Path) -> Location:
     """A copy of an embedded workspace."""
     shutil.copytree(template, folder)
     return place_of(folder)
 
 
-def place_of(folder: Path) -> Place:
+def place_of(folder: Path) -> Location:
     """The embedded workspace in a folder, whatever the environment says."""
     state = folder / ".quince"
-    return Place(folder, file_url(state / "quince.db"), folder_uri(state / "messages"))
+    return Location(folder, file_url(state / "quince.db"), folder_uri(state / "messages"))

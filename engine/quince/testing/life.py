@@ -19,8 +19,8 @@ from quince.testing.faulty import FaultyCommunicator, Journal, install
 from quince.testing.outcomes import Portrait, draw
 from quince.testing.points import Point, Points
 from quince.worker.worker import Worker
-from quince.workspace.class_loader import Registry
-from quince.workspace.location import Place
+from quince.workspace.class_loader import ClassLoader
+from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_persistence.records import TERMINAL
 
@@ -78,10 +78,12 @@ def live(plan: Plan) -> Course:
             setattr(recovery, name, seconds)
     # What a step submits by itself goes where the others are, and is found if it comes twice.
     os.environ[STORE_VARIABLE], os.environ[BROKER_VARIABLE] = plan.store, plan.broker
-    place, points = Place(folder, plan.store, plan.broker), Points(plan.fatal)
+    place, points = Location(folder, plan.store, plan.broker), Points(plan.fatal)
     connect = quince_messaging.connect_async
     opened = install(points, Journal(journal_of(folder)))
-    worker = Worker(place, slots=SLOTS, name="crash-test", linger=plan.linger, registry=Registry(Path.cwd()))
+    worker = Worker(
+        place, slots=SLOTS, name="crash-test", linger=plan.linger, registry=ClassLoader(Path.cwd())
+    )
     late = asyncio.run(_work(worker, opened, plan.patience))
 
     async def tasks(names: str | None) -> int:

@@ -29,7 +29,7 @@ from quince.messages import (
 from quince.processes.signals import new_signal
 from quince.settings import host_name
 from quince.text import storable
-from quince.worker.interfaces import Answering
+from quince.worker.interfaces import ControlOwner
 from quince.workspace.neighbours import Neighbours, own_card
 from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
@@ -44,10 +44,10 @@ MOST_REASON = 4_000
 """Characters of a name and of a reason that come over the wire."""
 
 
-class Desk:
+class ControlServer:
     """Answers status, signal, pause, play and kill for any process."""
 
-    def __init__(self, worker: Answering, communicator: AsyncCommunicator) -> None:
+    def __init__(self, worker: ControlOwner, communicator: AsyncCommunicator) -> None:
         self._worker = worker
         self._communicator = communicator
         self._store: str = worker.store.identity

@@ -11,12 +11,12 @@ from quince.processes.process import Process
 from quince.worker.outbox import Outbox
 from quince.worker.slots import Slots
 from quince.worker.stepper import Stepper
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.records import ProcessRow, StepOutcome, Woken
 
 
-class Crew(Protocol):
+class RunnerOwner(Protocol):
     """What a runner needs of its worker."""
 
     id: str
@@ -60,7 +60,7 @@ class Fenced(Exception):
     """The claim was lost; whatever this runner knows no longer counts."""
 
 
-class PutBack(Exception):
+class Restored(Exception):
     """The store was put back to a backup under this worker; what this runner knows is of another history."""
 
 
@@ -72,12 +72,12 @@ class Unmet(Exception):
     """A coroutine step needed the store, which was away."""
 
 
-class Answering(Protocol):
+class ControlOwner(Protocol):
     """What the control server needs of its worker."""
 
     id: str
     name: str
-    place: Place
+    place: Location
     side: SideTasks
     store: Any
     outbox: Outbox

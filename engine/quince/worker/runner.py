@@ -25,8 +25,8 @@ from quince.processes.process import Process
 from quince.processes.signals import arrivals
 from quince.recovery.poison import ALONE_SECONDS, ROOM_SECONDS
 from quince.text import storable, words_of
-from quince.worker.interfaces import Crew, Fenced, InDoubt, Phase, PutBack, Unmet
-from quince.worker.step_writer import Scribe
+from quince.worker.interfaces import Fenced, InDoubt, Phase, Restored, RunnerOwner, Unmet
+from quince.worker.step_writer import StepWriter
 from quince.worker.stepper import StepEnd
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
 from quince_persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable
@@ -43,7 +43,7 @@ AGAIN_SECONDS = 5.0
 class Runner:
     """Drives one process under one claim. Owns one slot while it is not lingering."""
 
-    def __init__(self, crew: Crew, claim: Claim, *, alone: bool = False) -> None:
+    def __init__(self, crew: RunnerOwner, claim: Claim, *, alone: bool = False) -> None:
         self.pid = claim.row.pid
         self._alone = alone
         self.phase = Phase.LOADING
@@ -54,7 +54,7 @@ class Runner:
         self._state = claim.row.state
         self._saved = hash(claim.checkpoint)
         self._process: Process | None = None
-        self._scribe = Scribe(crew, claim)
+        self._scribe = StepWriter(crew, claim)
         self._outstanding: set[int] = set()
         self._watching: Sequence[int] = ()
         self._counted_down = False
@@ -176,7 +176,7 @@ class Runner:
         except Fenced:
             if self._intent is None:  # else it was taken away to be paused or killed
                 _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
-        except PutBack:
+        except Restored:
             _log.warning("process %s: the store was put back; begun anew from what it knows", self.pid)
             await self._begin_anew()
         except InDoubt:
@@ -334,7 +334,7 @@ class Runner:
         (self._process, children), self._scribe.copy = self._scribe.copy, None
         await self._look_at(children)
         if not all(child.known for child in children):
-            raise PutBack
+            raise Restored
         return self._process
 
     async def _fetch(self, process: Process) -> bool:
@@ -400,9 +400,9 @@ class Runner:
         """
         if isinstance(refused, PidTaken):
             self._crew.store.forget_pids()
-            raise PutBack from refused
+            raise Restored from refused
         if hash(await self._patiently(lambda: self._crew.store.checkpoint(self.pid))) != self._saved:
-            raise PutBack from refused
+            raise Restored from refused
 
     async def _commit(self, step: Step) -> StepOutcome:
         return self._met(await self._durably(lambda: self._crew.store.commit(step), once=True))
@@ -519,7 +519,7 @@ class Runner:
             return False
         await self._look_at(awaited)
         if not all(child.terminated for child in awaited):
-            raise PutBack
+            raise Restored
         return True
 
     def _patience(self, due: float | None, *, deadline: bool) -> float:

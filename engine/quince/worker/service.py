@@ -27,7 +27,7 @@ from quince.settings import (
 )
 from quince.worker.step_output import printed_lines
 from quince.worker.worker import Worker
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 
 _log = logging.getLogger("quince.worker")
 
@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(
-    place: Place,
+    place: Location,
     *,
     slots: int = DEFAULT_SLOTS,
     queues: Sequence[str] = ("default",),
@@ -74,7 +74,7 @@ class Granted(msgspec.Struct, frozen=True):
     grace: float | None = None
 
 
-def _grace(place: Place) -> float:
+def _grace(place: Location) -> float:
     """Seconds for steps that run when this worker stops, read when that is asked: they stand in the settings
     of the daemon, where `quince daemon stop --timeout` writes them."""
     if SUPERVISOR_VARIABLE in os.environ:

@@ -13,7 +13,7 @@ from quince.processes.process import Process
 from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from quince.text import storable
 from quince.worker import checkpoint_check as roundtrip
-from quince.worker.interfaces import Crew, Fenced
+from quince.worker.interfaces import Fenced, RunnerOwner
 from quince.worker.stepper import StepEnd
 from quince_persistence.codec import check_step
 from quince_persistence.errors import Unsaveable
@@ -22,7 +22,7 @@ from quince_persistence.records import Claim, State, Step
 _log = logging.getLogger("quince.worker")
 
 
-class Scribe:
+class StepWriter:
     """Writes the steps of one process down, under one claim.
 
     Attributes:
@@ -30,7 +30,7 @@ class Scribe:
             are round-tripped; whoever takes it puts None there.
     """
 
-    def __init__(self, crew: Crew, claim: Claim) -> None:
+    def __init__(self, crew: RunnerOwner, claim: Claim) -> None:
         self.claim = claim
         self.copy: tuple[Process, list[ChildProcess]] | None = None
         self._crew = crew

@@ -20,7 +20,7 @@ HOLD_SECONDS = 5.0
 """A task that finds no slot for so long goes back to the queue, for other workers."""
 
 
-class Inbox:
+class TaskBuffer:
     """Gives tasks to `claim`, as many at a time as there are free slots.
 
     While no slot is free for long, it hands its tasks back and asks for no more, so that none is

@@ -40,7 +40,7 @@ from quince.recovery.poison import Entry, Suspects
 from quince.recovery.sweeper import Sweeper
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS, host_name
 from quince.worker import checkpoint_check as roundtrip
-from quince.worker.control_server import Desk
+from quince.worker.control_server import ControlServer
 from quince.worker.interfaces import Phase
 from quince.worker.loop_watch import LoopWatch
 from quince.worker.outbox import Outbox
@@ -48,9 +48,9 @@ from quince.worker.runner import Runner
 from quince.worker.slots import Slots
 from quince.worker.stale_code import StaleCode
 from quince.worker.stepper import Stepper
-from quince.worker.task_buffer import Inbox
-from quince.workspace.class_loader import Registry
-from quince.workspace.location import Place
+from quince.worker.task_buffer import TaskBuffer
+from quince.workspace.class_loader import ClassLoader
+from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_messaging.clients.awaitable import AwaitableCommunicator
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, TaskHandle
@@ -103,13 +103,13 @@ class Worker:
 
     def __init__(
         self,
-        place: Place,
+        place: Location,
         *,
         slots: int = DEFAULT_SLOTS,
         queues: Sequence[str] = ("default",),
         name: str = "worker",
         linger: float = LINGER_SECONDS,
-        registry: Registry | None = None,
+        registry: ClassLoader | None = None,
         checked: bool = False,
         grace: Callable[[], float] = lambda: GRACE_SECONDS,
     ) -> None:
@@ -132,7 +132,7 @@ class Worker:
         self.outbox: Any = None
         self.stepper: Any = None
         self.inbox: Any = None
-        self._registry = registry or Registry(place.folder, place.allowed)
+        self._registry = registry or ClassLoader(place.folder, place.allowed)
         find_classes_by(self._registry)
         self._importing = threading.Lock()
         self._life = 0
@@ -201,7 +201,7 @@ class Worker:
         loop.set_default_executor(StepThreads(DEFAULT_THREADS))
         self.stepper = Stepper(threads)
         self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
-        self.inbox = Inbox(self.slots, self._claim)
+        self.inbox = TaskBuffer(self.slots, self._claim)
         lock = self.place.state / "locks" / self.id
         lost = lambda: self.call(lambda: self._lost(lock))  # noqa: E731
         lease = Lease(self.store, self.id, lock, lost, self.side, self._moved)
@@ -266,7 +266,7 @@ class Worker:
         await communicator.subscribe(self._on_termination, TERMINATIONS)
         await communicator.subscribe(self._on_control, CONTROLS)
         if self.queues:
-            desk = Desk(self, communicator)
+            desk = ControlServer(self, communicator)
             stack.push_async_callback(desk.close)
             await desk.open()
         for queue in self.queues:

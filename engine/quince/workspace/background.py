@@ -15,7 +15,7 @@ _log = logging.getLogger("quince")
 CLOSE_SECONDS = 30.0
 
 
-class Teller:
+class BackgroundSender:
     """Calls what is posted, one after the other. Usable from any thread; starts at first use.
 
     When the broker is away, what stands in the queue is dropped: all of it follows from the store, where

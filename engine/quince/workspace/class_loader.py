@@ -36,7 +36,7 @@ class ProcessClass(Protocol):
     __name__: str
 
 
-class Registry:
+class ClassLoader:
     """Names and loads process classes for one workspace.
 
     Args:
@@ -170,7 +170,7 @@ class Registry:
             sys.path.insert(0, str(self.folder))
 
 
-def load_target(target: str, registry: Registry) -> Any:
+def load_target(target: str, registry: ClassLoader) -> Any:
     """The process class that a person named on the command line.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_messaging.errors import MessagingError
 from quince_messaging.uri import parse_uri
 from quince_persistence.databases.database import parse
@@ -14,7 +14,7 @@ from quince_persistence.errors import PersistenceError
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
-def store_warning(place: Place) -> str | None:
+def store_warning(place: Location) -> str | None:
     """What is open on the way to the store; None if nothing is, or it is on this machine."""
     try:
         url = parse(place.store)
@@ -32,7 +32,7 @@ def store_warning(place: Place) -> str | None:
     )
 
 
-def broker_warning(place: Place) -> str | None:
+def broker_warning(place: Location) -> str | None:
     """The same of the broker."""
     try:
         uri = parse_uri(place.broker)

@@ -19,7 +19,7 @@ from quince_persistence.files import file_of, file_url
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a workspace is, before anything is opened.
 
     Attributes:
@@ -136,7 +136,9 @@ class Place:
         return self.store.startswith("sqlite") and self.broker.startswith("local:")
 
 
-def locate(folder: Path | str | None = None, *, store: str | None = None, broker: str | None = None) -> Place:
+def locate(
+    folder: Path | str | None = None, *, store: str | None = None, broker: str | None = None
+) -> Location:
     """Find the workspace, without opening or making anything.
 
     Raises:
@@ -146,7 +148,7 @@ def locate(folder: Path | str | None = None, *, store: str | None = None, broker
     root = Path(folder).resolve() if folder is not None else _search(Path.cwd())
     require_trusted(root, (CONFIG, STATE))
     settings = _read(root / CONFIG)
-    return Place(
+    return Location(
         folder=root,
         store=_absolute(store or os.environ.get(STORE_VARIABLE), Path.cwd())
         or _absolute(settings.get("store"), root)

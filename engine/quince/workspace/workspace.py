@@ -17,9 +17,9 @@ from typing import Any
 import quince_messaging
 from quince.errors import WorkspaceError
 from quince.private_files import write_private
-from quince.workspace.background import Teller
-from quince.workspace.class_loader import Registry
-from quince.workspace.location import Place, locate
+from quince.workspace.background import BackgroundSender
+from quince.workspace.class_loader import ClassLoader
+from quince.workspace.location import Location, locate
 from quince.workspace.watcher import Watcher
 from quince_messaging.errors import MessagingError
 from quince_persistence.codec import find_classes_by
@@ -36,13 +36,13 @@ class Workspace:
         teller: Sends what follows from controls.
     """
 
-    place: Place
+    place: Location
     _store: Store | None = None
     _communicator: Any = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _dialling: threading.RLock = field(default_factory=threading.RLock)
-    teller: Teller = field(default_factory=Teller, init=False)
-    registry: Registry = field(init=False)
+    teller: BackgroundSender = field(default_factory=BackgroundSender, init=False)
+    registry: ClassLoader = field(init=False)
     watcher: Watcher = field(init=False)
 
     @classmethod
@@ -64,7 +64,7 @@ class Workspace:
         return cls(locate(folder, store=store, broker=broker))
 
     def __post_init__(self) -> None:
-        self.registry = Registry(self.place.folder, self.place.allowed)
+        self.registry = ClassLoader(self.place.folder, self.place.allowed)
         find_classes_by(self.registry)
         self.watcher = Watcher(self)
         _all.add(self)
@@ -75,7 +75,7 @@ class Workspace:
         _parents.append(self._communicator)
         self._communicator = None
         self._lock, self._dialling = threading.RLock(), threading.RLock()
-        self.teller, self.watcher = Teller(), Watcher(self)
+        self.teller, self.watcher = BackgroundSender(), Watcher(self)
 
     @property
     def store(self) -> Store:
@@ -125,7 +125,7 @@ class Workspace:
         self.close()
 
 
-def prepare(place: Place) -> None:
+def prepare(place: Location) -> None:
     """Make the folder of the workspace's own files, unseen by git.
 
     Raises:
@@ -142,7 +142,7 @@ def prepare(place: Place) -> None:
         ) from error
 
 
-def open_store(place: Place) -> Store:
+def open_store(place: Location) -> Store:
     """A store of one's own on this place (the caller closes it).
 
     Raises:
@@ -156,7 +156,7 @@ def open_store(place: Place) -> Store:
     return store
 
 
-_open: dict[Place, Workspace] = {}
+_open: dict[Location, Workspace] = {}
 _open_lock = threading.Lock()
 _all: weakref.WeakSet[Workspace] = weakref.WeakSet()
 _parents: list[object] = []
@@ -196,9 +196,9 @@ def _close_all() -> None:
 
 
 __all__ = [
+    "Location",
     "MessagingError",
     "PersistenceError",
-    "Place",
     "Workspace",
     "locate",
     "open_store",

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from quince_messaging.clients.loop_thread import CommThread, LinkFanOut
-from quince_messaging.clients.task_proxy import CrossingConsumer, CrossingTask, Handover
+from quince_messaging.clients.loop_thread import LinkFanOut, LoopThread
+from quince_messaging.clients.task_proxy import ConsumerProxy, Handover, TaskProxy
 from quince_messaging.contract import (
     DEFAULT_QUEUE,
     EVERYTHING,
@@ -30,7 +30,7 @@ from quince_messaging.contract import (
 )
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.limits import check_prefetch, check_priority, check_queue
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.wire.broadcasts import checked
 from quince_messaging.wire.calls import bearable
 
@@ -46,10 +46,10 @@ class AwaitableCommunicator:
     """
 
     def __init__(self, transport: Transport, name: str = "quince-messages") -> None:
-        self._thread = CommThread(transport, name)
+        self._thread = LoopThread(transport, name)
         self._transport = transport
         self._listeners = LinkFanOut(lambda listener: functools.partial(self._cross, listener))
-        self._mailbox: Mailbox | None = None
+        self._mailbox: LoopMailbox | None = None
         self._home: int | None = None
         transport.on_link(self._listeners)
 
@@ -77,7 +77,7 @@ class AwaitableCommunicator:
 
     async def open(self) -> None:
         """Connect. Raises ConnectionFailed."""
-        self._mailbox = Mailbox(asyncio.get_running_loop())
+        self._mailbox = LoopMailbox(asyncio.get_running_loop())
         self._home = threading.get_ident()
         try:
             await asyncio.wrap_future(self._thread.start())
@@ -124,16 +124,16 @@ class AwaitableCommunicator:
         hand_over = Handover(deliver, queue)
 
         def arrived(tasks: Sequence[TaskHandle]) -> None:
-            self._cross(hand_over, [CrossingTask(task, self._thread) for task in tasks])
+            self._cross(hand_over, [TaskProxy(task, self._thread) for task in tasks])
 
         consumer = await self._run(self._transport.consume, arrived, queue=queue, prefetch=prefetch)
-        return CrossingConsumer(consumer, self._run)
+        return ConsumerProxy(consumer, self._run)
 
     async def pull(self, *, queue: str = DEFAULT_QUEUE) -> TaskHandle | None:
         """One task now, or None if the queue is empty."""
         check_queue(queue)
         task = await self._run(self._transport.pull, queue=queue)
-        return None if task is None else CrossingTask(task, self._thread)
+        return None if task is None else TaskProxy(task, self._thread)
 
     async def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
         """How many tasks wait on the queue."""

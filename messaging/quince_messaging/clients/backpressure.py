@@ -6,8 +6,8 @@ import threading
 import time
 
 
-class Place:
-    """What some messages take up in a `Room`: taken and given back once, however often that is asked for.
+class Share:
+    """What some messages take up: taken and given back once, however often that is asked for.
 
     So Ctrl-C, which may come when nobody can tell any more who was to give it back, loses nothing.
 
@@ -24,7 +24,7 @@ class Place:
         self.taken = False
 
 
-class Room:
+class Backpressure:
     """Room for messages on their way, bounded by number and by bytes. For any threads.
 
     What is larger than all of the room passes alone. Nothing is called between the changes of one
@@ -45,7 +45,7 @@ class Room:
         self._number = 0
         self._bytes = 0
 
-    def take(self, place: Place, *, timeout: float = 0.0) -> bool:
+    def take(self, place: Share, *, timeout: float = 0.0) -> bool:
         """Take room; False if there is none in time."""
         if self._taken(place, None):
             return True
@@ -58,12 +58,12 @@ class Room:
             gate.acquire(timeout=left)
         return False
 
-    def take_anyway(self, place: Place) -> None:
+    def take_anyway(self, place: Share) -> None:
         """Take it even if it is not there, on the thread that must not wait."""
         with self._lock:
             self._add(place)
 
-    def give_back(self, *places: Place) -> None:
+    def give_back(self, *places: Share) -> None:
         """Give back what was taken, if it was, and was not given back yet."""
         with self._lock:
             for place in places:
@@ -74,7 +74,7 @@ class Room:
             while self._gates:
                 self._gates.pop().release()
 
-    def _taken(self, place: Place, gate: threading.Lock | None) -> bool:
+    def _taken(self, place: Share, gate: threading.Lock | None) -> bool:
         """Take room if there is any; if not, have the gate opened when some is given back."""
         with self._lock:
             if self._fits(place):
@@ -84,12 +84,12 @@ class Room:
                 self._gates.append(gate)
         return False
 
-    def _add(self, place: Place) -> None:
+    def _add(self, place: Share) -> None:
         place.taken = True
         self._number += place.number
         self._bytes += place.size
 
-    def _fits(self, place: Place) -> bool:
+    def _fits(self, place: Share) -> bool:
         if not self._number:
             return True
         return self._number + place.number <= self._most and self._bytes + place.size <= self._most_bytes

@@ -16,12 +16,12 @@ import kiwipy
 from quince_messaging.clients.bridge import Bridge, Outgoing
 from quince_messaging.clients.close_callbacks import CloseCallback, CloseCallbacks
 from quince_messaging.clients.kiwipy_filter import routable
-from quince_messaging.clients.loop_thread import CLOSE_TIMEOUT, CommThread, LinkFanOut
-from quince_messaging.clients.rpc_client import Calling
+from quince_messaging.clients.loop_thread import CLOSE_TIMEOUT, LinkFanOut, LoopThread
+from quince_messaging.clients.rpc_client import RpcClient
 from quince_messaging.clients.subscribers import QueueSubscribers, rpc_handler
-from quince_messaging.clients.task_proxy import CrossingTask
+from quince_messaging.clients.task_proxy import TaskProxy
 from quince_messaging.clients.task_queue import TaskQueue
-from quince_messaging.clients.thread_pool import MOST_THREADS, InOrder, Pool
+from quince_messaging.clients.thread_pool import MOST_THREADS, InOrder, ThreadPool
 from quince_messaging.contract import (
     DEFAULT_QUEUE,
     BroadcastMessage,
@@ -53,9 +53,9 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
     def __init__(self, transport: Transport, *, task_prefetch: int = TASK_PREFETCH) -> None:
         check_prefetch(task_prefetch)
         self._transport = transport
-        self._thread = CommThread(transport, "quince-messages")
-        self._pool = Pool("quince-subscriber")
-        self._link_pool = Pool(
+        self._thread = LoopThread(transport, "quince-messages")
+        self._pool = ThreadPool("quince-subscriber")
+        self._link_pool = ThreadPool(
             "quince-link-listener", at_once=MOST_THREADS
         )  # one may block, others want to hear
         self._task_prefetch = task_prefetch
@@ -64,7 +64,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self._broadcasts: dict[Any, tuple[str, InOrder]] = {}
         self._bridge = Bridge(self._thread)
         self._outgoing = Outgoing(self._thread, self._bridge)
-        self._calling = Calling(self._thread, self._bridge)
+        self._calling = RpcClient(self._thread, self._bridge)
         self._listeners = LinkFanOut(lambda listener: InOrder(self._link_pool, listener).put)
         self._close_callbacks: CloseCallbacks | None = None
         transport.on_link(self._listeners)
@@ -250,7 +250,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """One task now, or None if the queue is empty."""
         check_queue(queue)
         task = self._bridge.after_sends(self._transport.pull, queue=queue, timeout=timeout)
-        return None if task is None else CrossingTask(task, self._thread)
+        return None if task is None else TaskProxy(task, self._thread)
 
     def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
         """How many tasks wait on the queue."""

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from quince_messaging.clients.backpressure import Place, Room
+from quince_messaging.clients.backpressure import Backpressure, Share
 from quince_messaging.clients.futures import Outcome, follow, settle
-from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.contract import BroadcastMessage, LinkState
 from quince_messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
 from quince_messaging.wire.broadcasts import body_size, in_pieces
@@ -32,9 +32,9 @@ MOST_HANDED_OVER = 4 * 1024 * 1024
 class Bridge:
     """Runs coroutine functions of the hidden thread for callers on other threads."""
 
-    def __init__(self, thread: CommThread) -> None:
+    def __init__(self, thread: LoopThread) -> None:
         self._thread = thread
-        self._room = Room(MOST_WAITING, MOST_WAITING_BYTES)
+        self._room = Backpressure(MOST_WAITING, MOST_WAITING_BYTES)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._not_begun = 0
         """Of those under way, the ones whose first step is still to come."""
@@ -90,7 +90,7 @@ class Bridge:
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)
             return outcome
-        place = Place(size)
+        place = Share(size)
         try:
             if self._thread.here:
                 self._room.take_anyway(place)
@@ -143,7 +143,7 @@ class Bridge:
     def _begin(
         self,
         outcome: Outcome,
-        place: Place,
+        place: Share,
         at_once: Callable[..., asyncio.Future[Any] | None] | None,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
@@ -174,7 +174,7 @@ class Bridge:
         follow(answer, outcome)
         return True
 
-    def _first_stage_over(self, place: Place, task: asyncio.Task[None]) -> None:
+    def _first_stage_over(self, place: Share, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._room.give_back(place)
 
@@ -182,19 +182,19 @@ class Bridge:
 class Outgoing:
     """Broadcasts on their way to the hidden thread: those of one burst are handed over together."""
 
-    def __init__(self, thread: CommThread, bridge: Bridge) -> None:
+    def __init__(self, thread: LoopThread, bridge: Bridge) -> None:
         self._thread = thread
         self._bridge = bridge
         self._transport = thread.transport
-        self._waiting: deque[tuple[Sequence[BroadcastMessage], Place]] = deque()
-        self._room = Room(MOST_WAITING, MOST_WAITING_BYTES)
+        self._waiting: deque[tuple[Sequence[BroadcastMessage], Share]] = deque()
+        self._room = Backpressure(MOST_WAITING, MOST_WAITING_BYTES)
         self._posted = False
         self._handing_over = asyncio.Lock()
 
     def send(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send without waiting, unless the broker is away or too much waits already."""
         self._thread.check()
-        place = Place(sum([body_size(message.body) for message in messages]), len(messages))
+        place = Share(sum([body_size(message.body) for message in messages]), len(messages))
         try:
             if self._taken(place):
                 self._waiting.append((messages, place))
@@ -209,7 +209,7 @@ class Outgoing:
         """Wait until all of them have been handed over."""
         self._bridge.wait(self._hand_over, ())
 
-    def _taken(self, place: Place) -> bool:
+    def _taken(self, place: Share) -> bool:
         """Take room without waiting for it; False if it is better to wait."""
         if self._thread.here:
             self._room.take_anyway(place)
@@ -238,7 +238,7 @@ class Outgoing:
         async with self._handing_over:
             self._posted = False
             together: list[BroadcastMessage] = []
-            places: list[Place] = []
+            places: list[Share] = []
             while self._waiting:
                 some, place = self._waiting.popleft()
                 together += some

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from quince_messaging.contract import LinkListener, LinkState, Transport
 from quince_messaging.errors import CommunicatorClosed, CommunicatorForked
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -23,7 +23,7 @@ CLOSE_TIMEOUT = 5.0
 """Seconds after which closing gives up on a broker that does not answer."""
 
 
-class CommThread:
+class LoopThread:
     """Owns a daemon thread, its loop, and the transport on it.
 
     Every method but the constructor may be called from any thread. A child made by `fork()` has the
@@ -34,7 +34,7 @@ class CommThread:
         self.transport = transport
         self._name = name
         self._pid = os.getpid()
-        self._mailbox: Mailbox | None = None
+        self._mailbox: LoopMailbox | None = None
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lock = threading.Lock()
@@ -61,7 +61,7 @@ class CommThread:
     def start(self) -> concurrent.futures.Future[None]:
         """Start the thread and open the transport; the future ends when it is open, or raises."""
         loop = asyncio.new_event_loop()
-        self._mailbox = Mailbox(loop)
+        self._mailbox = LoopMailbox(loop)
         self._thread = threading.Thread(target=self._main, args=(loop,), name=self._name, daemon=True)
         self._thread.start()
         _OPEN.add(self)
@@ -103,7 +103,7 @@ class CommThread:
         """Whether this is a copy, in a child made by `fork()`."""
         return self._pid != os.getpid()
 
-    def _checked(self) -> Mailbox:
+    def _checked(self) -> LoopMailbox:
         if self.forked:
             raise CommunicatorForked(
                 "this communicator was opened before fork(); open a new one in the child process"
@@ -212,7 +212,7 @@ def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:
         outcome.set_result(task.result())
 
 
-_OPEN: weakref.WeakSet[CommThread] = weakref.WeakSet()
+_OPEN: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 
 
 def _close_all() -> None:

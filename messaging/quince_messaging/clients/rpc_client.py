@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quince_messaging.clients.bridge import Bridge
-from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.errors import DeliveryFailed, MessageTimeout
 from quince_messaging.wire.broadcasts import body_size
 from quince_messaging.wire.envelope import pack
@@ -19,10 +19,10 @@ TRUST = 0.05
 """Seconds after an answer for which it is taken that somebody is still there."""
 
 
-class Calling:
+class RpcClient:
     """The calling side of RPC for threads, and what it knows of who answers."""
 
-    def __init__(self, thread: CommThread, bridge: Bridge) -> None:
+    def __init__(self, thread: LoopThread, bridge: Bridge) -> None:
         self._thread = thread
         self._transport = thread.transport
         self._bridge = bridge

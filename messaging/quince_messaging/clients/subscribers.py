@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import kiwipy
 
 from quince_messaging.clients.futures import is_future, when_done
-from quince_messaging.clients.loop_thread import CommThread
-from quince_messaging.clients.task_proxy import CrossingTask
-from quince_messaging.clients.thread_pool import Pool
+from quince_messaging.clients.loop_thread import LoopThread
+from quince_messaging.clients.task_proxy import TaskProxy
+from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.contract import RpcHandler, TaskConsumer, TaskHandle
 from quince_messaging.errors import CommunicatorClosed, MessagingError
 from quince_messaging.wire.calls import Arrival, bearable
@@ -30,7 +30,9 @@ REJECTION_PAUSE = 0.05
 lone consumer that rejects it would get it again at once, for ever."""
 
 
-def rpc_handler(subscriber: Callable[..., Any], owner: Any, thread: CommThread, pool: Pool) -> RpcHandler:
+def rpc_handler(
+    subscriber: Callable[..., Any], owner: Any, thread: LoopThread, pool: ThreadPool
+) -> RpcHandler:
     """A handler for the transport that calls `subscriber(owner, msg)` on the pool."""
 
     def handle(body: Any) -> asyncio.Future[Any]:
@@ -48,7 +50,7 @@ def rpc_handler(subscriber: Callable[..., Any], owner: Any, thread: CommThread, 
 
 
 def _deliver(
-    thread: CommThread, arrival: asyncio.Future[Any], result: Any, error: BaseException | None
+    thread: LoopThread, arrival: asyncio.Future[Any], result: Any, error: BaseException | None
 ) -> None:
     """From any thread: let a result arrive; a future arrives as a future, which then follows it."""
     try:
@@ -91,14 +93,14 @@ def call_subscriber(
 class QueueSubscribers:
     """The subscribers of one queue: one consumer, each task offered to them in turn."""
 
-    def __init__(self, owner: Communicator, thread: CommThread, pool: Pool) -> None:
+    def __init__(self, owner: Communicator, thread: LoopThread, pool: ThreadPool) -> None:
         self.subscribers: dict[Any, Callable[..., Any]] = {}
         self._owner = owner
         self._thread = thread
         self._pool = pool
         self._consumer: TaskConsumer | None = None
         self._lock = threading.Lock()
-        self._not_begun: dict[CrossingTask, None] = {}
+        self._not_begun: dict[TaskProxy, None] = {}
         self._unsettled = 0
         self._stopping = False
 
@@ -124,7 +126,7 @@ class QueueSubscribers:
             task.requeue()
 
     def _arrived(self, tasks: Sequence[TaskHandle]) -> None:
-        held = [CrossingTask(task, self._thread, self._settled) for task in tasks]
+        held = [TaskProxy(task, self._thread, self._settled) for task in tasks]
         self._unsettled += len(held)
         if self._stopping:
             for task in held:
@@ -135,7 +137,7 @@ class QueueSubscribers:
         for task in held:
             self._pool.submit(self._begin, task)
 
-    def _begin(self, task: CrossingTask) -> None:
+    def _begin(self, task: TaskProxy) -> None:
         """On a pool thread: run a task, unless it was given back while it waited for the thread."""
         with self._lock:
             subscribers = tuple(self.subscribers.values())

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.contract import TaskBatchCallback, TaskConsumer, TaskHandle
 from quince_messaging.errors import CommunicatorClosed
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 LONGEST_REASON = 4_000
 
 
-class CrossingTask:
+class TaskProxy:
     """A task held on the user's side; settling it crosses to the hidden thread in bursts.
 
     Args:
@@ -24,7 +24,7 @@ class CrossingTask:
 
     __slots__ = ("_gone", "_settled", "_task", "_thread", "body", "no_reply", "redelivered")
 
-    def __init__(self, task: TaskHandle, thread: CommThread, gone: Callable[[], None] | None = None) -> None:
+    def __init__(self, task: TaskHandle, thread: LoopThread, gone: Callable[[], None] | None = None) -> None:
         self._task = task
         self._thread = thread
         self._gone = gone
@@ -73,7 +73,7 @@ def plain_reason(reason: Any) -> str:
     return text[:LONGEST_REASON].encode(errors="backslashreplace").decode()[:LONGEST_REASON]
 
 
-class CrossingConsumer:
+class ConsumerProxy:
     """A consumer used from the user's side."""
 
     def __init__(self, consumer: TaskConsumer, run: Callable[..., Coroutine[Any, Any, Any]]) -> None:
@@ -105,7 +105,7 @@ class Handover:
         self._queue = queue
         self._has_failed = False
 
-    def __call__(self, tasks: Sequence[CrossingTask]) -> None:
+    def __call__(self, tasks: Sequence[TaskProxy]) -> None:
         suspects = [task for task in tasks if task.redelivered] if self._has_failed else []
         for task in suspects:
             try:

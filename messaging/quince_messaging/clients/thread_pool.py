@@ -31,7 +31,7 @@ Job = tuple[Callable[..., object], tuple[Any, ...], bool]
 """A function, its arguments, and whether an idle thread was found for it when it came."""
 
 
-class Pool:
+class ThreadPool:
     """A pool of daemon threads: they never keep the interpreter alive, whatever a subscriber does.
 
     (The threads of `concurrent.futures` are joined at exit, so one subscriber that blocks would hang
@@ -177,7 +177,7 @@ class Pool:
 class InOrder:
     """Runs what it is given one at a time and in order, on threads of a pool."""
 
-    def __init__(self, pool: Pool, function: Callable[[Any], object]) -> None:
+    def __init__(self, pool: ThreadPool, function: Callable[[Any], object]) -> None:
         self._pool = pool
         self._function = function
         self._waiting: deque[Any] = deque()

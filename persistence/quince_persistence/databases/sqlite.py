@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from quince_persistence.at_fork import calm
 from quince_persistence.databases.database import first_line, shown
-from quince_persistence.databases.write_turns import Turnstile
+from quince_persistence.databases.write_turns import WriteTurns
 from quince_persistence.errors import (
     InvalidUrl,
     NotAStore,
@@ -67,7 +67,7 @@ class SQLite:
         self._busy_seconds = busy_seconds
         self._in_memory = url.database in {None, "", ":memory:"}
         self._path = _real_path(str(url.database))
-        self._turnstile = Turnstile(self._path, patience=busy_seconds)
+        self._turnstile = WriteTurns(self._path, patience=busy_seconds)
         self._log_kept_until = 0.0
         self._engines: list[Engine] = []
         self._file: tuple[int, int] | None = None

@@ -36,10 +36,10 @@ TRUCE = 30.0
 _FIRST_PAUSE = 0.00005
 _LONGEST_PAUSE = 0.0005
 
-_all: weakref.WeakSet[Turnstile] = weakref.WeakSet()
+_all: weakref.WeakSet[WriteTurns] = weakref.WeakSet()
 
 
-class Turnstile:
+class WriteTurns:
     """The turns at one file. May be used by several threads; one that has the turn may take it again.
 
     Args:

@@ -28,7 +28,7 @@ from quince_persistence.records import (
     WorkerRow,
 )
 from quince_persistence.schema.in_list import one_of
-from quince_persistence.schema.mutable_row import Live, live_rows
+from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import (
     awaits,
     checkpoints,
@@ -250,7 +250,7 @@ def _small(row: ProcessRow, outputs: bytes | None, length: int | None) -> Result
 
 def frozen(row: Any) -> ProcessRow:
     """The process of a row that begins with the columns of `live_rows`."""
-    return Live(*row[:_WIDTH]).frozen()
+    return MutableRow(*row[:_WIDTH]).frozen()
 
 
 def _parents_first(rows: list[ProcessRow]) -> list[ProcessRow]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from quince_persistence.records import Control, ProcessRow, State
-from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.schema.tables import processes as p
 
 _RUNNABLE = frozenset({State.CREATED.value, State.RUNNING.value})
@@ -15,10 +15,10 @@ _STATES = {state.value: state for state in State}
 _CONTROLS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
 
 COLUMNS = tuple(p.c)
-"""What `Live` takes, in its order."""
+"""What `MutableRow` takes, in its order."""
 
 
-class Live:
+class MutableRow:
     """One row of `processes`, read under its lock, changed in memory, written back once."""
 
     __slots__ = (*(column.name for column in COLUMNS), "fresh", "indexed")
@@ -155,9 +155,9 @@ class Live:
 
 
 def _missing(signals: str | None) -> tuple[str, ...]:
-    return () if signals is None else tuple(Mailbox.read(signals).missing)
+    return () if signals is None else tuple(SignalState.read(signals).missing)
 
 
 def live_rows() -> Select[Any]:
-    """`SELECT` of all that `Live` takes."""
+    """`SELECT` of all that `MutableRow` takes."""
     return select(*COLUMNS)

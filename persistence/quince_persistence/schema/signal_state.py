@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 
-class Mailbox(msgspec.Struct, omit_defaults=True):
+class SignalState(msgspec.Struct, omit_defaults=True):
     """The signals of one process.
 
     Attributes:
@@ -25,7 +25,7 @@ class Mailbox(msgspec.Struct, omit_defaults=True):
     deadline: bool = False
 
     @classmethod
-    def read(cls, text: str | None) -> Mailbox:
+    def read(cls, text: str | None) -> SignalState:
         """From the column."""
         return cls() if text is None else _decode(text)
 
@@ -65,4 +65,4 @@ class Mailbox(msgspec.Struct, omit_defaults=True):
         self.missing, self.deadline = [], False
 
 
-_decode = msgspec.json.Decoder(Mailbox).decode
+_decode = msgspec.json.Decoder(SignalState).decode

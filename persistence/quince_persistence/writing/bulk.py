@@ -14,23 +14,23 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Update, bindparam, insert, select, update
 
 from quince_persistence.schema.in_list import each_of, one_of
-from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import events, processes
 
 WHOLESALE = 100
 """How many rows must be changed alike before they share a statement."""
 
 
-def update_rows(connection: Connection, rows: Sequence[Live], names: tuple[str, ...]) -> None:
+def update_rows(connection: Connection, rows: Sequence[MutableRow], names: tuple[str, ...]) -> None:
     """Write these columns of each row."""
     if len(rows) < WHOLESALE:
         _one_by_one(connection, rows, names)
         return
-    alike: dict[tuple[Any, ...], list[Live]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[MutableRow]] = defaultdict(list)
     values_of = attrgetter(*names)
     for row in rows:
         alike[values_of(row)].append(row)
-    rest: list[Live] = []
+    rest: list[MutableRow] = []
     for values, group in alike.items():
         if len(group) < WHOLESALE:
             rest += group
@@ -40,7 +40,7 @@ def update_rows(connection: Connection, rows: Sequence[Live], names: tuple[str, 
     _one_by_one(connection, rest, names)
 
 
-def _one_by_one(connection: Connection, rows: Sequence[Live], names: tuple[str, ...]) -> None:
+def _one_by_one(connection: Connection, rows: Sequence[MutableRow], names: tuple[str, ...]) -> None:
     if rows:
         values = [{"at": row.pid} | {name: getattr(row, name) for name in names} for row in rows]
         connection.execute(_update(names, together=False), values)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from quince_persistence.schema.in_list import one_of
-from quince_persistence.schema.mutable_row import COLUMNS, Live
+from quince_persistence.schema.mutable_row import COLUMNS, MutableRow
 from quince_persistence.schema.tables import awaits, checkpoints, inputs, once, processes, results, signals
 from quince_persistence.writing.bulk import insert_events, update_rows
 
@@ -43,8 +43,8 @@ class Changes:
         awaits_over: Those that nobody waits for any more.
     """
 
-    born: dict[int, Live] = field(default_factory=dict)
-    rows: dict[int, Live] = field(default_factory=dict)
+    born: dict[int, MutableRow] = field(default_factory=dict)
+    rows: dict[int, MutableRow] = field(default_factory=dict)
     inputs: Rows = field(default_factory=list)
     checkpoints: dict[int, bytes | None] = field(default_factory=dict)
     results: dict[int, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
@@ -73,8 +73,8 @@ class Changes:
         insert_events(connection, self.events)
 
     def _write_rows(self, connection: Connection) -> None:
-        quiet: list[Live] = []
-        full: list[Live] = []
+        quiet: list[MutableRow] = []
+        full: list[MutableRow] = []
         for row in self.rows.values():
             (full if row.index_changed or row.ended is not None else quiet).append(row)
         update_rows(connection, quiet, _QUIET)

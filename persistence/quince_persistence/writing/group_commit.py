@@ -23,8 +23,8 @@ from quince_persistence.minutely import Minutely
 from quince_persistence.troubles import Trouble
 from quince_persistence.writing.changes import Changes
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.transaction import Transactor
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.transaction import Transactions
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 _log = logging.getLogger("quince.store")
 
@@ -42,7 +42,7 @@ Settled = list[tuple[Operation[Any], Any]]
 """Operations with their answers, or the errors to raise."""
 
 
-class Writer:
+class GroupCommit:
     """The writer thread of one store.
 
     Args:
@@ -55,7 +55,7 @@ class Writer:
     def __init__(self, database: Database, *, patience: float, name: str = "quince-store") -> None:
         self.on_batch: Callable[[Callable[[], None]], object] | None = None
         self._database = database
-        self._transactor = Transactor(database, patience=patience)
+        self._transactor = Transactions(database, patience=patience)
         self._minutely = Minutely(_log)
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
@@ -209,7 +209,7 @@ def _collector_off(off: bool) -> Iterator[None]:
 
 def _apply(group: Sequence[Operation[Any]], connection: Connection, now: float) -> tuple[Settled, Changes]:
     """What a group answers, and what is to be written for it."""
-    unit = Unit(connection, now)
+    unit = UnitOfWork(connection, now)
     needs = Needs()
     for operation in group:
         operation.find(unit)

@@ -6,8 +6,8 @@ import msgspec
 
 from quince_persistence.errors import IllegalTransition
 from quince_persistence.records import TERMINAL, Control, ControlOutcome, State, Woken
-from quince_persistence.schema.mutable_row import Live
-from quince_persistence.writing.unit_of_work import Unit
+from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.writing.unit_of_work import UnitOfWork
 
 _FROM_LIVE = frozenset(State) - {State.CREATED}
 _NOWHERE: frozenset[State] = frozenset()
@@ -27,20 +27,20 @@ _BODIES = {
 }
 
 
-def check_transition(row: Live, state: State) -> None:
+def check_transition(row: MutableRow, state: State) -> None:
     """Raise IllegalTransition if the process may not go there."""
     if state not in TRANSITIONS[State(row.state)]:
         raise IllegalTransition(row.pid, row.state, state)
 
 
-def enter(unit: Unit, row: Live, state: State, author: str | None = None) -> None:
+def enter(unit: UnitOfWork, row: MutableRow, state: State, author: str | None = None) -> None:
     """Set the state, with a line of history if it is another one."""
     if row.state != state:
         unit.log(row.pid, "state", _BODIES[row.state, state.value], author)
         row.state = state.value
 
 
-def end(unit: Unit, row: Live, state: State, author: str | None = None) -> list[Woken]:
+def end(unit: UnitOfWork, row: MutableRow, state: State, author: str | None = None) -> list[Woken]:
     """Terminate: everything that a live process has is dropped; who awaits it is counted down.
 
     Returns:
@@ -65,19 +65,19 @@ def end(unit: Unit, row: Live, state: State, author: str | None = None) -> list[
     return [wake_up(parent) for parent in woken]
 
 
-def count_down(unit: Unit, row: Live, over: int = 1) -> bool:
+def count_down(unit: UnitOfWork, row: MutableRow, over: int = 1) -> bool:
     """So many things less to wait for. True if they were the last ones and the process is ready."""
     row.awaiting -= over
     unit.change(row)
     return row.awaiting == 0 and row.ready
 
 
-def wake_up(row: Live) -> Woken:
+def wake_up(row: MutableRow) -> Woken:
     return Woken(row.pid, row.owner, row.queue, row.priority)
 
 
 def kill_family(
-    unit: Unit, tops: list[Live], *, author: str | None, reason: str | None, force: bool = False
+    unit: UnitOfWork, tops: list[MutableRow], *, author: str | None, reason: str | None, force: bool = False
 ) -> list[ControlOutcome]:
     """Kill these and all their live descendants: at once where they have stopped (or by force), else by
     an intent for the owner.
@@ -92,7 +92,7 @@ def kill_family(
 
 
 def _kill(
-    unit: Unit, row: Live, author: str | None, reason: str | None, force: bool, dying: set[int]
+    unit: UnitOfWork, row: MutableRow, author: str | None, reason: str | None, force: bool, dying: set[int]
 ) -> ControlOutcome:
     before = row.frozen()
     if not (force or row.stopped):
@@ -106,7 +106,7 @@ def _kill(
     return ControlOutcome(row.pid, True, before, after, applied=True, owner=before.owner, woken=tuple(woken))
 
 
-def pause(row: Live, reason: str | None) -> None:
+def pause(row: MutableRow, reason: str | None) -> None:
     """Set the flag. The caller has unowned it, or is about to, or its owner has suspended its program."""
     row.paused = True
     row.pause_void = False
@@ -115,7 +115,7 @@ def pause(row: Live, reason: str | None) -> None:
     row.status = reason or row.status
 
 
-def let_go(unit: Unit, row: Live) -> list[ControlOutcome]:
+def let_go(unit: UnitOfWork, row: MutableRow) -> list[ControlOutcome]:
     """Take the owner away. An intent that waited for the owner is applied here and now, so that a
     process without an owner never has one.
 

@@ -37,7 +37,7 @@ def _nothing(_result: object, _connection: Connection) -> None:
     """There is nothing left to write."""
 
 
-class Transactor:
+class Transactions:
     """Runs work in write transactions. Belongs to one thread; `stop` may be called from any."""
 
     def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:

@@ -19,7 +19,7 @@ from quince_persistence.databases.pipeline import fetch, fetch_bytes
 from quince_persistence.reading.selecting import BLOBS
 from quince_persistence.records import Control
 from quince_persistence.schema.in_list import among, each_of, one_of
-from quince_persistence.schema.mutable_row import Live, live_rows
+from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import awaits, processes
 from quince_persistence.writing.changes import Changes
 
@@ -66,7 +66,7 @@ class Needs:
     keys: set[str] = field(default_factory=set)
 
 
-class Unit:
+class UnitOfWork:
     """What one transaction has read and will write. Used by the writer thread only.
 
     Attributes:
@@ -79,7 +79,7 @@ class Unit:
     def __init__(self, connection: Connection, now: float) -> None:
         self.connection = connection
         self.now = now
-        self.rows: dict[int, Live] = {}
+        self.rows: dict[int, MutableRow] = {}
         self.taken: dict[str, int] = {}
         self.changes = Changes()
         self.wanted_blobs: set[int] = set()
@@ -131,9 +131,9 @@ class Unit:
     def _take(self, rows: Sequence[Any]) -> None:
         for row in rows:
             if row[0] not in self.rows:
-                self.rows[row[0]] = Live(*row)
+                self.rows[row[0]] = MutableRow(*row)
 
-    def family(self, pids: Sequence[int]) -> list[Live]:
+    def family(self, pids: Sequence[int]) -> list[MutableRow]:
         """These processes and all their descendants, and who awaits any of them, locked; by pid.
 
         Asked again after each lock: a child that was committed in between is then seen, and no more
@@ -178,7 +178,7 @@ class Unit:
             todo += fresh
         return family
 
-    def waiting_for(self, pid: int) -> list[Live]:
+    def waiting_for(self, pid: int) -> list[MutableRow]:
         """The processes that await this one, locked."""
         if pid not in self._waiting_for:
             self._settle_awaiting([pid])
@@ -224,14 +224,14 @@ class Unit:
 
     # Changing
 
-    def change(self, row: Live) -> None:
+    def change(self, row: MutableRow) -> None:
         """The row has been changed: set what follows from it, and write it at the end."""
         row.updated = self.now
         row.refresh(self.now)
         if not row.fresh:
             self.changes.rows[row.pid] = row
 
-    def insert(self, row: Live, inputs: bytes) -> None:
+    def insert(self, row: MutableRow, inputs: bytes) -> None:
         row.refresh(self.now)
         self.rows[row.pid] = row
         self.changes.born[row.pid] = row
@@ -239,13 +239,13 @@ class Unit:
         if row.key is not None:
             self.taken[row.key] = row.pid
 
-    def await_(self, row: Live, children: Sequence[int]) -> None:
+    def await_(self, row: MutableRow, children: Sequence[int]) -> None:
         """The process awaits these, which live."""
         self.changes.awaits[row.pid] = set(children)
         for child in children:
             self._added[child].add(row.pid)
 
-    def await_nothing(self, row: Live) -> None:
+    def await_nothing(self, row: MutableRow) -> None:
         """Forget all that the process awaits."""
         self.changes.awaits_cleared.add(row.pid)
         for child in self.changes.awaits.pop(row.pid, ()):

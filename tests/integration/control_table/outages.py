@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from quince import Workspace, submit
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from tests import flows
 from tests.crew import Crew
 from tests.integration.control_table.flows import Awaits
@@ -29,7 +29,7 @@ def one_of(stage: Stage, make: Make) -> Subject:
     return left.pop()
 
 
-def with_crew(place: Place, stack: ExitStack, behind: Place | None = None) -> tuple[Workspace, Crew]:
+def with_crew(place: Location, stack: ExitStack, behind: Location | None = None) -> tuple[Workspace, Crew]:
     """A workspace on this place, and a crew on it too, or behind a proxy."""
     return stack.enter_context(Workspace(place)), stack.enter_context(closing(Crew(behind or place)))
 
@@ -107,7 +107,7 @@ def _broker_down(stage: Stage, stack: ExitStack) -> list[Subject]:
     return [replace(subject, disturb=proxy.refuse) for subject in subjects]
 
 
-def _broker_proxy(stage: Stage, stack: ExitStack, name: str) -> tuple[Proxy, Place, Place]:
+def _broker_proxy(stage: Stage, stack: ExitStack, name: str) -> tuple[Proxy, Location, Location]:
     """A proxy, a place, and the same place behind the proxy."""
     assert stage.servers is not None
     place = stage.fresh_place(name)

@@ -11,7 +11,7 @@ from typing import Any
 
 from quince import ProcessHandle, Workspace, submit
 from quince.client.notify import ring
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, Woken
 from tests.crew import Crew, eventually
@@ -63,15 +63,15 @@ class Stage:
         self.crew.close()
         self.home.close()
 
-    def fresh_place(self, name: str) -> Place:
+    def fresh_place(self, name: str) -> Location:
         """A place of this backend that nobody has opened yet."""
         folder = self.folder / name
         folder.mkdir()
         if self.servers is None:
             state = folder / ".quince"
-            return Place(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+            return Location(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
         broker, database = self.servers
-        return Place(folder, database.new_url(), broker.new_uri())
+        return Location(folder, database.new_url(), broker.new_uri())
 
     def gate(self) -> Path:
         """A file that is not there yet."""

@@ -22,7 +22,7 @@ from quince_messaging.contract import BroadcastMessage, SubjectFilter, TaskConsu
 from quince_messaging.errors import MessagingError
 from quince_messaging.transports.local import LocalTransport
 from quince_messaging.transports.local import file_lock as gate
-from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.task_db import TaskDb
 
 
 class Member:
@@ -116,7 +116,7 @@ class Member:
     async def freeze_in_a_write(self) -> None:
         """Stop (SIGSTOP) in the middle of a transaction."""
 
-        def stop(_: TaskFile) -> None:
+        def stop(_: TaskDb) -> None:
             # To this very thread: of a signal to the process it might hear too late, after its commit.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from quince.processes import checkpoint
 from quince.processes.process import Process, new_process
-from quince.workspace.class_loader import Registry
+from quince.workspace.class_loader import ClassLoader
 from quince_persistence.records import Claim, State, Step
 from quince_persistence.store import Store
 
@@ -25,7 +25,7 @@ class Solo:
         self.id = worker_id
         self.store = store
         self.troubles: dict[int, str] = {}
-        self._registry = Registry(Path.cwd())
+        self._registry = ClassLoader(Path.cwd())
 
     def new_pid(self, *, within: float | None = None) -> int:
         return self.store.allocate_pids(1, within=within)[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quince.errors import UnloadableClass
-from quince.workspace.class_loader import Registry
+from quince.workspace.class_loader import ClassLoader
 from quince_persistence.codec import classes, decode, encode
 
 JOB = """
@@ -61,7 +61,7 @@ ALLOWED = ["quince_open.*", "jobs/*", "quince_secret/*"]
     ],
 )
 def test_what_is_allowed_is_loaded_by_every_name(folder: Path, path: str) -> None:
-    assert Registry(folder, ALLOWED).load(path).__qualname__ == path.rpartition(":")[2]
+    assert ClassLoader(folder, ALLOWED).load(path).__qualname__ == path.rpartition(":")[2]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_nothing_else_is_even_imported(folder: Path, path: str) -> None:
     (folder / "jobs" / "out.py").symlink_to(folder.parent / "quince_secret_outside.py")
     (folder / "linked").symlink_to(folder, target_is_directory=True)
     with pytest.raises(UnloadableClass, match="not among the modules"):
-        Registry(folder, ALLOWED).load(path.format(parent=folder.parent))
+        ClassLoader(folder, ALLOWED).load(path.format(parent=folder.parent))
     assert not list(folder.parent.rglob("*.was-run"))
 
 
@@ -107,7 +107,7 @@ def test_nothing_else_is_even_imported(folder: Path, path: str) -> None:
 )
 def test_what_an_allowed_module_imports_is_not_allowed_by_that(folder: Path, path: str) -> None:
     with pytest.raises(UnloadableClass, match="not among the modules"):
-        Registry(folder, ALLOWED).load(path)
+        ClassLoader(folder, ALLOWED).load(path)
 
 
 def test_a_class_that_claims_another_module_is_not_believed(folder: Path) -> None:
@@ -116,20 +116,20 @@ def test_a_class_that_claims_another_module_is_not_believed(folder: Path) -> Non
     )
     for name in ("Theirs", "quince_secret.Job.Inner"):
         with pytest.raises(UnloadableClass, match="not among the modules"):
-            Registry(folder, ALLOWED).load(f"quince_open.flows:{name}")
+            ClassLoader(folder, ALLOWED).load(f"quince_open.flows:{name}")
 
 
 def test_a_script_loaded_from_elsewhere_is_not_taken_for_the_module_of_its_name(folder: Path) -> None:
     """A script is imported under its bare name; that is not yet the module that the list means."""
     (folder.parent / "quince_open_too.py").write_text(JOB)
-    Registry(folder).load(f"{folder.parent}/quince_open_too.py:Job")
+    ClassLoader(folder).load(f"{folder.parent}/quince_open_too.py:Job")
     with pytest.raises(UnloadableClass, match="not among the modules"):
-        Registry(folder, ["quince_open_too"]).load("quince_open_too:Job")
+        ClassLoader(folder, ["quince_open_too"]).load("quince_open_too:Job")
 
 
 def test_a_script_is_allowed_by_its_whole_path_too(folder: Path) -> None:
     outside = folder.parent / "quince_secret_outside.py"
-    assert Registry(folder, [f"{folder.parent}/*.py"]).load(f"../{outside.name}:Job").__name__ == "Job"
+    assert ClassLoader(folder, [f"{folder.parent}/*.py"]).load(f"../{outside.name}:Job").__name__ == "Job"
 
 
 def test_the_class_of_a_stored_value_is_held_to_the_list_too(
@@ -138,7 +138,7 @@ def test_the_class_of_a_stored_value_is_held_to_the_list_too(
     (folder / "quince_secret.py").write_text(
         JOB + "from dataclasses import dataclass\n@dataclass\nclass Value:\n    x: int\n"
     )
-    free, bound = Registry(folder), Registry(folder, ALLOWED)
+    free, bound = ClassLoader(folder), ClassLoader(folder, ALLOWED)
     monkeypatch.setattr(classes, "_known", [weakref.ref(free)])
     blob = encode({"value": free.load("quince_secret:Value")(x=1)}, "inputs")
     assert decode(blob)["value"].x == 1

@@ -13,7 +13,7 @@ import pytest
 
 from quince import ProcessHandle, WorkChain, Workspace, append_, process, run
 from quince.processes.child import ChildProcess
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.codec import decode, encode, same
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.store import Store
@@ -75,7 +75,7 @@ class Hasty(Parent):
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Workspace]:
     state = tmp_path / ".quince"
-    with Workspace(Place(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")) as home:
+    with Workspace(Location(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")) as home:
         yield home
 
 

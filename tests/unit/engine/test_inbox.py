@@ -12,7 +12,7 @@ import quince_messaging
 from quince.messages import pid_of, task_for
 from quince.worker import task_buffer as inbox_module
 from quince.worker.slots import Slots
-from quince.worker.task_buffer import Entry, Inbox
+from quince.worker.task_buffer import Entry, TaskBuffer
 from quince_messaging.contract import TaskHandle
 
 
@@ -30,7 +30,7 @@ async def until(look: Callable[[], bool]) -> None:
 async def test_only_as_many_tasks_as_slots_are_given_on() -> None:
     slots = Slots(2)
     claimed: list[int] = []
-    inbox = Inbox(slots, lambda batch: claimed.extend(pid for pid, _ in batch))
+    inbox = TaskBuffer(slots, lambda batch: claimed.extend(pid for pid, _ in batch))
     inbox.put_pids([1, 2, 3])
     assert claimed == [1, 2]
     slots.give()
@@ -44,7 +44,7 @@ async def test_tasks_without_a_slot_go_back_for_others(monkeypatch: pytest.Monke
     async with quince_messaging.connect_async(uri) as busy, quince_messaging.connect_async(uri) as idle:
         slots = Slots(1)
         held: list[Entry] = []
-        inbox = Inbox(slots, held.extend)
+        inbox = TaskBuffer(slots, held.extend)
         inbox.add_consumer(await busy.consume(lambda tasks: inbox.put(entries(tasks)), prefetch=8))
         await busy.send_tasks([task_for(pid) for pid in range(1, 5)])
         await until(lambda: len(held) == 1)
@@ -75,7 +75,7 @@ async def test_tasks_without_a_slot_go_back_for_others(monkeypatch: pytest.Monke
 async def test_a_closed_inbox_hands_everything_back() -> None:
     uri = f"memory://{uuid.uuid4().hex}"
     async with quince_messaging.connect_async(uri) as communicator:
-        inbox = Inbox(Slots(0), lambda batch: None)
+        inbox = TaskBuffer(Slots(0), lambda batch: None)
         arrived = asyncio.Event()
 
         def deliver(tasks: Sequence[TaskHandle]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quince.workspace.link_warnings import broker_warning, store_warning
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 
 
 @pytest.fixture(autouse=True)
@@ -17,11 +17,11 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def store(url: str) -> str | None:
-    return store_warning(Place(Path("/w"), url, "local:///m"))
+    return store_warning(Location(Path("/w"), url, "local:///m"))
 
 
 def broker(uri: str) -> str | None:
-    return broker_warning(Place(Path("/w"), "sqlite://", uri))
+    return broker_warning(Location(Path("/w"), "sqlite://", uri))
 
 
 @pytest.mark.parametrize(

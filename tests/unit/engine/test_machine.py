@@ -18,7 +18,7 @@ from quince.errors import DaemonError
 from quince.os_process import Program, machine, program_of
 from quince.recovery.lease import Lease, is_dead, process_of, sweep_locks
 from quince.settings import host_name
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.records import WorkerRow
 
 GONE = 2**22 + 7  # no process has such an id: the kernel gives none above 2**22
@@ -186,7 +186,7 @@ def test_the_daemon_of_another_container_is_not_taken_for_a_process_of_ours(tmp_
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        place = Place(tmp_path, f"sqlite:///{tmp_path}/x.db", f"local://{tmp_path}/m")
+        place = Location(tmp_path, f"sqlite:///{tmp_path}/x.db", f"local://{tmp_path}/m")
         for ask in (DaemonFiles(tmp_path).holder, lambda: stop(place), lambda: start(place, Settings())):
             with pytest.raises(DaemonError, match="in another container"):
                 ask()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from quince.errors import UnloadableClass, UnloadableNow
-from quince.workspace.class_loader import Registry
+from quince.workspace.class_loader import ClassLoader
 from quince_persistence.codec import Unreadable, classes, decode, encode
 from quince_persistence.codec.classes import find_classes_by
 from quince_persistence.passing import is_passing
@@ -34,11 +34,11 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"late_{tmp_path.name.replace('-', '_')}.py"
 
 
-def _write(module: Path, text: str, *, seconds_ago: float = 60) -> Registry:
+def _write(module: Path, text: str, *, seconds_ago: float = 60) -> ClassLoader:
     module.write_text(text)
     then = time.time() - seconds_ago
     os.utime(module, (then, then))
-    return Registry(module.parent)
+    return ClassLoader(module.parent)
 
 
 def _path(module: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from quince import Process, UnknownTarget
 from quince.errors import UnloadableClass
-from quince.workspace.class_loader import Registry, load_target
+from quince.workspace.class_loader import ClassLoader, load_target
 from tests import flows
 
 SCRIPT = """
@@ -40,18 +40,18 @@ def write(file: Path, text: str) -> Path:
 
 
 def test_an_importable_class_is_named_by_its_module(tmp_path: Path) -> None:
-    registry = Registry(tmp_path)
+    registry = ClassLoader(tmp_path)
     path = registry.name_of(flows.Double)
     assert path == "tests.flows:Double"
-    assert Registry(tmp_path).load(path) is flows.Double
+    assert ClassLoader(tmp_path).load(path) is flows.Double
 
 
 def test_a_script_in_the_workspace_is_named_by_its_file(folder: Path) -> None:
     write(folder / "jobs" / "quince_job_script.py", SCRIPT)
-    cls = load_target(f"{folder}/jobs/quince_job_script.py:Job", Registry(folder))
-    assert Registry(folder).name_of(cls) == "jobs/quince_job_script.py:Job"
+    cls = load_target(f"{folder}/jobs/quince_job_script.py:Job", ClassLoader(folder))
+    assert ClassLoader(folder).name_of(cls) == "jobs/quince_job_script.py:Job"
     del sys.modules[cls.__module__]
-    loaded = Registry(folder).load("jobs/quince_job_script.py:Job")
+    loaded = ClassLoader(folder).load("jobs/quince_job_script.py:Job")
     assert loaded is not cls
     assert loaded.__qualname__ == "Job"
 
@@ -59,19 +59,19 @@ def test_a_script_in_the_workspace_is_named_by_its_file(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["my-flow.py", "my flow.py", "01_relax.py", "a.b.py", "é.py", "jobs/x-y.py"])
 def test_a_script_need_not_be_called_like_a_module(folder: Path, name: str) -> None:
     write(folder / name, SCRIPT)
-    cls = load_target(f"{folder}/{name}:Job", Registry(folder))
-    path = Registry(folder).name_of(cls)
+    cls = load_target(f"{folder}/{name}:Job", ClassLoader(folder))
+    path = ClassLoader(folder).name_of(cls)
     assert path in (f"{name}:Job", "é:Job")
     del sys.modules[cls.__module__]
-    assert Registry(folder).load(path).__qualname__ == "Job"
+    assert ClassLoader(folder).load(path).__qualname__ == "Job"
 
 
 def test_a_class_that_is_defined_again_is_the_one_that_runs(folder: Path) -> None:
     write(folder / "quince_job_again.py", SCRIPT)
-    registry = Registry(folder)
+    registry = ClassLoader(folder)
     path = registry.name_of(load_target(f"{folder}/quince_job_again.py:Job", registry))
     del sys.modules["quince_job_again"]
-    again = load_target(f"{folder}/quince_job_again.py:Job", Registry(folder))
+    again = load_target(f"{folder}/quince_job_again.py:Job", ClassLoader(folder))
     assert registry.load(path) is not again
     assert registry.name_of(again) == path
     assert registry.load(path) is again
@@ -81,12 +81,12 @@ def test_a_script_outside_the_workspace_is_named_by_its_whole_path(folder: Path)
     file = write(folder / "elsewhere" / "quince_job_outside.py", SCRIPT)
     home = folder / "home"
     home.mkdir()
-    cls = load_target(f"{file}:Job", Registry(home))
-    path = Registry(home).name_of(cls)
+    cls = load_target(f"{file}:Job", ClassLoader(home))
+    path = ClassLoader(home).name_of(cls)
     assert path == f"{file}:Job"
     del sys.modules[cls.__module__]
     sys.path.remove(str(file.parent))
-    assert Registry(home).load(path).__qualname__ == "Job"
+    assert ClassLoader(home).load(path).__qualname__ == "Job"
 
 
 RELATIVE = """
@@ -106,20 +106,20 @@ def package(folder: Path, name: str) -> Path:
 
 def test_a_file_in_a_package_is_imported_and_named_as_its_module(folder: Path) -> None:
     file = package(folder, "quince_package")
-    cls = load_target(f"{file}:Job", Registry(folder))
-    assert Registry(folder).name_of(cls) == "quince_package.sub.main:Job"
+    cls = load_target(f"{file}:Job", ClassLoader(folder))
+    assert ClassLoader(folder).name_of(cls) == "quince_package.sub.main:Job"
 
 
 def test_a_file_in_a_package_elsewhere_is_found_by_its_path(folder: Path) -> None:
     file = package(folder / "elsewhere", "quince_far_package")
     home = folder / "home"
     home.mkdir()
-    path = Registry(home).name_of(load_target(f"{file}:Job", Registry(home)))
+    path = ClassLoader(home).name_of(load_target(f"{file}:Job", ClassLoader(home)))
     assert path == f"{file}:Job"
     sys.path.remove(str(folder / "elsewhere"))
     for name in [name for name in sys.modules if name.startswith("quince_far_package")]:
         del sys.modules[name]
-    assert Registry(home).load(path).__module__ == "quince_far_package.sub.main"
+    assert ClassLoader(home).load(path).__module__ == "quince_far_package.sub.main"
 
 
 def test_a_program_that_is_run_as_a_module_is_named_as_one(folder: Path) -> None:
@@ -127,9 +127,9 @@ def test_a_program_that_is_run_as_a_module_is_named_as_one(folder: Path) -> None
     write(
         folder / "quince_tool" / "sub" / "main.py",
         f"""{textwrap.dedent(RELATIVE)}
-from quince.workspace.class_loader import Registry
+from quince.workspace.class_loader import ClassLoader
 from pathlib import Path
-print(Registry(Path.cwd()).name_of(Job))
+print(ClassLoader(Path.cwd()).name_of(Job))
 """,
     )
     done = subprocess.run(
@@ -140,12 +140,12 @@ print(Registry(Path.cwd()).name_of(Job))
 
 def test_a_module_in_the_workspace_folder_is_importable(folder: Path) -> None:
     write(folder / "quince_job_module.py", SCRIPT)
-    assert Registry(folder).load("quince_job_module:Job").__name__ == "Job"
+    assert ClassLoader(folder).load("quince_job_module:Job").__name__ == "Job"
 
 
 def test_the_only_class_need_not_be_named(folder: Path) -> None:
     file = write(folder / "quince_only_class.py", SCRIPT)
-    assert load_target(str(file), Registry(folder)).__name__ == "Job"
+    assert load_target(str(file), ClassLoader(folder)).__name__ == "Job"
 
 
 def test_a_local_class_cannot_be_named(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_local_class_cannot_be_named(tmp_path: Path) -> None:
         def run(self) -> Any: ...
 
     with pytest.raises(UnknownTarget, match="inside a function"):
-        Registry(tmp_path).name_of(Local)
+        ClassLoader(tmp_path).name_of(Local)
 
 
 @pytest.mark.parametrize(
@@ -168,20 +168,20 @@ def test_a_local_class_cannot_be_named(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_loaded_is_told_in_a_sentence(tmp_path: Path, path: str, words: str) -> None:
     with pytest.raises(UnloadableClass, match=words.replace("(", r"\(")):
-        Registry(tmp_path).load(path)
+        ClassLoader(tmp_path).load(path)
 
 
 def test_a_module_that_fails_to_import_is_told_with_its_error(folder: Path) -> None:
     write(folder / "quince_broken_module.py", "raise RuntimeError('no licence')")
     with pytest.raises(UnloadableClass, match="RuntimeError: no licence"):
-        Registry(folder).load("quince_broken_module:X")
+        ClassLoader(folder).load("quince_broken_module:X")
 
 
 def test_only_allowed_modules_are_loaded(tmp_path: Path) -> None:
-    registry = Registry(tmp_path, allowed=["mine.*"])
+    registry = ClassLoader(tmp_path, allowed=["mine.*"])
     with pytest.raises(UnloadableClass, match="not among the modules"):
         registry.load("tests.flows:Double")
-    assert Registry(tmp_path, allowed=["tests.*"]).load("tests.flows:Double") is flows.Double
+    assert ClassLoader(tmp_path, allowed=["tests.*"]).load("tests.flows:Double") is flows.Double
 
 
 @pytest.mark.parametrize(
@@ -198,13 +198,13 @@ def test_only_allowed_modules_are_loaded(tmp_path: Path) -> None:
 def test_a_class_that_cannot_work_is_told_and_nothing_else_fails(folder: Path, body: str, words: str) -> None:
     write(folder / "quince_unusable_module.py", body)
     with pytest.raises(UnloadableClass, match=words):
-        Registry(folder).load_class("quince_unusable_module:Job")
+        ClassLoader(folder).load_class("quince_unusable_module:Job")
 
 
 def test_the_class_of_a_function_is_loaded(tmp_path: Path) -> None:
-    assert Registry(tmp_path).load_class("tests.flows:add") is flows.add.process_class
+    assert ClassLoader(tmp_path).load_class("tests.flows:add") is flows.add.process_class
 
 
 def test_a_target_that_is_no_process_class_is_told(tmp_path: Path) -> None:
     with pytest.raises(UnknownTarget, match="os:path is no process class but a module"):
-        load_target("os:path", Registry(tmp_path))
+        load_target("os:path", ClassLoader(tmp_path))

@@ -15,7 +15,7 @@ import pytest
 from quince import Process, ProcessExcepted, Workspace, process, run
 from quince.cli.results import failing_line
 from quince.worker.worker import Worker
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.errors import Unsaveable
 from tests.crew import eventually, importing
@@ -43,7 +43,7 @@ def divide(by: int) -> float:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Workspace]:
     state = tmp_path / ".quince"
-    with Workspace(Place(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")) as home:
+    with Workspace(Location(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")) as home:
         yield home
 
 

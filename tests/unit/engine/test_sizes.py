@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from quince import Process, ProcessExcepted, WorkChain, Workspace, process, run, submit, submit_many
-from quince.workspace.location import Place
+from quince.workspace.location import Location
 from quince_persistence.codec import TooLarge
 from quince_persistence.codec.sizing import VARIABLE
 
@@ -24,7 +24,7 @@ SOME = b"x" * 90_000
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setenv(VARIABLE, str(LIMIT / 1e6))
     state = tmp_path / ".quince"
-    with Workspace(Place(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")) as home:
+    with Workspace(Location(tmp_path, f"sqlite:///{state}/quince.db", f"local://{state}/messages")) as home:
         yield home
 
 

@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from quince.workspace.background import Teller
+from quince.workspace.background import BackgroundSender
 
 
 def test_what_was_posted_is_called_in_order_before_a_flush_returns() -> None:
     called: list[int] = []
-    teller = Teller()
+    teller = BackgroundSender()
     for number in range(3):
         teller.post(lambda number=number: called.append(number))  # type: ignore[misc]
     teller.flush()
@@ -22,7 +22,7 @@ def test_a_start_that_ctrl_c_cuts_off_is_not_waited_for(monkeypatch: pytest.Monk
     def interrupted(_: threading.Thread) -> None:
         raise KeyboardInterrupt
 
-    teller = Teller()
+    teller = BackgroundSender()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ import pytest
 
 from quince.errors import UnloadableClass, WorkspaceError
 from quince.settings import CONFIG, STATE
-from quince.workspace.class_loader import Registry
+from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import locate
 from quince.workspace.trust import settings_file
 
@@ -195,14 +195,14 @@ def test_no_class_is_imported_from_a_file_of_others(
     (file if open_to_others == "file" else elsewhere).chmod(0o777)
     for path in (f"{file}:Flow", "../elsewhere/evil.py:Flow"):
         with pytest.raises(UnloadableClass, match="can be written to by everybody"):
-            Registry(folder).load(path)
+            ClassLoader(folder).load(path)
     (folder / "link.py").symlink_to(file)
     with pytest.raises(UnloadableClass, match="can be written to by everybody"):
-        Registry(folder).load("link.py:Flow")
+        ClassLoader(folder).load("link.py:Flow")
     assert not (elsewhere / "was-run").exists()
     monkeypatch.setenv("QUINCE_TRUST", str(elsewhere))
     with pytest.raises(UnloadableClass, match="has no 'Flow'"):
-        Registry(folder).load(f"{file}:Flow")
+        ClassLoader(folder).load(f"{file}:Flow")
     assert (elsewhere / "was-run").exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from quince_messaging import CommunicatorClosed
 from quince_messaging.clients.bridge import Bridge
-from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.transports.memory import MemoryTransport
 
 
@@ -19,7 +19,7 @@ def begin(_attend: Any) -> bool:
 
 
 def test_nothing_begins_here_while_something_waits_for_the_hidden_thread() -> None:
-    thread = CommThread(MemoryTransport("bridge"), "test")
+    thread = LoopThread(MemoryTransport("bridge"), "test")
     thread.start().result()
     bridge = Bridge(thread)
     gate, begun = threading.Event(), threading.Event()
@@ -43,7 +43,7 @@ def test_nothing_begins_here_while_something_waits_for_the_hidden_thread() -> No
 
 
 def test_nothing_begins_here_while_an_earlier_message_is_on_its_first_way() -> None:
-    thread = CommThread(MemoryTransport("bridge"), "test")
+    thread = LoopThread(MemoryTransport("bridge"), "test")
     thread.start().result()
     bridge = Bridge(thread)
     routed, on_its_way = asyncio.Event(), threading.Event()
@@ -68,7 +68,7 @@ def test_nothing_begins_here_while_an_earlier_message_is_on_its_first_way() -> N
 
 
 def test_nothing_begins_here_once_closed() -> None:
-    thread = CommThread(MemoryTransport("bridge"), "test")
+    thread = LoopThread(MemoryTransport("bridge"), "test")
     thread.start().result()
     bridge = Bridge(thread)
     thread.close().result()

@@ -11,8 +11,8 @@ import pytest
 
 import quince_messaging
 from quince_messaging import Communicator
-from quince_messaging.clients.backpressure import Place, Room
-from quince_messaging.clients.loop_thread import CommThread
+from quince_messaging.clients.backpressure import Backpressure, Share
+from quince_messaging.clients.loop_thread import LoopThread
 
 SOON = 10.0
 _names = itertools.count()
@@ -55,7 +55,7 @@ def test_ctrl_c_while_the_hidden_thread_is_woken(
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("where", [(Room, "take"), (CommThread, "post")], ids=["room", "post"])
+@pytest.mark.parametrize("where", [(Backpressure, "take"), (LoopThread, "post")], ids=["room", "post"])
 def test_ctrl_c_while_something_is_sent_neither_loses_room_nor_makes_some(
     communicator: Communicator, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str], before: bool
 ) -> None:
@@ -80,14 +80,14 @@ def test_ctrl_c_while_something_is_sent_neither_loses_room_nor_makes_some(
 
 
 def test_ctrl_c_while_room_is_waited_for_leaves_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    room, place = Room(1, 100), Place(10)
+    room, place = Backpressure(1, 100), Share(10)
     assert room.take(place)
     monkeypatch.setattr("quince_messaging.clients.backpressure.threading.Lock", _InterruptedLock)
     with pytest.raises(KeyboardInterrupt):
-        room.take(Place(10), timeout=SOON)
+        room.take(Share(10), timeout=SOON)
     monkeypatch.undo()
     room.give_back(place)
-    assert room.take(Place(10), timeout=SOON)
+    assert room.take(Share(10), timeout=SOON)
     assert str(room) == "1 messages of 10 bytes"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 
 
 async def test_calls_of_many_threads_all_come_in_each_ones_order() -> None:
-    mailbox = Mailbox(asyncio.get_running_loop())
+    mailbox = LoopMailbox(asyncio.get_running_loop())
     seen: list[tuple[int, int]] = []
     all_there = asyncio.Event()
 
@@ -32,7 +32,7 @@ async def test_calls_of_many_threads_all_come_in_each_ones_order() -> None:
 
 
 async def test_calls_that_bring_further_calls_leave_the_loop_its_turns() -> None:
-    mailbox = Mailbox(asyncio.get_running_loop())
+    mailbox = LoopMailbox(asyncio.get_running_loop())
     stopped = False
 
     def again() -> None:
@@ -46,7 +46,7 @@ async def test_calls_that_bring_further_calls_leave_the_loop_its_turns() -> None
 
 
 async def test_a_call_that_ends_its_loop_turn_in_an_error_does_not_stop_the_others() -> None:
-    mailbox = Mailbox(asyncio.get_running_loop())
+    mailbox = LoopMailbox(asyncio.get_running_loop())
     came = asyncio.Event()
     mailbox.post(lambda: 1 / 0)
     mailbox.post(came.set)

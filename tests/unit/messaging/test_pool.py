@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quince.concurrency import StepThreads
-from quince_messaging.clients.thread_pool import Pool
+from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.side_tasks import Troubles
 
 SOON = 10.0
@@ -22,7 +22,7 @@ def _threads(name: str) -> list[threading.Thread]:
 
 
 async def test_threads_end_when_they_are_idle_and_come_back() -> None:
-    pool = Pool("test-idle", idle=0.01)
+    pool = ThreadPool("test-idle", idle=0.01)
     done: queue.Queue[Any] = queue.Queue()
     for turn in range(3):
         gate = threading.Event()
@@ -40,7 +40,7 @@ async def test_threads_end_when_they_are_idle_and_come_back() -> None:
 
 
 async def test_no_job_is_lost_to_a_thread_that_ends() -> None:
-    pool = Pool("test-race", idle=0.0)  # every thread ends as soon as it can
+    pool = ThreadPool("test-race", idle=0.0)  # every thread ends as soon as it can
     done: queue.Queue[int] = queue.Queue()
     for n in range(2_000):
         pool.submit(done.put, n)
@@ -56,7 +56,7 @@ async def test_no_job_is_lost_to_a_thread_that_ends() -> None:
 
 async def test_many_threads_are_started_only_where_all_block() -> None:
     """Thousands of short jobs are done by a few; threads that compete for the interpreter are slower."""
-    pool = Pool("test-few")
+    pool = ThreadPool("test-few")
     pool._watching = True  # the looks are taken by hand here
     gate = threading.Event()
     for _ in range(50):
@@ -74,7 +74,7 @@ async def test_many_threads_are_started_only_where_all_block() -> None:
     pool.close()
 
 
-async def _until_left(pool: Pool, jobs: int) -> None:
+async def _until_left(pool: ThreadPool, jobs: int) -> None:
     while pool._jobs.qsize() > jobs:  # noqa: ASYNC110 - threads take them
         await asyncio.sleep(0.001)
 
@@ -84,7 +84,7 @@ async def test_while_no_thread_is_granted_jobs_wait_and_that_is_told(
     monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
     troubles = Troubles(logging.getLogger("test.pool"))
-    pool = Pool("test-refused", troubles=troubles)
+    pool = ThreadPool("test-refused", troubles=troubles)
     done: queue.Queue[int] = queue.Queue()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _refusing(refusal))
@@ -132,7 +132,7 @@ async def test_what_was_given_up_while_no_thread_was_granted_is_never_done(
 
 def test_a_busy_thread_that_is_quicker_takes_no_idle_thread_away() -> None:
     """Else each job would find one idle thread less, and threads would be started for ever."""
-    pool = Pool("test-quicker")
+    pool = ThreadPool("test-quicker")
     pool._jobs.put((print, (), True))  # an idle thread was found for it
     assert pool._next() is not None  # by one that was busy until now
     assert pool._idle.acquire(blocking=False), "the other one is still idle"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from quince_messaging.clients.backpressure import Place, Room
+from quince_messaging.clients.backpressure import Backpressure, Share
 
 SOON = 10.0
 
 
 def test_a_place_is_given_back_once() -> None:
-    room = Room(3, 100)
-    one, other = Place(10), Place(20, number=2)
+    room = Backpressure(3, 100)
+    one, other = Share(10), Share(20, number=2)
     assert room.take(one)
     assert room.take(other)
     room.give_back(one, one)
@@ -22,9 +22,9 @@ def test_a_place_is_given_back_once() -> None:
 
 
 def test_a_place_that_was_not_taken_gives_nothing_back() -> None:
-    room = Room(1, 100)
-    assert room.take(Place(10))
-    late = Place(10)
+    room = Backpressure(1, 100)
+    assert room.take(Share(10))
+    late = Share(10)
     assert not room.take(late)
     assert not room.take(late, timeout=0.01)
     room.give_back(late)
@@ -32,12 +32,12 @@ def test_a_place_that_was_not_taken_gives_nothing_back() -> None:
 
 
 def test_all_that_wait_come_to_their_turn() -> None:
-    room = Room(2, 100)
+    room = Backpressure(2, 100)
     took: list[bool] = []
 
     def work() -> None:
         for _ in range(200):
-            place = Place(60)
+            place = Share(60)
             took.append(room.take(place, timeout=SOON))
             room.give_back(place)
 

@@ -12,35 +12,35 @@ from pathlib import Path
 import pytest
 
 from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
-from quince_messaging.transports.local.file_lock import Gate
-from quince_messaging.transports.local.group_commit import Committer
-from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.file_lock import FileLock
+from quince_messaging.transports.local.group_commit import GroupCommit
+from quince_messaging.transports.local.task_db import TaskDb
 
 
 @pytest.fixture
-async def committer(tmp_path: Path) -> AsyncIterator[Committer]:
-    committer = Committer(TaskFile(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate"))
+async def committer(tmp_path: Path) -> AsyncIterator[GroupCommit]:
+    committer = GroupCommit(TaskDb(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate"))
     await committer.open()
     yield committer
     await committer.close()
 
 
-def put(file: TaskFile) -> None:
+def put(file: TaskDb) -> None:
     file.insert([("q", 0, b"good")])
 
 
-async def size(committer: Committer) -> int:
+async def size(committer: GroupCommit) -> int:
     return await committer.run(lambda file: file.size("q"))
 
 
-async def test_small_work_runs_on_the_loop_and_heavy_work_does_not(committer: Committer) -> None:
+async def test_small_work_runs_on_the_loop_and_heavy_work_does_not(committer: GroupCommit) -> None:
     assert await committer.run(lambda _: threading.get_ident()) == threading.get_ident()
     assert await committer.run(lambda _: threading.get_ident(), heavy=True) != threading.get_ident()
     assert await committer.run(lambda _: threading.get_ident()) == threading.get_ident()
 
 
-async def test_while_somebody_check_points_the_loop_goes_on(committer: Committer, tmp_path: Path) -> None:
-    other = Gate(tmp_path / "tasks.gate")
+async def test_while_somebody_check_points_the_loop_goes_on(committer: GroupCommit, tmp_path: Path) -> None:
+    other = FileLock(tmp_path / "tasks.gate")
     assert other.try_enter_alone()
     waiting = committer.run(lambda _: threading.get_ident())
     done, _ = await asyncio.wait([waiting], timeout=0.05)
@@ -51,7 +51,7 @@ async def test_while_somebody_check_points_the_loop_goes_on(committer: Committer
 
 
 async def test_whoever_stands_in_the_way_too_long_is_said(
-    committer: Committer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    committer: GroupCommit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("quince_messaging.transports.local.file_lock.PATIENCE", 0.1)
     frozen = sqlite3.connect(tmp_path / "tasks.sqlite", isolation_level=None)
@@ -67,11 +67,11 @@ async def test_whoever_stands_in_the_way_too_long_is_said(
     assert await size(committer) == 1
 
 
-async def test_work_is_done_in_the_order_in_which_it_was_asked_for(committer: Committer) -> None:
+async def test_work_is_done_in_the_order_in_which_it_was_asked_for(committer: GroupCommit) -> None:
     seen: list[int] = []
     weights = [False, True, False, False, True, False]
 
-    def note(number: int, _: TaskFile) -> None:
+    def note(number: int, _: TaskDb) -> None:
         seen.append(number)
 
     for number, weight in enumerate(weights):
@@ -82,8 +82,8 @@ async def test_work_is_done_in_the_order_in_which_it_was_asked_for(committer: Co
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-async def test_poison_fails_alone_and_writes_nothing(committer: Committer, heavy: bool) -> None:
-    def poison(file: TaskFile) -> None:
+async def test_poison_fails_alone_and_writes_nothing(committer: GroupCommit, heavy: bool) -> None:
+    def poison(file: TaskDb) -> None:
         file.insert([("q", 0, b"half"), ("q", 0, None)])  # type: ignore[list-item]
 
     before, bad, after = (committer.run(work, heavy=heavy) for work in (put, poison, put))
@@ -94,7 +94,7 @@ async def test_poison_fails_alone_and_writes_nothing(committer: Committer, heavy
     assert await size(committer) == 2
 
 
-async def test_durable_ends_after_the_commit_or_with_its_error(committer: Committer) -> None:
+async def test_durable_ends_after_the_commit_or_with_its_error(committer: GroupCommit) -> None:
     loop = asyncio.get_running_loop()
     order: list[str] = []
     durable: asyncio.Future[None] = loop.create_future()
@@ -113,7 +113,7 @@ async def test_durable_ends_after_the_commit_or_with_its_error(committer: Commit
 
 
 async def test_closing_commits_what_was_asked_for_and_refuses_more(tmp_path: Path) -> None:
-    committer = Committer(TaskFile(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate"))
+    committer = GroupCommit(TaskDb(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate"))
     await committer.open()
     last = committer.run(lambda file: file.insert([("q", 0, b"last")]))
     await committer.close()
@@ -121,13 +121,13 @@ async def test_closing_commits_what_was_asked_for_and_refuses_more(tmp_path: Pat
     assert last.done()
     with pytest.raises(CommunicatorClosed):
         committer.run(lambda file: file.size("q"))
-    again = Committer(TaskFile(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate"))
+    again = GroupCommit(TaskDb(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate"))
     await again.open()
     assert await size(again) == 1
     await again.close()
 
 
-async def test_the_log_does_not_grow_for_ever(committer: Committer, tmp_path: Path) -> None:
+async def test_the_log_does_not_grow_for_ever(committer: GroupCommit, tmp_path: Path) -> None:
     for _ in range(6000):
         await committer.run(lambda file: file.insert([("q", 0, b"x" * 500)]))
         await committer.run(lambda file: file.purge("q"))

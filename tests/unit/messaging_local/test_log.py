@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from quince_messaging.transports.local import wal as log_module
-from quince_messaging.transports.local.file_lock import Gate
-from quince_messaging.transports.local.task_db import TaskFile
-from quince_messaging.transports.local.wal import GROWN_OFTEN, LONGEST_LOG, Log
+from quince_messaging.transports.local.file_lock import FileLock
+from quince_messaging.transports.local.task_db import TaskDb
+from quince_messaging.transports.local.wal import GROWN_OFTEN, LONGEST_LOG, WriteAheadLog
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[TaskFile]:
-    file = TaskFile(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate")
+def file(tmp_path: Path) -> Iterator[TaskDb]:
+    file = TaskDb(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate")
     file.open()
     yield file
     file.close()
@@ -50,7 +50,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return disk
 
 
-def in_thread(log: Log, mark: int, errors: list[OSError]) -> threading.Thread:
+def in_thread(log: WriteAheadLog, mark: int, errors: list[OSError]) -> threading.Thread:
     def sync() -> None:
         try:
             log.sync(mark)
@@ -62,7 +62,7 @@ def in_thread(log: Log, mark: int, errors: list[OSError]) -> threading.Thread:
     return thread
 
 
-def test_those_who_come_during_a_sync_share_the_next_one(file: TaskFile, disk: Disk) -> None:
+def test_those_who_come_during_a_sync_share_the_next_one(file: TaskDb, disk: Disk) -> None:
     disk.goes_on.clear()
     errors: list[OSError] = []
     threads = [in_thread(file.log, file.log.mark(), errors)]
@@ -77,7 +77,7 @@ def test_those_who_come_during_a_sync_share_the_next_one(file: TaskFile, disk: D
 
 def test_a_mark_is_served_by_any_later_sync_and_by_closing(tmp_path: Path, disk: Disk) -> None:
     (tmp_path / "log").touch()
-    log = Log(tmp_path / "log", tmp_path / "gate")
+    log = WriteAheadLog(tmp_path / "log", tmp_path / "gate")
     early = log.mark()
     log.sync(log.mark())
     log.sync(early)
@@ -89,9 +89,7 @@ def test_a_mark_is_served_by_any_later_sync_and_by_closing(tmp_path: Path, disk:
     assert disk.syncs == 2
 
 
-def test_whoever_was_before_a_failed_sync_is_told_even_if_the_next_succeeds(
-    file: TaskFile, disk: Disk
-) -> None:
+def test_whoever_was_before_a_failed_sync_is_told_even_if_the_next_succeeds(file: TaskDb, disk: Disk) -> None:
     early = file.log.mark()
     disk.fails = True
     with pytest.raises(OSError, match="the disk failed"):
@@ -103,14 +101,14 @@ def test_whoever_was_before_a_failed_sync_is_told_even_if_the_next_succeeds(
         file.log.sync(early)
 
 
-def insert_and_sync(file: TaskFile, count: int) -> None:
+def insert_and_sync(file: TaskDb, count: int) -> None:
     for number in range(count):
         file.insert([("q", 0, b"%d" % number)])
         file.log.sync(file.log.mark())
 
 
 def test_a_log_that_grows_often_is_lengthened_ahead_and_read_to_its_last_commit(
-    file: TaskFile, tmp_path: Path
+    file: TaskDb, tmp_path: Path
 ) -> None:
     insert_and_sync(file, GROWN_OFTEN)
     path = tmp_path / "tasks.sqlite-wal"
@@ -126,8 +124,8 @@ def test_a_log_that_grows_often_is_lengthened_ahead_and_read_to_its_last_commit(
     after.close()
 
 
-def test_it_is_not_lengthened_while_somebody_writes(file: TaskFile, tmp_path: Path) -> None:
-    writer = Gate(tmp_path / "tasks.gate")
+def test_it_is_not_lengthened_while_somebody_writes(file: TaskDb, tmp_path: Path) -> None:
+    writer = FileLock(tmp_path / "tasks.gate")
     assert writer.try_enter()
     insert_and_sync(file, GROWN_OFTEN)
     used = (tmp_path / "tasks.sqlite-wal").stat().st_size
@@ -138,7 +136,7 @@ def test_it_is_not_lengthened_while_somebody_writes(file: TaskFile, tmp_path: Pa
     assert (tmp_path / "tasks.sqlite-wal").stat().st_size - used > 100_000
 
 
-def test_it_is_lengthened_to_a_limit(file: TaskFile, tmp_path: Path) -> None:
+def test_it_is_lengthened_to_a_limit(file: TaskDb, tmp_path: Path) -> None:
     path = tmp_path / "tasks.sqlite-wal"
     with path.open("r+b") as log:
         log.truncate(LONGEST_LOG)  # a hole at the end will do

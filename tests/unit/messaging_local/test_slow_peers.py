@@ -11,7 +11,7 @@ import pytest
 
 from quince_messaging.contract import BroadcastMessage
 from quince_messaging.transports.local import LocalTransport, peers
-from quince_messaging.transports.local.connection import Link
+from quince_messaging.transports.local.connection import PeerConnection
 from quince_messaging.wire.broadcasts import checked
 
 MEGABYTE = 1024 * 1024
@@ -63,9 +63,9 @@ async def test_one_that_reads_slowly_hears_everything_in_order(
     sender, receiver = pair
     ear = Ear(receiver)
     await receiver.subscribe(ear.hear)
-    real = Link.buffer_updated
+    real = PeerConnection.buffer_updated
 
-    def slowly(link: Link, nbytes: int) -> None:  # one piece, and then nothing for a while
+    def slowly(link: PeerConnection, nbytes: int) -> None:  # one piece, and then nothing for a while
         real(link, nbytes)
         ear.hold_up()
         asyncio.get_running_loop().call_later(0.01, ear.go_on)

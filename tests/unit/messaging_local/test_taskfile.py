@@ -10,30 +10,30 @@ from pathlib import Path
 import pytest
 
 from quince_messaging.transports.local.records import Claim, Claimed, Hungry
-from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.task_db import TaskDb
 
 _turns = itertools.count(1)
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[TaskFile]:
-    file = TaskFile(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate")
+def file(tmp_path: Path) -> Iterator[TaskDb]:
+    file = TaskDb(tmp_path / "tasks.sqlite", tmp_path / "tasks.gate")
     file.open()
     yield file
     file.close()
 
 
-def claim(file: TaskFile, consumer: int, most: int, prefetch: int, settled: Sequence[int] = ()) -> Claimed:
+def claim(file: TaskDb, consumer: int, most: int, prefetch: int, settled: Sequence[int] = ()) -> Claimed:
     """One claim of a consumer that holds nothing yet (or only what it settles now)."""
     turn = next(_turns)
     return file.claim(Claim(consumer, "q", settled, most, prefetch, prefetch, turn, turn - 1))
 
 
-def bodies(file: TaskFile, consumer: int, most: int) -> list[bytes]:
+def bodies(file: TaskDb, consumer: int, most: int) -> list[bytes]:
     return [task.body for task in claim(file, consumer, most, 99).tasks]
 
 
-def test_the_urgent_come_first_and_the_old_before_the_new(file: TaskFile) -> None:
+def test_the_urgent_come_first_and_the_old_before_the_new(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 0, b"old"), ("q", 0, b"new")])
     file.insert([("q", 9, b"urgent")])
@@ -41,7 +41,7 @@ def test_the_urgent_come_first_and_the_old_before_the_new(file: TaskFile) -> Non
     assert bodies(file, me, 10) == [b"urgent", b"old", b"new"]
 
 
-def test_a_claimed_task_is_nobody_elses(file: TaskFile) -> None:
+def test_a_claimed_task_is_nobody_elses(file: TaskDb) -> None:
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
     assert bodies(file, me, 2) == [b"1", b"2"]
@@ -49,7 +49,7 @@ def test_a_claimed_task_is_nobody_elses(file: TaskFile) -> None:
     assert file.size("q") == 0
 
 
-def test_it_is_hungry_exactly_while_it_has_room_for_more(file: TaskFile) -> None:
+def test_it_is_hungry_exactly_while_it_has_room_for_more(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     assert file.hungry("q") == []
     claim(file, me, 2, 2)
@@ -59,7 +59,7 @@ def test_it_is_hungry_exactly_while_it_has_room_for_more(file: TaskFile) -> None
     assert file.hungry("q") == []
 
 
-def test_what_it_has_no_room_for_is_passed_on(file: TaskFile) -> None:
+def test_what_it_has_no_room_for_is_passed_on(file: TaskDb) -> None:
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     claim(file, you, 5, 5)
     file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
@@ -67,7 +67,7 @@ def test_what_it_has_no_room_for_is_passed_on(file: TaskFile) -> None:
     assert claim(file, you, 5, 5).pass_on == ()
 
 
-def test_only_its_holder_settles_a_task(file: TaskFile) -> None:
+def test_only_its_holder_settles_a_task(file: TaskDb) -> None:
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     file.insert([("q", 0, b"1")])
     (task,) = claim(file, me, 1, 1).tasks
@@ -80,7 +80,7 @@ def test_only_its_holder_settles_a_task(file: TaskFile) -> None:
     assert file.size("q") == 1
 
 
-def test_a_requeued_task_keeps_its_place_and_is_marked(file: TaskFile) -> None:
+def test_a_requeued_task_keeps_its_place_and_is_marked(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 0, b"1"), ("q", 0, b"2")])
     (first,) = claim(file, me, 1, 1).tasks
@@ -90,7 +90,7 @@ def test_a_requeued_task_keeps_its_place_and_is_marked(file: TaskFile) -> None:
     assert (again.body, again.redelivered) == (b"1", True)
 
 
-def test_all_of_a_dead_peer_is_handed_back_and_forgotten(file: TaskFile) -> None:
+def test_all_of_a_dead_peer_is_handed_back_and_forgotten(file: TaskDb) -> None:
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     file.insert([("q", 0, b"1"), ("q", 0, b"2")])
     claim(file, me, 1, 5)
@@ -102,13 +102,13 @@ def test_all_of_a_dead_peer_is_handed_back_and_forgotten(file: TaskFile) -> None
     assert file.hungry("q") == [Hungry(you, "you")]
 
 
-def test_the_number_of_a_consumer_is_never_used_again(file: TaskFile) -> None:
+def test_the_number_of_a_consumer_is_never_used_again(file: TaskDb) -> None:
     first = file.add_consumer("me", "q")
     file.remove_consumer(first)
     assert file.add_consumer("me", "q") != first
 
 
-def test_an_identifier_belongs_to_the_first(file: TaskFile) -> None:
+def test_an_identifier_belongs_to_the_first(file: TaskDb) -> None:
     assert file.add_identifier("i", "me") == "me"
     assert file.add_identifier("i", "you") == "me"
     file.remove_identifier("i", "you")
@@ -117,7 +117,7 @@ def test_an_identifier_belongs_to_the_first(file: TaskFile) -> None:
     assert file.who_serves("i") is None
 
 
-def test_dead_letters_are_listed_and_can_go_back(file: TaskFile) -> None:
+def test_dead_letters_are_listed_and_can_go_back(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 3, b"bad"), ("q", 3, b"good")])
     bad, good = claim(file, me, 2, 2).tasks
@@ -132,7 +132,7 @@ def test_dead_letters_are_listed_and_can_go_back(file: TaskFile) -> None:
     assert bodies(file, me, 5) == [b"bad"]
 
 
-def test_purging_leaves_what_is_held(file: TaskFile) -> None:
+def test_purging_leaves_what_is_held(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
     (held,) = claim(file, me, 1, 1).tasks
@@ -141,7 +141,7 @@ def test_purging_leaves_what_is_held(file: TaskFile) -> None:
     assert file.size("q") == 1
 
 
-def test_what_a_consumer_was_not_told_of_it_is_told_the_next_time(file: TaskFile) -> None:
+def test_what_a_consumer_was_not_told_of_it_is_told_the_next_time(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 0, b"1")])
     file.claim(Claim(me, "q", (), 1, 9, 9, turn=1, since=0))  # the answer gets lost
@@ -150,7 +150,7 @@ def test_what_a_consumer_was_not_told_of_it_is_told_the_next_time(file: TaskFile
     assert [task.body for task in told.tasks] == [b"1", b"2"]
 
 
-def test_a_claim_settles_in_the_same_breath(file: TaskFile) -> None:
+def test_a_claim_settles_in_the_same_breath(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 0, b"1"), ("q", 0, b"2")])
     (first,) = claim(file, me, 1, 1).tasks
@@ -160,7 +160,7 @@ def test_a_claim_settles_in_the_same_breath(file: TaskFile) -> None:
     assert second.body == b"2"
 
 
-def test_thousands_of_tasks_are_stored_in_order(file: TaskFile) -> None:
+def test_thousands_of_tasks_are_stored_in_order(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     numbers = [str(number).encode() for number in range(2345)]
     file.insert([("q", 0, number) for number in numbers])
@@ -171,7 +171,7 @@ def test_thousands_of_tasks_are_stored_in_order(file: TaskFile) -> None:
     ("priority", "redelivered"), [(1.5, 0), (1e300, 0), (-(2**63), 0), (0, 0.5), (0, b"x")]
 )
 def test_a_row_that_can_be_no_task_is_put_aside_and_holds_up_no_other(
-    file: TaskFile, priority: object, redelivered: object
+    file: TaskDb, priority: object, redelivered: object
 ) -> None:
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     file._db.execute(
@@ -186,7 +186,7 @@ def test_a_row_that_can_be_no_task_is_put_aside_and_holds_up_no_other(
     assert "priority" in letter.reason
 
 
-def test_a_body_that_is_text_can_be_put_aside_and_listed(file: TaskFile) -> None:
+def test_a_body_that_is_text_can_be_put_aside_and_listed(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file._db.execute("INSERT INTO tasks (queue, priority, body) VALUES ('q', 0, 'text')")
     (task,) = claim(file, me, 1, 1).tasks
@@ -195,7 +195,7 @@ def test_a_body_that_is_text_can_be_put_aside_and_listed(file: TaskFile) -> None
     assert letter.raw == b"text"
 
 
-def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskFile) -> None:
+def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     large = [bytes([65 + number]) * 300_000 for number in range(4)]
     file.insert([("q", 0, large[0]), ("q", 0, b"small"), ("q", 9, large[1])])
@@ -205,7 +205,7 @@ def test_large_bodies_can_be_claimed_together_however_large_they_are(file: TaskF
 
 
 def test_a_claim_reads_no_more_than_so_many_bytes_in_one_go(
-    file: TaskFile, monkeypatch: pytest.MonkeyPatch
+    file: TaskDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("quince_messaging.transports.local.task_db.MOST_READ", 25_000)
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")

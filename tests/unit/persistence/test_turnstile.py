@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from quince_persistence.databases import write_turns as turnstile
-from quince_persistence.databases.write_turns import Turnstile
+from quince_persistence.databases.write_turns import WriteTurns
 from quince_persistence.errors import StoreBusy, StoreUnavailable
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Turnstile, Turnstile]]:
-    one, two = Turnstile(tmp_path / "db"), Turnstile(tmp_path / "db")
+def pair(tmp_path: Path) -> Iterator[tuple[WriteTurns, WriteTurns]]:
+    one, two = WriteTurns(tmp_path / "db"), WriteTurns(tmp_path / "db")
     yield one, two
     one.close()
     two.close()
@@ -27,7 +27,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Turnstile, Turnstile]]:
 
 def _waits_inside(path: Path) -> bool:
     """Whether somebody stands in the gate."""
-    probe = Turnstile(path)
+    probe = WriteTurns(path)
     probe._open()
     try:
         return not turnstile._lock(probe._gate, 0.0)
@@ -35,11 +35,11 @@ def _waits_inside(path: Path) -> bool:
         probe.close()
 
 
-def test_one_turn_at_a_time(pair: tuple[Turnstile, Turnstile]) -> None:
+def test_one_turn_at_a_time(pair: tuple[WriteTurns, WriteTurns]) -> None:
     inside: list[int] = []
     worst: list[int] = []
 
-    def write(mine: Turnstile) -> None:
+    def write(mine: WriteTurns) -> None:
         for _ in range(100):
             with mine.turn():
                 inside.append(1)
@@ -57,7 +57,7 @@ def test_one_turn_at_a_time(pair: tuple[Turnstile, Turnstile]) -> None:
 
 
 def test_who_has_just_written_stands_behind_who_waits(
-    pair: tuple[Turnstile, Turnstile], tmp_path: Path
+    pair: tuple[WriteTurns, WriteTurns], tmp_path: Path
 ) -> None:
     busy, patient = pair
     order: list[str] = []
@@ -77,7 +77,7 @@ def test_who_has_just_written_stands_behind_who_waits(
     assert order == ["patient", "busy"]
 
 
-def test_nobody_goes_without_the_turn(pair: tuple[Turnstile, Turnstile]) -> None:
+def test_nobody_goes_without_the_turn(pair: tuple[WriteTurns, WriteTurns]) -> None:
     frozen, other = pair
     with frozen.turn(), pytest.raises(StoreBusy, match="nothing was written"), other.turn(0.05):
         pytest.fail("two at once")
@@ -86,7 +86,7 @@ def test_nobody_goes_without_the_turn(pair: tuple[Turnstile, Turnstile]) -> None
 
 
 def test_who_is_frozen_in_the_gate_is_walked_around(
-    pair: tuple[Turnstile, Turnstile], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[WriteTurns, WriteTurns], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen, other = pair
     monkeypatch.setattr(turnstile, "IMPATIENCE", 0.05)
@@ -101,7 +101,7 @@ def test_who_is_frozen_in_the_gate_is_walked_around(
 
 
 def test_threads_of_one_program_take_turns_too(tmp_path: Path) -> None:
-    mine = Turnstile(tmp_path / "db")
+    mine = WriteTurns(tmp_path / "db")
     with mine.turn(), mine.turn(), ThreadPoolExecutor(1) as pool:
 
         def write() -> None:
@@ -116,8 +116,8 @@ def test_threads_of_one_program_take_turns_too(tmp_path: Path) -> None:
 def test_a_forked_child_holds_no_turn_of_its_dead_parent(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys\n"
-        "from quince_persistence.databases.write_turns import Turnstile\n"
-        "with Turnstile(pathlib.Path(sys.argv[1])).turn():\n"
+        "from quince_persistence.databases.write_turns import WriteTurns\n"
+        "with WriteTurns(pathlib.Path(sys.argv[1])).turn():\n"
         "    if os.fork():\n"
         "        os._exit(0)\n"
         "    print('inside', flush=True)\n"
@@ -131,7 +131,7 @@ def test_a_forked_child_holds_no_turn_of_its_dead_parent(tmp_path: Path) -> None
     assert program.stdin is not None
     assert program.stdout.readline() == b"inside\n"
     program.wait()
-    mine = Turnstile(tmp_path / "db")
+    mine = WriteTurns(tmp_path / "db")
     with mine.turn(0.5):
         pass
     mine.close()
@@ -142,8 +142,8 @@ def test_a_forked_child_holds_no_turn_of_its_dead_parent(tmp_path: Path) -> None
 def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, os, pathlib\n"
-        "from quince_persistence.databases.write_turns import Turnstile\n"
-        "with Turnstile(pathlib.Path(sys.argv[1])).turn():\n"
+        "from quince_persistence.databases.write_turns import WriteTurns\n"
+        "with WriteTurns(pathlib.Path(sys.argv[1])).turn():\n"
         "    print('inside', flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -157,7 +157,7 @@ def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
     program.wait()
     program.stdout.close()
     program.stdin.close()
-    mine = Turnstile(tmp_path / "db")
+    mine = WriteTurns(tmp_path / "db")
     with mine.turn(0.5):
         pass
     mine.close()
@@ -166,6 +166,6 @@ def test_the_turn_of_a_dead_program_is_free(tmp_path: Path) -> None:
 def test_where_no_lock_can_be_made_nothing_is_written(tmp_path: Path) -> None:
     with (
         pytest.raises(StoreUnavailable, match="cannot be opened"),
-        Turnstile(tmp_path / "missing" / "db").turn(),
+        WriteTurns(tmp_path / "missing" / "db").turn(),
     ):
         pytest.fail("without a lock")

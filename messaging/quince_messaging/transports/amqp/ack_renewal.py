@@ -19,8 +19,8 @@ import uuid
 from pamqp import commands
 
 from quince_messaging.transports.amqp import frames
-from quince_messaging.transports.amqp.channel import Lane, Receipt
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.deliveries import DeliveredTask, Holder, Ways
 from quince_messaging.transports.amqp.frames import Delivery
 
@@ -35,18 +35,18 @@ MOVE_TIMEOUT = 15.0
 _TAG = "parked"
 
 
-class Parking:
+class AckRenewal:
     """The parking queue of one consumer on one link."""
 
     def __init__(self, queue: str, ways: Ways) -> None:
         self.name = f"{queue}.held.{uuid.uuid4().hex}"
         self.holder: Holder | None = None
-        self._out: Lane | None = None
+        self._out: BrokerChannel | None = None
         self._queue = queue
         self._ways = ways
         self._arriving: dict[str, asyncio.Future[int]] = {}
 
-    async def open(self, link: Link) -> None:
+    async def open(self, link: BrokerConnection) -> None:
         """Declare the queue and consume it."""
         lane = await link.lane()
         await lane.rpc(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from quince_messaging.transports.amqp import frames
-from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.channel import BrokerChannel
 
 
-class Settlements:
+class Acks:
     """What a consumer has settled and not yet told the broker.
 
     Acks of one turn of the loop go out together; a run from the oldest open delivery on is one frame
@@ -16,7 +16,7 @@ class Settlements:
     queue sends its dead letters.
     """
 
-    def __init__(self, lane: Lane, *, requeue: bool = True) -> None:
+    def __init__(self, lane: BrokerChannel, *, requeue: bool = True) -> None:
         self._lane = lane
         self._requeue = requeue
         self._open: dict[int, bool] = {}  # delivery tag, ascending -> acknowledged

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from quince_messaging.contract import BroadcastHandler, BroadcastMessage, SubjectFilter
 from quince_messaging.errors import UnreadableMessage
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.channel import Lane
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.channel import BrokerChannel
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery, text_array_field
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names, binding_keys, broadcast_key
@@ -37,13 +37,13 @@ class Broadcasting:
         self._exchange = names.broadcast
         self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
         self._bound: Counter[str] = Counter()
-        self._lane: Lane | None = None
-        self._out: Lane | None = None
+        self._lane: BrokerChannel | None = None
+        self._out: BrokerChannel | None = None
         self._queue = ""
         self._opening = asyncio.Lock()
         self._outbox: list[Broadcast] = []
 
-    async def restore(self, link: Link) -> None:
+    async def restore(self, link: BrokerConnection) -> None:
         """Open the lanes on a new link, and the queue if anybody subscribes."""
         self._out = out = await link.sending.lane()
         lane = await link.lane()
@@ -97,7 +97,7 @@ class Broadcasting:
             await topology.bind(lane, self._queue, self._exchange, new)
         self._bound.update(keys)
 
-    async def _open_queue(self, lane: Lane) -> None:
+    async def _open_queue(self, lane: BrokerChannel) -> None:
         queue = await topology.declare_inbox(lane)
         await lane.consume(queue, "broadcasts", self._received, no_ack=True, exclusive=True)
         self._queue = queue
@@ -119,7 +119,7 @@ class Broadcasting:
             size += length
         self._send(lane, batch)
 
-    def _send(self, lane: Lane, batch: list[Broadcast]) -> None:
+    def _send(self, lane: BrokerChannel, batch: list[Broadcast]) -> None:
         keys = list(dict.fromkeys(broadcast_key(m.sender, m.subject) for m in batch))
         headers = (("CC", text_array_field(keys[1:])),) if len(keys) > 1 else ()
         lane.publish(self._exchange, keys[0], [encode(Broadcasts(batch))], headers=headers)
@@ -137,6 +137,6 @@ class Broadcasting:
             if handlers:
                 hand_over(broadcast, handlers)
 
-    def _closed(self, link: Link, error: BaseException | None) -> None:
+    def _closed(self, link: BrokerConnection, error: BaseException | None) -> None:
         self._lane = None
         self._session.broken(link, f"the channel of the broadcasts was closed ({error!r})")

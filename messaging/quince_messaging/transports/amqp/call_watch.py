@@ -20,7 +20,7 @@ class _Asked:
     at: float
 
 
-class Unanswered:
+class CallWatch:
     """Asks now and then, for calls that take long, whether their server still works on them.
 
     A server that dies with a call takes it along, and the broker says nothing; without this the caller

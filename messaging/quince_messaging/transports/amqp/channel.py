@@ -18,7 +18,7 @@ from quince_messaging.transports.amqp.driver import ask_driver
 from quince_messaging.transports.amqp.frames import Delivery, Returned
 
 if TYPE_CHECKING:
-    from quince_messaging.transports.amqp.connection import Link
+    from quince_messaging.transports.amqp.connection import BrokerConnection
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Receipt:
             self.future.exception()  # nobody may be waiting any more
 
 
-class Lane:
+class BrokerChannel:
     """A channel of a link.
 
     Published messages are confirmed in groups (`Receipt`), or, on a lane without confirms, only told of
@@ -57,7 +57,7 @@ class Lane:
     channel dies, by itself or with its link, open receipts are refused and `on_closed` is called once.
     """
 
-    def __init__(self, link: Link, channel: Channel, *, confirms: bool) -> None:
+    def __init__(self, link: BrokerConnection, channel: Channel, *, confirms: bool) -> None:
         self.number = channel.number
         self.channel = channel
         self.on_closed: Callable[[BaseException | None], None] = lambda _error: None

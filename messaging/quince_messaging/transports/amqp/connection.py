@@ -14,7 +14,7 @@ from yarl import URL
 
 from quince_messaging.errors import ConnectionFailed, DeliveryFailed, InvalidUri
 from quince_messaging.side_tasks import SideTasks
-from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.connect_errors import advice
 from quince_messaging.transports.amqp.driver import ask_driver, our_connection
 from quince_messaging.transports.amqp.protocol import SplittingTransportFactory
@@ -38,8 +38,8 @@ class _SplitConnection(aio_pika.Connection):
         self.kwargs["transport_factory"] = self.factory
 
     def __del__(self) -> None:
-        """Nothing: `Link` closes it. aio-pika would start a coroutine on whatever loop runs where the
-        garbage happens to be collected."""
+        """Nothing: `BrokerConnection` closes it. aio-pika would start a coroutine on whatever loop runs where
+        the garbage happens to be collected."""
 
     def hang_up(self) -> None:
         """Drop the socket of a connection that did not come about."""
@@ -47,7 +47,7 @@ class _SplitConnection(aio_pika.Connection):
             self.factory.splitter.abort()
 
 
-class Link:
+class BrokerConnection:
     """A live connection and its lanes.
 
     Attributes:
@@ -64,13 +64,13 @@ class Link:
         self._connection = connection
         self._underlay = underlay
         self._splitter = splitter
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, BrokerChannel] = {}
         self._side = SideTasks(log)
         if interval := underlay.heartbeat_timeout:
             self._side.keep("watching for heartbeats", self._look_for_silence, every=interval / 2)
         self.frame_max: int = self._underlay.connection_tune.frame_max or 131072
         self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
-        self.sending: Link = self
+        self.sending: BrokerConnection = self
         self._leaving = False
         self.write = splitter.wire.write
         self.write_here = splitter.wire.write_here
@@ -80,7 +80,7 @@ class Link:
         self._underlay.closing.add_done_callback(self._closing)
 
     @classmethod
-    async def dial(cls, uri: BrokerUri, name: str) -> Link:
+    async def dial(cls, uri: BrokerUri, name: str) -> BrokerConnection:
         """Connect. Raises ConnectionFailed or InvalidUri, saying what to do."""
         try:
             url = URL(uri.target)
@@ -99,7 +99,7 @@ class Link:
             connection.hang_up()
             raise
 
-    def join(self, sending: Link) -> None:
+    def join(self, sending: BrokerConnection) -> None:
         """Publish over another connection from now on."""
         self.sending = sending
         sending.lost.add_done_callback(self._other_lost)
@@ -122,19 +122,19 @@ class Link:
         """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""
         self._splitter.on_blocked = listener
 
-    async def lane(self, *, confirms: bool = False, prefetch: int = 0) -> Lane:
+    async def lane(self, *, confirms: bool = False, prefetch: int = 0) -> BrokerChannel:
         """Open a channel."""
         channel = await ask_driver(self._underlay.channel(publisher_confirms=confirms), DIAL_TIMEOUT)
         if not isinstance(channel, aiormq.Channel):
             raise TypeError(f"aiormq gave a {type(channel).__name__} for a channel")
-        lane = Lane(self, channel, confirms=confirms)
+        lane = BrokerChannel(self, channel, confirms=confirms)
         self._lanes[lane.number] = lane
         self._splitter.sinks[lane.number] = lane
         if prefetch:
             await lane.qos(prefetch)
         return lane
 
-    def forget(self, lane: Lane) -> None:
+    def forget(self, lane: BrokerChannel) -> None:
         self._lanes.pop(lane.number, None)
         self._splitter.sinks.pop(lane.number, None)
 

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.side_tasks import SideTask
-from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER, Parking
-from quince_messaging.transports.amqp.channel import Lane
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER, AckRenewal
+from quince_messaging.transports.amqp.channel import BrokerChannel
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.deliveries import DeliveredTask, Holder, Ways
 from quince_messaging.transports.amqp.frames import Delivery
 
@@ -43,9 +43,9 @@ class Consumer:
         self._credit = prefetch
         self._deliver = deliver
         self._renew_after = renew_after
-        self._link: Link | None = None
+        self._link: BrokerConnection | None = None
         self._holder: Holder | None = None
-        self._parking: Parking | None = None
+        self._parking: AckRenewal | None = None
         self._arrived: deque[DeliveredTask] = deque()
         self._handing_over = False
         self._regulating = asyncio.Lock()
@@ -53,7 +53,7 @@ class Consumer:
         self._paused = False
         self._closed = False
 
-    async def restore(self, link: Link) -> None:
+    async def restore(self, link: BrokerConnection) -> None:
         """Consume on a (new) link."""
         old, self._holder = self._holder, None
         if old is not None:
@@ -157,7 +157,7 @@ class Consumer:
         limit = asyncio.get_running_loop().time() - self._renew_after
         old = [task for holder in holders for task in holder.tasks.values() if task.since <= limit]
         if old and self._parking is None:
-            parking = Parking(self.queue, self._ways)
+            parking = AckRenewal(self.queue, self._ways)
             await parking.open(link)
             if parking.holder is not None:
                 parking.holder.on_settled = self._parked_settled
@@ -209,7 +209,7 @@ class Consumer:
                 self._session.side.well(what)
                 return
 
-    def _lane_closed(self, link: Link, lane: Lane, error: BaseException | None) -> None:
+    def _lane_closed(self, link: BrokerConnection, lane: BrokerChannel, error: BaseException | None) -> None:
         if self._holder is not None and self._holder.lane is lane:
             self._holder = None
             self._session.broken(link, f"the channel of a consumer was closed ({error!r})")

@@ -12,7 +12,7 @@ from aiormq.abc import DeliveredMessage
 from quince_messaging.contract import DeadLetter
 from quince_messaging.limits import MAX_PRIORITY
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.channel import Lane, Receipt
+from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.frames import ack, text_field
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names
@@ -30,7 +30,9 @@ class DeadLetters:
         self._session = session
         self._names = names
 
-    async def bury(self, lane: Lane, body: bytes, *, origin: str, reason: str, priority: int) -> Receipt:
+    async def bury(
+        self, lane: BrokerChannel, body: bytes, *, origin: str, reason: str, priority: int
+    ) -> Receipt:
         """Publish a message to the dead letters; the receipt tells when it is durable."""
         receipt = Receipt(1)
         headers = (
@@ -68,7 +70,7 @@ class DeadLetters:
                     count += 1
         return count
 
-    async def _put_back(self, lane: Lane, letter: DeadLetter) -> None:
+    async def _put_back(self, lane: BrokerChannel, letter: DeadLetter) -> None:
         name = self._names.tasks(letter.queue)
         await topology.declare_task_queue(lane, name)
         receipt = Receipt(1)
@@ -84,7 +86,7 @@ class DeadLetters:
         await receipt.future
 
     @asynccontextmanager
-    async def _lane(self, lane: Lane) -> AsyncIterator[Lane]:
+    async def _lane(self, lane: BrokerChannel) -> AsyncIterator[BrokerChannel]:
         try:
             yield lane
         finally:

@@ -13,8 +13,8 @@ from pamqp import commands
 
 from quince_messaging.errors import MessagingError, UnreadableMessage
 from quince_messaging.limits import MAX_PRIORITY
-from quince_messaging.transports.amqp.acks import Settlements
-from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.acks import Acks
+from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.frames import NO_HEADER, has_headers, read_priority
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.wire.calls import error_reply
@@ -120,9 +120,9 @@ class Holder:
         tasks: Those not settled, by delivery tag, the oldest first.
     """
 
-    def __init__(self, lane: Lane, queue: str, ways: Ways, *, requeue: bool = True) -> None:
+    def __init__(self, lane: BrokerChannel, queue: str, ways: Ways, *, requeue: bool = True) -> None:
         self.lane = lane
-        self.settlements = Settlements(lane, requeue=requeue)
+        self.settlements = Acks(lane, requeue=requeue)
         self.reply = ways.reply
         self.tasks: dict[int, DeliveredTask] = {}
         self.on_settled: Callable[[], None] = lambda: None
@@ -172,7 +172,7 @@ class Holder:
 class Hand:
     """Takes single tasks off a queue (`basic.get`), on a lane of its own."""
 
-    def __init__(self, lane: Lane, queue: str, ways: Ways) -> None:
+    def __init__(self, lane: BrokerChannel, queue: str, ways: Ways) -> None:
         self._holder = Holder(lane, queue, ways)
         self._queue = queue
 

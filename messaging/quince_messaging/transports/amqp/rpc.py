@@ -26,9 +26,9 @@ from quince_messaging.errors import (
     UnroutableError,
 )
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.call_watch import Unanswered
-from quince_messaging.transports.amqp.channel import Lane, Receipt
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.call_watch import CallWatch
+from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names, call_key, inbox_key
@@ -56,18 +56,18 @@ class Rpc:
         self._handlers: dict[str, RpcHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue = ""
-        self._lane: Lane | None = None
-        self._out: Lane | None = None
-        self._confirmed: Lane | None = None
+        self._lane: BrokerChannel | None = None
+        self._out: BrokerChannel | None = None
+        self._confirmed: BrokerChannel | None = None
         self._calls: dict[tuple[str, bool], list[Call]] = {}
         self._replies: dict[str, list[Reply]] = {}
         self._flushing = False
-        self._unanswered = Unanswered(self._worked_on, self.pending.fail, session.spawn)
+        self._unanswered = CallWatch(self._worked_on, self.pending.fail, session.spawn)
         self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MOST_UNSENT)
         self._answering = Answering(self.reply, self._reply_here)
         self._routing: dict[int, asyncio.Future[None]] = {}
 
-    async def restore(self, link: Link) -> None:
+    async def restore(self, link: BrokerConnection) -> None:
         """Open the inbox on a new link, bound as it was, and the lanes to send on."""
         self._loop = asyncio.get_running_loop()
         self._out = await link.sending.lane()
@@ -386,12 +386,12 @@ class Rpc:
         except (TypeError, ValueError):
             return []
 
-    def _need(self, lane: Lane | None) -> Lane:
+    def _need(self, lane: BrokerChannel | None) -> BrokerChannel:
         if lane is None or not lane.usable:
             raise ReconnectingError("the broker is away just now")
         return lane
 
-    def _closed(self, link: Link, error: BaseException | None) -> None:
+    def _closed(self, link: BrokerConnection, error: BaseException | None) -> None:
         self._lane = None
         if self._session.closed:
             return

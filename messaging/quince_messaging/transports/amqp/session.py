@@ -13,7 +13,7 @@ import aiormq
 from quince_messaging.contract import LinkListener, LinkState
 from quince_messaging.errors import CommunicatorClosed, ConnectionFailed, MessagingError, ReconnectingError
 from quince_messaging.side_tasks import SideTasks
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.uri import BrokerUri
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ PATIENCE = 5.0
 FAREWELL_TIMEOUT = 1.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 
-Restore = Callable[[Link], Awaitable[None]]
+Restore = Callable[[BrokerConnection], Awaitable[None]]
 
 LINK_ERRORS = (
     OSError,
@@ -50,7 +50,7 @@ class Session:
         self._name = name
         self._restore = restore
         self._farewell = farewell
-        self._link: Link | None = None
+        self._link: BrokerConnection | None = None
         self._ready = asyncio.Event()
         self.side = SideTasks(log, LINK_ERRORS)
         self._listeners: list[LinkListener] = []
@@ -83,7 +83,7 @@ class Session:
         finally:  # also if the broker does not let us go in time
             self._enter(LinkState.CLOSED)
 
-    async def _leave(self, link: Link) -> None:
+    async def _leave(self, link: BrokerConnection) -> None:
         try:
             if link.alive:
                 async with asyncio.timeout(FAREWELL_TIMEOUT):
@@ -101,11 +101,11 @@ class Session:
         return self._closed
 
     @property
-    def live_link(self) -> Link | None:
+    def live_link(self) -> BrokerConnection | None:
         """The link, if there is one that can be used just now."""
         return self._link if self._link is not None and self._link.alive and self._ready.is_set() else None
 
-    async def ready(self) -> Link:
+    async def ready(self) -> BrokerConnection:
         """The link, waited for if it is away. Raises ReconnectingError after `PATIENCE` seconds."""
         if (link := self.live_link) is not None:
             return link
@@ -126,7 +126,7 @@ class Session:
         """Run a side task that ends with the session; its failure is logged."""
         self.side.spawn(f"something for {self.uri.shown}", coroutine)
 
-    def broken(self, link: Link, why: str) -> None:
+    def broken(self, link: BrokerConnection, why: str) -> None:
         """Something on this link does not work: drop it and dial anew."""
         if link.alive and not self._closed:
             log.warning("%s: %s; connecting anew", self.uri.shown, why)
@@ -164,16 +164,16 @@ class Session:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 1.6, LONGEST_PAUSE)
 
-    async def _dial(self) -> Link:
-        link = await Link.dial(self.uri, self._name)
+    async def _dial(self) -> BrokerConnection:
+        link = await BrokerConnection.dial(self.uri, self._name)
         try:
-            link.join(await Link.dial(self.uri, f"{self._name}, sending"))
+            link.join(await BrokerConnection.dial(self.uri, f"{self._name}, sending"))
         except BaseException:
             link.abort()
             raise
         return link
 
-    async def _adopt(self, link: Link) -> None:
+    async def _adopt(self, link: BrokerConnection) -> None:
         await self._restore(link)
         self._link = link
         self.server = link.server

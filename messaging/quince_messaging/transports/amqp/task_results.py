@@ -14,9 +14,9 @@ from typing import Any
 from pamqp import commands
 
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.acks import Settlements
-from quince_messaging.transports.amqp.channel import Lane, OnDelivery
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.acks import Acks
+from quince_messaging.transports.amqp.channel import BrokerChannel, OnDelivery
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names
@@ -26,7 +26,7 @@ from quince_messaging.wire.envelope import Address
 PREFETCH = 1_000
 
 
-class TaskAnswers:
+class TaskResults:
     """The results that one communicator waits for.
 
     Args:
@@ -40,7 +40,7 @@ class TaskAnswers:
         self._read = read
         self._inbox = uuid.uuid4().hex
         self._queue = names.answers(self._inbox)
-        self._lane: Lane | None = None
+        self._lane: BrokerChannel | None = None
         self._opening = asyncio.Lock()
         self._wanted = False
         self._opened = False
@@ -59,7 +59,7 @@ class TaskAnswers:
                 if not self._opened:  # a new link may have brought it
                     await self._open(link)
 
-    async def restore(self, link: Link) -> None:
+    async def restore(self, link: BrokerConnection) -> None:
         """Go on reading on a new link."""
         if self._wanted:
             await self._open(link)
@@ -69,9 +69,9 @@ class TaskAnswers:
         if self._lane is not None and self._lane.usable:
             await self._lane.rpc(commands.Queue.Delete(queue=self._queue))
 
-    async def _open(self, link: Link) -> None:
+    async def _open(self, link: BrokerConnection) -> None:
         lane = await link.lane(prefetch=PREFETCH)
-        settlements = Settlements(lane)
+        settlements = Acks(lane)
         await topology.declare_answers(lane, self._queue)
         await topology.bind(lane, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
 

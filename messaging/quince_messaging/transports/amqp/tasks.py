@@ -12,14 +12,14 @@ from pamqp import commands
 from quince_messaging.contract import LinkState, TaskBatchCallback
 from quince_messaging.errors import DeliveryFailed, ReconnectingError, UnroutableError
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.channel import Lane, Receipt
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.consumer import Consumer
 from quince_messaging.transports.amqp.dead_letters import DeadLetters
 from quince_messaging.transports.amqp.deliveries import DeliveredTask, Hand, Ways
 from quince_messaging.transports.amqp.rpc import Rpc
 from quince_messaging.transports.amqp.session import Session
-from quince_messaging.transports.amqp.task_results import TaskAnswers
+from quince_messaging.transports.amqp.task_results import TaskResults
 from quince_messaging.transports.amqp.topology import Names
 from quince_messaging.wire.envelope import Address, Task, encode
 
@@ -39,11 +39,11 @@ class TaskQueues:
     ) -> None:
         self._session = session
         self._names = names
-        self._answers = TaskAnswers(session, names, rpc.pending, rpc.received)
+        self._answers = TaskResults(session, names, rpc.pending, rpc.received)
         self._dead = dead
         self._renew_after = renew_after
-        self._out: Lane | None = None
-        self._control: Lane | None = None
+        self._out: BrokerChannel | None = None
+        self._control: BrokerChannel | None = None
         self._declared: set[str] = set()
         self._groups: dict[tuple[str, int], tuple[list[bytes], asyncio.Future[None]]] = {}
         self._consumers: set[Consumer] = set()
@@ -51,7 +51,7 @@ class TaskQueues:
         self._pulling = asyncio.Lock()
         self._ways = Ways(session, rpc.reply, self.bury)
 
-    async def restore(self, link: Link) -> None:
+    async def restore(self, link: BrokerConnection) -> None:
         """Open the lanes on a new link."""
         self._declared.clear()
         self._control = control = await link.lane()
@@ -63,7 +63,7 @@ class TaskQueues:
                 link, f"a channel of the task queues was closed ({error!r})"
             )
 
-    async def restore_consumers(self, link: Link) -> None:
+    async def restore_consumers(self, link: BrokerConnection) -> None:
         """Consume again: the last thing on a new link, for what is done with a task needs all of it."""
         await self._answers.restore(link)
         for consumer in list(self._consumers):
@@ -150,7 +150,7 @@ class TaskQueues:
         lane.publish("", name, chunk, receipt=receipt, mandatory=True, persistent=True, priority=priority)
         return receipt
 
-    async def _confirmed(self, receipt: Receipt, link: Link | None = None) -> None:
+    async def _confirmed(self, receipt: Receipt, link: BrokerConnection | None = None) -> None:
         link = link or self._session.live_link
         try:
             await self._patiently(receipt)
@@ -222,7 +222,7 @@ class TaskQueues:
             await topology.declare_task_queue(self._need(self._control), name)
             self._declared.add(name)
 
-    def _need(self, lane: Lane | None) -> Lane:
+    def _need(self, lane: BrokerChannel | None) -> BrokerChannel:
         if lane is None or not lane.usable:
             raise ReconnectingError("the broker is away just now")
         return lane

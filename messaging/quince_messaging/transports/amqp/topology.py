@@ -20,7 +20,7 @@ from pamqp import commands
 
 from quince_messaging.contract import SubjectFilter
 from quince_messaging.limits import MAX_PRIORITY
-from quince_messaging.transports.amqp.channel import Lane
+from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.wire.filters import sender_key
 
 ANSWERS_KEPT = 3_600_000
@@ -54,13 +54,13 @@ class Names:
         return f"{self.prefix}.broadcast"
 
 
-async def declare_exchanges(lane: Lane, names: Names) -> None:
+async def declare_exchanges(lane: BrokerChannel, names: Names) -> None:
     """Declare the exchanges of a prefix."""
     for exchange, kind in ((names.rpc, "direct"), (names.broadcast, "topic")):
         await lane.rpc(commands.Exchange.Declare(exchange=exchange, exchange_type=kind, durable=True))
 
 
-async def declare_task_queue(lane: Lane, name: str) -> int:
+async def declare_task_queue(lane: BrokerChannel, name: str) -> int:
     """Declare a task queue; returns how many tasks wait on it."""
     declared = await lane.rpc(
         commands.Queue.Declare(
@@ -72,7 +72,7 @@ async def declare_task_queue(lane: Lane, name: str) -> int:
     return int(declared.message_count)
 
 
-async def declare_dead_queue(lane: Lane, names: Names) -> int:
+async def declare_dead_queue(lane: BrokerChannel, names: Names) -> int:
     """Declare the dead-letter queue; returns how many messages are on it."""
     declared = await lane.rpc(
         commands.Queue.Declare(queue=names.dead, durable=True, arguments={"x-queue-type": "classic"})
@@ -80,7 +80,7 @@ async def declare_dead_queue(lane: Lane, names: Names) -> int:
     return int(declared.message_count)
 
 
-async def declare_inbox(lane: Lane) -> str:
+async def declare_inbox(lane: BrokerChannel) -> str:
     """Declare a queue for this connection alone; returns the name that the broker gave it."""
     declared = await lane.rpc(
         commands.Queue.Declare(
@@ -90,7 +90,7 @@ async def declare_inbox(lane: Lane) -> str:
     return str(declared.queue)
 
 
-async def declare_answers(lane: Lane, name: str) -> None:
+async def declare_answers(lane: BrokerChannel, name: str) -> None:
     """Declare a queue for the results of tasks."""
     await lane.rpc(
         commands.Queue.Declare(
@@ -111,13 +111,13 @@ def inbox_key(inbox: str) -> str:
     return f"inbox.{inbox}"
 
 
-async def bind(lane: Lane, queue: str, exchange: str, keys: Iterable[str]) -> None:
+async def bind(lane: BrokerChannel, queue: str, exchange: str, keys: Iterable[str]) -> None:
     """Bind a queue under each key."""
     for key in keys:
         await lane.rpc(commands.Queue.Bind(queue=queue, exchange=exchange, routing_key=key))
 
 
-async def unbind(lane: Lane, queue: str, exchange: str, keys: Iterable[str]) -> None:
+async def unbind(lane: BrokerChannel, queue: str, exchange: str, keys: Iterable[str]) -> None:
     """Undo `bind`."""
     for key in keys:
         await lane.rpc(commands.Queue.Unbind(queue=queue, exchange=exchange, routing_key=key))

@@ -25,7 +25,7 @@ from quince_messaging.contract import (
 from quince_messaging.errors import CommunicatorClosed, InvalidUri
 from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER
 from quince_messaging.transports.amqp.broadcast import Broadcasting
-from quince_messaging.transports.amqp.connection import Link
+from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.dead_letters import DeadLetters
 from quince_messaging.transports.amqp.rpc import Rpc
 from quince_messaging.transports.amqp.session import Session
@@ -77,13 +77,13 @@ class AmqpTransport(Transport):
     def on_link(self, listener: LinkListener) -> None:
         self._session.on_link(listener)
 
-    async def _restore(self, link: Link) -> None:
+    async def _restore(self, link: BrokerConnection) -> None:
         await self._tasks.restore(link)
         await self._rpc.restore(link)
         await self._broadcasting.restore(link)
         await self._tasks.restore_consumers(link)
 
-    async def _farewell(self, link: Link) -> None:
+    async def _farewell(self, link: BrokerConnection) -> None:
         """Take the inboxes away before the connection, so that callers see at once that we are gone."""
         await self._rpc.farewell()
         await self._tasks.farewell()

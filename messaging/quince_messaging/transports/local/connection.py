@@ -18,17 +18,17 @@ MOST_BUFFERED = 8 * 1024 * 1024  # bytes that wait for one peer to read them
 class Keeper(Protocol):
     """Who is told what happens on a connection."""
 
-    def made(self, link: Link) -> None:
+    def made(self, link: PeerConnection) -> None:
         """It begins."""
 
-    def heard(self, link: Link, payload: bytes) -> None:
+    def heard(self, link: PeerConnection, payload: bytes) -> None:
         """A frame arrived. Raises BadFrame if it makes no sense; then the connection is cut."""
 
-    def lost(self, link: Link) -> None:
+    def lost(self, link: PeerConnection) -> None:
         """It has ended."""
 
 
-class Link(asyncio.BufferedProtocol):
+class PeerConnection(asyncio.BufferedProtocol):
     """One connection; `peer` is None until the other side has said who it is."""
 
     def __init__(self, keeper: Keeper) -> None:

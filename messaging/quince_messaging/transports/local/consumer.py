@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import DeliveryFailed, UnreadableMessage
 from quince_messaging.transports.local.deliveries import HeldTask, Holder, Verdict
-from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry
-from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.envelope import Reply, Task, decode
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Surroundings:
         left: This consumer is no more.
     """
 
-    committer: Committer
+    committer: GroupCommit
     ring: Callable[[str, Sequence[Hungry], int], None]
     reply: Callable[[Sequence[tuple[str, Reply]]], None]
     left: Callable[[int], None]
@@ -76,7 +76,7 @@ class LocalConsumer:
         others = await self._around.committer.run(self._stop_hunger)
         self._around.ring(self.queue, others, 1)
 
-    def _stop_hunger(self, file: TaskFile) -> Sequence[Hungry]:
+    def _stop_hunger(self, file: TaskDb) -> Sequence[Hungry]:
         file.set_hungry(self.number, False)
         return file.hungry(self.queue) if file.has_ready(self.queue) else ()
 
@@ -103,7 +103,7 @@ class LocalConsumer:
         self._around.left(self.number)
         self._around.ring(self.queue, others, self._held)
 
-    def _leave(self, file: TaskFile, verdict: Verdict) -> Sequence[Hungry]:
+    def _leave(self, file: TaskDb, verdict: Verdict) -> Sequence[Hungry]:
         file.delete(self.number, verdict.deleted)
         _put_away(file, self.number, verdict)
         file.remove_consumer(self.number)
@@ -189,7 +189,7 @@ class LocalConsumer:
         self._held -= len(unread)
         self._claiming = False
 
-        def work(file: TaskFile) -> Sequence[Hungry]:
+        def work(file: TaskDb) -> Sequence[Hungry]:
             file.give_back(self.number, [id_ for _, id_, _, _ in unread])
             return file.hungry(self.queue)
 
@@ -224,7 +224,7 @@ class LocalConsumer:
         while found and not handles:  # unreadable ones are dead-lettered on the way
             self._turn += 1
             claim = Claim(self.number, queue, (), 1, 2, 0, self._turn, self._turn - 1)
-            claimed = await self._around.committer.run(functools.partial(TaskFile.claim, claim=claim))
+            claimed = await self._around.committer.run(functools.partial(TaskDb.claim, claim=claim))
             found = bool(claimed.tasks)
             handles = self._handles(claimed.tasks)
         return handles[0] if handles else None
@@ -248,7 +248,7 @@ class LocalConsumer:
     def _put_away(self, verdict: Verdict) -> None:
         """Requeue and dead-letter; offer what was refused to others before this consumer looks again."""
 
-        def work(file: TaskFile) -> Sequence[Hungry]:
+        def work(file: TaskDb) -> Sequence[Hungry]:
             _put_away(file, self.number, verdict)
             return file.hungry(self.queue) if verdict.requeued else ()
 
@@ -276,7 +276,7 @@ class LocalConsumer:
         self._around.committer.run_then(lambda file: file.delete(self.number, settled), written)
 
 
-def _put_away(file: TaskFile, consumer: int, verdict: Verdict) -> None:
+def _put_away(file: TaskDb, consumer: int, verdict: Verdict) -> None:
     if verdict.requeued:
         file.requeue(consumer, verdict.requeued)
     for id_, reason in verdict.dead:

@@ -7,7 +7,7 @@ import logging
 _log = logging.getLogger(__name__)
 
 
-class Missed:
+class Dropped:
     """Counts the broadcasts that were dropped for each peer."""
 
     def __init__(self) -> None:

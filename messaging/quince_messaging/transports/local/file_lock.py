@@ -20,7 +20,7 @@ class GateTimeout(Exception):
     """Somebody stood in the way for too long: a frozen process, most likely."""
 
 
-class Gate:
+class FileLock:
     """One participant's hold on the gate; two in one process count as two."""
 
     def __init__(self, path: Path) -> None:

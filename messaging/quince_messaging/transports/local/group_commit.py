@@ -24,7 +24,7 @@ from quince_messaging.at_fork import calm
 from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.transports.local.file_lock import GateTimeout, insist
-from quince_messaging.transports.local.task_db import TaskFile, is_busy
+from quince_messaging.transports.local.task_db import TaskDb, is_busy
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ COMMITS_PER_CHECKPOINT = 1000
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    work: Callable[[TaskFile], Any]
+    work: Callable[[TaskDb], Any]
     then: Callable[[Any, Exception | None], None]
     durable: asyncio.Future[None] | None = None
     heavy: bool = False
@@ -49,10 +49,10 @@ class _Job:
 _Batch = list[_Job]
 
 
-class Committer:
-    """Runs pieces of work on a `TaskFile`, many to a transaction. Used on the event loop."""
+class GroupCommit:
+    """Runs pieces of work on a `TaskDb`, many to a transaction. Used on the event loop."""
 
-    def __init__(self, file: TaskFile) -> None:
+    def __init__(self, file: TaskDb) -> None:
         self.side = SideTasks(_log, (sqlite3.Error, OSError, GateTimeout))
         self._file = file
         self._loop: asyncio.AbstractEventLoop
@@ -97,7 +97,7 @@ class Committer:
         for thread in self._threads:
             thread.join()
 
-    def run(self, work: Callable[[TaskFile], T], *, heavy: bool = False) -> asyncio.Future[T]:
+    def run(self, work: Callable[[TaskDb], T], *, heavy: bool = False) -> asyncio.Future[T]:
         """Run `work`; the future ends when that is committed.
 
         Light work is a few statements, each committed by itself, and may be run again from its
@@ -113,7 +113,7 @@ class Committer:
 
     def run_then(
         self,
-        work: Callable[[TaskFile], T],
+        work: Callable[[TaskDb], T],
         then: Callable[[T, Exception | None], None],
         *,
         durable: asyncio.Future[None] | None = None,
@@ -129,7 +129,7 @@ class Committer:
         """
         self._put(_Job(work, then, durable, heavy, committed), now=now)
 
-    def run_unwatched(self, work: Callable[[TaskFile], Any], *, heavy: bool = False) -> None:
+    def run_unwatched(self, work: Callable[[TaskDb], Any], *, heavy: bool = False) -> None:
         """As `run`, for work whose failure can only be logged."""
         self._put(_Job(work, _log_failure, None, heavy))
 

@@ -16,9 +16,9 @@ from typing import Any
 from quince_messaging.contract import SubjectFilter
 from quince_messaging.errors import MessagingError, UnreadableMessage
 from quince_messaging.side_tasks import SideTasks
-from quince_messaging.transports.local.connection import Link
+from quince_messaging.transports.local.connection import PeerConnection
 from quince_messaging.transports.local.directory import Directory, Seat, is_peer
-from quince_messaging.transports.local.dropped import Missed
+from quince_messaging.transports.local.dropped import Dropped
 from quince_messaging.transports.local.frames import (
     VERSION,
     BadFrame,
@@ -68,8 +68,8 @@ class Peers:
         self._directory = directory
         self._seat = seat
         self._server: asyncio.Server | None = None
-        self._links: dict[str, list[Link]] = {}
-        self._unnamed: set[Link] = set()
+        self._links: dict[str, list[PeerConnection]] = {}
+        self._unnamed: set[PeerConnection] = set()
         self._own: dict[SubjectFilter, int] = {}
         self._added: list[SubjectFilter] = []
         self._removed: list[SubjectFilter] = []
@@ -78,7 +78,7 @@ class Peers:
         self._revision = 0
         self._noted: dict[tuple[str, int], asyncio.Event] = {}
         self._sluggish: set[str] = set()
-        self._missed = Missed()
+        self._missed = Dropped()
         self._theirs: Subscriptions[str] = Subscriptions()
         self._their_ids: dict[str, dict[SubjectFilter, str]] = {}
         self._their_revision: dict[str, int] = {}
@@ -95,7 +95,9 @@ class Peers:
     async def listen(self, listener: socket.socket) -> None:
         """Take connections there, and where it was before no more."""
         before, loop = self._server, asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener, start_serving=False)
+        self._server = await loop.create_unix_server(
+            lambda: PeerConnection(self), sock=listener, start_serving=False
+        )
         if before is not None:
             before.close()
         await self._server.start_serving()
@@ -137,7 +139,7 @@ class Peers:
         listening = self._server.sockets if self._server is not None else ()
         return [sock.fileno() for sock in listening] + [link.descriptor for link in self._all_links()]
 
-    def _all_links(self) -> list[Link]:
+    def _all_links(self) -> list[PeerConnection]:
         return [*self._unnamed, *(link for links in self._links.values() for link in links)]
 
     def errand(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
@@ -300,7 +302,9 @@ class Peers:
         if address is None:
             return False
         try:
-            _, link = await asyncio.get_running_loop().create_unix_connection(lambda: Link(self), address)
+            _, link = await asyncio.get_running_loop().create_unix_connection(
+                lambda: PeerConnection(self), address
+            )
             await asyncio.wait_for(link.settled.wait(), HELLO_PATIENCE)
         except TimeoutError:
             self._sluggish.add(peer)  # frozen: it will say hello when it goes on
@@ -309,7 +313,7 @@ class Peers:
             return False
         return link.peer is not None
 
-    def made(self, link: Link) -> None:
+    def made(self, link: PeerConnection) -> None:
         """A connection begins."""
         if self._closed and self._server is None:
             link.hang_up()
@@ -317,11 +321,11 @@ class Peers:
         self._unnamed.add(link)
         self._say_hello(link)
 
-    def _say_hello(self, link: Link) -> None:
+    def _say_hello(self, link: PeerConnection) -> None:
         link.told = self._revision
         link.send(frame_note(Hello(VERSION, self.name, self._revision, list(self._own))))
 
-    def heard(self, link: Link, payload: bytes) -> None:
+    def heard(self, link: PeerConnection, payload: bytes) -> None:
         """A frame arrived. Raises BadFrame."""
         self._look()
         note = read_note(payload)
@@ -352,7 +356,7 @@ class Peers:
             return
         self.on_envelope(peer, envelope)
 
-    def _greet(self, link: Link, hello: Hello) -> None:
+    def _greet(self, link: PeerConnection, hello: Hello) -> None:
         peer = hello.peer
         link.peer = peer
         self._unnamed.discard(link)
@@ -379,7 +383,7 @@ class Peers:
                 known[wanted] = self._theirs.add(peer, wanted)
         self._their_revision[peer] = revision
 
-    def lost(self, link: Link) -> None:
+    def lost(self, link: PeerConnection) -> None:
         """A connection has ended."""
         link.settled.set()
         self._unnamed.discard(link)

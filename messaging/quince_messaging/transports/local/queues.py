@@ -15,10 +15,10 @@ from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.transports.local.consumer import LocalConsumer, Surroundings
 from quince_messaging.transports.local.deliveries import HeldTask
 from quince_messaging.transports.local.frames import Bell
-from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 from quince_messaging.transports.local.records import Hungry, NewTask
-from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.envelope import Address, Reply, Task, encode
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Queues:
     """The task queues of a directory, as one communicator sees them."""
 
     def __init__(
-        self, committer: Committer, peers: Peers, reply: Callable[[Sequence[tuple[str, Reply]]], None]
+        self, committer: GroupCommit, peers: Peers, reply: Callable[[Sequence[tuple[str, Reply]]], None]
     ) -> None:
         self._committer = committer
         self._peers = peers
@@ -125,7 +125,7 @@ class Queues:
 
         inserted = False
 
-        def work(file: TaskFile) -> dict[str, list[Hungry]]:
+        def work(file: TaskDb) -> dict[str, list[Hungry]]:
             nonlocal inserted
             if not inserted:  # it may be run again when the file is busy
                 file.insert(rows)
@@ -160,7 +160,7 @@ class Queues:
     async def revive(self, queue: str | None) -> int:
         """Put dead letters back on their queues."""
 
-        def work(file: TaskFile) -> list[tuple[str, int, list[Hungry]]]:
+        def work(file: TaskDb) -> list[tuple[str, int, list[Hungry]]]:
             return [(name, count, file.hungry(name)) for name, count in file.revive(queue).items()]
 
         revived = await self._committer.run(work, heavy=True)
@@ -253,5 +253,5 @@ class Queues:
             self._committer.run_then(lambda file: _hungry_for(file, queue), offered)
 
 
-def _hungry_for(file: TaskFile, queue: str) -> Sequence[Hungry]:
+def _hungry_for(file: TaskDb, queue: str) -> Sequence[Hungry]:
     return file.hungry(queue) if file.has_ready(queue) else ()

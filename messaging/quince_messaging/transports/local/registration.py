@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from quince_messaging.errors import MessagingError
 from quince_messaging.transports.local.directory import Directory, Seat
-from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ BETWEEN_LOOKS = 0.5  # seconds
 BETWEEN_TRIES = 10.0  # seconds
 
 
-class Seating:
+class Registration:
     """Looks after the seat of one communicator.
 
     Args:
@@ -36,7 +36,7 @@ class Seating:
         directory: Directory,
         seat: Seat,
         peers: Peers,
-        committer: Committer,
+        committer: GroupCommit,
         *,
         shared: Callable[[], bool],
         on_back: Callable[[], None],

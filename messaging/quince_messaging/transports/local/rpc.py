@@ -21,7 +21,7 @@ from quince_messaging.errors import (
     UnroutableError,
 )
 from quince_messaging.transports.local.frames import Nobody
-from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 from quince_messaging.wire.broadcasts import body_size
 from quince_messaging.wire.calls import Answering, PendingCalls, error_reply, packed
@@ -37,7 +37,7 @@ SMALL = 4096
 class Rpc:
     """Both ends of RPC for one communicator. Lives on the event loop."""
 
-    def __init__(self, committer: Committer, peers: Peers) -> None:
+    def __init__(self, committer: GroupCommit, peers: Peers) -> None:
         self._committer = committer
         self._peers = peers
         self._pending = PendingCalls()

@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 
 from quince_messaging.contract import DeadLetter
-from quince_messaging.transports.local.file_lock import Gate, insist
+from quince_messaging.transports.local.file_lock import FileLock, insist
 from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry, NewTask
-from quince_messaging.transports.local.wal import Log
+from quince_messaging.transports.local.wal import WriteAheadLog
 
 SCHEMA_VERSION = 2
 ROWS_PER_STATEMENT = 500
@@ -81,20 +81,20 @@ _given_tasks = msgspec.json.Decoder(list[GivenTask])
 _place = operator.itemgetter(0, 1)
 
 
-class TaskFile:
+class TaskDb:
     """One connection to the task file. Used by one thread at a time."""
 
     def __init__(self, path: Path, gate_path: Path) -> None:
         self._path = path
         self._gate_path = gate_path
         self._db: sqlite3.Connection
-        self.gate: Gate
-        self.log: Log
+        self.gate: FileLock
+        self.log: WriteAheadLog
         self._identity: tuple[int, int] = (0, 0)
 
     def open(self) -> None:
         """Open, and make the tables if they are missing."""
-        self.gate = Gate(self._gate_path)
+        self.gate = FileLock(self._gate_path)
         self._db = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
         try:
             insist(self.gate.try_enter_alone)
@@ -104,7 +104,7 @@ class TaskFile:
             self._db.close()
             self.gate.close()
             raise
-        self.log = Log(Path(f"{self._path}-wal"), self._gate_path)
+        self.log = WriteAheadLog(Path(f"{self._path}-wal"), self._gate_path)
         found = self._path.stat()
         self._identity = (found.st_dev, found.st_ino)
 
@@ -152,7 +152,7 @@ class TaskFile:
 
         It has its own connection and its own hold on the gate, so it may run in a thread of its own.
         """
-        gate = Gate(self._gate_path)
+        gate = FileLock(self._gate_path)
         try:
             with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as db:
                 insist(gate.try_enter_alone)

@@ -33,12 +33,12 @@ from quince_messaging.errors import CommunicatorClosed, CommunicatorForked, Conn
 from quince_messaging.transports.local.directory import Directory, Seat
 from quince_messaging.transports.local.file_lock import GateTimeout
 from quince_messaging.transports.local.frames import Bell, Nobody
-from quince_messaging.transports.local.group_commit import Committer
+from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 from quince_messaging.transports.local.queues import Queues
-from quince_messaging.transports.local.registration import Seating
+from quince_messaging.transports.local.registration import Registration
 from quince_messaging.transports.local.rpc import Rpc
-from quince_messaging.transports.local.task_db import TaskFile
+from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.broadcasts import hand_over, in_envelopes
 from quince_messaging.wire.envelope import Broadcasts, Call, Calls, Envelope, Replies, encode
 from quince_messaging.wire.filters import Subscriptions, sender_key
@@ -62,10 +62,10 @@ class LocalTransport(Transport):
         self._process = 0
         self._broadcasting = asyncio.Lock()
         self._seat: Seat
-        self._file: TaskFile
-        self._committer: Committer
+        self._file: TaskDb
+        self._committer: GroupCommit
         self._peers: Peers
-        self._seating: Seating
+        self._seating: Registration
         self._queues: Queues
         self._rpc: Rpc
 
@@ -87,8 +87,8 @@ class LocalTransport(Transport):
         return [*self._seat.descriptors(), *self._file.descriptors(), *self._peers.descriptors()]
 
     async def _open(self) -> None:
-        self._file = TaskFile(self._directory.tasks, self._directory.gate)
-        self._committer = Committer(self._file)
+        self._file = TaskDb(self._directory.tasks, self._directory.gate)
+        self._committer = GroupCommit(self._file)
         try:
             await self._committer.open()
         except (sqlite3.Error, OSError, GateTimeout) as error:
@@ -106,7 +106,7 @@ class LocalTransport(Transport):
             on_absent=lambda peer: self._seating.absent(peer),
             look=lambda: self._seating.look(),
         )
-        self._seating = Seating(
+        self._seating = Registration(
             self._directory,
             self._seat,
             self._peers,

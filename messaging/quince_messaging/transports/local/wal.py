@@ -13,7 +13,7 @@ import os
 import threading
 from pathlib import Path
 
-from quince_messaging.transports.local.file_lock import Gate
+from quince_messaging.transports.local.file_lock import FileLock
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
@@ -23,7 +23,7 @@ LONGEST_PIECE = 1024 * 1024
 LONGEST_LOG = 16 * 1024 * 1024  # from here on it grows by itself until it is check-pointed
 
 
-class Log:
+class WriteAheadLog:
     """One descriptor of the log. Every method may be called from any thread."""
 
     def __init__(self, path: Path, gate_path: Path) -> None:
@@ -87,7 +87,7 @@ class Log:
 
     def _lengthen(self) -> None:
         """Add zeros, if nobody writes just now. (Nobody else may: SQLite would write its own there.)"""
-        gate = Gate(self._gate_path)
+        gate = FileLock(self._gate_path)
         try:
             if gate.try_enter_alone():
                 length = os.fstat(self._descriptor).st_size

@@ -9,7 +9,7 @@ from typing import Any
 
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import MessagingError, UnreadableMessage
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.transports.memory.hub import Entry, Hub
 from quince_messaging.wire.calls import error_reply
 from quince_messaging.wire.envelope import Reply, Status, Task, decode
@@ -22,7 +22,7 @@ class MemoryConsumer:
 
     def __init__(
         self,
-        mailbox: Mailbox,
+        mailbox: LoopMailbox,
         hub: Hub,
         queue: str,
         deliver: TaskBatchCallback,

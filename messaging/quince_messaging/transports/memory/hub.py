@@ -12,7 +12,7 @@ from typing import Protocol
 
 from quince_messaging.contract import DeadLetter
 from quince_messaging.errors import DuplicateSubscriber, UnreadableMessage, UnroutableError
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.wire.calls import error_reply, packed
 from quince_messaging.wire.envelope import Address, Replies, Reply, encode
 
@@ -20,7 +20,7 @@ from quince_messaging.wire.envelope import Address, Replies, Reply, encode
 class Member(Protocol):
     """A communicator on the hub. Its mailbox leads to its own loop, where `receive` is called."""
 
-    mailbox: Mailbox | None
+    mailbox: LoopMailbox | None
 
     def receive(self, data: bytes) -> None: ...
 

@@ -21,7 +21,7 @@ from quince_messaging.contract import (
     Transport,
 )
 from quince_messaging.errors import CommunicatorClosed, MessageTimeout, UnroutableError
-from quince_messaging.loop_mailbox import Mailbox
+from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.transports.memory.delivery import MemoryConsumer, MemoryTask, readable
 from quince_messaging.transports.memory.hub import Hub
 from quince_messaging.wire.broadcasts import hand_over, in_envelopes
@@ -45,10 +45,10 @@ class MemoryTransport(Transport):
         self._consumers: set[MemoryConsumer] = set()
         self._pulled: set[MemoryTask] = set()
         self._answering: Answering
-        self.mailbox: Mailbox | None = None
+        self.mailbox: LoopMailbox | None = None
 
     async def open(self) -> None:
-        self.mailbox = Mailbox(asyncio.get_running_loop())
+        self.mailbox = LoopMailbox(asyncio.get_running_loop())
         self._hub, self._inbox = Hub.join(self._key, self)
         self._answering = Answering(self._hub.reply)
         self._enter(LinkState.CONNECTED)

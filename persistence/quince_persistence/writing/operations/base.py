@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Operation(ABC, Generic[T]):
         self.size = size
         self.future: Future[T] = Future()
 
-    def find(self, unit: Unit) -> None:
+    def find(self, unit: UnitOfWork) -> None:
         """Look up, without locks, which rows it is about (those that choose by a selection)."""
 
     @abstractmethod
@@ -38,14 +38,14 @@ class Operation(ABC, Generic[T]):
         """Say what to read and lock before `apply`."""
 
     @abstractmethod
-    def apply(self, unit: Unit) -> Any:
+    def apply(self, unit: UnitOfWork) -> Any:
         """Change the rows in memory.
 
         Raises:
             PersistenceError: refused; nothing was changed.
         """
 
-    def answer(self, unit: Unit, outcome: Any) -> T:
+    def answer(self, unit: UnitOfWork, outcome: Any) -> T:
         """Called when all operations of the group were applied, to read what the answer needs."""
         result: T = outcome
         return result

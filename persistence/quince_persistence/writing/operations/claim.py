@@ -10,7 +10,7 @@ import msgspec
 from quince_persistence.records import Claim, ProcessRow, State
 from quince_persistence.writing.lifecycle import enter
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 _log = logging.getLogger("quince.store")
 
@@ -26,7 +26,7 @@ class TakeClaims(Operation[Sequence[Claim]]):
     def need(self, needs: Needs) -> None:
         needs.pids.update(self._pids)
 
-    def apply(self, unit: Unit) -> list[ProcessRow]:
+    def apply(self, unit: UnitOfWork) -> list[ProcessRow]:
         claimed = []
         unknown = [pid for pid in self._pids if pid not in unit.rows]
         if unknown:
@@ -45,5 +45,5 @@ class TakeClaims(Operation[Sequence[Claim]]):
         unit.wanted_blobs.update(row.pid for row in claimed)
         return claimed
 
-    def answer(self, unit: Unit, outcome: list[ProcessRow]) -> list[Claim]:
+    def answer(self, unit: UnitOfWork, outcome: list[ProcessRow]) -> list[Claim]:
         return [Claim(row, *unit.blobs(row.pid)) for row in outcome]

@@ -8,10 +8,10 @@ import msgspec
 
 from quince_persistence.reading.selecting import matching_pids
 from quince_persistence.records import Control, ControlOutcome, Selection
-from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.lifecycle import kill_family, pause, wake_up
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
 class ControlAll(Operation[Sequence[ControlOutcome]]):
@@ -27,7 +27,7 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         self.alone = _only_pids(selection) is None or verb is Control.KILL
         self._chosen: Sequence[int] = ()
 
-    def find(self, unit: Unit) -> None:
+    def find(self, unit: UnitOfWork) -> None:
         trees = tuple(self._selection.trees)
         if trees:  # locked before the look: what is born in between belongs to the tree
             unit.load(Needs(families=set(trees)))
@@ -45,7 +45,7 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         else:
             needs.pids.update(self._chosen)
 
-    def apply(self, unit: Unit) -> list[ControlOutcome]:
+    def apply(self, unit: UnitOfWork) -> list[ControlOutcome]:
         targets, outcomes = self._sort(unit)
         if self._verb is Control.KILL:
             done = kill_family(unit, targets, author=self._author, reason=self._reason, force=self._force)
@@ -57,9 +57,9 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
             unit.log(outcome.pid, "control", self._body, self._author)
         return sorted(outcomes + done, key=lambda outcome: outcome.pid)
 
-    def _sort(self, unit: Unit) -> tuple[list[Live], list[ControlOutcome]]:
+    def _sort(self, unit: UnitOfWork) -> tuple[list[MutableRow], list[ControlOutcome]]:
         """Those it can be done to; and the answers for those that were named and cannot."""
-        targets: list[Live] = []
+        targets: list[MutableRow] = []
         refused: list[ControlOutcome] = []
         chosen = set(self._chosen)
         named = set(self._selection.pids)
@@ -71,7 +71,7 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
                 refused.append(_refusal(pid, row))
         return targets, refused
 
-    def _pause(self, unit: Unit, row: Live) -> ControlOutcome:
+    def _pause(self, unit: UnitOfWork, row: MutableRow) -> ControlOutcome:
         before = row.frozen()
         row.tree_paused = row.tree_paused or bool(self._selection.trees)
         row.pause_void = False
@@ -86,7 +86,7 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
         unit.change(row)
         return ControlOutcome(row.pid, True, before, row.frozen(), applied=there, owner=before.owner)
 
-    def _play(self, unit: Unit, row: Live) -> ControlOutcome:
+    def _play(self, unit: UnitOfWork, row: MutableRow) -> ControlOutcome:
         before = row.frozen()
         row.tree_paused = False
         if row.intent == Control.PAUSE:
@@ -105,7 +105,7 @@ def _only_pids(selection: Selection) -> Sequence[int] | None:
     return tuple(selection.pids) if selection.pids and selection == Selection(pids=selection.pids) else None
 
 
-def _refusal(pid: int, row: Live | None) -> ControlOutcome:
+def _refusal(pid: int, row: MutableRow | None) -> ControlOutcome:
     if row is None:
         return ControlOutcome(pid, False, None, None, applied=False, refused=f"there is no process {pid}")
     frozen = row.frozen()

@@ -25,8 +25,8 @@ from quince_persistence.schema.tables import (
 )
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.control import ControlAll
-from quince_persistence.writing.transaction import Transactor
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.transaction import Transactions
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 TABLES = (processes, inputs, checkpoints, results, awaits, once, signals, events, workers)
 """What is copied; who a store is stays its own, and the last pid is set."""
@@ -60,7 +60,7 @@ class CopyTo(Operation[Mapping[str, int]]):
         live = Selection(live=True)
         self._pause = ControlAll(Control.PAUSE, live, author, reason, False) if pause else None
 
-    def find(self, unit: Unit) -> None:
+    def find(self, unit: UnitOfWork) -> None:
         if unit.connection.dialect.name == "postgresql":
             names = ", ".join(table.name for table in TABLES)
             unit.connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
@@ -72,8 +72,8 @@ class CopyTo(Operation[Mapping[str, int]]):
         if self._pause is not None:
             self._pause.need(needs)
 
-    def apply(self, unit: Unit) -> Mapping[str, int]:
-        transactor = Transactor(self._target, patience=PATIENCE)
+    def apply(self, unit: UnitOfWork) -> Mapping[str, int]:
+        transactor = Transactions(self._target, patience=PATIENCE)
         try:
             ready(self._target)
             if identity(self._target) == self._own:
@@ -90,7 +90,7 @@ class CopyTo(Operation[Mapping[str, int]]):
             self._pause.apply(unit)
         return copied
 
-    def _refuse_at_work(self, unit: Unit) -> None:
+    def _refuse_at_work(self, unit: UnitOfWork) -> None:
         living = select(workers.c.name, workers.c.host).where(workers.c.heartbeat > unit.now - self._alive)
         names = [f"{name} on {host}" for name, host in unit.connection.execute(living)]
         if names:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from quince_persistence.errors import PidTaken, UnknownProcess
 from quince_persistence.records import NewProcess, State
-from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
 class Insert(Operation[Sequence[int]]):
@@ -21,11 +21,11 @@ class Insert(Operation[Sequence[int]]):
     def need(self, needs: Needs) -> None:
         need_births(needs, self._processes)
 
-    def apply(self, unit: Unit) -> list[int]:
+    def apply(self, unit: UnitOfWork) -> list[int]:
         check_births(unit, self._processes)
         return [self._insert(unit, new) for new in self._processes]
 
-    def _insert(self, unit: Unit, new: NewProcess) -> int:
+    def _insert(self, unit: UnitOfWork, new: NewProcess) -> int:
         if new.key is not None and new.key in unit.taken:
             return unit.taken[new.key]
         bear(unit, new, None if new.parent is None else unit.rows[new.parent])
@@ -41,7 +41,7 @@ def need_births(needs: Needs, processes: Sequence[NewProcess]) -> None:
             needs.keys.add(new.key)
 
 
-def check_births(unit: Unit, processes: Sequence[NewProcess]) -> None:
+def check_births(unit: UnitOfWork, processes: Sequence[NewProcess]) -> None:
     """Refuse what cannot be inserted, before anything is changed.
 
     Raises:
@@ -57,11 +57,11 @@ def check_births(unit: Unit, processes: Sequence[NewProcess]) -> None:
         coming.add(new.pid)
 
 
-def bear(unit: Unit, new: NewProcess, parent: Live | None) -> Live:
+def bear(unit: UnitOfWork, new: NewProcess, parent: MutableRow | None) -> MutableRow:
     """Insert one process; under a paused tree it is born paused."""
     tree_paused = parent is not None and parent.tree_paused
     root = new.root if new.root is not None else (new.pid if parent is None else parent.root)
-    row = Live(
+    row = MutableRow(
         new.pid,
         new.parent if parent is None else parent.pid,
         root,

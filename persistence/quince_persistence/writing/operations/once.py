@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.steps import owned
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
 class RecordOnce(Operation[bool]):
@@ -20,7 +20,7 @@ class RecordOnce(Operation[bool]):
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)
 
-    def apply(self, unit: Unit) -> bool:
+    def apply(self, unit: UnitOfWork) -> bool:
         if owned(unit, self._pid, self._owner, self._epoch) is None:
             return False
         unit.changes.once.append({"pid": self._pid, "key": self._key, "blob": self._result})

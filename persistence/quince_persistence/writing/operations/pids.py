@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, case, func, select, update
 
 from quince_persistence.schema.tables import counters, processes
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 # Greater than every pid in the table too: programs that outlived the restoring of a backup may have
 # used pids that the counter of the backup does not know of.
@@ -32,6 +32,6 @@ class TakePids(Operation[range]):
     def need(self, needs: Needs) -> None:
         """No process."""
 
-    def apply(self, unit: Unit) -> range:
+    def apply(self, unit: UnitOfWork) -> range:
         last = unit.connection.execute(_take, {"count": self._count}).scalar_one()
         return range(last - self._count + 1, last + 1)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from quince_persistence.records import ControlOutcome, NewSignal, State, Woken
-from quince_persistence.schema.mutable_row import Live
-from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.writing.lifecycle import count_down, wake_up
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
 class Send(Operation[Sequence[ControlOutcome]]):
@@ -24,10 +24,10 @@ class Send(Operation[Sequence[ControlOutcome]]):
     def need(self, needs: Needs) -> None:
         needs.pids.update(signal.pid for signal in self._signals)
 
-    def apply(self, unit: Unit) -> list[ControlOutcome]:
+    def apply(self, unit: UnitOfWork) -> list[ControlOutcome]:
         return [self._send(unit, signal) for signal in self._signals]
 
-    def _send(self, unit: Unit, signal: NewSignal) -> ControlOutcome:
+    def _send(self, unit: UnitOfWork, signal: NewSignal) -> ControlOutcome:
         row = unit.rows.get(signal.pid)
         if row is None:
             refused = f"there is no process {signal.pid}"
@@ -40,13 +40,13 @@ class Send(Operation[Sequence[ControlOutcome]]):
         return ControlOutcome(signal.pid, True, before, row.frozen(), applied=True, woken=woken)
 
 
-def deliver(unit: Unit, row: Live, signal: NewSignal, author: str | None) -> Sequence[Woken]:
+def deliver(unit: UnitOfWork, row: MutableRow, signal: NewSignal, author: str | None) -> Sequence[Woken]:
     """Lay a signal into the mailbox of a live process; it is ready if that was all it waited for."""
     unit.changes.signals.append(
         {"pid": row.pid, "name": signal.name, "blob": signal.value, "author": author, "at": unit.now}
     )
     unit.log(row.pid, "signal", msgspec.json.encode({"name": signal.name}), author)
-    mailbox = Mailbox.read(row.signals)
+    mailbox = SignalState.read(row.signals)
     awaited = mailbox.put(signal.name) and row.state == State.WAITING
     if awaited and mailbox.deadline and not mailbox.missing:
         mailbox.deadline, row.due = False, None

@@ -18,8 +18,8 @@ from quince_persistence.records import (
     StepOutcome,
     Woken,
 )
-from quince_persistence.schema.mutable_row import Live
-from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.writing.lifecycle import (
     check_transition,
     end,
@@ -32,7 +32,7 @@ from quince_persistence.writing.lifecycle import (
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.insert import bear, check_births, need_births
 from quince_persistence.writing.operations.signals import deliver
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 _FENCED = StepOutcome(fenced=True)
 _VERBS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
@@ -66,7 +66,7 @@ class CommitStep(Operation[StepOutcome]):
             if step.state is State.KILLED:
                 needs.families.add(step.pid)
 
-    def apply(self, unit: Unit) -> StepOutcome:
+    def apply(self, unit: UnitOfWork) -> StepOutcome:
         step, row = self._step, owned(unit, self._step.pid, self._step.owner, self._step.epoch)
         if row is None:
             return _FENCED
@@ -81,7 +81,7 @@ class CommitStep(Operation[StepOutcome]):
         outcome = self._end(unit, row) if step.state in TERMINAL else self._go_on(unit, row)
         return replace(outcome, signalled=self._send(unit)) if step.sends else outcome
 
-    def _check_mentioned(self, unit: Unit) -> None:
+    def _check_mentioned(self, unit: UnitOfWork) -> None:
         step = self._step
         if step.children:
             check_births(unit, step.children)
@@ -96,7 +96,7 @@ class CommitStep(Operation[StepOutcome]):
                 if pid not in born and pid not in unit.rows:
                     raise UnknownProcess(pid, f"so process {step.pid} cannot wait for it")
 
-    def _write(self, unit: Unit, row: Live, lines: Lines) -> None:
+    def _write(self, unit: UnitOfWork, row: MutableRow, lines: Lines) -> None:
         """What every step writes, whatever its state."""
         step, changes = self._step, unit.changes
         row.step = step.step
@@ -113,7 +113,7 @@ class CommitStep(Operation[StepOutcome]):
         for kind, body, author in lines:
             unit.log(row.pid, kind, body, author)
 
-    def _end(self, unit: Unit, row: Live) -> StepOutcome:
+    def _end(self, unit: UnitOfWork, row: MutableRow) -> StepOutcome:
         step = self._step
         if step.state is not State.KILLED:
             return StepOutcome(woken=end(unit, row, step.state), state=step.state)
@@ -123,7 +123,7 @@ class CommitStep(Operation[StepOutcome]):
         cascade = kill_family(unit, [row], author=None, reason=reason)
         return StepOutcome(woken=_all_woken(woken, cascade), state=step.state, cascade=cascade)
 
-    def _killed_first(self, unit: Unit, row: Live, lines: Lines) -> StepOutcome:
+    def _killed_first(self, unit: UnitOfWork, row: MutableRow, lines: Lines) -> StepOutcome:
         """A kill was accepted before this last step ended: it holds. What was put out is kept."""
         step = self._step
         if step.outputs is not None or step.error is not None:
@@ -133,7 +133,7 @@ class CommitStep(Operation[StepOutcome]):
         cascade = let_go(unit, row)
         return _outcome(row, _all_woken([], cascade), cascade)
 
-    def _go_on(self, unit: Unit, row: Live) -> StepOutcome:
+    def _go_on(self, unit: UnitOfWork, row: MutableRow) -> StepOutcome:
         step = self._step
         if row.awaiting:
             unit.await_nothing(row)
@@ -158,7 +158,7 @@ class CommitStep(Operation[StepOutcome]):
         unit.change(row)
         return _outcome(row, _all_woken(woken, cascade), cascade)
 
-    def _await(self, unit: Unit, row: Live) -> int:
+    def _await(self, unit: UnitOfWork, row: MutableRow) -> int:
         """Wait for those that have not terminated. Returns how many they are."""
         step = self._step
         if not step.awaits or step.state is not State.WAITING:
@@ -168,9 +168,9 @@ class CommitStep(Operation[StepOutcome]):
             unit.await_(row, live)
         return len(live)
 
-    def _await_signals(self, row: Live) -> None:
+    def _await_signals(self, row: MutableRow) -> None:
         """Use signals up, and wait for those that have not come."""
-        step, mailbox = self._step, Mailbox.read(row.signals)
+        step, mailbox = self._step, SignalState.read(row.signals)
         mailbox.take(signal.name for signal in step.used)
         mailbox.wait(step.signals if step.state is State.WAITING else (), deadline=step.deadline)
         row.awaiting += len(mailbox.missing)
@@ -178,7 +178,7 @@ class CommitStep(Operation[StepOutcome]):
             row.due = None
         row.signals = mailbox.text()
 
-    def _send(self, unit: Unit) -> list[Woken]:
+    def _send(self, unit: UnitOfWork) -> list[Woken]:
         """Signals of this step to others; whoever has terminated needs none."""
         woken: list[Woken] = []
         for signal in self._step.sends:
@@ -198,7 +198,7 @@ class Release(Operation[StepOutcome]):
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)
 
-    def apply(self, unit: Unit) -> StepOutcome:
+    def apply(self, unit: UnitOfWork) -> StepOutcome:
         row = owned(unit, self._pid, self._owner, self._epoch)
         if row is None:
             return _FENCED
@@ -219,7 +219,7 @@ class Suspend(Operation[StepOutcome]):
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)
 
-    def apply(self, unit: Unit) -> StepOutcome:
+    def apply(self, unit: UnitOfWork) -> StepOutcome:
         row = owned(unit, self._pid, self._owner, self._epoch)
         if row is None:
             return _FENCED
@@ -239,14 +239,14 @@ class Report(Operation[None]):
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)  # its lock keeps the lines of one process in the order of commits
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, unit: UnitOfWork) -> None:
         if self._pid not in unit.rows:
             raise UnknownProcess(self._pid, "so nothing can be written to its history")
         for kind, body, author in as_lines(self._events):
             unit.log(self._pid, kind, body, author)
 
 
-def owned(unit: Unit, pid: int, owner: str, epoch: int) -> Live | None:
+def owned(unit: UnitOfWork, pid: int, owner: str, epoch: int) -> MutableRow | None:
     """The row, if this claim still holds."""
     row = unit.rows.get(pid)
     return row if row is not None and row.owner == owner and row.epoch == epoch else None
@@ -260,7 +260,7 @@ def as_lines(events: Sequence[NewEvent]) -> Lines:
         raise RecordRefused(f"the body of an event is not plain JSON: {error}") from error
 
 
-def _outcome(row: Live, woken: Sequence[Woken], cascade: Sequence[ControlOutcome]) -> StepOutcome:
+def _outcome(row: MutableRow, woken: Sequence[Woken], cascade: Sequence[ControlOutcome]) -> StepOutcome:
     return StepOutcome(
         awaiting=row.awaiting,
         intent=_VERBS[row.intent],

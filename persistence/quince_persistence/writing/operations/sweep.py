@@ -8,13 +8,13 @@ from sqlalchemy import and_, bindparam, exists, select
 
 from quince_persistence.reading.worker_rows import worker_row
 from quince_persistence.records import State, Sweep, Woken, WorkerRow
-from quince_persistence.schema.mutable_row import Live
-from quince_persistence.schema.signal_state import Mailbox
+from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.schema.tables import processes, workers
 from quince_persistence.writing.lifecycle import count_down, wake_up
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.steps import owned
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 AT_ONCE = 5_000
 """How many rows one sweep returns or wakes at most; the next one goes on."""
@@ -48,7 +48,7 @@ class Wake(Operation[Sequence[Woken]]):
     def need(self, needs: Needs) -> None:
         needs.pids.add(self._pid)
 
-    def apply(self, unit: Unit) -> list[Woken]:
+    def apply(self, unit: UnitOfWork) -> list[Woken]:
         row = owned(unit, self._pid, self._owner, self._epoch)
         return [] if row is None else fire(unit, row)
 
@@ -63,13 +63,13 @@ class SweepAll(Operation[Sweep]):
         self._expiry, self._stale = expiry, stale
         self._due: list[int] = []
 
-    def find(self, unit: Unit) -> None:
+    def find(self, unit: UnitOfWork) -> None:
         self._due = [row[0] for row in unit.connection.execute(_due, {"now": unit.now})]
 
     def need(self, needs: Needs) -> None:
         needs.pids.update(self._due)
 
-    def apply(self, unit: Unit) -> Sweep:
+    def apply(self, unit: UnitOfWork) -> Sweep:
         connection, silent_since = unit.connection, {"before": unit.now - self._expiry}
         idle = connection.execute(_idle, {"before": unit.now - self._stale})
         enqueue = [Woken(*row) for row in idle]
@@ -84,12 +84,12 @@ class SweepAll(Operation[Sweep]):
         return Sweep(enqueue=enqueue, due=fired, dead=dead)
 
 
-def fire(unit: Unit, row: Live) -> list[Woken]:
+def fire(unit: UnitOfWork, row: MutableRow) -> list[Woken]:
     """Count the timer off, if it is still set; or all signals whose deadline it is."""
     if row.state != State.WAITING or row.due is None:
         return []
     row.due = None
-    mailbox = Mailbox.read(row.signals)
+    mailbox = SignalState.read(row.signals)
     over = len(mailbox.missing) if mailbox.deadline else 1
     if mailbox.deadline:
         mailbox.wait_no_more()

@@ -11,11 +11,11 @@ from quince_persistence.codec import encode
 from quince_persistence.errors import UnknownWorker
 from quince_persistence.records import SUSPECT, TERMINAL, State, Woken, WorkerRow
 from quince_persistence.schema.in_list import one_of
-from quince_persistence.schema.mutable_row import Live
+from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import WRITER, counters, processes, workers
 from quince_persistence.writing.lifecycle import end, let_go, wake_up
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, Unit
+from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 _held = select(processes.c.pid).where(processes.c.owner == bindparam("owner"))
 
@@ -44,7 +44,7 @@ class Register(Operation[None]):
     def need(self, needs: Needs) -> None:
         """No process."""
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, unit: UnitOfWork) -> None:
         worker = self._worker
         old = int((unit.now - MARKED_SECONDS) * 1e6)
         marks = counters.c.name.startswith(WRITER) & (counters.c.value < old)
@@ -77,7 +77,7 @@ class Heartbeat(Operation[None]):
     def need(self, needs: Needs) -> None:
         """No process."""
 
-    def apply(self, unit: Unit) -> None:
+    def apply(self, unit: UnitOfWork) -> None:
         troubles = msgspec.json.encode(self._troubles).decode() if self._troubles else None
         values: dict[str, object] = {"heartbeat": unit.now, "troubles": troubles}
         if self._state is not None:
@@ -101,7 +101,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         self._held: list[int] = []
         self._queued: list[int] = []
 
-    def find(self, unit: Unit) -> None:
+    def find(self, unit: UnitOfWork) -> None:
         self._held = sorted(row[0] for row in unit.connection.execute(_held, {"owner": self._id}))
         if self._queues is not None:
             self._queued = [row[0] for row in unit.connection.execute(_queued, {"old": self._queues[0]})]
@@ -109,7 +109,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
     def need(self, needs: Needs) -> None:
         needs.pids.update(self._held, self._queued)
 
-    def apply(self, unit: Unit) -> list[Woken]:
+    def apply(self, unit: UnitOfWork) -> list[Woken]:
         unit.connection.execute(delete(workers).where(workers.c.id == self._id))
         moved = self._move(unit)
         woken: dict[int, Woken] = {}
@@ -126,7 +126,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         woken.update((row.pid, wake_up(row)) for row in free)
         return [one for pid, one in woken.items() if unit.rows[pid].ready]
 
-    def _move(self, unit: Unit) -> list[Live]:
+    def _move(self, unit: UnitOfWork) -> list[MutableRow]:
         """What was queued for it alone belongs to another queue from now on."""
         if self._queues is None or not self._queued:
             return []
@@ -137,7 +137,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
             row.queue = new
         return moved
 
-    def _blame(self, unit: Unit, released: Sequence[Live]) -> None:
+    def _blame(self, unit: UnitOfWork, released: Sequence[MutableRow]) -> None:
         """Count the death for those that may have caused it: they were at work. Of those with which workers
         have died before, that is whoever was claimed last: a worker takes them up one after the other.
 
@@ -154,7 +154,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         if len(at_work) == 1 and self._proven:
             at_work[0].deaths_alone += 1
 
-    def _give_up(self, unit: Unit, row: Live, woken: dict[int, Woken]) -> None:
+    def _give_up(self, unit: UnitOfWork, row: MutableRow, woken: dict[int, Woken]) -> None:
         """Poison: whoever holds it dies."""
         story = (
             f"{row.deaths_alone} workers died while they held this process, and nothing else was at work in "
@@ -166,5 +166,5 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         woken.update((parent.pid, parent) for parent in end(unit, row, State.EXCEPTED))
 
 
-def _step(row: Live) -> str:
+def _step(row: MutableRow) -> str:
     return f"step {row.step}" if row.step else "its first step"

@@ -29,7 +29,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        place: Location,
+        location: Location,
         name: str,
         slots: int,
         queues: tuple[str, ...],
@@ -37,27 +37,27 @@ class WorkerProcess:
         forks: ForkServer | None = None,
         within: Sequence[str] = (),
     ) -> None:
-        self.log = place.state / "logs" / f"{name}.log"
+        self.log = location.state / "logs" / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         out, into = os.pipe()
         words = [
             "worker", "--name", name, "--slots", str(slots),
-            "--folder", str(place.folder), "--linger", str(linger),
+            "--folder", str(location.folder), "--linger", str(linger),
         ]  # fmt: skip
         for queue in queues:
             words += ["--queue", queue]
-        variables = environment(place) | {READY_VARIABLE: str(into)}
+        variables = environment(location) | {READY_VARIABLE: str(into)}
         with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             if forks is not None and not within and forks.can_run(variables):
                 files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), into: into}
                 self.process: subprocess.Popen[bytes] | Forked = forks.start(
-                    words, cwd=place.folder, env=variables, files=files
+                    words, cwd=location.folder, env=variables, files=files
                 )
             else:
                 self.process = subprocess.Popen(
                     [*within, sys.executable, "-m", "quince.cli.main", *words],
                     stdin=nothing, stdout=log, stderr=log,
-                    env=variables, pass_fds=(into,), cwd=place.folder,
+                    env=variables, pass_fds=(into,), cwd=location.folder,
                 )  # fmt: skip
         os.close(into)
         with os.fdopen(out, "rb") as pipe:
@@ -93,8 +93,10 @@ class Crew:
         names: What the names of its workers, and of their logs, begin with.
     """
 
-    def __init__(self, place: Location, forks: ForkServer | None = None, names: str = "test-worker") -> None:
-        self.place = place
+    def __init__(
+        self, location: Location, forks: ForkServer | None = None, names: str = "test-worker"
+    ) -> None:
+        self.location = location
         self._names = names
         self._forks = forks
         self.workers: list[WorkerProcess] = []
@@ -110,7 +112,7 @@ class Crew:
     ) -> list[WorkerProcess]:
         first = len(self.workers) + 1
         fresh = [
-            WorkerProcess(self.place, f"{self._names}-{n}", slots, queues, linger, self._forks, within)
+            WorkerProcess(self.location, f"{self._names}-{n}", slots, queues, linger, self._forks, within)
             for n in range(first, first + count)
         ]
         self.workers += fresh
@@ -123,12 +125,12 @@ class Crew:
                 worker.kill()
 
 
-def environment(place: Location) -> dict[str, str]:
+def environment(location: Location) -> dict[str, str]:
     """The environment of a program that works on this place and can import the tests' classes."""
     return {
         **importing(),
-        STORE_VARIABLE: place.store,
-        BROKER_VARIABLE: place.broker,
+        STORE_VARIABLE: location.store,
+        BROKER_VARIABLE: location.broker,
     }
 
 

@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--backend", choices=["embedded", "servers", "both"], default="both")
     options = parser.parse_args()
     for backend in ["embedded", "servers"] if options.backend == "both" else [options.backend]:
-        with places(backend) as place:
-            rate = measure(place, options.chains, options.workers, options.slots)
+        with places(backend) as location:
+            rate = measure(location, options.chains, options.workers, options.slots)
             print(
                 f"{backend:9} {rate:8.0f} chains/s  {4 * rate:8.0f} commits/s  "
                 f"({options.chains} chains, {options.workers} workers, {options.slots} slots each)",
@@ -42,10 +42,10 @@ def main() -> None:
             )
 
 
-def measure(place: Location, chains: int, workers: int, slots: int) -> float:
+def measure(location: Location, chains: int, workers: int, slots: int) -> float:
     """Chains per second on a fresh place."""
-    crew = Crew(place)
-    with Workspace(place) as home:
+    crew = Crew(location)
+    with Workspace(location) as home:
         try:
             crew.start(workers, slots=slots)
             run(home, 2 * BATCH)  # warm: classes imported, files grown

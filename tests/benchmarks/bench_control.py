@@ -50,9 +50,9 @@ def main() -> None:
     print(f"{'':58}{'accepted p50 / p99':>20}{'applied p50 / p99':>20}   milliseconds")
     for backend in ["embedded", "servers"] if options.backend == "both" else [options.backend]:
         for others in options.others:
-            with places(backend) as place:
-                measure(backend, place, options.rounds, others)
-        with places(backend) as place, Workspace(place) as home:
+            with places(backend) as location:
+                measure(backend, location, options.rounds, others)
+        with places(backend) as location, Workspace(location) as home:
             for size in options.tree:
                 report_tree(backend, home, size)
     if not options.no_peers:
@@ -61,10 +61,10 @@ def main() -> None:
                 control_peers.measure(broker.new_uri(), min(options.rounds, 20), report, flow)
 
 
-def measure(backend: str, place: Location, rounds: int, others: int) -> None:
+def measure(backend: str, location: Location, rounds: int, others: int) -> None:
     """Each state; with others alive, two workers are kept busy with short steps meanwhile."""
-    crew = Crew(place)
-    with Workspace(place) as home:
+    crew = Crew(location)
+    with Workspace(location) as home:
         try:
             crew.start(slots=128, linger=LINGER)
             crew.start(slots=128, queues=("default", "brief"), linger=0)

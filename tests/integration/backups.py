@@ -20,10 +20,10 @@ class Backup:
         folder: Where the backup is kept.
     """
 
-    def __init__(self, place: Location, folder: Path) -> None:
-        self._place = place
+    def __init__(self, location: Location, folder: Path) -> None:
+        self._place = location
         self._file = folder / "backup"
-        if place.embedded:
+        if location.embedded:
             _copy(self._database, self._file)
         else:
             done = _tool("pg_dump", "--format=custom", "--file", str(self._file), self._url)

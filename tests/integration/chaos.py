@@ -70,8 +70,8 @@ class Chaos:
         ledger: The file for the marks of the steps, on a disk that is not to be filled.
     """
 
-    def __init__(self, place: Location, servers: Servers, seed: int, story: Story, ledger: Path) -> None:
-        self._place = place
+    def __init__(self, location: Location, servers: Servers, seed: int, story: Story, ledger: Path) -> None:
+        self._place = location
         self._servers = servers
         self._random = random.Random(seed)
         self._story = story
@@ -178,8 +178,8 @@ def battlefield(backend: str, folder: Path) -> Iterator[tuple[Location, Servers]
             disk = folder / "disk"
             why_not = stack.enter_context(small_disk(disk, "256m"))
             state = disk / ".quince"
-            place = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
-            yield place, Servers(disk=None if why_not else disk)
+            location = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+            yield location, Servers(disk=None if why_not else disk)
             return
         rabbitmq, postgres = stack.enter_context(both())
         yield Location(folder, postgres.new_url(), rabbitmq.new_uri()), Servers(rabbitmq, postgres)
@@ -214,8 +214,8 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        place, servers = stack.enter_context(battlefield(options.backend, folder))
-        found = Chaos(place, servers, seed, story, folder / "ledger").run(options.minutes * 60)
+        location, servers = stack.enter_context(battlefield(options.backend, folder))
+        found = Chaos(location, servers, seed, story, folder / "ledger").run(options.minutes * 60)
         tell_end(story, found, seed, options.backend)
     return 1 if found.wrong else 0
 

@@ -47,7 +47,7 @@ class Battle:
     """Who fights.
 
     Attributes:
-        place: The workspace as those see it who submit and control.
+        location: The workspace as those see it who submit and control.
         crew: The workers, and how they reach the store (through a proxy, on servers).
         ledger: The file for the marks of the steps, on a disk that is not to be filled.
         brief: There is no time for faults that take longer than a lease.
@@ -56,7 +56,7 @@ class Battle:
         silenced: Everybody was cut off from the store for longer than a lease.
     """
 
-    place: Location
+    location: Location
     crew: Crew
     home: Workspace
     ledger: Path

@@ -28,7 +28,7 @@ class Namesakes:
     def __init__(self, battle: Battle) -> None:
         self._battle = battle
         self._workers: list[WorkerProcess] = []
-        self._crew = Crew(battle.crew.place, names="namesake")
+        self._crew = Crew(battle.crew.location, names="namesake")
 
     def all(self) -> Sequence[Fault]:
         return [self.come_or_go] if can_unshare() else []
@@ -42,7 +42,7 @@ class Namesakes:
             self.close()
             return
         self._battle.story.fault("a namesake came", "a worker in a container of this host's name begins")
-        locks = self._battle.place.state / "locks"
+        locks = self._battle.location.state / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         hidden = f'mount -t tmpfs tmpfs {shlex.quote(str(locks))} && exec "$@"'
         self._workers = self._crew.start(1, slots=SLOTS, within=[*NAMESPACES, "sh", "-c", hidden, "sh"])
@@ -78,10 +78,10 @@ class OtherProject:
         place: With the broker of the battle.
     """
 
-    def __init__(self, battle: Battle, place: Location) -> None:
+    def __init__(self, battle: Battle, location: Location) -> None:
         self._battle = battle
-        self._crew = Crew(place)
-        self._home = Workspace(place)
+        self._crew = Crew(location)
+        self._home = Workspace(location)
 
     def all(self) -> Sequence[Fault]:
         return [self.kill_all]
@@ -111,7 +111,7 @@ class OtherProject:
         ]
 
 
-def beside(place: Location, folder: Path, store: str) -> Location:
+def beside(location: Location, folder: Path, store: str) -> Location:
     """A workspace of its own that shares the broker."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Location(folder, store, place.broker)
+    return Location(folder, store, location.broker)

@@ -39,7 +39,7 @@ class PostgresFaults:
         self._battle = battle
         self._server = server
         self._proxy = proxy
-        self._database = battle.place.store.rpartition("/")[2]
+        self._database = battle.location.store.rpartition("/")[2]
         for name, value in BAD_MANNERS.items():
             server.sql(f"ALTER DATABASE {self._database} SET {name} = '{value}'")
         server.sql(TERMINATE)
@@ -140,7 +140,7 @@ class RabbitFaults:
     def __init__(self, battle: Battle, server: RabbitMQ) -> None:
         self._battle = battle
         self._server = server
-        self._vhost = battle.place.broker.rpartition("/")[2]
+        self._vhost = battle.location.broker.rpartition("/")[2]
 
     def all(self) -> Sequence[Fault]:
         return [self.restart, self.kill, self.revoke_rights, self.run_out_of_memory]

@@ -21,7 +21,7 @@ BACKENDS = [
 
 
 @pytest.fixture(params=BACKENDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
+def location(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
     """A workspace that nobody has opened yet, on either backend: on the embedded one, workers go on from
     the restored copy of each checkpoint; on the servers, as in production, from memory."""
     monkeypatch.setenv(CHECK_VARIABLE, "1" if request.param == "embedded" else "0")
@@ -35,14 +35,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def home(place: Location) -> Iterator[Workspace]:
-    with Workspace(place) as workspace:
+def home(location: Location) -> Iterator[Workspace]:
+    with Workspace(location) as workspace:
         yield workspace
 
 
 @pytest.fixture
-def crew(place: Location, worker_forks: ForkServer) -> Iterator[Crew]:
-    workers = Crew(place, worker_forks)
+def crew(location: Location, worker_forks: ForkServer) -> Iterator[Crew]:
+    workers = Crew(location, worker_forks)
     yield workers
     workers.close()
 

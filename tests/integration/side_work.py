@@ -22,9 +22,9 @@ PATH = "tests.flows:Double"
 class AtWork:
     """A worker on a thread, ready when the block begins."""
 
-    def __init__(self, place: Location, slots: int = 8) -> None:
+    def __init__(self, location: Location, slots: int = 8) -> None:
         self.before = set(OWNERS)
-        self.worker = Worker(place, slots=slots, name="inside", linger=0.1)
+        self.worker = Worker(location, slots=slots, name="inside", linger=0.1)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._error: BaseException | None = None

@@ -20,19 +20,19 @@ from tests.services import Postgres, RabbitMQ
 MINUTES = float(os.environ.get("QUINCE_CHAOS_MINUTES", "0.15"))
 
 
-def run(place: Location, servers: Servers, backend: str, folder: Path) -> Audit:
+def run(location: Location, servers: Servers, backend: str, folder: Path) -> Audit:
     seed = random.randrange(1_000_000)
     story = Story()
     story.tell(f"chaos on {backend}, seed {seed}")
-    found = Chaos(place, servers, seed, story, folder / "ledger").run(MINUTES * 60)
+    found = Chaos(location, servers, seed, story, folder / "ledger").run(MINUTES * 60)
     tell_end(story, found, seed, backend)
     return found
 
 
 @pytest.mark.timeout(MINUTES * 60 + 300)
 def test_chaos_on_the_embedded_default(tmp_path: Path) -> None:
-    with battlefield("embedded", tmp_path) as (place, servers):
-        found = run(place, servers, "embedded", tmp_path)
+    with battlefield("embedded", tmp_path) as (location, servers):
+        found = run(location, servers, "embedded", tmp_path)
     assert found.wrong == []
     assert found.processes > 100
 
@@ -47,7 +47,7 @@ def test_chaos_on_servers(
     postgres_url: str,
     rabbitmq_url: str,
 ) -> None:
-    place = Location(tmp_path, postgres_url, rabbitmq_url)
-    found = run(place, Servers(rabbitmq_server, postgres_server), "servers", tmp_path)
+    location = Location(tmp_path, postgres_url, rabbitmq_url)
+    found = run(location, Servers(rabbitmq_server, postgres_server), "servers", tmp_path)
     assert found.wrong == []
     assert found.processes > 100

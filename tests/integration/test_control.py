@@ -180,14 +180,16 @@ def test_all_are_paused_played_and_killed(home: Workspace, crew: Crew) -> None:
     eventually(lambda: all(h.state is ProcessState.KILLED for h in handles), 10)
 
 
-def test_control_from_another_program(home: Workspace, crew: Crew, place: Location, tmp_path: Path) -> None:
+def test_control_from_another_program(
+    home: Workspace, crew: Crew, location: Location, tmp_path: Path
+) -> None:
     crew.start()
     handle = running(home, tmp_path)
 
     def elsewhere(code: str) -> str:
         program = f"from quince import get_process\nhandle = get_process({handle.pid})\n{code}"
         return subprocess.run(
-            [sys.executable, "-c", program], env=environment(place), cwd=place.folder, check=True,
+            [sys.executable, "-c", program], env=environment(location), cwd=location.folder, check=True,
             capture_output=True, text=True, timeout=60,
         ).stdout  # fmt: skip
 

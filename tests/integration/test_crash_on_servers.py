@@ -28,8 +28,8 @@ def servers(tmp_path: Path, postgres_server: Postgres, rabbitmq_server: RabbitMQ
     rabbitmq_server.start()
     places = [Location(tmp_path, postgres_server.new_url(), rabbitmq_server.new_uri()) for _ in range(LANES)]
     yield places
-    for place in places:
-        postgres_server.drop(place.store)
+    for location in places:
+        postgres_server.drop(location.store)
 
 
 @pytest.fixture

@@ -22,23 +22,23 @@ from tests.crew import ROOT, eventually
 
 
 @pytest.fixture
-def running(place: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
+def running(location: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
     """A daemon of one worker whose steps get next to no time, if nobody says otherwise."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("QUINCE_CHECK", "0")
-    daemon.start(place, daemon.Settings(workers=1, slots=4, grace=0.5))
-    yield place
-    daemon.stop(place, 0)
+    daemon.start(location, daemon.Settings(workers=1, slots=4, grace=0.5))
+    yield location
+    daemon.stop(location, 0)
 
 
-def family(place: Location) -> list[psutil.Process]:
-    supervisor = psutil.Process(daemon.state(place).ospid)
+def family(location: Location) -> list[psutil.Process]:
+    supervisor = psutil.Process(daemon.state(location).ospid)
     return [supervisor, *supervisor.children(recursive=True)]
 
 
 def blocked(home: Workspace, name: str) -> Path:
     """The gate of a process that is in a step."""
-    gate = home.place.folder / name
+    gate = home.location.folder / name
     submit(flows.Blocker, gate=str(gate), workspace=home)
     eventually(gate.with_name(f"{name}.blocked").exists, what="the step")
     return gate

@@ -47,16 +47,16 @@ HOOK = """
 OLD, NEW = "cls.begin, cls.end", "cls.begin, cls.extra, cls.end"
 
 
-def deploy(place: Location, version: str, outline: str, hook: str = "") -> None:
+def deploy(location: Location, version: str, outline: str, hook: str = "") -> None:
     """Write the module. (The comment makes no two versions equally long, as bytecode caches want it.)"""
     text = MODULE.format(version=version, outline=outline, hook=hook)
-    (place.folder / "deployed_job.py").write_text(f"# {len(text)}\n{text}")
+    (location.folder / "deployed_job.py").write_text(f"# {len(text)}\n{text}")
 
 
 @pytest.fixture
-def waiting(home: Workspace, crew: Crew, place: Location) -> ProcessHandle:
+def waiting(home: Workspace, crew: Crew, location: Location) -> ProcessHandle:
     """A process of version 1 that waits for a signal between its two steps; no worker runs."""
-    deploy(place, "1", OLD)
+    deploy(location, "1", OLD)
     cls = home.registry.load("deployed_job:Job")
     try:
         (worker,) = crew.start()
@@ -66,7 +66,7 @@ def waiting(home: Workspace, crew: Crew, place: Location) -> ProcessHandle:
         return handle
     finally:
         del sys.modules["deployed_job"]
-        sys.path.remove(str(place.folder))
+        sys.path.remove(str(location.folder))
 
 
 def wake(handle: ProcessHandle) -> None:
@@ -74,11 +74,11 @@ def wake(handle: ProcessHandle) -> None:
     handle.signal("go")
 
 
-def diagnosis(place: Location) -> dict[str, Any]:
+def diagnosis(location: Location) -> dict[str, Any]:
     """What `quince doctor --json` says, in a program that has not imported the old code."""
     done = subprocess.run(
         [sys.executable, "-m", "quince.cli.main", "doctor", "--json"],
-        env=environment(place), cwd=place.folder, capture_output=True, text=True, timeout=60,
+        env=environment(location), cwd=location.folder, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     document: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (0 if document["healthy"] else 1), done.stderr
@@ -90,11 +90,11 @@ def diagnosis(place: Location) -> dict[str, Any]:
     [("1", "stands before step 'end' (at [1])"), ("2", "version '1' of Job, this is version '2'")],
 )
 def test_code_that_would_run_the_wrong_step_pauses_the_process(
-    home: Workspace, crew: Crew, place: Location, waiting: ProcessHandle, version: str, said: str
+    home: Workspace, crew: Crew, location: Location, waiting: ProcessHandle, version: str, said: str
 ) -> None:
-    assert diagnosis(place) == {"healthy": True, "findings": []}
-    deploy(place, version, NEW)
-    (finding,) = diagnosis(place)["findings"]
+    assert diagnosis(location) == {"healthy": True, "findings": []}
+    deploy(location, version, NEW)
+    (finding,) = diagnosis(location)["findings"]
     assert (finding["about"], finding["pids"]) == ("code", [waiting.pid])
     assert said in finding["sentence"]
     wake(waiting)
@@ -105,24 +105,24 @@ def test_code_that_would_run_the_wrong_step_pauses_the_process(
 
 
 def test_a_migration_hook_carries_the_process_over(
-    home: Workspace, crew: Crew, place: Location, waiting: ProcessHandle
+    home: Workspace, crew: Crew, location: Location, waiting: ProcessHandle
 ) -> None:
-    deploy(place, "2", NEW, HOOK)
-    assert diagnosis(place) == {"healthy": True, "findings": []}
+    deploy(location, "2", NEW, HOOK)
+    assert diagnosis(location) == {"healthy": True, "findings": []}
     wake(waiting)
     crew.start()
     assert waiting.result(30) == {"count": 40}
 
 
 def test_a_paused_process_goes_on_when_the_code_is_put_right(
-    home: Workspace, crew: Crew, place: Location, waiting: ProcessHandle
+    home: Workspace, crew: Crew, location: Location, waiting: ProcessHandle
 ) -> None:
-    deploy(place, "1", NEW)
+    deploy(location, "1", NEW)
     wake(waiting)
     (worker,) = crew.start()
     eventually(lambda: waiting.paused)
     worker.stop()
-    deploy(place, "1", OLD)
+    deploy(location, "1", OLD)
     crew.start()
     waiting.play()
     assert waiting.result(30) == {"count": 4}

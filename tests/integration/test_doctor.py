@@ -170,13 +170,13 @@ def test_dead_letters_are_told(home: Workspace, crew: Crew) -> None:
 
 def test_a_broker_that_is_away_keeps_nothing_else_from_being_looked_at(home: Workspace) -> None:
     home.store.insert([NewProcess(home.store.allocate_pids(1)[0], "tests.flows:Gone", encode({}))]).result()
-    alone = dataclasses.replace(home.place, broker="amqp://guest:guest@127.0.0.1:1/")
+    alone = dataclasses.replace(home.location, broker="amqp://guest:guest@127.0.0.1:1/")
     with Workspace(alone) as cut_off:
         assert [found.about for found in doctor(cut_off)] == ["code", "broker"]
 
 
 def test_a_store_that_is_away_keeps_the_broker_from_nothing(home: Workspace, tmp_path: Path) -> None:
-    alone = dataclasses.replace(home.place, store=f"sqlite:///{tmp_path}/no/such/folder/x.db")
+    alone = dataclasses.replace(home.location, store=f"sqlite:///{tmp_path}/no/such/folder/x.db")
     with Workspace(alone) as cut_off:
         found = one(doctor(cut_off), "store")
     assert "no/such/folder" in found.sentence
@@ -190,18 +190,18 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     with file.open("r+b") as raw:
         raw.seek(file.stat().st_size // 2)
         raw.write(b"\xff" * 8192)
-    place = Location(tmp_path, f"sqlite:///{file}", f"local://{tmp_path}/messages")
-    with Workspace(place) as home:
+    location = Location(tmp_path, f"sqlite:///{file}", f"local://{tmp_path}/messages")
+    with Workspace(location) as home:
         findings = doctor(home)
     assert findings
     assert any("damaged" in found.sentence for found in findings if found.about == "store")
 
 
-def test_the_command_tells_by_its_status(home: Workspace, place: Location) -> None:
+def test_the_command_tells_by_its_status(home: Workspace, location: Location) -> None:
     def run(*words: str) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-m", "quince.cli.main", "doctor", *words],
-            env=environment(place), cwd=place.folder, capture_output=True, text=True, timeout=60,
+            env=environment(location), cwd=location.folder, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout

@@ -27,18 +27,18 @@ POINTS = 9
 
 
 @pytest.fixture
-def folder(place: Location) -> Path:
+def folder(location: Location) -> Path:
     """The workspace's folder, with a copy of the example in it."""
-    shutil.copytree(EXAMPLE, place.folder / EXAMPLE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    return place.folder
+    shutil.copytree(EXAMPLE, location.folder / EXAMPLE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return location.folder
 
 
-def quince(place: Location, *words: str) -> Any:
+def quince(location: Location, *words: str) -> Any:
     """What a command prints with --json."""
     done = subprocess.run(
         [sys.executable, "-m", "quince.cli.main", *words, "--json"],
-        env=environment(place),
-        cwd=place.folder,
+        env=environment(location),
+        cwd=location.folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,16 +54,16 @@ def check_result(document: dict[str, Any]) -> None:
     assert base64.b64decode(outputs["plot"]).startswith(b"\x89PNG")
 
 
-def test_equation_of_state_on_two_workers(place: Location, folder: Path, crew: Crew) -> None:
+def test_equation_of_state_on_two_workers(location: Location, folder: Path, crew: Crew) -> None:
     crew.start(2)
-    check_result(quince(place, "submit", TARGET, "--wait", "--timeout", "50"))
+    check_result(quince(location, "submit", TARGET, "--wait", "--timeout", "50"))
 
 
 def test_equation_of_state_with_a_worker_killed_in_the_middle(
-    place: Location, home: Workspace, folder: Path, crew: Crew
+    location: Location, home: Workspace, folder: Path, crew: Crew
 ) -> None:
     first, _ = crew.start(2, slots=3)
-    pid = quince(place, "submit", TARGET, "delay=1")["pid"]
+    pid = quince(location, "submit", TARGET, "delay=1")["pid"]
 
     def is_busy_after_a_step() -> bool:
         rows = home.store.select(Selection(parent=pid))
@@ -71,9 +71,9 @@ def test_equation_of_state_with_a_worker_killed_in_the_middle(
 
     eventually(is_busy_after_a_step, what="a child in its second step on the first worker")
     first.kill()
-    quince(place, "wait", str(pid), "--timeout", "50")
+    quince(location, "wait", str(pid), "--timeout", "50")
 
-    check_result(quince(place, "result", str(pid)))
+    check_result(quince(location, "result", str(pid)))
     children = home.store.select(Selection(parent=pid))
     assert [child.state for child in children] == [ProcessState.FINISHED] * POINTS
     assert max(child.epoch for child in children) >= 2, "none was taken over by the other worker"
@@ -82,13 +82,13 @@ def test_equation_of_state_with_a_worker_killed_in_the_middle(
 
 
 def test_equation_of_state_tells_what_is_wrong_with_its_input(
-    place: Location, home: Workspace, folder: Path, crew: Crew
+    location: Location, home: Workspace, folder: Path, crew: Crew
 ) -> None:
     crew.start()
     for words, status in ((["points=4"], 420), (["strain=0.01"], 420)):
-        pid = quince(place, "submit", TARGET, *words)["pid"]
+        pid = quince(location, "submit", TARGET, *words)["pid"]
         get_process(pid, workspace=home).wait(50)
-        document = quince(place, "show", str(pid))
+        document = quince(location, "show", str(pid))
         assert document["exit_status"] == status
         assert "points are too few" in document["exit_message"] or "no minimum" in document["exit_message"]
 

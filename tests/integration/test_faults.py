@@ -24,9 +24,9 @@ CHAINS = 60
 def served(
     tmp_path: Path, postgres_url: str, rabbitmq_url: str, worker_forks: ForkServer
 ) -> Iterator[tuple[Workspace, Crew]]:
-    place = Location(tmp_path, postgres_url, rabbitmq_url)
-    crew = Crew(place, worker_forks)
-    with Workspace(place) as home:
+    location = Location(tmp_path, postgres_url, rabbitmq_url)
+    crew = Crew(location, worker_forks)
+    with Workspace(location) as home:
         yield home, crew
     crew.close()
 
@@ -88,15 +88,15 @@ def test_the_queue_is_purged_and_rebuilt(home: Workspace, crew: Crew) -> None:
 
 
 def test_the_broker_is_wiped_and_the_queue_is_rebuilt(
-    home: Workspace, crew: Crew, place: Location, request: pytest.FixtureRequest
+    home: Workspace, crew: Crew, location: Location, request: pytest.FixtureRequest
 ) -> None:
     """The folder of the messages is removed; the virtual host is deleted and made anew."""
     handles = submit_many(flows.add, [{"x": x} for x in range(20)], workspace=home)
     home.close()
-    if place.embedded:
-        shutil.rmtree(place.broker.removeprefix("local://"))
+    if location.embedded:
+        shutil.rmtree(location.broker.removeprefix("local://"))
     else:
-        request.getfixturevalue("rabbitmq_server").wipe(place.broker)
+        request.getfixturevalue("rabbitmq_server").wipe(location.broker)
     crew.start(1)
     assert [handle.result(40)["result"] for handle in handles] == [x + 1 for x in range(20)]
 
@@ -110,7 +110,7 @@ def test_the_queues_are_deleted_under_load(
     crew.start(2)
     ledger = tmp_path / "ledger"
     pids = load(home, ledger)
-    rabbitmq_server.delete_queues(home.place.broker)
+    rabbitmq_server.delete_queues(home.location.broker)
     check(home, pids, ledger)
 
 

@@ -40,11 +40,11 @@ def test_children_of_a_program_that_has_used_quince(home: Workspace, crew: Crew)
 
 
 @pytest.fixture
-def found(place: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+def found(location: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workspace that is found from here, also by steps, is that of the test."""
-    monkeypatch.setenv(STORE_VARIABLE, place.store)
-    monkeypatch.setenv(BROKER_VARIABLE, place.broker)
-    monkeypatch.chdir(place.folder)
+    monkeypatch.setenv(STORE_VARIABLE, location.store)
+    monkeypatch.setenv(BROKER_VARIABLE, location.broker)
+    monkeypatch.chdir(location.folder)
 
 
 @pytest.mark.usefixtures("found")

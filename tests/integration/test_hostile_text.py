@@ -55,8 +55,8 @@ EVENTS = [
 def hostile(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> Quince:
     """A workspace in which every text is."""
     folder = tmp_path_factory.mktemp("hostile")
-    place = locate(folder)
-    with open_store(place) as store:
+    location = locate(folder)
+    with open_store(location) as store:
         store.insert(
             [
                 NewProcess(pid, "x:Y", encode({HOSTILE: HOSTILE, "in": {HOSTILE: [HOSTILE]}}, "inputs"))

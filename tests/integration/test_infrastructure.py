@@ -48,9 +48,9 @@ def test_locked_pids_keep_a_step_waiting_and_are_told(
 ) -> None:
     monkeypatch.setenv(CHECK_VARIABLE, "0")
     url = f"{postgres_url}?options=-c%20lock_timeout%3D300ms"
-    place = Location(tmp_path, url, f"local://{tmp_path}/messages")
+    location = Location(tmp_path, url, f"local://{tmp_path}/messages")
     gate, ledger = tmp_path / "gate", tmp_path / "ledger"
-    with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+    with Workspace(location) as home, closing(Crew(location, worker_forks)) as crew:
         (worker,) = crew.start()
         handle = submit(kind, gate=str(gate), ledger=str(ledger), workspace=home)
         eventually(lambda: steps(ledger)["launch"])
@@ -79,8 +79,8 @@ def test_workers_behind_pgbouncer(
     except ServiceMissing as missing:
         pytest.skip(str(missing))
     with bouncer:
-        place = Location(tmp_path, bouncer.url(postgres_url), f"local://{tmp_path}/messages")
-        with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+        location = Location(tmp_path, bouncer.url(postgres_url), f"local://{tmp_path}/messages")
+        with Workspace(location) as home, closing(Crew(location, worker_forks)) as crew:
             victim, _ = crew.start(2)
             families = submit_many(flows.Family, [{"children": 3, "seconds": 0.3}] * 5, workspace=home)
             eventually(lambda: home.store.counts()[State.RUNNING] > 3)
@@ -98,9 +98,9 @@ def test_a_full_disk_keeps_a_step_waiting(
         if why_not:
             pytest.skip(why_not)
         disk = tmp_path / "disk"
-        place = Location(tmp_path, f"sqlite:///{disk}/quince.db", f"local://{tmp_path}/messages")
+        location = Location(tmp_path, f"sqlite:///{disk}/quince.db", f"local://{tmp_path}/messages")
         gate, ledger = tmp_path / "gate", tmp_path / "ledger"
-        with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+        with Workspace(location) as home, closing(Crew(location, worker_forks)) as crew:
             (worker,) = crew.start()
             handle = submit(kind, gate=str(gate), ledger=str(ledger), workspace=home)
             eventually(lambda: steps(ledger)["launch"])
@@ -136,10 +136,10 @@ def test_an_import_that_fails_in_passing_is_tried_again_by_itself(
     tmp_path: Path, worker_forks: ForkServer
 ) -> None:
     """Nobody has to play the process; a slot is not held meanwhile; a pause is heard."""
-    place = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
+    location = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
     ready, ledger = tmp_path / "ready", str(tmp_path / "ledger")
     (tmp_path / "late_module.py").write_text(MODULE.format(ready=str(ready)))
-    with Workspace(place) as home, closing(Crew(place, worker_forks)) as crew:
+    with Workspace(location) as home, closing(Crew(location, worker_forks)) as crew:
         paused, waits = (_submitted(home, "late_module:Late") for _ in range(2))
         other = submit(Launches, gate=str(tmp_path), ledger=ledger, workspace=home)
         crew.start(slots=1)
@@ -156,9 +156,9 @@ def test_an_import_that_fails_in_passing_is_tried_again_by_itself(
 
 def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
     """Its heartbeats do not reach the store; that it lives is known all the same."""
-    place = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
+    location = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
     lock, worker_id = tmp_path / "lock", "here:1:aa"
-    with Workspace(place) as home, Lease(_Silent(), worker_id, lock, lambda: None):
+    with Workspace(location) as home, Lease(_Silent(), worker_id, lock, lambda: None):
         now = home.store.clock()
         host, ospid = host_name(), os.getpid()
         row = WorkerRow(worker_id, host, ospid, "cut-off", (), 1, str(lock), "running", now, now)

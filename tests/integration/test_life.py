@@ -200,10 +200,10 @@ def test_a_second_signal_leaves_at_once(home: Workspace, crew: Crew, tmp_path: P
 
 
 def test_an_unloadable_class_is_paused_with_the_reason_and_can_go_on(
-    home: Workspace, crew: Crew, place: Location
+    home: Workspace, crew: Crew, location: Location
 ) -> None:
     """Nothing is lost by a deployment that forgot a module."""
-    module = place.folder / "quince_moved_module.py"
+    module = location.folder / "quince_moved_module.py"
     module.write_text("from quince import process\n@process\ndef job() -> int:\n    return 7\n")
     cls = home.registry.load("quince_moved_module:job")
     module.rename(module.with_suffix(".away"))
@@ -223,19 +223,19 @@ def test_locate_reads_the_settings_of_a_folder_above(tmp_path: Path, monkeypatch
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    place = locate()
-    assert place.folder == tmp_path
-    assert place.store == "sqlite:////tmp/x.db"
+    location = locate()
+    assert location.folder == tmp_path
+    assert location.store == "sqlite:////tmp/x.db"
     (tmp_path / "quince.toml").write_text("stor = 1\n")
     with pytest.raises(WorkspaceError, match="'stor'"):
         locate()
 
 
 def test_what_a_killed_run_left_is_finished_by_the_daemon(
-    home: Workspace, crew: Crew, place: Location
+    home: Workspace, crew: Crew, location: Location
 ) -> None:
     program = "from quince import run\nfrom tests.flows import Family\nrun(Family, children=3, seconds=1.5)\n"
-    victim = subprocess.Popen([sys.executable, "-c", program], env=environment(place), cwd=place.folder)
+    victim = subprocess.Popen([sys.executable, "-c", program], env=environment(location), cwd=location.folder)
     (parent,) = eventually(
         lambda: home.store.select(Selection(classes=["Family"], states=[ProcessState.WAITING]))
     )
@@ -287,6 +287,6 @@ def test_nothing_is_submitted_where_no_worker_could_see_it(
         with pytest.raises(WorkspaceError, match=what):
             submit(flows.add, x=1, workspace=alone)
         with pytest.raises(WorkspaceError, match=what):
-            daemon.start(alone.place, daemon.Settings())
+            daemon.start(alone.location, daemon.Settings())
         with pytest.raises(WorkspaceError, match=what):
             run(flows.add, x=1, workspace=alone)

@@ -29,7 +29,7 @@ WAYS: list[Away] = [shutil.rmtree, lambda folder: folder.rename(folder.with_name
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Location:
+def location(tmp_path: Path) -> Location:
     """An embedded workspace."""
     folder = tmp_path / "p"
     folder.mkdir()
@@ -78,11 +78,11 @@ def test_nothing_is_made_where_a_store_was(tmp_path: Path, away: Away) -> None:
         assert list(folder.iterdir()) == []
 
 
-def test_run_raises(place: Location, away: Away) -> None:
+def test_run_raises(location: Location, away: Away) -> None:
     failed: list[BaseException] = []
 
     def work() -> None:
-        with Workspace(place) as home:
+        with Workspace(location) as home:
             try:
                 run(flows.Sleeper, seconds=60, workspace=home)
             except StoreMoved as error:
@@ -90,62 +90,64 @@ def test_run_raises(place: Location, away: Away) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    with Workspace(place) as home:
-        eventually(lambda: place.state.is_dir() and any(row.owner for row in home.store.select(Selection())))
-    away(place.state)
+    with Workspace(location) as home:
+        eventually(
+            lambda: location.state.is_dir() and any(row.owner for row in home.store.select(Selection()))
+        )
+    away(location.state)
     thread.join(30)
     assert failed
-    assert not place.state.exists()
+    assert not location.state.exists()
 
 
-def test_a_worker_ends_in_order(place: Location, away: Away, worker_forks: ForkServer) -> None:
-    crew = Crew(place, worker_forks)
+def test_a_worker_ends_in_order(location: Location, away: Away, worker_forks: ForkServer) -> None:
+    crew = Crew(location, worker_forks)
     try:
         (worker,) = crew.start()
-        with Workspace(place) as home:
+        with Workspace(location) as home:
             handle = submit(flows.Sleeper, seconds=60, workspace=home)
             eventually(lambda: handle.row.owner)
-        away(place.state)
+        away(location.state)
         assert worker.process.wait(20) == 0
-        assert not place.state.exists()
+        assert not location.state.exists()
     finally:
         crew.close()
 
 
-def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(place: Location) -> None:
+def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(location: Location) -> None:
     """All else of the workspace is there: the daemon tells, waits, and goes on when the store is put back."""
-    start(place, Settings())
+    start(location, Settings())
     try:
-        with Workspace(place) as home:
+        with Workspace(location) as home:
             pid = submit(flows.Sleeper, seconds=0, workspace=home).pid
-        files = list(place.state.glob("quince.db*"))
-        (away := place.folder / "away").mkdir()
+        files = list(location.state.glob("quince.db*"))
+        (away := location.folder / "away").mkdir()
         for file in files:
             file.rename(away / file.name)
-        eventually(lambda: any("moved or removed" in told for told in state(place).troubles), 30)
-        with Workspace(place) as home, pytest.raises(WorkspaceError, match="moved or removed"):
+        eventually(lambda: any("moved or removed" in told for told in state(location).troubles), 30)
+        with Workspace(location) as home, pytest.raises(WorkspaceError, match="moved or removed"):
             submit(flows.Sleeper, seconds=0, workspace=home)
         with pytest.raises(WorkspaceError, match="put it back"):
-            place.require_made()
-        assert not list(place.state.glob("quince.db*"))
+            location.require_made()
+        assert not list(location.state.glob("quince.db*"))
         for file in files:
             (away / file.name).rename(file)
-        eventually(lambda: not state(place).troubles)
-        with Workspace(place) as home:
+        eventually(lambda: not state(location).troubles)
+        with Workspace(location) as home:
             assert get_process(pid, workspace=home).row.pid == pid
     finally:
-        stop(place)
+        stop(location)
 
 
-def test_the_daemon_ends_and_is_found_until_it_has(place: Location) -> None:
-    ospid = start(place, Settings())
-    files = DaemonFiles(place.folder)
+def test_the_daemon_ends_and_is_found_until_it_has(location: Location) -> None:
+    ospid = start(location, Settings())
+    files = DaemonFiles(location.folder)
     assert files.holder() == ospid
-    place.state.rename(place.folder / "moved")
-    assert files.holder() == state(place).ospid == ospid, "it has not ended yet"
+    location.state.rename(location.folder / "moved")
+    assert files.holder() == state(location).ospid == ospid, "it has not ended yet"
     eventually(lambda: files.holder() is None)
-    assert not stop(place)
-    assert not place.state.exists()
-    (place.folder / "moved").rename(place.state)
-    assert not state(place).running
+    assert not stop(location)
+    assert not location.state.exists()
+    (location.folder / "moved").rename(location.state)
+    assert not state(location).running
     assert "were moved or removed" in files.log("daemon").read_text()

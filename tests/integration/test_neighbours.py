@@ -53,7 +53,7 @@ def crews(broker: str, tmp_path: Path, worker_forks: ForkServer) -> Iterator[tup
 @pytest.fixture
 def homes(crews: tuple[Crew, Crew]) -> Iterator[Homes]:
     """Two workspaces, each with a worker, whose stores give the same pids."""
-    with Workspace(crews[0].place) as one, Workspace(crews[1].place) as other:
+    with Workspace(crews[0].location) as one, Workspace(crews[1].location) as other:
         yield one, other
 
 
@@ -86,7 +86,7 @@ def test_remote_control_says_which_store_it_means(
     ):
         remote.kill(mine.pid)
     for home in homes:
-        assert f"{home.store.identity} ({home.place.folder} on " in str(refused.value)
+        assert f"{home.store.identity} ({home.location.folder} on " in str(refused.value)
     assert [handle.terminated for handle in (mine, theirs)] == [False, False]
     with RemoteControl(broker, homes[1].store.identity) as remote:
         assert remote.kill(theirs.pid)["applied"]
@@ -108,17 +108,17 @@ def test_doctor_and_the_start_of_the_daemon_say_so(
 ) -> None:
     (found,) = doctor(homes[0])
     assert found.note
-    assert str(homes[1].place.folder) in found.sentence
-    place = homes[0].place
-    monkeypatch.setenv("QUINCE_STORE", place.store)
-    monkeypatch.setenv("QUINCE_BROKER", place.broker)
+    assert str(homes[1].location.folder) in found.sentence
+    location = homes[0].location
+    monkeypatch.setenv("QUINCE_STORE", location.store)
+    monkeypatch.setenv("QUINCE_BROKER", location.broker)
     for words, told in (
         (["doctor"], "✔ all is well\n○ broker: 1 other workspace"),
         (["daemon", "start"], "1 other workspace"),
         (["daemon", "stop"], ""),
     ):
         with pytest.raises(SystemExit, match="0"):
-            main(["-C", str(place.folder), *words])
+            main(["-C", str(location.folder), *words])
         said = capsys.readouterr()
         assert told in said.out + said.err.replace("\n", " ")
 
@@ -131,21 +131,21 @@ def test_a_copy_is_found_and_made_another_store(
     submit(flows.add, x=1, workspace=original).result(30)
     folder.mkdir()
     for name in ("x.db", "x.db-wal"):
-        shutil.copy(original.place.folder / name, folder)
-    place = Location(folder, file_url(folder / "x.db"), original.place.broker)
-    crew = Crew(place, worker_forks)
+        shutil.copy(original.location.folder / name, folder)
+    location = Location(folder, file_url(folder / "x.db"), original.location.broker)
+    crew = Crew(location, worker_forks)
     try:
         crew.start()
         (found,) = (one for one in doctor(original) if not one.note)
         assert "a copy" in found.sentence
         assert "--new-identity" in found.remedy
         with pytest.raises(SystemExit, match="1"):  # while its workers are at work
-            main(["-C", str(folder), "init", "--new-identity", "--store", place.store])
+            main(["-C", str(folder), "init", "--new-identity", "--store", location.store])
     finally:
         crew.close()
-    with Workspace(place) as copy:
+    with Workspace(location) as copy:
         assert copy.store.identity == original.store.identity
         assert copy.store.change_identity() != original.store.identity
-    with Workspace(place) as copy:
+    with Workspace(location) as copy:
         assert copy.store.identity != original.store.identity
     assert all(one.note for one in doctor(original))

@@ -41,7 +41,7 @@ def test_run_tells_them_too(home: Workspace) -> None:
 def test_a_poison_ends_alone(home: Workspace, crew: Crew) -> None:
     """A process that kills each worker that runs it is stopped; its neighbours are not given up for it,
     though they run as long as it does harm."""
-    neighbours = submit_many(flows.Blocker, [{"gate": f"{home.place.folder}/gate"}] * 3, workspace=home)
+    neighbours = submit_many(flows.Blocker, [{"gate": f"{home.location.folder}/gate"}] * 3, workspace=home)
     poison = submit(flows.Does, how="kill_worker", workspace=home)
 
     def staffed() -> bool:
@@ -52,7 +52,7 @@ def test_a_poison_ends_alone(home: Workspace, crew: Crew) -> None:
 
     eventually(lambda: staffed() or poison.row.deaths >= SUSPECT, 60, "the first deaths")
     assert [handle.terminated for handle in neighbours] == [False] * 3
-    (home.place.folder / "gate").touch()
+    (home.location.folder / "gate").touch()
     eventually(staffed, 90, "the end of the poison")
     with pytest.raises(ProcessExcepted, match="5 workers died while they held this process"):
         poison.result(1)
@@ -62,7 +62,7 @@ def test_a_poison_ends_alone(home: Workspace, crew: Crew) -> None:
 
 def test_steps_that_fill_asyncios_threads_leave_the_engine_its_own(home: Workspace, crew: Crew) -> None:
     crew.start(1, slots=4)
-    gate = home.place.folder / "gate"
+    gate = home.location.folder / "gate"
     crowd = submit(flows.Crowd, gate=str(gate), workspace=home)
     eventually(gate.with_name("gate.crowded").exists, what="the crowd")
     assert submit(flows.Family, children=3, workspace=home).result(60) == {"total": 6}
@@ -72,7 +72,7 @@ def test_steps_that_fill_asyncios_threads_leave_the_engine_its_own(home: Workspa
 
 def test_what_a_step_prints_and_logs_is_in_the_log_while_it_runs(home: Workspace, crew: Crew) -> None:
     (worker,) = crew.start(1, slots=4)
-    gate = home.place.folder / "gate"
+    gate = home.location.folder / "gate"
     talker = submit(flows.Talker, gate=str(gate), workspace=home)
     for what in ("printed", "logged"):
         line = rf".*, {talker.pid} Talker\] .*{what} by a step"

@@ -272,8 +272,8 @@ def test_disk_full(disk: Path, tmp_path: Path) -> None:
     been."""
     ledger = tmp_path / "ledger"
     state = disk / ".quince"
-    place = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
-    with Workspace(place) as home, closing(Crew(place)) as crew:
+    location = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
+    with Workspace(location) as home, closing(Crew(location)) as crew:
         crew.start(2)
         inputs = {"steps": 8, "seconds": 0.1, "ledger": str(ledger)}
         handles = submit_many(flows.Stepwise, [inputs] * 10, workspace=home)
@@ -321,7 +321,7 @@ def test_clock_stepped_over_a_timer(
     handle = submit(flows.Timed, seconds=3600, workspace=home)
     eventually(lambda: handle.state is ProcessState.WAITING and handle.row.owner is None)
     step_clock(clock, 7200)
-    if home.place.embedded:
+    if home.location.embedded:
         assert handle.result(30)["waited"] > 3600
     else:
         with pytest.raises(WaitTimeout):

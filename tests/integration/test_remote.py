@@ -17,7 +17,7 @@ from tests import flows
 from tests.crew import Crew, eventually
 
 
-def test_every_state_answers(home: Workspace, crew: Crew, place: Location) -> None:
+def test_every_state_answers(home: Workspace, crew: Crew, location: Location) -> None:
     crew.start(2)
     running = submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home)
     queued = submit(flows.add, x=1, queue="nobody", workspace=home)
@@ -25,7 +25,7 @@ def test_every_state_answers(home: Workspace, crew: Crew, place: Location) -> No
     ended = submit(flows.add, x=1, workspace=home)
     ended.wait(30)
     eventually(lambda: running.row.owner and waiting.state is ProcessState.WAITING)
-    with RemoteControl(place.broker) as remote:
+    with RemoteControl(location.broker) as remote:
         for handle in (running, queued, waiting):
             answer = remote.pause(handle.pid, "from afar")
             assert answer["accepted"]
@@ -45,18 +45,18 @@ def test_every_state_answers(home: Workspace, crew: Crew, place: Location) -> No
     assert reasons[0] == "from afar"
 
 
-def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, place: Location) -> None:
+def test_a_wish_waits_for_a_worker(home: Workspace, crew: Crew, location: Location) -> None:
     handle = submit(flows.add, x=1, queue="nobody", workspace=home)
-    with quince_messaging.connect(place.broker) as communicator:
+    with quince_messaging.connect(location.broker) as communicator:
         answer = ProcessCommunicator(communicator).ask(handle.pid, {"intent": "kill", "message": "late"})
         crew.start()
         assert answer.result(30)["applied"]
     assert handle.state is ProcessState.KILLED
 
 
-def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, place: Location) -> None:
+def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, location: Location) -> None:
     crew.start()
-    with quince_messaging.connect(place.broker) as communicator:
+    with quince_messaging.connect(location.broker) as communicator:
         status = {"intent": "status"}
         wrong_pids = ({"pid": pid, "message": status} for pid in (True, -1, 2**64 - 1, 1.5))
         for garbage in (None, 7, {"pid": "x"}, {"pid": 1, "message": {"intent": "dance"}}, *wrong_pids):
@@ -67,11 +67,11 @@ def test_garbage_is_refused_and_the_worker_goes_on(home: Workspace, crew: Crew, 
     assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
 
 
-async def test_plumpys_controllers(home: Workspace, crew: Crew, place: Location) -> None:
+async def test_plumpys_controllers(home: Workspace, crew: Crew, location: Location) -> None:
     crew.start()
     handle = submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home)
     eventually(lambda: handle.row.owner)
-    with quince_messaging.connect(place.broker) as communicator:
+    with quince_messaging.connect(location.broker) as communicator:
         processes = ProcessCommunicator(communicator)
         controller = RemoteProcessController(processes)
         assert (await controller.get_status(handle.pid))["state"] == "running"
@@ -88,7 +88,9 @@ async def test_plumpys_controllers(home: Workspace, crew: Crew, place: Location)
     assert handle.state is ProcessState.KILLED
 
 
-def test_a_program_without_the_database(home: Workspace, crew: Crew, place: Location, tmp_path: Path) -> None:
+def test_a_program_without_the_database(
+    home: Workspace, crew: Crew, location: Location, tmp_path: Path
+) -> None:
     crew.start()
     handle = submit(flows.Timed, seconds=600.0, workspace=home)
     program = (
@@ -98,7 +100,7 @@ def test_a_program_without_the_database(home: Workspace, crew: Crew, place: Loca
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     said = subprocess.run(
-        [sys.executable, "-c", program, place.broker, str(handle.pid)],
+        [sys.executable, "-c", program, location.broker, str(handle.pid)],
         cwd=elsewhere, check=True, capture_output=True, text=True, timeout=60,
     ).stdout  # fmt: skip
     assert said == "True\n"

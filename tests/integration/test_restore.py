@@ -20,7 +20,7 @@ def lines(ledger: Path) -> list[str]:
 
 
 def test_the_store_is_restored_from_a_backup(
-    home: Workspace, crew: Crew, place: Location, tmp_path: Path
+    home: Workspace, crew: Crew, location: Location, tmp_path: Path
 ) -> None:
     """The workers are down. What the backup holds goes on from there; tasks of what it does not know are
     dropped with a word; pids that it gives out again are other processes."""
@@ -30,13 +30,13 @@ def test_the_store_is_restored_from_a_backup(
     handles = submit_many(flows.Stepwise, [inputs] * 4, workspace=home)
     family = submit(flows.Family, children=3, seconds=0.5, workspace=home)
     eventually(lambda: sum(line.startswith("end") for line in lines(ledger)) >= 8)
-    backup = Backup(place, tmp_path)
+    backup = Backup(location, tmp_path)
     known = {row.pid: row.step for row in home.store.select(Selection())}
     eventually(lambda: all(handle.terminated for handle in handles))
     first.kill()
     lost = submit_many(flows.add, [{"x": 1}] * 5, workspace=home)
     home.close()
-    backup.copy_back() if place.embedded else backup.restore()
+    backup.copy_back() if location.embedded else backup.restore()
     again = submit_many(flows.add, [{"x": x} for x in range(3)], workspace=home)
     assert {handle.pid for handle in again}.isdisjoint(known)
     (second,) = crew.start()
@@ -52,7 +52,7 @@ def test_the_store_is_restored_from_a_backup(
 
 
 def test_the_store_is_restored_under_workers(
-    home: Workspace, crew: Crew, place: Location, tmp_path: Path
+    home: Workspace, crew: Crew, location: Location, tmp_path: Path
 ) -> None:
     """They hold what the backup does not know they hold, know children that it does not know, and have pids
     that it gives out again. Everything that the backup holds ends as it should, once."""
@@ -61,7 +61,7 @@ def test_the_store_is_restored_under_workers(
     early = submit_many(LaunchesLate, [{"gate": str(gate), "ledger": str(ledger)}] * 3, workspace=home)
     eventually(lambda: lines(ledger).count("launch") == 3)
     late = submit_many(WaitsLate, [{"gate": str(tmp_path / "late"), "ledger": ""}] * 3, workspace=home)
-    backup = Backup(place, tmp_path)
+    backup = Backup(location, tmp_path)
     eventually(lambda: all(row.step == "meet" for handle in late for row in [handle.row]))
     gate.touch()
     eventually(lambda: all(handle.state is not ProcessState.RUNNING for handle in early))

@@ -18,11 +18,11 @@ from tests.crew import ROOT, eventually
 
 
 @pytest.fixture
-def daemon_of_two(place: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
+def daemon_of_two(location: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    daemon.start(place, daemon.Settings(workers=2, slots=8))
-    yield place
-    daemon.stop(place, 5)
+    daemon.start(location, daemon.Settings(workers=2, slots=8))
+    yield location
+    daemon.stop(location, 5)
 
 
 def load(home: Workspace, ledger: Path) -> list[ProcessHandle]:

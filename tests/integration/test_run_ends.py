@@ -57,7 +57,7 @@ def test_children_that_nobody_awaited_go_on(home: Workspace, crew: Crew, then: s
 
 
 def test_ctrl_c_kills_its_process_with_the_children(home: Workspace) -> None:
-    gate = home.place.folder / "gate"
+    gate = home.location.folder / "gate"
 
     def interrupt() -> None:
         eventually(gate.with_name("gate.blocked").exists)
@@ -80,7 +80,7 @@ def test_runs_in_a_loop_beside_each_other_and_in_each_other(home: Workspace, cre
             one.result(60)
     program = "from quince import run\nfrom tests.integration.run_flows import Nested\nrun(Nested)\n"
     subprocess.run(
-        [sys.executable, "-c", program], env=environment(home.place), cwd=home.place.folder, check=True
+        [sys.executable, "-c", program], env=environment(home.location), cwd=home.location.folder, check=True
     )
     nobody_is_stranded(home)
     chosen = [row for row in home.store.select(Selection(classes=["Approval"])) if not row.terminated]
@@ -93,10 +93,10 @@ def test_runs_in_a_loop_beside_each_other_and_in_each_other(home: Workspace, cre
 
 
 @contextlib.contextmanager
-def store_away(place: Location, request: pytest.FixtureRequest) -> Iterator[None]:
+def store_away(location: Location, request: pytest.FixtureRequest) -> Iterator[None]:
     """Nobody can write to the store."""
-    if place.store.startswith("sqlite"):
-        with contextlib.closing(sqlite3.connect(place.store.removeprefix("sqlite:///"))) as other:
+    if location.store.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(location.store.removeprefix("sqlite:///"))) as other:
             other.execute("BEGIN IMMEDIATE")
             yield
             other.rollback()
@@ -114,7 +114,7 @@ def test_ctrl_c_while_the_store_is_away_leaves_all_to_who_comes(
     home: Workspace, crew: Crew, request: pytest.FixtureRequest
 ) -> None:
     """The program lives on, so that its lock alone, and not its death, tells that its worker is gone."""
-    gate = home.place.folder / "gate"
+    gate = home.location.folder / "gate"
     program = f"""
 import time
 from quince import launch, run, worker
@@ -128,13 +128,13 @@ except KeyboardInterrupt as error:
 time.sleep(600)
 """
     victim = subprocess.Popen(
-        [sys.executable, "-c", program], env=environment(home.place), cwd=home.place.folder,
+        [sys.executable, "-c", program], env=environment(home.location), cwd=home.location.folder,
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         eventually(gate.with_name("gate.blocked").exists)
         assert victim.stdout is not None
-        with store_away(home.place, request):
+        with store_away(home.location, request):
             victim.send_signal(signal.SIGINT)
             said = victim.stdout.readline()
         assert "is not killed yet" in said

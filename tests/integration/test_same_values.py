@@ -85,7 +85,7 @@ class Carries(WorkChain):
 def test_a_class_that_is_gone_holds_up_only_who_uses_it(
     home: Workspace, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = home.place.folder
+    folder = home.location.folder
     (folder / "shapes_here.py").write_text(SHAPES)
     (folder / "flow_here.py").write_text(FLOW)
     monkeypatch.syspath_prepend(str(folder))

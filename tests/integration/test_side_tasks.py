@@ -46,23 +46,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def at_work(place: Location) -> Iterator[AtWork]:
-    with AtWork(place) as working:
+def at_work(location: Location) -> Iterator[AtWork]:
+    with AtWork(location) as working:
         yield working
 
 
-def test_all_of_them_go_on_after_whatever_fails(place: Location, home: Workspace, at_work: AtWork) -> None:
+def test_all_of_them_go_on_after_whatever_fails(location: Location, home: Workspace, at_work: AtWork) -> None:
     """Each is struck in the middle, by an error, by want of memory, by a cancellation from inside, and by a
     stranger who cancels it; then all that it is there for still works."""
     names = {re.sub(r"\.[0-9a-f]{12}\b", "", kept.name) for _, kept in at_work.kept()}  # the store's identity
-    assert names == (EMBEDDED if place.embedded else SERVERS), "one is missing here, or new: strike it too"
+    assert names == (EMBEDDED if location.embedded else SERVERS), "one is missing here, or new: strike it too"
     for _, kept in at_work.kept():
         for failure in FAILURES:
             strike(kept, failure)
     pids = without_a_doorbell(home, 3)
     until(lambda: ended(home, pids), "lost doorbells are rung again")
     assert home.communicator.rpc_call(at_work.worker.id, {"verb": "present"}, timeout=10)
-    if not place.embedded:
+    if not location.embedded:
         assert "the link to the broker failed" in " ".join(at_work.worker.side.sentences())
         link_of(at_work).abort()
         pids = without_a_doorbell(home)
@@ -168,10 +168,10 @@ def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
 def test_rights_on_the_broker_that_are_revoked_and_given_back(
     tmp_path: Path, postgres_url: str, rabbitmq_url: str, rabbitmq_server: RabbitMQ
 ) -> None:
-    place = Location(tmp_path, postgres_url, rabbitmq_url)
+    location = Location(tmp_path, postgres_url, rabbitmq_url)
     address = urlsplit(rabbitmq_url)
     user, host = unquote(address.username or "guest"), unquote(address.path[1:])
-    with Workspace(place) as home, AtWork(place) as at_work:
+    with Workspace(location) as home, AtWork(location) as at_work:
         rabbitmq_server.ctl("clear_permissions", "-p", host, user)
         try:
             pids = without_a_doorbell(home)

@@ -103,10 +103,10 @@ def test_a_value_that_does_not_go_into_the_context_ends_the_process(home: Worksp
         handle.result(30)
 
 
-def test_over_the_broker_alone(home: Workspace, crew: Crew, place: Location) -> None:
+def test_over_the_broker_alone(home: Workspace, crew: Crew, location: Location) -> None:
     crew.start(2)
     handle = waiting(home)
-    with RemoteControl(place.broker) as remote:
+    with RemoteControl(location.broker) as remote:
         assert remote.status(handle.pid)["signals"] == ["approval"]
         answer = remote.signal(handle.pid, "approval", [1, "two"])
         assert answer["accepted"]

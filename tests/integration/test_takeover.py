@@ -38,8 +38,8 @@ def takeover(home: Workspace, victims: Crew, others: Crew, gate: Path) -> float:
     return taken
 
 
-def test_on_the_same_host_within_a_second(home: Workspace, place: Location, tmp_path: Path) -> None:
-    with closing(Crew(place)) as victims, closing(Crew(place)) as others:
+def test_on_the_same_host_within_a_second(home: Workspace, location: Location, tmp_path: Path) -> None:
+    with closing(Crew(location)) as victims, closing(Crew(location)) as others:
         taken = [takeover(home, victims, others, tmp_path / f"gate-{n}") for n in range(3)]
     assert statistics.median(taken) < 1.0, taken
 
@@ -51,8 +51,8 @@ def test_across_hosts_within_twelve_seconds(
 ) -> None:
     """Two hosts, played by two names: the lock of the one says nothing on the other. The broker drops the
     queue of the dead one at once, and so the other looks closely."""
-    place = Location(tmp_path, postgres_url, rabbitmq_url)
-    with Workspace(place) as home, closing(Crew(place)) as victims, closing(Crew(place)) as others:
+    location = Location(tmp_path, postgres_url, rabbitmq_url)
+    with Workspace(location) as home, closing(Crew(location)) as victims, closing(Crew(location)) as others:
         monkeypatch.setenv("QUINCE_HOST", "elsewhere")
         (victim,) = victims.start(1)
         handle = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
@@ -78,10 +78,10 @@ def test_across_hosts_who_only_loses_the_broker_is_not_taken_for_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its queue is gone, so it is watched; and it is heard."""
-    place = Location(tmp_path, postgres_url, rabbitmq_url)
-    with Workspace(place) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
+    location = Location(tmp_path, postgres_url, rabbitmq_url)
+    with Workspace(location) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
         behind = Location(tmp_path, postgres_url, proxy.uri(rabbitmq_url))
-        with closing(Crew(behind)) as cut_off, closing(Crew(place)) as others:
+        with closing(Crew(behind)) as cut_off, closing(Crew(location)) as others:
             monkeypatch.setenv("QUINCE_HOST", "elsewhere")
             (victim,) = cut_off.start(1)
             handle = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)

@@ -19,25 +19,25 @@ LINES = 30
 
 
 @contextmanager
-def breakable(place: Location, request: pytest.FixtureRequest) -> Iterator[tuple[Location, list[Proxy]]]:
+def breakable(location: Location, request: pytest.FixtureRequest) -> Iterator[tuple[Location, list[Proxy]]]:
     """The place, with what can be cut between it and its servers."""
-    if place.embedded:
-        yield place, []
+    if location.embedded:
+        yield location, []
         return
     ports = [request.getfixturevalue(name).port for name in ("rabbitmq_server", "postgres_server")]
     with Proxy("127.0.0.1", ports[0]) as broker, Proxy("127.0.0.1", ports[1]) as database:
-        store = place.store.replace(f":{ports[1]}/", f":{database.port}/")
-        yield replace(place, store=store, broker=broker.uri(place.broker)), [broker, database]
+        store = location.store.replace(f":{ports[1]}/", f":{database.port}/")
+        yield replace(location, store=store, broker=broker.uri(location.broker)), [broker, database]
 
 
 async def test_events_are_complete_when_the_connection_breaks(
-    home: Workspace, crew: Crew, place: Location, request: pytest.FixtureRequest
+    home: Workspace, crew: Crew, location: Location, request: pytest.FixtureRequest
 ) -> None:
     """Every tenth event the watcher's connections to broker and database are reset; on the embedded
     default, which has none, its communicator is closed under it."""
     crew.start()
     handle = submit(flows.Reporter, lines=LINES, workspace=home)
-    with breakable(place, request) as (behind, proxies), Workspace(behind) as watching:
+    with breakable(location, request) as (behind, proxies), Workspace(behind) as watching:
         seen = []
         async for event in get_process(handle.pid, workspace=watching).events():
             seen.append(event)

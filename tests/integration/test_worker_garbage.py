@@ -66,11 +66,11 @@ SUBJECTS = [
 ]  # no valid pause of all
 
 
-async def throw(place: Location, worker_id: str) -> None:
+async def throw(location: Location, worker_id: str) -> None:
     """All of it, everywhere, as fast as it goes."""
     junk = list(bodies())
     assert len(junk) > 200
-    async with quince_messaging.connect_async(place.broker) as stranger:
+    async with quince_messaging.connect_async(location.broker) as stranger:
         await stranger.send_tasks(junk)
         asked: list[Any] = [await stranger.task_send(body, queue=CONTROL_QUEUE) for body in junk]
         calls = [asyncio.ensure_future(stranger.rpc_send(worker_id, body, timeout=30)) for body in junk]
@@ -87,16 +87,16 @@ async def throw(place: Location, worker_id: str) -> None:
             assert isinstance(answer, MessagingError), repr(answer)
 
 
-def test_after_200_of_each_all_is_as_before(place: Location, home: Workspace) -> None:
-    with AtWork(place, SLOTS) as at_work:
-        asyncio.run(throw(place, at_work.worker.id))
+def test_after_200_of_each_all_is_as_before(location: Location, home: Workspace) -> None:
+    with AtWork(location, SLOTS) as at_work:
+        asyncio.run(throw(location, at_work.worker.id))
         worker = at_work.worker
         until(lambda: worker.slots.free == SLOTS, "all slots are free")
         handles = [submit(Double, value=n, workspace=home) for n in range(2 * SLOTS)]
         assert [handle.result(60)["value"] for handle in handles] == [2 * n for n in range(2 * SLOTS)]
         waiting = submit(Approval, workspace=home)
         until(lambda: waiting.row.state.value == "waiting", "it waits")
-        with RemoteControl(place.broker) as remote:
+        with RemoteControl(location.broker) as remote:
             assert remote.status(waiting.pid, timeout=30)["state"] == "waiting"
             assert remote.kill(waiting.pid, "enough", timeout=30)["applied"]
         assert get_process(waiting.pid, workspace=home).state.value == "killed"

@@ -86,12 +86,12 @@ def tree(random: Random, depth: int = 2, number: int = 0) -> Plan:
     kind = random.choice(("leaf", "leaf", "block", "plain", "failing", "tree", "tree", "caller"))
     inputs: dict[str, Any]
     if depth == 2 or (kind == "tree" and depth > 0):
-        first = [tree(random, depth - 1, place) for place in range(random.randint(1, 3))]
+        first = [tree(random, depth - 1, location) for location in range(random.randint(1, 3))]
         second = [tree(random, 0, len(first))] if random.random() < 0.3 else []
         inputs = {"number": number, "seconds": seconds, "first": first, "second": second}
         return {"kind": "tree", "inputs": inputs}
     if kind == "caller" and depth > 0:
-        listeners = [_listener(random, place) for place in range(random.randint(1, 2))]
+        listeners = [_listener(random, location) for location in range(random.randint(1, 2))]
         return {"kind": "caller", "inputs": {"number": number, "seconds": seconds, "first": listeners}}
     kind = "plain" if kind in ("tree", "caller") else kind
     inputs = {"number": number, "seconds": seconds}

@@ -213,7 +213,7 @@ class Fleet:
         world = self.around.world
         ids = (f"h0:{number}:sim" for number in itertools.count(1))
         places: list[tuple[Any, str, Any]] = [
-            (worker_module, "open_store", lambda place: self._machine().open_store()),
+            (worker_module, "open_store", lambda location: self._machine().open_store()),
             (worker_module, "new_worker_id", lambda: _in_host(world, next(ids))),
             (worker_module, "host_name", lambda: world.current.host if world.current else "h0"),
             (worker_module, "Lease", lambda *args: SteppedLease(self._machine(), *args)),

@@ -31,7 +31,7 @@ class Run:
     """
 
     pid: int
-    place: int | str
+    location: int | str
     token: int
     claim: Claim
     late: bool
@@ -145,8 +145,8 @@ class Ledger:
             if step.state not in TERMINAL:
                 self.wrong.append(f"a step of {step.pid} was committed twice under {claim}")
             return
-        if any(other.kept for other in self.runs[step.pid, int(run.place)]):
-            self.wrong.append(f"step {run.place} of {step.pid} was committed twice")
+        if any(other.kept for other in self.runs[step.pid, int(run.location)]):
+            self.wrong.append(f"step {run.location} of {step.pid} was committed twice")
         run.kept = True
 
     def _recorded(self, operation: RecordOnce) -> None:

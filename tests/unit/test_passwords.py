@@ -138,9 +138,9 @@ def _use_as_broker(url: str, _folder: Path) -> None:
 
 
 def _use_as_place(url: str, folder: Path) -> None:
-    for place in (locate(folder, store=url), locate(folder, broker=url)):
-        assert not leaks(f"{place} {place!r} {Workspace(place)!r}")
-        place.require_made()
+    for location in (locate(folder, store=url), locate(folder, broker=url)):
+        assert not leaks(f"{location} {location!r} {Workspace(location)!r}")
+        location.require_made()
 
 
 @pytest.mark.parametrize("between", ["", "@", "#", "/", "%40"])

@@ -56,18 +56,18 @@ def open_to_others(folder: Path) -> list[str]:
 
 def test_whatever_a_workspace_makes_is_private(seen: Path, umask: int) -> None:
     """Store, log, lock, messages, settings, and all that is written beside them while they are in use."""
-    place = locate(seen)
-    with Workspace(place) as home, quince_messaging.connect(place.broker) as communicator:
+    location = locate(seen)
+    with Workspace(location) as home, quince_messaging.connect(location.broker) as communicator:
         assert home.store.counts() is not None
         communicator.task_send({"pid": 1})
         files = DaemonFiles(seen)
         files.write(Settings())
-        lease = Lease(home.store, "h:1:a", place.state / "locks" / "lock", print)
+        lease = Lease(home.store, "h:1:a", location.state / "locks" / "lock", print)
         with files.hold(), open_private(files.log("worker-1"), "ab"), lease:
             made = {path.name for path in seen.rglob("*")}
             assert open_to_others(seen) == []
     assert made >= {"quince.db", "quince.db-wal", "tasks.sqlite", "worker-1.log", "daemon.json", "lock"}
-    assert list(exposed(place)) == []
+    assert list(exposed(location)) == []
 
 
 def test_a_database_named_by_its_url_is_private(seen: Path, umask: int) -> None:

@@ -40,10 +40,10 @@ def copy(
     """
     if (to is None) == (source is None):
         raise WrongUsage("say where from or where to: --to URL, or --from URL")
-    own = session.place().store
+    own = session.location().store
     url, target = source or own, to or own
     if source is None:
-        session.place().require_made()
+        session.location().require_made()
     with Store(url) as store:
         copied = store.copy_to(target, alive=EXPIRY_SECONDS, author=login(), pause=not keep).result()
     if as_json:

@@ -64,17 +64,17 @@ def start(
 ) -> int:
     """Start the daemon in the background; returns when its workers are at work."""
     settings = daemon.Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
-    place = session.place()
-    ospid = daemon.start(place, settings)
-    left = daemon.state(place).survivors
+    location = session.location()
+    ospid = daemon.start(location, settings)
+    left = daemon.state(location).survivors
     beside = f"; {_named(left)}, left of an earlier one, work on until their steps end" if left else ""
     say(f"the daemon runs as process {ospid} with {_count(workers)} of {slots} slots{beside}")
-    _tell_of_strangers(place)
+    _tell_of_strangers(location)
     return DONE
 
 
-def _tell_of_strangers(place: Location) -> None:
-    with Workspace(place) as home, contextlib.suppress(PersistenceError, MessagingError):
+def _tell_of_strangers(location: Location) -> None:
+    with Workspace(location) as home, contextlib.suppress(PersistenceError, MessagingError):
         others, copies = strangers(home)
         if others:
             say(sentence_of(others))
@@ -87,9 +87,9 @@ def stop(
     timeout: Timeout = None,
 ) -> int:
     """Stop the daemon: running steps are finished first. Nothing of it is left."""
-    place = session.place()
-    before = daemon.state(place)
-    stopped = daemon.stop(place, timeout)
+    location = session.location()
+    before = daemon.state(location)
+    stopped = daemon.stop(location, timeout)
     if before.survivors:
         say(f"ended what an earlier daemon had left: {_named(before.survivors)}")
     if stopped and before.running:
@@ -102,13 +102,13 @@ def stop(
 @app.command()
 def restart(timeout: Timeout = None) -> int:
     """Replace the workers one by one (to load changed code); the work goes on meanwhile."""
-    place = session.place()
-    if daemon.state(place).running:
+    location = session.location()
+    if daemon.state(location).running:
         say(
             "replacing the workers, one by one: each works on until its new one does, and finishes its "
             "running steps (Ctrl-C ends the waiting, not the replacing)"
         )
-    daemon.restart(place, timeout, say)
+    daemon.restart(location, timeout, say)
     say("all workers are replaced")
     return DONE
 
@@ -119,7 +119,7 @@ def scale(
     timeout: Timeout = None,
 ) -> int:
     """Have N workers from now on; those that are too many finish their steps first."""
-    daemon.scale(session.place(), workers, timeout)
+    daemon.scale(session.location(), workers, timeout)
     say(f"{_count(workers)} wanted (see `quince daemon status`)")
     return DONE
 
@@ -127,9 +127,9 @@ def scale(
 @app.command()
 def status(as_json: AsJson = False) -> int:
     """Tell whether the daemon runs, and its workers; exit status 1 if it does not run."""
-    place = session.place()
-    state = daemon.state(place)
-    workers = _workers(place, state)
+    location = session.location()
+    state = daemon.state(location)
+    workers = _workers(location, state)
     if as_json:
         show_json({**daemon_document(state), "workers": [worker_document(worker) for worker in workers]})
     elif not state.running:
@@ -157,8 +157,8 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many last lines of each.")] = 50,
 ) -> int:
     """Print the logs of the daemon and its workers."""
-    place = session.place()
-    files = daemon.DaemonFiles(place.folder).logs()
+    location = session.location()
+    files = daemon.DaemonFiles(location.folder).logs()
     chosen = [file for file in files if name in (None, file.stem)]
     if not chosen:
         known = ", ".join(file.stem for file in files)
@@ -203,16 +203,16 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
     }
 
 
-def _workers(place: Location, state: daemon.DaemonState) -> list[WorkerRow]:
+def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
     """The workers that are children of the supervisor, or have outlived one, as the store has them."""
     family = {left.ospid for left in state.survivors}
     if state.ospid is not None:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended just now
             family |= {process.pid for process in psutil.Process(state.ospid).children(recursive=True)}
-    file = file_of(place.store)
+    file = file_of(location.store)
     if not family or (file is not None and not file.exists()):
         return []
-    with Workspace(place) as home:
+    with Workspace(location) as home:
         return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]
 
 

@@ -42,13 +42,13 @@ def init(
     ] = False,
 ) -> int:
     """Make this folder a workspace: embedded, or on the store and the broker given."""
-    here = session.place().folder if upgraded or copied else Path.cwd()  # what is there is found as ever
+    here = session.location().folder if upgraded or copied else Path.cwd()  # what is there is found as ever
     folder = (session.folder or here).resolve()
-    place = locate(folder, store=store, broker=broker)
+    location = locate(folder, store=store, broker=broker)
     if upgraded:
-        upgrade(place.store)
+        upgrade(location.store)
     before = locate(folder)
-    with Workspace(place) as home:
+    with Workspace(location) as home:
         if copied:
             _change_identity(home)
         _ = home.store, home.communicator  # both answer, or nothing is written down
@@ -56,15 +56,15 @@ def init(
         same = folder == Path.cwd().resolve() and f"{store}{broker}".isprintable()
         write_config(
             folder / CONFIG,
-            store=store and (store if same else place.store),
-            broker=broker and (broker if same else place.broker),
+            store=store and (store if same else location.store),
+            broker=broker and (broker if same else location.broker),
         )
     say(f"workspace {folder}")
-    say(f"store     {without_password(place.store)}")
-    say(f"broker    {without_password(place.broker)}")
-    if before.store != place.store:
+    say(f"store     {without_password(location.store)}")
+    say(f"broker    {without_password(location.broker)}")
+    if before.store != location.store:
         _tell_left_behind(before)
-    for warning in (store_warning(place), broker_warning(place)):
+    for warning in (store_warning(location), broker_warning(location)):
         if warning is not None:
             say(f"warning: {warning}")
     return DONE

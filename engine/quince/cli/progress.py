@@ -38,7 +38,9 @@ def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[P
     rows = _watched(home, pids, timeout)
     missing = set(pids) - {row.pid for row in rows}
     if missing:
-        raise ProcessNotFound(f"there is no process {min(missing)} in this workspace ({home.place.folder})")
+        raise ProcessNotFound(
+            f"there is no process {min(missing)} in this workspace ({home.location.folder})"
+        )
     for row in rows:
         if is_held(row):
             raise ProcessHeld(row.pid, row.status)

@@ -40,4 +40,4 @@ def require(home: Workspace, missing: set[int]) -> None:
     """
     if missing:
         names = ", ".join(str(pid) for pid in sorted(missing))
-        raise ProcessNotFound(f"there is no process {names} in this workspace ({home.place.folder})")
+        raise ProcessNotFound(f"there is no process {names} in this workspace ({home.location.folder})")

@@ -46,7 +46,7 @@ def stored(home: Workspace, pid: int) -> Result:
     """
     for result in home.store.results([pid]):
         return result
-    raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.place.folder})")
+    raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.location.folder})")
 
 
 def result_document(result: Result, started: Mapping[int, float] | None = None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Session:
     def debug(self, wanted: bool) -> None:
         self._debug = wanted
 
-    def place(self) -> Location:
+    def location(self) -> Location:
         """Where the workspace is; nothing is opened.
 
         Raises:
@@ -53,11 +53,11 @@ class Session:
         Raises:
             WorkspaceError: there is none.
         """
-        place = self.place()
+        location = self.location()
         if not make:
-            place.require_shared()
-            place.require_made()
-        with Workspace(place) as home:
+            location.require_shared()
+            location.require_made()
+        with Workspace(location) as home:
             yield home
 
 

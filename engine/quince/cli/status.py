@@ -18,10 +18,10 @@ app = typer.Typer()
 @app.command(rich_help_panel="Workspace")
 def status(as_json: AsJson = False) -> int:
     """Show store, broker, daemon, workers and backlog; exit status 1 if something is unreachable."""
-    place = session.place()
-    if place.has_own_store:
-        place.require_made()
-    facts = look_around(place)
+    location = session.location()
+    if location.has_own_store:
+        location.require_made()
+    facts = look_around(location)
     if as_json:
         show_json(facts.document())
     else:

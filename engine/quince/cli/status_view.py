@@ -29,7 +29,7 @@ from quince_persistence.records import State, WorkerRow
 class Surroundings:
     """What was found; an error is the sentence that says why something is unreachable."""
 
-    place: Location
+    location: Location
     daemon: daemon.DaemonState
     store_error: str | None = None
     broker_error: str | None = None
@@ -41,19 +41,19 @@ class Surroundings:
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {
-            "folder": str(self.place.folder),
+            "folder": str(self.location.folder),
             "store": {
-                "url": without_password(self.place.store),
+                "url": without_password(self.location.store),
                 "ok": not self.store_error,
                 "error": self.store_error,
-                "warning": store_warning(self.place),
+                "warning": store_warning(self.location),
                 "identity": self.identity,
             },
             "broker": {
-                "uri": without_password(self.place.broker),
+                "uri": without_password(self.location.broker),
                 "ok": not self.broker_error,
                 "error": self.broker_error,
-                "warning": broker_warning(self.place),
+                "warning": broker_warning(self.location),
             },
             "daemon": daemon_document(self.daemon),
             "workers": [worker_document(worker) for worker in self.workers],
@@ -66,10 +66,10 @@ class Surroundings:
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
-        table.add_row("workspace", str(self.place.folder))
-        store, broker = without_password(self.place.store), without_password(self.place.broker)
-        table.add_row("store", _answers(store, self.store_error, store_warning(self.place)))
-        table.add_row("broker", _answers(broker, self.broker_error, broker_warning(self.place)))
+        table.add_row("workspace", str(self.location.folder))
+        store, broker = without_password(self.location.store), without_password(self.location.broker)
+        table.add_row("store", _answers(store, self.store_error, store_warning(self.location)))
+        table.add_row("broker", _answers(broker, self.broker_error, broker_warning(self.location)))
         table.add_row("daemon", _daemon(self.daemon))
         if self.store_error is None:
             table.add_row("processes", summary(self.counts))
@@ -82,10 +82,10 @@ class Surroundings:
                 show(line)
 
 
-def look_around(place: Location) -> Surroundings:
+def look_around(location: Location) -> Surroundings:
     """Ask everything, whatever else does not answer."""
     found: dict[str, Any] = {"store_error": None, "broker_error": None}
-    with Workspace(place) as home:
+    with Workspace(location) as home:
         try:
             found["workers"] = sorted(home.store.workers(), key=lambda worker: (worker.host, worker.name))
             found["counts"] = home.store.counts()
@@ -97,10 +97,10 @@ def look_around(place: Location) -> Surroundings:
             if found["store_error"] is None:
                 _ = home.communicator
             else:  # what is there is named after the store
-                quince_messaging.connect(place.broker).close()
+                quince_messaging.connect(location.broker).close()
         except MessagingError as error:
             found["broker_error"] = _sentence(error)
-    return Surroundings(place, daemon.state(place), **found)
+    return Surroundings(location, daemon.state(location), **found)
 
 
 def _sentence(error: Exception) -> str:

@@ -43,10 +43,10 @@ class Branch:
         whole: list[dict[str, Any]] = []
         waiting = [(self, whole, 0)]
         while waiting:
-            branch, place, level = waiting.pop()
+            branch, location, level = waiting.pop()
             document = {**row_document(branch.row, branch.known), "children": []}
-            place.append(document)
-            below = document["children"] if level < NESTED else place
+            location.append(document)
+            below = document["children"] if level < NESTED else location
             waiting += [(child, below, level + 1) for child in reversed(branch.children)]
         return whole[0]
 
@@ -75,8 +75,8 @@ def _lines(branch: Branch, now: float) -> Iterator[Styled]:
         if level < DRAWN:
             lead += _JOINTS[joint]
         level += 1
-        for place, child in enumerate(reversed(one.children)):
-            joint = f"({level}) " if level > DRAWN else "├── " if place else "└── "
+        for location, child in enumerate(reversed(one.children)):
+            joint = f"({level}) " if level > DRAWN else "├── " if location else "└── "
             waiting.append((child, lead, joint, level))
 
 

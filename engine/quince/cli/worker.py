@@ -30,8 +30,8 @@ def worker(
 ) -> int:
     """Run one worker in the foreground; Ctrl-C drains it, twice ends it at once."""
     session.folder = folder or session.folder
-    place = session.place()
-    place.require_shared()
-    if SUPERVISOR_VARIABLE in os.environ and not place.state.is_dir():  # the daemon has made it: it was moved
-        raise WorkspaceError(f"{place.state} is not there any more; no worker starts without it")
-    return serve(place, slots=slots, queues=tuple(queues or ["default"]), name=name, linger=linger)
+    location = session.location()
+    location.require_shared()
+    if SUPERVISOR_VARIABLE in os.environ and not location.state.is_dir():
+        raise WorkspaceError(f"{location.state} is not there any more; no worker starts without it")
+    return serve(location, slots=slots, queues=tuple(queues or ["default"]), name=name, linger=linger)

@@ -146,7 +146,7 @@ def control_one(
     answers = control(workspace, verb, Selection(pids=[pid]), reason=reason, author=author, force=force)
     answer = next((a for a in answers if a.pid == pid), None)
     if answer is None or answer.row is None:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
     if not answer.accepted:
         raise ControlRefused(pid, answer.message)
     return answer

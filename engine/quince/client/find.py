@@ -83,9 +83,9 @@ def _states(wanted: State | str | Iterable[State | str] | None) -> tuple[State, 
 def _paths(home: Workspace, cls: Any) -> tuple[str, str]:
     """How a class is called that was met as a script (`jobs.py:Square`), and as a module (`jobs:Square`)."""
     path = home.registry.name_of(cls)
-    place, _, name = path.rpartition(":")
-    is_file = place.endswith(".py")
-    other = place.removesuffix(".py").replace("/", ".") if is_file else f"{place.replace('.', '/')}.py"
+    location, _, name = path.rpartition(":")
+    is_file = location.endswith(".py")
+    other = location.removesuffix(".py").replace("/", ".") if is_file else f"{location.replace('.', '/')}.py"
     return path, f"{other}:{name}"
 
 

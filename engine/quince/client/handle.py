@@ -146,7 +146,7 @@ class ProcessHandle(ProcessReference):
 
     def _not_found(self) -> ProcessNotFound:
         return ProcessNotFound(
-            f"there is no process {self.pid} in this workspace ({self.workspace.place.folder})"
+            f"there is no process {self.pid} in this workspace ({self.workspace.location.folder})"
         )
 
     def pause(self, reason: str | None = None, *, author: str | None = None) -> Answer:
@@ -271,7 +271,9 @@ def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHa
     if isinstance(pid, str):
         row = home.store.find_key(pid)
         if row is None:
-            raise ProcessNotFound(f"no process has the key {pid!r} in this workspace ({home.place.folder})")
+            raise ProcessNotFound(
+                f"no process has the key {pid!r} in this workspace ({home.location.folder})"
+            )
         return ProcessHandle(row.pid, home)
     number = fitted(pid, int)
     if type(number) is not int or not 0 < number <= LARGEST_PID:

@@ -39,6 +39,6 @@ def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str 
     """
     (outcome,) = send(workspace, [pid], name, value, author)
     if not outcome.found:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
     if outcome.refused is not None:
         raise ControlRefused(pid, outcome.refused)

@@ -67,7 +67,7 @@ def submit_many(
     Args, Raises: as `submit`; `keys`: one for each, or None.
     """
     home = resolve(workspace)
-    home.place.require_shared()
+    home.location.require_shared()
     path = _path_for_workers(process_class, home)
     given = each_given(inputs, keys)
     _ = home.communicator  # a broker that cannot be reached is told before anything is written

@@ -49,7 +49,7 @@ def why(workspace: Workspace, pid: int) -> Why:
     """
     row = workspace.store.get(pid)
     if row is None:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.place.folder})")
+        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
     facts = _Facts(workspace, row)
     sentence, evidence = _reason(facts)
     return Why(pid, sentence, (*evidence, *_suspicion(row)))

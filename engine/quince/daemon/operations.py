@@ -201,44 +201,47 @@ class DaemonFiles:
         return holder.ospid
 
 
-def state(place: Location) -> DaemonState:
+def state(location: Location) -> DaemonState:
     """Whether a daemon runs on this host, and with what settings."""
-    files = DaemonFiles(place.folder)
+    files = DaemonFiles(location.folder)
     try:
         ospid = files.holder()
     except DaemonError as error:
         return DaemonState(None, files.read(), elsewhere=str(error))
     report = ReportFile(files.report).read()
     told = report if report is not None and report.process == ospid else None  # else of an earlier daemon
-    return DaemonState(ospid, files.read(), survivors(place, ospid), told)
+    return DaemonState(ospid, files.read(), survivors(location, ospid), told)
 
 
-def start(place: Location, settings: Settings) -> int:
+def start(location: Location, settings: Settings) -> int:
     """Start the daemon in the background; returns its process id when all workers are at work.
 
     Raises:
         DaemonError: one runs already, or a worker cannot start: one sentence that says why.
         PersistenceError: the store cannot be made.
     """
-    place.require_shared()
-    prepare(place)
-    files = DaemonFiles(place.folder)
+    location.require_shared()
+    prepare(location)
+    files = DaemonFiles(location.folder)
     running = files.holder()
     if running is not None:
         raise DaemonError(
             f"the daemon runs already (process {running}); `quince daemon scale N` changes its size"
         )
-    file = file_of(place.store)
+    file = file_of(location.store)
     if file is not None and not file.exists():  # workers under a daemon make none: it would be another one
-        open_store(place).close()
+        open_store(location).close()
     out, into = os.pipe()
-    environment = {**os.environ, STORE_VARIABLE: place.store, BROKER_VARIABLE: place.broker}
+    environment = {**os.environ, STORE_VARIABLE: location.store, BROKER_VARIABLE: location.broker}
     environment.pop(READY_VARIABLE, None)
     with open_private(files.log("daemon"), "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "quince.daemon.supervisor", str(place.folder), str(into), settings.text()],
+            [
+                sys.executable, "-m", "quince.daemon.supervisor", str(location.folder), str(into),
+                settings.text(),
+            ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=(into,),
-            start_new_session=True, cwd=place.folder,
+            start_new_session=True, cwd=location.folder,
         )  # fmt: skip
     os.close(into)
     word = _first_word(out)
@@ -249,7 +252,7 @@ def start(place: Location, settings: Settings) -> int:
     return process.pid
 
 
-def stop(place: Location, timeout: float | None = None) -> bool:
+def stop(location: Location, timeout: float | None = None) -> bool:
     """Stop the daemon: steps that run get their time, then nothing of it is left.
 
     Workers that an earlier daemon left behind, because it was killed, are ended too.
@@ -264,9 +267,9 @@ def stop(place: Location, timeout: float | None = None) -> bool:
     Raises:
         DaemonError: something of it lives on, although it was killed; names it.
     """
-    files = DaemonFiles(place.folder)
+    files = DaemonFiles(location.folder)
     ospid = files.holder()
-    left = survivors(place, ospid)
+    left = survivors(location, ospid)
     if ospid is None and not left:
         return False
     grace = _grant(files, timeout)
@@ -285,7 +288,7 @@ def stop(place: Location, timeout: float | None = None) -> bool:
     return True
 
 
-def scale(place: Location, workers: int, timeout: float | None = None) -> None:
+def scale(location: Location, workers: int, timeout: float | None = None) -> None:
     """Have so many workers from now on; those that are too many drain first.
 
     Args:
@@ -294,7 +297,7 @@ def scale(place: Location, workers: int, timeout: float | None = None) -> None:
     Raises:
         DaemonError: no daemon runs.
     """
-    files, ospid = _running(place)
+    files, ospid = _running(location)
     _grant(files, timeout)
     settings = files.read() or Settings()
     files.write(msgspec.structs.replace(settings, workers=workers))
@@ -302,7 +305,7 @@ def scale(place: Location, workers: int, timeout: float | None = None) -> None:
 
 
 def restart(
-    place: Location, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
+    location: Location, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
 ) -> None:
     """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
 
@@ -313,7 +316,7 @@ def restart(
     Raises:
         DaemonError: no daemon runs, it has ended meanwhile, or a worker cannot be replaced.
     """
-    files, ospid = _running(place)
+    files, ospid = _running(location)
     grace = _grant(files, timeout)
     old = [child for child in psutil.Process(ospid).children() if lives(child)]
     rolls = _told(files, ospid).rolls
@@ -359,11 +362,11 @@ def _grant(files: DaemonFiles, timeout: float | None) -> float:
     return GRACE_SECONDS if settings.grace is None else settings.grace
 
 
-def _running(place: Location) -> tuple[DaemonFiles, int]:
-    files = DaemonFiles(place.folder)
+def _running(location: Location) -> tuple[DaemonFiles, int]:
+    files = DaemonFiles(location.folder)
     ospid = files.holder()
     if ospid is None:
-        raise DaemonError(f"no daemon runs in {place.folder}; start it with `quince daemon start`")
+        raise DaemonError(f"no daemon runs in {location.folder}; start it with `quince daemon start`")
     return files, ospid
 
 

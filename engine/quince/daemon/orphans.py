@@ -30,7 +30,7 @@ class Survivor:
         return f"{self.name} (process {self.ospid})"
 
 
-def survivors(place: Location, daemon: int | None) -> list[Survivor]:
+def survivors(location: Location, daemon: int | None) -> list[Survivor]:
     """The workers of this workspace and host that a daemon started which is gone, by name.
 
     Neither the store nor the broker is asked. Workers in the foreground are nobody's survivors.
@@ -38,7 +38,7 @@ def survivors(place: Location, daemon: int | None) -> list[Survivor]:
     Args:
         daemon: Process id of the daemon that runs now, whose workers are left out.
     """
-    found = {_survivor(place, ospid, proven, daemon) for ospid, proven in _candidates(place)}
+    found = {_survivor(location, ospid, proven, daemon) for ospid, proven in _candidates(location)}
     return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.ospid))
 
 
@@ -48,17 +48,17 @@ def tell(members: Sequence[Survivor]) -> None:
         process.terminate()
 
 
-def _candidates(place: Location) -> Iterator[tuple[int, bool]]:
+def _candidates(location: Location) -> Iterator[tuple[int, bool]]:
     """Process ids in the names of the workers' lock files (`host:ospid:random`), and whether it is proven
     that they are those workers. Files of other machines or containers of this name are left out."""
-    for lock in (place.state / "locks").glob(f"{glob.escape(host_name())}:*"):
+    for lock in (location.state / "locks").glob(f"{glob.escape(host_name())}:*"):
         number = lock.name.split(":")[-2]
         program = written_in(lock)
         if number.isdigit() and (program is None or program.runs()):
             yield int(number), program is not None
 
 
-def _survivor(place: Location, ospid: int, proven: bool, daemon: int | None) -> Survivor | None:
+def _survivor(location: Location, ospid: int, proven: bool, daemon: int | None) -> Survivor | None:
     """What that process says of itself; its number may be in use by somebody else by now."""
     try:
         process = psutil.Process(ospid)
@@ -66,7 +66,7 @@ def _survivor(place: Location, ospid: int, proven: bool, daemon: int | None) -> 
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
     options = dict(itertools.pairwise(words))
-    if supervisor in {None, str(daemon)} or not (proven or options.get("--folder") == str(place.folder)):
+    if supervisor in {None, str(daemon)} or not (proven or options.get("--folder") == str(location.folder)):
         return None
     return Survivor(options.get("--name", "worker"), ospid)
 

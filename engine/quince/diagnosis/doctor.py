@@ -133,7 +133,7 @@ class _Checkup:
             )
 
     def _exposed(self) -> Iterator[Finding]:
-        for path in exposed(self._workspace.place):
+        for path in exposed(self._workspace.location):
             yield self._mendable(
                 "files",
                 f"{path} can be read by other users of this machine",
@@ -142,7 +142,7 @@ class _Checkup:
             )
 
     def _daemon(self) -> Iterator[Finding]:
-        for trouble in daemon.state(self._workspace.place).troubles:
+        for trouble in daemon.state(self._workspace.location).troubles:
             yield Finding("daemon", trouble, "it tries again by itself; see `quince daemon logs`")
 
     def _strangers(self) -> Iterator[Finding]:

@@ -14,20 +14,20 @@ from quince_persistence.files import file_of
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
-def exposed(place: Location) -> Iterator[Path]:
+def exposed(location: Location) -> Iterator[Path]:
     """The files and folders that every user can read; the configuration, if a password stands in it.
 
     What lies in a folder that others cannot enter is not theirs to read.
     """
-    config = place.folder / CONFIG
+    config = location.folder / CONFIG
     if config.is_file() and _is_readable(config) and _has_password(config):
         yield config
-    if place.state.is_dir() and _is_readable(place.state):
-        yield place.state
-    database = file_of(place.store)
+    if location.state.is_dir() and _is_readable(location.state):
+        yield location.state
+    database = file_of(location.store)
     for name in _BESIDE if database is not None else ():
         file = Path(f"{database}{name}")
-        if file.is_file() and _is_readable(file) and not file.is_relative_to(place.state):
+        if file.is_file() and _is_readable(file) and not file.is_relative_to(location.state):
             yield file
 
 

@@ -85,7 +85,7 @@ class Sweeper:
 
     def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
         if self._turn % LOCK_ROUNDS == 1:
-            sweep_locks(self._worker.place.state / "locks", {worker.id for worker in workers})
+            sweep_locks(self._worker.location.state / "locks", {worker.id for worker in workers})
         return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
 
     async def _heed(self) -> None:

@@ -78,13 +78,13 @@ def crash_everywhere(
             )  # fmt: skip
     template = folder / "template"
     template.mkdir(parents=True)
-    for place in places:
-        _refuse_full(place)
+    for location in places:
+        _refuse_full(location)
     first = places[0] if places else place_of(template)
     with Workspace(dataclasses.replace(first, folder=template)) as home:
         handle = submit(process_class, workspace=home, **(inputs or {}))
         target = handle.row.class_path
-    grounds = [OnServers(place.store, place.broker, handle.pid) for place in places]
+    grounds = [OnServers(location.store, location.broker, handle.pid) for location in places]
     if grounds:
         (template / SNAPSHOT).write_bytes(snapshot.take(first.store))
     job = Job(
@@ -96,9 +96,9 @@ def crash_everywhere(
     return CrashReport(target, outcomes, time.monotonic() - began)
 
 
-def _refuse_full(place: Location) -> None:
+def _refuse_full(location: Location) -> None:
     """Make the tables; what is there already is somebody's."""
-    with open_store(place) as store:
+    with open_store(location) as store:
         if any(store.counts().values()) or store.workers():
             raise CrashTestFailed(
                 f"there are processes or workers in {store.url}; a crash test deletes all that is in its "

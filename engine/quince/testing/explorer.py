@@ -132,16 +132,16 @@ class _Lane:
     def _attempt(self, name: str, expected: Portrait, *fatal: Point) -> tuple[Outcome, Course | None]:
         """One worker after another dies at its point, the last one recovers; what came of it."""
         folder = self._folder(name)
-        place = self._fresh(folder)
+        location = self._fresh(folder)
         deaths, verdict = 0, Verdict.SAME
         for point in fatal:
-            status = self._live(place, point, recovers=deaths > 0)
+            status = self._live(location, point, recovers=deaths > 0)
             if status != CRASHED:
                 course, verdict = _read(folder) if status == 0 else None, Verdict.MISSED
                 break
             deaths += 1
         else:
-            course = self._course(place, recovers=True)
+            course = self._course(location, recovers=True)
         failed = [f"a worker failed; see {folder}/log"]
         differences = compare(expected, course.portrait, deaths) if course else failed
         second = fatal[1] if len(fatal) > 1 else None
@@ -151,17 +151,17 @@ class _Lane:
         verdict = Verdict.DIFFERENT
         return Outcome(fatal[0], self._linger, verdict, differences, str(folder), second), course
 
-    def _course(self, place: Location, *, recovers: bool = False) -> Course | None:
+    def _course(self, location: Location, *, recovers: bool = False) -> Course | None:
         """A life that no point cuts short; None if it failed."""
-        return _read(place.folder) if self._live(place, recovers=recovers) == 0 else None
+        return _read(location.folder) if self._live(location, recovers=recovers) == 0 else None
 
-    def _live(self, place: Location, fatal: Point | None = None, *, recovers: bool = False) -> int:
+    def _live(self, location: Location, fatal: Point | None = None, *, recovers: bool = False) -> int:
         """Live, in a fork; its exit status."""
         plan = Plan(
-            str(place.folder), place.store, place.broker, self._linger, self._job.patience,
+            str(location.folder), location.store, location.broker, self._linger, self._job.patience,
             self._job.ignore, fatal, recovers,
         )  # fmt: skip
-        return _wait(_fork(lambda: _write(place.folder, live(plan))))
+        return _wait(_fork(lambda: _write(location.folder, live(plan))))
 
     def _folder(self, name: str) -> Path:
         return Path(self._job.scratch) / name

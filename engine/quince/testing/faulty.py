@@ -252,8 +252,8 @@ def install(points: Points, journal: Journal) -> list[FaultyCommunicator]:
     connect = quince_messaging.connect_async
     opened: list[FaultyCommunicator] = []
 
-    def open_faulty(place: Location) -> FaultyStore:
-        return FaultyStore(open_store(place), points, journal)
+    def open_faulty(location: Location) -> FaultyStore:
+        return FaultyStore(open_store(location), points, journal)
 
     def connect_faulty(uri: str, *, prefix: str | None = None) -> FaultyCommunicator:
         opened.append(FaultyCommunicator(connect(uri, prefix=prefix), points))

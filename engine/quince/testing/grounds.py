@@ -35,11 +35,11 @@ class OnServers(msgspec.Struct, frozen=True):
         """Make both as they were when the workflow had been submitted."""
         folder.mkdir()
         snapshot.put(self.store, (template / SNAPSHOT).read_bytes())
-        place = Location(folder, self.store, self.broker)
-        with open_store(place) as store:
-            names = place.names(store.identity)
+        location = Location(folder, self.store, self.broker)
+        with open_store(location) as store:
+            names = location.names(store.identity)
         asyncio.run(self._ring(names))
-        return place
+        return location
 
     async def _ring(self, names: str | None) -> None:
         async with quince_messaging.connect_async(self.broker, prefix=names) as communicator:

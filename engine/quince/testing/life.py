@@ -78,20 +78,20 @@ def live(plan: Plan) -> Course:
             setattr(recovery, name, seconds)
     # What a step submits by itself goes where the others are, and is found if it comes twice.
     os.environ[STORE_VARIABLE], os.environ[BROKER_VARIABLE] = plan.store, plan.broker
-    place, points = Location(folder, plan.store, plan.broker), Points(plan.fatal)
+    location, points = Location(folder, plan.store, plan.broker), Points(plan.fatal)
     connect = quince_messaging.connect_async
     opened = install(points, Journal(journal_of(folder)))
     worker = Worker(
-        place, slots=SLOTS, name="crash-test", linger=plan.linger, registry=ClassLoader(Path.cwd())
+        location, slots=SLOTS, name="crash-test", linger=plan.linger, registry=ClassLoader(Path.cwd())
     )
     late = asyncio.run(_work(worker, opened, plan.patience))
 
     async def tasks(names: str | None) -> int:
-        async with connect(place.broker, prefix=names) as communicator:
+        async with connect(location.broker, prefix=names) as communicator:
             return await communicator.queue_size()
 
-    with open_store(place) as store:
-        left = asyncio.run(tasks(place.names(store.identity)))
+    with open_store(location) as store:
+        left = asyncio.run(tasks(location.names(store.identity)))
         portrait = draw(store, journal_of(folder), left, plan.ignore, late=late)
     return Course(points.passed, portrait)
 

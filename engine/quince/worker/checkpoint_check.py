@@ -58,13 +58,13 @@ def restored(process: Process, blob: bytes, claim: Claim, host: Host) -> tuple[P
 
 def _lost(process: Process, copy: Process) -> str:
     """Names what does not come back as it was."""
-    for place, before, after in (
+    for location, before, after in (
         ("ctx", _context(process), _context(copy)),
         ("outputs", process._outputs, copy._outputs),
     ):
         for key, value in before.items():
             if key not in after or not same(encode(value), encode(after[key])):
-                return f"{place}.{key} ({type(value).__name__}) comes back as another value"
+                return f"{location}.{key} ({type(value).__name__}) comes back as another value"
     return "it comes back with another meaning"
 
 

@@ -58,13 +58,13 @@ class ControlServer:
 
     async def open(self) -> None:
         """Begin to answer."""
-        place, outside = self._worker.place, self._communicator
-        if place.names(self._store) is not None:
-            outside = self._apart = connect_async(place.broker)
+        location, outside = self._worker.location, self._communicator
+        if location.names(self._store) is not None:
+            outside = self._apart = connect_async(location.broker)
             await self._apart.open()
-        card = own_card(self._store, self._worker.id, place.folder, host_name())
+        card = own_card(self._store, self._worker.id, location.folder, host_name())
         self._neighbours = Neighbours(outside, card, self._worker.side)
-        await self._neighbours.open(announce=self._apart is not None or place.has_guests)
+        await self._neighbours.open(announce=self._apart is not None or location.has_guests)
         subjects = [control_subject(store, verb) for store in (None, self._store) for verb in VERBS]
         await outside.subscribe(self._on_broadcast, SubjectFilter(subjects=tuple(subjects)))
         for queue, deliver in (

@@ -66,7 +66,7 @@ def run(
     cls = class_of(process_class)
     refuse_unnamed("run", cls, unnamed)
     home = resolve(workspace)
-    home.place.require_shared()
+    home.location.require_shared()
     given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
     with _WorkerThread(home) as worker:
         path = home.registry.name_of(cls)
@@ -116,7 +116,7 @@ class _WorkerThread:
     """A worker on a thread and an event loop of its own, for the time of one `run()`."""
 
     def __init__(self, home: Workspace) -> None:
-        self._worker = Worker(home.place, queues=(), name="run", registry=home.registry, checked=True)
+        self._worker = Worker(home.location, queues=(), name="run", registry=home.registry, checked=True)
         self.id = self._worker.id
         self._ready = threading.Event()
         self._error: BaseException | None = None

@@ -77,7 +77,7 @@ class ControlOwner(Protocol):
 
     id: str
     name: str
-    place: Location
+    location: Location
     side: SideTasks
     store: Any
     outbox: Outbox

@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(
-    place: Location,
+    location: Location,
     *,
     slots: int = DEFAULT_SLOTS,
     queues: Sequence[str] = ("default",),
@@ -53,7 +53,9 @@ def serve(
     """
     configure_logging()
     _end_with_supervisor()
-    worker = Worker(place, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, place))
+    worker = Worker(
+        location, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, location)
+    )
     with _signals(worker), printed_lines(), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%s has stopped", name)
@@ -74,12 +76,12 @@ class Granted(msgspec.Struct, frozen=True):
     grace: float | None = None
 
 
-def _grace(place: Location) -> float:
+def _grace(location: Location) -> float:
     """Seconds for steps that run when this worker stops, read when that is asked: they stand in the settings
     of the daemon, where `quince daemon stop --timeout` writes them."""
     if SUPERVISOR_VARIABLE in os.environ:
         with suppress(OSError, msgspec.MsgspecError):
-            granted = msgspec.json.decode((place.state / SETTINGS).read_bytes(), type=Granted).grace
+            granted = msgspec.json.decode((location.state / SETTINGS).read_bytes(), type=Granted).grace
             if granted is not None:
                 return granted
     return GRACE_SECONDS

@@ -89,7 +89,7 @@ class Worker:
     """One worker. `run()` lasts until `stop()`; `leave()` ends it at once.
 
     Args:
-        place: The workspace.
+        location: The workspace.
         slots: How many processes run at once (waiting ones hold none).
         queues: The queues it consumes; none for a worker that is fed by hand.
         name: For people; also its log's name.
@@ -103,7 +103,7 @@ class Worker:
 
     def __init__(
         self,
-        place: Location,
+        location: Location,
         *,
         slots: int = DEFAULT_SLOTS,
         queues: Sequence[str] = ("default",),
@@ -114,7 +114,7 @@ class Worker:
         grace: Callable[[], float] = lambda: GRACE_SECONDS,
     ) -> None:
         self.id = new_worker_id()
-        self.place = place
+        self.location = location
         self.queues = tuple(queues)
         self.name = name
         self.linger = linger
@@ -132,7 +132,7 @@ class Worker:
         self.outbox: Any = None
         self.stepper: Any = None
         self.inbox: Any = None
-        self._registry = registry or ClassLoader(place.folder, place.allowed)
+        self._registry = registry or ClassLoader(location.folder, location.allowed)
         find_classes_by(self._registry)
         self._importing = threading.Lock()
         self._life = 0
@@ -158,7 +158,7 @@ class Worker:
         sys.setswitchinterval(0.001)
         async with AsyncExitStack() as stack:
             await self._open(stack)
-            _log.info("%s (%s) is at work on %s", self.name, self.id, self.place.folder)
+            _log.info("%s (%s) is at work on %s", self.name, self.id, self.location.folder)
             if started is not None:
                 started.set()
             await self._stopping.wait()
@@ -187,14 +187,14 @@ class Worker:
     async def _open(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
         self._registry.make_importable()
-        self.store = await aside(open_store, self.place)
+        self.store = await aside(open_store, self.location)
         stack.callback(self.store.close)
         self.store.on_batch = loop.call_soon_threadsafe
         communicator = await stack.enter_async_context(self._connected())
         self.side.also += [
             communicator.troubles,
             LoopWatch().sentences,
-            StaleCode(self.place.folder).sentences,
+            StaleCode(self.location.folder).sentences,
         ]
         threads = StepThreads(MOST_THREADS, troubles=self.side)
         stack.callback(threads.shutdown, cancel_futures=True)
@@ -202,7 +202,7 @@ class Worker:
         self.stepper = Stepper(threads)
         self.outbox = Outbox(communicator, run_queue(self.id), self.feed)
         self.inbox = TaskBuffer(self.slots, self._claim)
-        lock = self.place.state / "locks" / self.id
+        lock = self.location.state / "locks" / self.id
         lost = lambda: self.call(lambda: self._lost(lock))  # noqa: E731
         lease = Lease(self.store, self.id, lock, lost, self.side, self._moved)
         await aside(lease.__enter__)
@@ -214,7 +214,9 @@ class Worker:
         Sweeper(self, communicator).start(self.side)
 
     def _connected(self) -> AwaitableCommunicator:
-        return quince_messaging.connect_async(self.place.broker, prefix=self.place.names(self.store.identity))
+        return quince_messaging.connect_async(
+            self.location.broker, prefix=self.location.names(self.store.identity)
+        )
 
     def _moved(self, error: StoreMoved) -> None:
         """Nothing of what it does can be kept any more: it ends, and whoever has the store goes on."""

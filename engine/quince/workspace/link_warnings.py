@@ -14,10 +14,10 @@ from quince_persistence.errors import PersistenceError
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
-def store_warning(place: Location) -> str | None:
+def store_warning(location: Location) -> str | None:
     """What is open on the way to the store; None if nothing is, or it is on this machine."""
     try:
-        url = parse(place.store)
+        url = parse(location.store)
     except PersistenceError:
         return None
     if not url.drivername.startswith("postgresql"):
@@ -32,10 +32,10 @@ def store_warning(place: Location) -> str | None:
     )
 
 
-def broker_warning(place: Location) -> str | None:
+def broker_warning(location: Location) -> str | None:
     """The same of the broker."""
     try:
-        uri = parse_uri(place.broker)
+        uri = parse_uri(location.broker)
     except MessagingError:
         return None
     host = urlsplit(uri.target).hostname or "" if uri.scheme in ("amqp", "amqps") else ""

@@ -148,10 +148,10 @@ def strangers(workspace: Workspace) -> tuple[list[Card], list[Card]]:
     Raises:
         MessagingError: the broker does not answer.
     """
-    store, place = workspace.store, workspace.place
-    if place.names(store.identity) is None and not place.has_guests:
+    store, location = workspace.store, workspace.location
+    if location.names(store.identity) is None and not location.has_guests:
         return [], []
-    cards = roll_call(place.broker)
+    cards = roll_call(location.broker)
     known = {worker.id for worker in store.workers()}
     others = {card.store: card for card in cards if card.store != store.identity}
     copies = [card for card in cards if card.store == store.identity and card.worker not in known]

@@ -32,11 +32,11 @@ class Workspace:
     """An open store and, when first needed, an open communicator. Usable from any thread.
 
     Attributes:
-        place: Where it is.
+        location: Where it is.
         teller: Sends what follows from controls.
     """
 
-    place: Location
+    location: Location
     _store: Store | None = None
     _communicator: Any = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -64,7 +64,7 @@ class Workspace:
         return cls(locate(folder, store=store, broker=broker))
 
     def __post_init__(self) -> None:
-        self.registry = ClassLoader(self.place.folder, self.place.allowed)
+        self.registry = ClassLoader(self.location.folder, self.location.allowed)
         find_classes_by(self.registry)
         self.watcher = Watcher(self)
         _all.add(self)
@@ -86,7 +86,7 @@ class Workspace:
         """
         with self._lock:
             if self._store is None:
-                store = open_store(self.place)
+                store = open_store(self.location)
                 self._store = store
             return self._store
 
@@ -100,9 +100,9 @@ class Workspace:
         """
         with self._dialling:
             if self._communicator is None:
-                prepare(self.place)
-                names = self.place.names(self.store.identity)
-                self._communicator = quince_messaging.connect(self.place.broker, prefix=names)
+                prepare(self.location)
+                names = self.location.names(self.store.identity)
+                self._communicator = quince_messaging.connect(self.location.broker, prefix=names)
             return self._communicator
 
     def close(self) -> None:
@@ -125,33 +125,33 @@ class Workspace:
         self.close()
 
 
-def prepare(place: Location) -> None:
+def prepare(location: Location) -> None:
     """Make the folder of the workspace's own files, unseen by git.
 
     Raises:
         WorkspaceError: it cannot be made.
     """
     try:
-        if not place.state.is_dir():
-            place.state.mkdir(parents=True, mode=0o700, exist_ok=True)
-            write_private(place.state / ".gitignore", "*\n")
+        if not location.state.is_dir():
+            location.state.mkdir(parents=True, mode=0o700, exist_ok=True)
+            write_private(location.state / ".gitignore", "*\n")
     except OSError as error:
         raise WorkspaceError(
-            f"cannot make the workspace's folder {place.state}: {error.strerror}; "
+            f"cannot make the workspace's folder {location.state}: {error.strerror}; "
             "run in a folder that you may write to, or name one with `quince init`"
         ) from error
 
 
-def open_store(place: Location) -> Store:
+def open_store(location: Location) -> Store:
     """A store of one's own on this place (the caller closes it).
 
     Raises:
         WorkspaceError: it cannot be made; or it was moved away under a daemon, and none is made there.
         PersistenceError: it cannot be opened.
     """
-    prepare(place)
-    place.require_not_lost()
-    store = Store(place.store)
+    prepare(location)
+    location.require_not_lost()
+    store = Store(location.store)
     store.open()
     return store
 
@@ -184,9 +184,9 @@ def resolve(workspace: Workspace | Path | str | None) -> Workspace:
         raise WorkspaceError(
             f"workspace= takes a Workspace, a folder, or None for the one found from here, not {workspace!r}"
         )
-    place = locate(workspace)
+    location = locate(workspace)
     with _open_lock:
-        return _open.setdefault(place, Workspace(place))
+        return _open.setdefault(location, Workspace(location))
 
 
 @atexit.register

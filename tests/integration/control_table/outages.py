@@ -29,9 +29,9 @@ def one_of(stage: Stage, make: Make) -> Subject:
     return left.pop()
 
 
-def with_crew(place: Location, stack: ExitStack, behind: Location | None = None) -> tuple[Workspace, Crew]:
+def with_crew(location: Location, stack: ExitStack, behind: Location | None = None) -> tuple[Workspace, Crew]:
     """A workspace on this place, and a crew on it too, or behind a proxy."""
-    return stack.enter_context(Workspace(place)), stack.enter_context(closing(Crew(behind or place)))
+    return stack.enter_context(Workspace(location)), stack.enter_context(closing(Crew(behind or location)))
 
 
 def dead(stage: Stage) -> Subject:
@@ -88,8 +88,8 @@ def broker_cut(stage: Stage) -> Subject:
 
 
 def _broker_cut(stage: Stage, stack: ExitStack) -> list[Subject]:
-    proxy, place, behind = _broker_proxy(stage, stack, "broker-cut")
-    home, crew = with_crew(place, stack, behind)
+    proxy, location, behind = _broker_proxy(stage, stack, "broker-cut")
+    home, crew = with_crew(location, stack, behind)
     crew.start()
     subjects = [stage.held(home, Awaits) for _ in VERBS]
     return [replace(subject, disturb=proxy.refuse) for subject in subjects]
@@ -110,9 +110,9 @@ def _broker_down(stage: Stage, stack: ExitStack) -> list[Subject]:
 def _broker_proxy(stage: Stage, stack: ExitStack, name: str) -> tuple[Proxy, Location, Location]:
     """A proxy, a place, and the same place behind the proxy."""
     assert stage.servers is not None
-    place = stage.fresh_place(name)
+    location = stage.fresh_place(name)
     proxy = stack.enter_context(Proxy("127.0.0.1", stage.servers[0].port))
-    return proxy, place, replace(place, broker=proxy.uri(place.broker))
+    return proxy, location, replace(location, broker=proxy.uri(location.broker))
 
 
 def store_cut(stage: Stage) -> Subject:
@@ -121,11 +121,11 @@ def store_cut(stage: Stage) -> Subject:
 
 def _store_cut(stage: Stage, stack: ExitStack) -> list[Subject]:
     assert stage.servers is not None
-    place = stage.fresh_place("store-cut")
+    location = stage.fresh_place("store-cut")
     port = stage.servers[1].port
     proxy = stack.enter_context(Proxy("127.0.0.1", port))
-    behind = replace(place, store=place.store.replace(f":{port}/", f":{proxy.port}/"))
-    home, crew = with_crew(place, stack, behind)
+    behind = replace(location, store=location.store.replace(f":{port}/", f":{proxy.port}/"))
+    home, crew = with_crew(location, stack, behind)
     crew.start()
     subjects = [stage.held(home, Awaits) for _ in VERBS]
 

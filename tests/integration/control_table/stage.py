@@ -48,9 +48,9 @@ class Stage:
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self.folder, self.servers = folder, servers
-        self.place = self.fresh_place("stage")
-        self.home = Workspace(self.place)
-        self.crew = Crew(self.place)
+        self.location = self.fresh_place("stage")
+        self.home = Workspace(self.location)
+        self.crew = Crew(self.location)
         self._numbers = itertools.count()
         self._scene: tuple[str, Any, ExitStack] | None = None
 

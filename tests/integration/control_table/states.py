@@ -42,7 +42,7 @@ def queued(stage: Stage) -> Subject:
 
 def claimed(stage: Stage) -> Subject:
     gate = stage.gate()
-    module = stage.place.folder / f"slow_{gate.name.replace('-', '_')}.py"
+    module = stage.location.folder / f"slow_{gate.name.replace('-', '_')}.py"
     module.write_text(SLOW_MODULE.format(gate=str(gate)))
     handle = stage.insert(f"{module.stem}:Slow", "default", rung=True)
     until(handle, lambda row: row.owner is not None)

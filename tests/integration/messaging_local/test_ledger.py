@@ -36,14 +36,14 @@ async def test_no_task_is_lost_whoever_dies(join: Join, directory: Path) -> None
     async def harm() -> None:
         for _ in range(FAULTS):
             await asyncio.sleep(chance.uniform(0.01, 0.1))
-            place = chance.randrange(CONSUMERS)
+            location = chance.randrange(CONSUMERS)
             if chance.random() < 0.3:
-                crew[place].signal(signal.SIGSTOP)
+                crew[location].signal(signal.SIGSTOP)
                 await asyncio.sleep(chance.uniform(0.01, 0.2))
-                crew[place].signal(signal.SIGCONT)
+                crew[location].signal(signal.SIGCONT)
             else:
-                await crew[place].kill()
-                crew[place] = await hire()
+                await crew[location].kill()
+                crew[location] = await hire()
 
     def seen() -> list[int]:
         return [task["body"] for member in everybody for task in member.met("task")]

@@ -186,10 +186,14 @@ def test_the_daemon_of_another_container_is_not_taken_for_a_process_of_ours(tmp_
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        place = Location(tmp_path, f"sqlite:///{tmp_path}/x.db", f"local://{tmp_path}/m")
-        for ask in (DaemonFiles(tmp_path).holder, lambda: stop(place), lambda: start(place, Settings())):
+        location = Location(tmp_path, f"sqlite:///{tmp_path}/x.db", f"local://{tmp_path}/m")
+        for ask in (
+            DaemonFiles(tmp_path).holder,
+            lambda: stop(location),
+            lambda: start(location, Settings()),
+        ):
             with pytest.raises(DaemonError, match="in another container"):
                 ask()
-        assert "in another container" in (state(place).elsewhere or "")
+        assert "in another container" in (state(location).elsewhere or "")
         holder.communicate(timeout=30)
     assert DaemonFiles(tmp_path).holder() is None

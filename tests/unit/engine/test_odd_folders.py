@@ -87,9 +87,9 @@ def test_a_file_that_is_named(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert (folder / "m").is_dir()
     assert not (folder / ".quince" / "quince.db").exists()
     monkeypatch.chdir(tmp_path)
-    place = locate(folder)
-    assert (file_of(place.store), folder_of(place.broker)) == (folder / "x.db", folder / "m")
-    assert locate(tmp_path, store=place.store, broker=place.broker).store == place.store
+    location = locate(folder)
+    assert (file_of(location.store), folder_of(location.broker)) == (folder / "x.db", folder / "m")
+    assert locate(tmp_path, store=location.store, broker=location.broker).store == location.store
 
 
 def test_init_of_another_folder_means_the_file_that_was_opened(

@@ -38,7 +38,7 @@ async def test_time_for_which_a_sweep_waited_is_no_silence_of_others(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     outbox = SimpleNamespace(enqueue=lambda found: list(found))
     worker: Any = SimpleNamespace(
-        id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), held={}, place=None
+        id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), held={}, location=None
     )
     sweeper = Sweeper(worker, SimpleNamespace())
 

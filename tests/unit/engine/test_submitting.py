@@ -57,7 +57,7 @@ def home(tmp_path: Path) -> Iterator[Workspace]:
 def test_a_workspace_for_a_test_is_found_without_a_word(quince_workspace: Workspace, tmp_path: Path) -> None:
     assert run(add, x=1) == {"result": 2}
     assert [process.workspace for process in find()] == [quince_workspace]
-    assert quince_workspace.place.folder == tmp_path / "workspace"
+    assert quince_workspace.location.folder == tmp_path / "workspace"
 
 
 def test_inputs_in_a_mapping_collide_with_nothing(home: Workspace) -> None:

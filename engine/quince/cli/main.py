@@ -24,26 +24,16 @@ from quince.cli.session import session
 from quince.logs import LineFormatter
 
 COMMANDS = {
-    "init": "quince.cli.init",
-    "status": "quince.cli.status",
-    "doctor": "quince.cli.doctor",
-    "copy": "quince.cli.copy",
-    "run": "quince.cli.run",
-    "submit": "quince.cli.run",
-    "daemon": "quince.cli.daemon",
-    "worker": "quince.cli.worker",
-    "ps": "quince.cli.ps",
-    "show": "quince.cli.show",
-    "tree": "quince.cli.show",
-    "logs": "quince.cli.show",
-    "why": "quince.cli.why",
-    "result": "quince.cli.wait",
-    "wait": "quince.cli.wait",
-    "pause": "quince.cli.control",
-    "play": "quince.cli.control",
-    "kill": "quince.cli.control",
+    **{
+        name: f"quince.cli.{name}"
+        for name in (
+            "init", "status", "doctor", "copy", "run", "submit", "daemon", "worker",
+            "ps", "show", "tree", "logs", "why", "result", "wait",
+        )
+    },
+    **dict.fromkeys(("pause", "play", "kill"), "quince.cli.control"),
     "signal": "quince.cli.signal",
-}
+}  # fmt: skip
 """Which module has which command, in the order of the help; a module is imported when it is needed."""
 
 
@@ -54,12 +44,10 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.commands and cmd_name in COMMANDS:
-            group = get_group(importlib.import_module(COMMANDS[cmd_name]).app)
-            if group.name == cmd_name:
-                self.commands[cmd_name] = group
-            self.commands.update({name: group.commands[name] for name in group.commands if name in COMMANDS})
-        return self.commands.get(cmd_name)
+        if cmd_name not in COMMANDS:
+            return None
+        group = get_group(importlib.import_module(COMMANDS[cmd_name]).app)
+        return group if group.name == cmd_name else group.commands[cmd_name]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import rich.text
@@ -99,6 +99,11 @@ def keep_stdout() -> None:
         sys.stdout.flush()
         _kept.append(os.dup(sys.stdout.fileno()))
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def show_documents(documents: Sequence[Any], *, single: bool) -> None:
+    """Print one JSON document for each process: alone if one process was named, else as a list."""
+    show_json(documents[0] if single else documents)
 
 
 def show_json(document: Any) -> None:

@@ -1,8 +1,6 @@
-"""`quince wait` and `quince result`: the end of processes, and what came out."""
+"""`quince wait`: until processes have ended."""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import typer
 
@@ -13,9 +11,9 @@ from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
 from quince.cli.progress import told_if_interrupted, watch
 from quince.cli.resolve_pids import picked
-from quince.cli.results import result_document, show_result, stored, succeeded
+from quince.cli.results import result_document, stored, succeeded
 from quince.cli.session import session
-from quince.cli.terminal import show_json
+from quince.cli.terminal import show_documents
 
 app = typer.Typer()
 
@@ -31,38 +29,9 @@ def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> in
         results = [stored(home, row.pid) for row in rows]
         if as_json:
             documents = [result_document(result) for result in results]
-            show_json(documents[0] if chosen.single else documents)
+            show_documents(documents, single=chosen.single)
         else:
             for result in results:
                 face, ended = look_of(result.row), exit_text(result.row).plain
                 put(f"{result.row.pid} {class_name(result.row)} {face.word} {ended}".rstrip())
     return DONE if all(succeeded(result) for result in results) else FAILED
-
-
-@app.command(rich_help_panel="Look")
-@filtered
-def result(
-    chosen: Filter,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end first.")] = False,
-    timeout: Timeout = None,
-    as_json: AsJson = False,
-) -> int:
-    """Print the outputs of processes that have ended; exit status 1 if one has none."""
-    with session.workspace() as home:
-        rows = picked(home, chosen)
-        if wait:
-            with told_if_interrupted([row.pid for row in rows]):
-                watch(home, [row.pid for row in rows], timeout)
-        results = [stored(home, row.pid) for row in rows]
-    if as_json:
-        documents = [result_document(result) for result in results]
-        show_json(documents[0] if chosen.single else documents)
-        return DONE if all(succeeded(result) for result in results) else FAILED
-    worst = DONE
-    for index, result in enumerate(results):
-        if len(results) > 1:
-            if index:
-                put()
-            put(f"{result.row.pid} {class_name(result.row)}")
-        worst = max(worst, show_result(result))
-    return worst

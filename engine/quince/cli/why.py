@@ -12,7 +12,7 @@ from quince.cli.options import AsJson
 from quince.cli.output import put
 from quince.cli.resolve_pids import picked
 from quince.cli.session import session
-from quince.cli.terminal import show_json
+from quince.cli.terminal import show_documents
 from quince.client.why import why as reason
 
 app = typer.Typer()
@@ -26,7 +26,7 @@ def why(chosen: Filter, as_json: AsJson = False) -> int:
         reasons = [reason(home, row.pid) for row in picked(home, chosen)]
     if as_json:
         documents = [dataclasses.asdict(one) for one in reasons]
-        show_json(documents[0] if chosen.single else documents)
+        show_documents(documents, single=chosen.single)
         return DONE
     for one in reasons:
         put(f"{one.pid}: {one.sentence}")

@@ -18,6 +18,8 @@ def test_every_command_is_in_the_module_that_the_table_names(name: str) -> None:
     command = group.get_command(None, name)  # type: ignore[attr-defined]
     assert command.name == name
     assert command.help
+    home = {"pause": "control", "play": "control", "kill": "control"}.get(name, name)
+    assert COMMANDS[name] == f"quince.cli.{home}"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,7 @@ def test_every_command_is_in_the_module_that_the_table_names(name: str) -> None:
         ("ps", {"aio_pika", "numpy", "alembic", "quince.worker.worker"}),
         ("show 1", {"numpy", "alembic"}),
         ("status", {"numpy", "alembic"}),
+        ("submit x.py", {"numpy", "alembic", "quince.worker.worker"}),
     ],
 )
 def test_a_command_does_not_load_what_it_does_not_need(

@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 
 from quince.text import words_of
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.minutely import Minutely
+from quince_persistence.writing.throttled_log import ThrottledLog
 
 _log = logging.getLogger("quince.worker")
-_minutely = Minutely(_log)
+_throttled = ThrottledLog(_log)
 T = TypeVar("T")
 
 FIRST_PAUSE = 0.5
@@ -98,7 +98,7 @@ class Patience:
         """It has failed again; returns how many seconds to wait."""
         said = words_of(error)
         self._host.troubles[self._pid] = f"{self._what}: {said}"
-        _minutely.warn("process %s: %s (%s); it is tried again", self._pid, self._what, said, same=said)
+        _throttled.warn("process %s: %s (%s); it is tried again", self._pid, self._what, said, key=said)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return self._pause
 

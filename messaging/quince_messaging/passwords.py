@@ -1,6 +1,7 @@
-"""How a URL is shown, also one that is wrong: never with what could be its password.
+"""URLs for messages and logs, wrong ones too: never with what could be a password.
 
-`messaging` and `persistence` know nothing of each other, so each has this file; a test keeps them the same.
+`quince_messaging` and `quince_persistence` may not import each other, so each has this file; a test keeps the
+two the same.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ _COLON = re.compile(r"(?i):|%3a")
 def without_password(url: str) -> str:
     """The URL with everything hidden that may be meant as a password.
 
-    What stands before the last `@` may be one, whatever characters it has that should have been written as
-    `%40` and the like; where no `@` is, so may be a port that is no number.
+    Everything before the last `@` may be, whatever characters it has that should have been escaped (`%40`);
+    and where there is no `@`, a port that is not a number.
     """
     if _PATHS.match(url):
         return url
     url = _OPTION.sub(rf"\1{HIDDEN}", url)
     head, separator, rest = url.partition("://" if "://" in url else ":")
     credentials, at, place = rest.rpartition("@")
-    if separator == ":":  # there is no telling where the password begins
+    if separator == ":":  # nothing tells where the password begins
         certain = not at and ":" not in rest and (rest.startswith("/") or head == "sqlite")
         return url if certain else f"{head}:{HIDDEN}{at}{place if at else ''}"
     if not at and _is_port(rest):
@@ -36,6 +37,6 @@ def without_password(url: str) -> str:
 
 
 def _is_port(rest: str) -> bool:
-    """What follows the host, if there is a colon, is a number."""
+    """Whether what follows the host, if there is a colon, is a number."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     return re.fullmatch(r"(\[[^]]*\]|[^:[]*)(:\d*)?", authority) is not None

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from quince_persistence.at_fork import renew_in_children
 from quince_persistence.databases import bootstrap as schema
+from quince_persistence.databases.at_fork import renew_in_children
 from quince_persistence.databases.database import shown
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable

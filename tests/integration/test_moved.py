@@ -15,8 +15,8 @@ from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
 from quince.errors import WorkspaceError
 from quince.workspace.location import Location
 from quince_messaging.uri import folder_uri
+from quince_persistence.databases.sqlite_url import file_url
 from quince_persistence.errors import StoreMoved
-from quince_persistence.files import file_url
 from quince_persistence.records import Selection
 from quince_persistence.store import Store
 from tests import flows

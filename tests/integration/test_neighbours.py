@@ -17,7 +17,7 @@ from quince.client.remote import ProcessCommunicator, RemoteControl
 from quince.diagnosis.doctor import doctor
 from quince.workspace.location import Location
 from quince_messaging.uri import folder_uri
-from quince_persistence.files import file_url
+from quince_persistence.databases.sqlite_url import file_url
 from quince_persistence.records import Control
 from tests import flows
 from tests.crew import Crew, eventually

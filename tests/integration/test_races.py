@@ -13,7 +13,7 @@
 | frozen past its lease and then continued               | test_faults.py::test_a_frozen_worker_is_fenced_when_it_thaws |
 | broker restarted under load                            | test_faults.py::test_the_broker_is_restarted_under_load      |
 | database restarted under load                          | test_faults.py::test_the_database_is_restarted_under_load    |
-| disk full                                              | here; test_writer.py::test_a_full_disk_writes_nothing_by_halves_and_then_works_again |
+| disk full                                              | here; test_group_commit.py::test_a_full_disk_writes_nothing_by_halves_and_then_works_again |
 | clock stepped                                          | here                                                         |
 """  # noqa: E501 - a table
 

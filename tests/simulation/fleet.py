@@ -22,8 +22,8 @@ from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import Location
 from quince_messaging.errors import MessagingError
 from quince_messaging.uri import folder_uri
+from quince_persistence.databases.sqlite_url import file_url
 from quince_persistence.errors import PersistenceError
-from quince_persistence.files import file_url
 from quince_persistence.records import WorkerRow
 from tests.simulation.flows import KINDS
 from tests.simulation.lane import Lane

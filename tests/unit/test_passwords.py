@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import quince_messaging.passwords
-import quince_persistence.passwords
 from quince.errors import WorkspaceError
 from quince.workspace.location import locate
 from quince.workspace.workspace import Workspace
@@ -19,6 +18,7 @@ from quince_messaging import make_transport
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
 from quince_messaging.uri import parse_uri
+from quince_persistence.databases import passwords as of_the_store
 from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
 from tests.server import free_port
@@ -96,7 +96,7 @@ def test_the_rest_of_a_url_is_shown() -> None:
 
 
 def test_both_packages_show_urls_in_the_same_way() -> None:
-    assert inspect.getsource(quince_messaging.passwords) == inspect.getsource(quince_persistence.passwords)
+    assert inspect.getsource(quince_messaging.passwords) == inspect.getsource(of_the_store)
 
 
 def test_no_complaint_and_no_object_shows_the_password(tmp_path: Path) -> None:

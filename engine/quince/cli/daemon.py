@@ -27,8 +27,8 @@ from quince.workspace.location import Location
 from quince.workspace.neighbours import sentence_of, strangers
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
+from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
-from quince_persistence.files import file_of
 from quince_persistence.records import WorkerRow
 
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")

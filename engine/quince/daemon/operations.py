@@ -38,7 +38,7 @@ from quince.settings import (
 )
 from quince.workspace.location import Location
 from quince.workspace.workspace import open_store, prepare
-from quince_persistence.files import file_of
+from quince_persistence.databases.sqlite_url import file_of
 
 START_SECONDS = 90.0
 LAST_SECONDS = 20.0

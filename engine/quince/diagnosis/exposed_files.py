@@ -9,7 +9,7 @@ from pathlib import Path
 from quince.settings import CONFIG
 from quince.workspace.location import Location
 from quince_messaging.passwords import without_password
-from quince_persistence.files import file_of
+from quince_persistence.databases.sqlite_url import file_of
 
 _BESIDE = ("", "-wal", "-shm", "-journal")
 

@@ -24,8 +24,8 @@ from quince.patience import is_blocked
 from quince.private_files import open_private
 from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
 from quince_messaging.side_tasks import SideTasks
+from quince_persistence.databases.sqlite_url import unquoted
 from quince_persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
-from quince_persistence.files import unquoted
 from quince_persistence.records import WorkerRow
 
 _log = logging.getLogger("quince.worker")

@@ -14,7 +14,7 @@ from quince.testing import snapshot
 from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_messaging.uri import folder_uri
-from quince_persistence.files import file_url
+from quince_persistence.databases.sqlite_url import file_url
 
 SNAPSHOT = "snapshot"
 """File in the template of workspaces on servers: all rows of the store."""

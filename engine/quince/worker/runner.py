@@ -29,8 +29,8 @@ from quince.worker.interfaces import Fenced, InDoubt, Phase, Restored, RunnerOwn
 from quince.worker.step_writer import StepWriter
 from quince.worker.stepper import StepEnd
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
+from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import PersistenceError, PidTaken, StoreClosed, StoreUnavailable
-from quince_persistence.passing import is_passing
 from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Selection, Step, StepOutcome
 
 _log = logging.getLogger("quince.worker")
@@ -203,7 +203,7 @@ class Runner:
 
     async def _failed(self, error: Exception) -> None:
         with contextlib.suppress(Fenced, PersistenceError):
-            if is_passing(error):
+            if is_temporary(error):
                 _log.exception("process %s: the engine failed in passing; begun anew", self.pid)
                 with Patience(self._crew, self.pid, "the engine failed") as patience:
                     await asyncio.sleep(patience.after(error) + AGAIN_SECONDS)
@@ -251,7 +251,7 @@ class Runner:
                 try:
                     await self._restore()
                 except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
-                    if not isinstance(error, UnloadableNow) and not is_passing(error):
+                    if not isinstance(error, UnloadableNow) and not is_temporary(error):
                         _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
                         await self._hold(f"{UNLOADABLE}{error}")
                         return False
@@ -311,7 +311,7 @@ class Runner:
                 await self._give_up()
                 return
             if isinstance(end.error, Unreadable):  # whoever brings back what is missing can play it
-                if is_passing(end.error):
+                if is_temporary(end.error):
                     raise end.error
                 await self._hold(f"{HELD}{words_of(end.error)}")
                 return
@@ -344,7 +344,7 @@ class Runner:
             try:
                 process._arrived = arrivals(process._expected, rows)
             except Unreadable as error:
-                if is_passing(error):
+                if is_temporary(error):
                     raise
                 await self._hold(f"{HELD}a signal cannot be read: {error}")
                 return False

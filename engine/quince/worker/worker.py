@@ -57,8 +57,8 @@ from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, TaskH
 from quince_messaging.errors import MessagingError
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.codec import find_classes_by
+from quince_persistence.databases.sqlite_url import quoted
 from quince_persistence.errors import PersistenceError, StoreMoved
-from quince_persistence.files import quoted
 from quince_persistence.records import (
     Claim,
     Control,

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from quince.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
 from quince.workspace.half_written import is_half_written, is_young
 from quince.workspace.trust import distrust, is_named
-from quince_persistence.passing import is_passing
+from quince_persistence.codec.temporary_errors import is_temporary
 
 _MODULE_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 _FILE_PATH = re.compile(r"[^\0:]+\.py:[^\W\d][\w.]*")
@@ -99,7 +99,7 @@ class ClassLoader:
         except EngineError:
             raise
         except Exception as error:  # its `define` may fail in any way
-            kind = UnloadableNow if is_passing(error) else UnloadableClass
+            kind = UnloadableNow if is_temporary(error) else UnloadableClass
             raise kind(f"{path} cannot be used: {type(error).__name__}: {error}") from error
         return getattr(found, "process_class", found)
 
@@ -151,7 +151,7 @@ class ClassLoader:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            passing = is_passing(error) or is_half_written(error, self._source(module_part))
+            passing = is_temporary(error) or is_half_written(error, self._source(module_part))
             kind = UnloadableNow if passing else UnloadableClass
             raise kind(_import_story(module_part, error, self.folder)) from error
 

@@ -15,7 +15,7 @@ from quince.settings import BROKER_VARIABLE, CONFIG, DAEMON_LOCK, MESSAGES, STAT
 from quince.workspace.trust import require_trusted
 from quince_messaging.passwords import without_password
 from quince_messaging.uri import DEFAULT_PREFIX, folder_of, folder_uri, parse_uri
-from quince_persistence.files import file_of, file_url
+from quince_persistence.databases.sqlite_url import file_of, file_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from quince.workspace.workspace import Workspace
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, LinkState, SubjectFilter
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.side_tasks import SideTasks
-from quince_persistence.files import quoted
+from quince_persistence.databases.sqlite_url import quoted
 
 _log = logging.getLogger("quince.worker")
 

@@ -16,11 +16,11 @@ import kiwipy
 from quince.messages import pids_of
 from quince.text import words_of
 from quince_persistence.errors import StoreMoved, StoreUnavailable
-from quince_persistence.minutely import Minutely
 from quince_persistence.records import EventRow, ProcessRow, Selection
+from quince_persistence.writing.throttled_log import ThrottledLog
 
 _log = logging.getLogger("quince")
-_minutely = Minutely(_log)
+_throttled = ThrottledLog(_log)
 
 FIRST_LOOK = 0.05
 LAST_LOOK = 1.0
@@ -177,7 +177,7 @@ class _Patience:
         if not self._answered or isinstance(away, StoreMoved):
             raise away
         said = words_of(away)
-        _minutely.warn("waiting for process %s: %s; it is tried again", pid, said, same=said)
+        _throttled.warn("waiting for process %s: %s; it is tried again", pid, said, key=said)
 
     def rang(self, heard: bool) -> None:
         """How the pause before the next look ended."""

@@ -9,9 +9,9 @@ import msgspec
 
 from quince_persistence.codec import arrays, frames, instances, registry, standard
 from quince_persistence.codec.kinds import READERS, Code, Shape
+from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.codec.unreadable import UnreadableValue
 from quince_persistence.errors import Unreadable
-from quince_persistence.passing import is_passing
 
 _REFERRING = frozenset({int(Code.SHARED), int(Code.REF)})
 _INSTANCE, _REGISTERED = int(Code.INSTANCE), int(Code.REGISTERED)
@@ -103,7 +103,7 @@ def _made(code: int, data: memoryview, unpack: Callable[[Any], Any]) -> Any:
     except RecursionError:
         raise
     except Exception as error:  # whatever a reader, a class or an import says
-        if is_passing(error):
+        if is_temporary(error):
             raise
         return UnreadableValue(code, plain, _kind(code, plain), _words(error))
 
@@ -144,7 +144,7 @@ def _instance(data: Any, unpack: Callable[[Any], Any], begun: Callable[[Any], No
     except (RecursionError, msgspec.DecodeError, _Refers):
         raise
     except Exception as error:  # as above
-        if is_passing(error):
+        if is_temporary(error):
             raise
         unreadable = UnreadableValue(Code.INSTANCE, head, str(path), _words(error))
         begun(unreadable)

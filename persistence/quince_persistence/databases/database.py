@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from quince_persistence.databases.error_codes import ErrorKind
+from quince_persistence.databases.passwords import without_password
+from quince_persistence.databases.sqlite_url import file_url, parse_file_url
 from quince_persistence.errors import InvalidUrl, PersistenceError, RecordRefused, StoreUnavailable
-from quince_persistence.files import file_url, parse_file_url
-from quince_persistence.passwords import without_password
-from quince_persistence.troubles import Trouble
 
 EXAMPLES = "sqlite:///quince.sqlite or postgresql://user:password@host/database"
 
@@ -51,8 +51,8 @@ class Database(Protocol):
     def lock_schema(self, connection: Connection) -> None:
         """Begin, and keep others from making the schema until the end of the transaction."""
 
-    def trouble(self, error: Exception) -> Trouble:
-        """What an error means that came while the database was used."""
+    def classify(self, error: Exception) -> ErrorKind:
+        """What an error means that was raised while the database was used."""
 
     def explain(self, error: Exception) -> PersistenceError:
         """The error in a sentence; never with the password."""
@@ -99,8 +99,8 @@ def parse(url: str) -> URL:
     )
 
 
-def told(database: Database, error: Exception) -> PersistenceError:
-    """What callers of an open store are told: of their values, or else that they may ask again."""
+def for_caller(database: Database, error: Exception) -> PersistenceError:
+    """The error for callers of an open store: `RecordRefused` for their values, else `StoreUnavailable`."""
     said = database.explain(error)
     return said if isinstance(said, (RecordRefused, StoreUnavailable)) else StoreUnavailable(str(said))
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from quince_persistence.databases.database import first_line, shown
+from quince_persistence.databases.error_codes import ErrorKind, kind_of, sqlstate_of
 from quince_persistence.databases.pipeline import in_one_go, pipeline
 from quince_persistence.databases.sessions import Sessions
 from quince_persistence.errors import (
@@ -35,7 +36,6 @@ from quince_persistence.errors import (
     StoreUnavailable,
 )
 from quince_persistence.schema.tables import WRITER, counters
-from quince_persistence.troubles import Trouble, sqlstate_of, trouble_of
 
 CONNECT_SECONDS = 10
 POOL = {"pool_size": 5, "max_overflow": 20, "pool_timeout": 30.0}
@@ -158,13 +158,13 @@ class PostgreSQL:
         connection.rollback()
         return None if goes_on else bool(marked)
 
-    def trouble(self, error: Exception) -> Trouble:
-        return trouble_of(error)
+    def classify(self, error: Exception) -> ErrorKind:
+        return kind_of(error)
 
     def explain(self, error: Exception) -> PersistenceError:
-        said, code, trouble = first_line(error), sqlstate_of(error), self.trouble(error)
+        said, code, kind = first_line(error), sqlstate_of(error), self.classify(error)
         where = shown(self.url)
-        if code is None and trouble is Trouble.LOST:
+        if code is None and kind is ErrorKind.LOST:
             return self._no_connection(said)
         if "statement pooling" in said:
             return InvalidUrl(
@@ -182,7 +182,7 @@ class PostgreSQL:
             return StoreBusy(f"{where}: all connections of this program are in use; it asks again")
         if getattr(getattr(getattr(error, "orig", None), "diag", None), "constraint_name", None) == _PID_KEY:
             return PidTaken()
-        if trouble is Trouble.DATA:
+        if kind is ErrorKind.DATA:
             return RecordRefused(f"the database does not take this: {said}")
         if code is None:
             return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")

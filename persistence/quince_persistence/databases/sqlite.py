@@ -22,8 +22,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from quince_persistence.at_fork import calm
+from quince_persistence.databases.at_fork import calm
 from quince_persistence.databases.database import first_line, shown
+from quince_persistence.databases.error_codes import ErrorKind, kind_of, sqlite_code_of
+from quince_persistence.databases.sqlite_url import make_private
 from quince_persistence.databases.write_turns import WriteTurns
 from quince_persistence.errors import (
     InvalidUrl,
@@ -36,8 +38,6 @@ from quince_persistence.errors import (
     StoreMoved,
     StoreUnavailable,
 )
-from quince_persistence.files import make_private
-from quince_persistence.troubles import Trouble, sqlite_code_of, trouble_of
 
 _log = logging.getLogger("quince.store")
 _abandoned: list[object] = []
@@ -129,11 +129,11 @@ class SQLite:
     def committed(self, connection: Connection, ticket: Any) -> bool | None:
         return False  # a COMMIT that fails on SQLite has not happened
 
-    def trouble(self, error: Exception) -> Trouble:
-        trouble = trouble_of(error)
-        if self._in_memory and trouble is Trouble.LOST:
-            return Trouble.UNKNOWN  # the database would be gone with its connection
-        return trouble
+    def classify(self, error: Exception) -> ErrorKind:
+        kind = kind_of(error)
+        if self._in_memory and kind is ErrorKind.LOST:
+            return ErrorKind.UNKNOWN  # the database would be gone with its connection
+        return kind
 
     def explain(self, error: Exception) -> PersistenceError:
         where, said, code = self.url.database, first_line(error), sqlite_code_of(error)
@@ -153,7 +153,7 @@ class SQLite:
             )
         if said == "UNIQUE constraint failed: processes.pid":
             return PidTaken()
-        if self.trouble(error) is Trouble.DATA:
+        if self.classify(error) is ErrorKind.DATA:
             return RecordRefused(f"the database does not take this: {said}")
         return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
 

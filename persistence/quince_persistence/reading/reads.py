@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Executable, Select, and_, bindparam, case, func, or_, select
 
-from quince_persistence.databases.database import Database, told
+from quince_persistence.databases.database import Database, for_caller
+from quince_persistence.databases.error_codes import ErrorKind
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.errors import PersistenceError
 from quince_persistence.reading.selecting import BLOBS, chosen, family
@@ -40,7 +41,6 @@ from quince_persistence.schema.tables import (
     signals,
     workers,
 )
-from quince_persistence.troubles import Trouble
 
 PAGE = 500
 READ_PATIENCE = 10.0
@@ -237,9 +237,9 @@ class Reader:
             except PersistenceError:
                 raise
             except Exception as error:
-                again = self._database.trouble(error) in {Trouble.LOST, Trouble.CONFLICT}
+                again = self._database.classify(error) in {ErrorKind.LOST, ErrorKind.CONFLICT}
                 if not again or time.monotonic() > until:
-                    raise told(self._database, error) from error
+                    raise for_caller(self._database, error) from error
             time.sleep(pause)
             pause = min(pause * 2 + 0.01, 1.0)
 

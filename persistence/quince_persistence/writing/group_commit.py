@@ -17,12 +17,12 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from quince_persistence.databases.database import Database, told
+from quince_persistence.databases.database import Database, for_caller
+from quince_persistence.databases.error_codes import ErrorKind
 from quince_persistence.errors import PersistenceError, StoreClosed
-from quince_persistence.minutely import Minutely
-from quince_persistence.troubles import Trouble
 from quince_persistence.writing.changes import Changes
 from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.throttled_log import ThrottledLog
 from quince_persistence.writing.transaction import Transactions
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
@@ -56,7 +56,7 @@ class GroupCommit:
         self.on_batch: Callable[[Callable[[], None]], object] | None = None
         self._database = database
         self._transactor = Transactions(database, patience=patience)
-        self._minutely = Minutely(_log)
+        self._throttled = ThrottledLog(_log)
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._open = self._dormant = False
@@ -166,20 +166,20 @@ class GroupCommit:
             except PersistenceError as error:
                 return _all(group, error, error.__cause__)
             except Exception as error:
-                trouble = self._database.trouble(error)
-                if trouble.of_one and len(group) > 1:
+                kind = self._database.classify(error)
+                if kind.may_be_one_call and len(group) > 1:
                     break
                 if not isinstance(error, IntegrityError) or chance == _CHANCES - 1:
-                    complaint = told(self._database, error)
-                    self._note(trouble, complaint)
-                    return _all(group, complaint, error)
+                    refused = for_caller(self._database, error)
+                    if kind is not ErrorKind.DATA:
+                        self._log_refused(refused, unexpected=kind.may_be_one_call)
+                    return _all(group, refused, error)
         middle = len(group) // 2
         return self._settle(group[:middle]) + self._settle(group[middle:])
 
-    def _note(self, trouble: Trouble, complaint: Exception) -> None:
-        if trouble is not Trouble.DATA:
-            odd = trouble.of_one
-            self._minutely.warn("the store refuses a call, which may be made again: %s", complaint, trace=odd)
+    def _log_refused(self, refused: Exception, *, unexpected: bool) -> None:
+        text = "the store refuses a call, which may be made again: %s"
+        self._throttled.warn(text, refused, trace=unexpected)
 
     def _resolve(self, settled: Settled) -> None:
         later: Settled = []

@@ -18,9 +18,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from quince_persistence.databases.database import Database
+from quince_persistence.databases.error_codes import ErrorKind, sqlstate_of
 from quince_persistence.errors import PersistenceError, StoreUnavailable
-from quince_persistence.minutely import Minutely
-from quince_persistence.troubles import Trouble, sqlstate_of
+from quince_persistence.writing.throttled_log import ThrottledLog
 
 _log = logging.getLogger("quince.store")
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ class Transactions:
         self._patience = patience
         self._connection: Connection | None = None
         self._stopping = threading.Event()
-        self._minutely = Minutely(_log)
+        self._throttled = ThrottledLog(_log)
 
     def run(
         self, work: Callable[[Connection, float], _T], write: Callable[[_T, Connection], object] = _nothing
@@ -60,10 +60,10 @@ class Transactions:
 
         Raises:
             StoreUnavailable: the database was away for longer than the patience.
-            Exception: anything else that came of it (`Database.trouble` and `explain` tell what it means);
+            Exception: anything else that came of it (`Database.classify` and `explain` tell what it means);
                 all was undone.
         """
-        outage = _Outage(self._database, self._patience, self._stopping, self._minutely)
+        outage = _Outage(self._database, self._patience, self._stopping, self._throttled)
         conflicts = 0
         while True:
             try:
@@ -72,11 +72,11 @@ class Transactions:
             except PersistenceError:
                 raise
             except Exception as error:
-                trouble = self._database.trouble(error)
-                if trouble is Trouble.LOST:
+                kind = self._database.classify(error)
+                if kind is ErrorKind.LOST:
                     self._drop()
                     outage.wait(error)
-                elif trouble is Trouble.CONFLICT and conflicts < _CONFLICTS:
+                elif kind is ErrorKind.CONFLICT and conflicts < _CONFLICTS:
                     conflicts += 1
                     time.sleep(random.uniform(0, 0.002 * conflicts))
                 else:
@@ -113,11 +113,11 @@ class Transactions:
                 write(result, connection)
                 committing = True
         except Exception as error:
-            trouble = self._database.trouble(error)
-            if committing and ticket is not None and (trouble is Trouble.LOST or not sqlstate_of(error)):
+            kind = self._database.classify(error)
+            if committing and ticket is not None and (kind is ErrorKind.LOST or not sqlstate_of(error)):
                 if self._was_committed(ticket, outage, error):
                     return _Done(result)
-                if trouble is Trouble.LOST:
+                if kind is ErrorKind.LOST:
                     return None
             else:
                 self._undo(connection)
@@ -181,13 +181,13 @@ class _Outage:
     """The pauses between tries while the database is away, up to the patience."""
 
     def __init__(
-        self, database: Database, patience: float, stopping: threading.Event, minutely: Minutely
+        self, database: Database, patience: float, stopping: threading.Event, throttled: ThrottledLog
     ) -> None:
         self.in_doubt = False
         self._database = database
         self._patience = patience
         self._stopping = stopping
-        self._minutely = minutely
+        self._throttled = throttled
         self._until: float | None = None
         self._pause = _FIRST_PAUSE
 
@@ -196,7 +196,7 @@ class _Outage:
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._patience
-        self._minutely.warn("the database is away: %s", self._database.explain(error))
+        self._throttled.warn("the database is away: %s", self._database.explain(error))
         if now >= self._until or self._stopping.wait(self._pause):
             raise StoreUnavailable(self._story(error), in_doubt=self.in_doubt) from error
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)

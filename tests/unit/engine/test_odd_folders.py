@@ -16,8 +16,8 @@ from quince.workspace.location import locate
 from quince_messaging.errors import InvalidUri
 from quince_messaging.uri import folder_of, folder_uri, parse_uri
 from quince_persistence.databases.database import parse, shown
+from quince_persistence.databases.sqlite_url import file_of, file_url
 from quince_persistence.errors import InvalidUrl
-from quince_persistence.files import file_of, file_url
 from quince_persistence.records import Selection
 from quince_persistence.store import Store
 from tests import flows

@@ -17,7 +17,7 @@ from quince.errors import UnloadableClass, UnloadableNow
 from quince.workspace.class_loader import ClassLoader
 from quince_persistence.codec import Unreadable, classes, decode, encode
 from quince_persistence.codec.classes import find_classes_by
-from quince_persistence.passing import is_passing
+from quince_persistence.codec.temporary_errors import is_temporary
 
 CLASS = """
 from quince import Process
@@ -129,7 +129,7 @@ def test_a_definition_that_fails_in_passing(module: Path) -> None:
     ],
 )
 def test_what_passes(error: Exception, passing: bool) -> None:
-    assert is_passing(error) is passing
+    assert is_temporary(error) is passing
 
 
 def test_a_value_whose_class_cannot_be_imported_in_passing_is_not_taken_for_unreadable(
@@ -146,6 +146,6 @@ def test_a_value_whose_class_cannot_be_imported_in_passing_is_not_taken_for_unre
     find_classes_by(failing)
     with pytest.raises(Unreadable, match="Too many open files") as caught:
         decode(blob)
-    assert is_passing(caught.value)
+    assert is_temporary(caught.value)
     _write(module, data)
     assert decode(blob)["value"].n == 7

@@ -1,4 +1,4 @@
-"""Failures that say nothing about what failed: the machine was short of something, and may not be soon."""
+"""Errors that come from a shortage of the machine, not from what failed: memory, descriptors, a disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ERRNOS = frozenset(
         errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.ETXTBSY,
     }
 )  # fmt: skip
-"""What the system says when it cannot now: descriptors, memory, disks and networks come back."""
+"""Of the system when it cannot do it now: descriptors, memory, disks and networks come back."""
 
 _LINKER = (
     *map(os.strerror, ERRNOS),
@@ -24,21 +24,21 @@ _LINKER = (
 )
 
 
-def is_passing(error: BaseException) -> bool:
-    """It may not fail when it is tried again, though nobody has mended anything.
+def is_temporary(error: BaseException) -> bool:
+    """Whether the same may succeed when it is tried again, though nobody has mended anything.
 
-    What it was raised from, or in the handling of, counts too: code of users wraps what it meets.
+    The cause and the context of the error count too: users' code wraps the errors that it meets.
     """
-    return any(_passes(one) for one in _chain(error))
+    return any(_is_temporary(one) for one in _chain(error))
 
 
-def _passes(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in ERRNOS
-    if isinstance(error, (ImportError, RuntimeError)):  # of the dynamic linker there is a text alone
-        return any(said in str(error) for said in _LINKER)
+    if isinstance(error, (ImportError, RuntimeError)):  # the dynamic linker gives a text alone
+        return any(text in str(error) for text in _LINKER)
     return False
 
 

@@ -1,7 +1,7 @@
-"""URLs of SQLite files, made from paths and read again: the one place that does either.
+"""URLs of SQLite files: made from paths, and parsed.
 
-In a URL `%` begins an escape, `?` the options. So in the URL of a path these two, `#`, control characters and
-bytes that are no UTF-8 are written as `%XX`; all else stands for itself.
+In a URL `%` begins an escape, and `?` the options. So in the URL of a path these two, `#`, control characters
+and bytes that are not UTF-8 are written as `%XX`; everything else stands for itself.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from sqlalchemy.engine import URL
 
+from quince_persistence.databases.passwords import without_password
 from quince_persistence.errors import InvalidUrl
-from quince_persistence.passwords import without_password
 
 _SCHEME = re.compile(r"sqlite(\+pysqlite)?://")
 _OPTIONS = frozenset({"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements"})
@@ -39,10 +39,10 @@ def file_of(url: str) -> Path | None:
 
 
 def parse_file_url(url: str) -> URL | None:
-    """A URL of SQLite, taken apart, its path as the system has it; None if it is none of SQLite.
+    """The parts of a URL of SQLite, its path unquoted; None if it is a URL of another database.
 
     Raises:
-        InvalidUrl: it names no file, or has options that there are not.
+        InvalidUrl: it names no file, or has unknown options.
     """
     scheme = _SCHEME.match(url)
     if scheme is None:
@@ -64,11 +64,11 @@ def parse_file_url(url: str) -> URL | None:
 
 
 def make_private(path: Path) -> None:
-    """Make the file of a database, if there is none, for its owner alone; what SQLite puts beside it has the
-    same mode.
+    """Create the file of a database, if there is none, readable by its owner alone; SQLite gives the files
+    beside it the same mode.
 
     Raises:
-        InvalidUrl: the name is a link that another user has made.
+        InvalidUrl: the path is a link that another user has made.
     """
     if path.is_symlink() and path.lstat().st_uid not in (os.geteuid(), 0):
         raise InvalidUrl(f"{path} is a link that another user has made; name the file itself")
@@ -77,10 +77,10 @@ def make_private(path: Path) -> None:
 
 
 def quoted(path: Path | str) -> str:
-    """A path as part of a URL, or wherever only text can stand."""
+    """A path as text: for a URL, or for wherever bytes that are not UTF-8 cannot stand."""
     return _RESERVED.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), str(path))
 
 
 def unquoted(text: str) -> str:
-    """The path again."""
+    """The path that `quoted` made this text from."""
     return os.fsdecode(unquote_to_bytes(os.fsencode(text)))

@@ -175,7 +175,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
 
 def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither answers nor fails: a frozen server does so. The worker's log tells, and its troubles do."""
-    monkeypatch.setattr("quince.settings.EXPIRY_SECONDS", 0.0)
+    monkeypatch.setattr("quince.recovery.lease.EXPIRY_SECONDS", 0.0)
     side = SideTasks(logging.getLogger("quince.worker"), (StoreUnavailable,))
     with Lease(_Silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
         lease.beat()

@@ -117,10 +117,11 @@ def test_ctrl_c_while_the_store_is_away_leaves_all_to_who_comes(
     gate = home.location.folder / "gate"
     program = f"""
 import time
-from quince import launch, run, worker
+from quince import run
+from quince.worker import inline, worker
 from tests.integration.run_flows import Leaves
-launch.KILL_SECONDS = worker.LAST_SECONDS = worker.PROGRAMS_SECONDS = 1.0
-launch.LEAVE_SECONDS = 5.0
+inline.KILL_SECONDS = worker.LAST_SECONDS = worker.PROGRAMS_SECONDS = 1.0
+inline.LEAVE_SECONDS = 5.0
 try:
     run(Leaves, then="wait", gate={str(gate)!r})
 except KeyboardInterrupt as error:

@@ -41,7 +41,30 @@ class StoreContract(Protocol):
     # Opening: no I/O in the constructor, `open()` checks the schema (creates it if the database is
     # empty; refuses an older one with the command that upgrades it, and a newer one with advice).
 
-    def open(self) -> None: ...
+    on_batch: Callable[[Callable[[], None]], object] | None
+    """If set, called once per commit, on the writer thread, with a function that resolves all
+    futures of that commit: an event loop sets it to `loop.call_soon_threadsafe`, so that a
+    commit costs one thread hop, not one for each waiter."""
+
+    @property
+    def url(self) -> str:
+        """The URL without its password."""
+
+    @property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that name this store among all; a copy of it has the same. It has to be
+        opened once."""
+
+    def change_identity(self) -> str:
+        """Become another store, as a copy has to that is used beside the original. For when no worker runs.
+
+        Returns:
+            The new identity.
+        """
+
+    def open(self) -> None:
+        """Check the schema, make it if the database is empty, start the writer thread. A store that
+        was closed can be opened again; opening one that is open does nothing."""
 
     def close(self) -> None:
         """Commit what was handed in, stop the writer thread, close connections. May be called twice."""
@@ -49,12 +72,6 @@ class StoreContract(Protocol):
     def __enter__(self) -> StoreContract: ...
 
     def __exit__(self, *exc: object) -> None: ...
-
-    @property
-    def on_batch(self) -> Callable[[Callable[[], None]], object] | None:
-        """If set, called once per commit, on the writer thread, with a function that resolves all
-        futures of that commit: an event loop sets it to `loop.call_soon_threadsafe`, so that a
-        commit costs one thread hop, not one for each waiter."""
 
     # Writes
 

@@ -1,0 +1,18 @@
+"""What implements a contract has all that the contract promises: mypy compares them here."""
+
+from __future__ import annotations
+
+from quince_messaging.clients.awaitable import AwaitableCommunicator
+from quince_messaging.contract import AsyncCommunicator
+from quince_persistence.contract import StoreContract
+from quince_persistence.store import Store
+
+_store: type[StoreContract] = Store
+_awaitable: type[AsyncCommunicator] = AwaitableCommunicator
+
+
+def test_a_store_and_a_communicator_have_what_their_contracts_name() -> None:
+    for contract, implementation in ((StoreContract, Store), (AsyncCommunicator, AwaitableCommunicator)):
+        named = {name for name in vars(contract) if not name.startswith("_")} | set(contract.__annotations__)
+        assert named
+        assert [name for name in named if not hasattr(implementation, name)] == []

@@ -1,18 +1,97 @@
-"""How log records become lines: one formatter, for workers, daemons and commands."""
+"""Log records: the facts that they carry, and the two forms in which they are written, text and JSON.
+
+Every record of ours has its facts beside its sentence, as attributes (`extra=` of `logging`), so that any
+handler can use them: `record.pid`, `%(queue)s`. `FIELDS` says which there are. The workers of a daemon write
+records as JSON, one a line; `quince daemon logs` reads them back, as text or as they are.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
 
+from quince.errors import WorkspaceError
+from quince.settings import LOG_FORMAT_VARIABLE, LOG_LEVEL_VARIABLE
 from quince.text import visible, without_passwords
 
-current_speaker: ContextVar[str] = ContextVar("quince_speaker", default="")
-"""Whose step runs here, `12 Square`; empty where none does."""
+FIELDS = {
+    "pid": "the process",
+    "class": "its class, as `quince ps --json` writes it",
+    "step": "its step",
+    "worker": "id of the worker; in lines of the daemon, which knows no ids, its name (`worker-1`)",
+    "queue": "the queue of tasks",
+    "epoch": "how many times the process has been claimed",
+    "pids": "several processes",
+    "queues": "several queues of tasks",
+    "store": "the database, without its password",
+    "broker": "the broker, without its password",
+    "communicator": "one end of a connection for messages",
+    "channel": "number of a channel to the broker",
+    "subject": "of a broadcast",
+    "host": "name of a computer",
+    "ospid": "an operating-system process that is spoken of",
+    "ospids": "several of them",
+    "file": "a file or folder",
+    "function": "what was called",
+    "work": "name of what is done in the background",
+    "state": "of a connection",
+    "count": "how many",
+    "seconds": "how long",
+    "error": "the class of an exception",
+}  # fmt: skip
+"""The facts that records of ours carry, and what each of them means."""
 
 FORMAT = "%(asctime)s %(levelname)-7s [%(process)d%(speaker)s] %(name)s: %(message)s"
+
+_ALWAYS = ("pid", "class", "step", "worker", "queue")
+_OF_LOGGING = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "speaker",
+    "spoken_by",
+    "taskName",
+}
+
+
+class Speaker:
+    """The process whose step runs.
+
+    Args:
+        facts: About it: `pid`, `class` and more.
+        step: Gives the name of its step.
+    """
+
+    __slots__ = ("_facts", "_step")
+
+    def __init__(self, facts: Mapping[str, object], step: Callable[[], str | None]) -> None:
+        self._facts = facts
+        self._step = step
+
+    def __str__(self) -> str:
+        return _speaker(self._facts)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a record that its step writes carries."""
+        return {**self._facts, "step": self._step()}
+
+
+current_speaker: ContextVar[Speaker | None] = ContextVar("quince_speaker", default=None)
+"""Whose step runs here, if one does."""
+
+
+def with_speaker(record: logging.LogRecord) -> bool:
+    """A filter that adds the facts of the running step to a record."""
+    if (speaker := current_speaker.get()) is not None:
+        for name, value in speaker.facts.items():
+            record.__dict__.setdefault(name, value)
+    return True
 
 
 class LineFormatter(logging.Formatter):
@@ -25,19 +104,152 @@ class LineFormatter(logging.Formatter):
         return f"{super().formatTime(record, datefmt)} {time.strftime('%Z', self.converter(record.created))}"
 
     def format(self, record: logging.LogRecord) -> str:
-        record.speaker = f", {who}" if (who := current_speaker.get()) else ""
+        speaker = record.__dict__.get("spoken_by") or current_speaker.get()
+        record.speaker = f", {speaker}" if speaker else ""
         return without_passwords(visible(super().format(record))).replace("\n", "\n    ")
 
 
+class JsonFormatter(logging.Formatter):
+    """A record becomes a JSON object on one line, in plain ASCII, passwords in URLs hidden.
+
+    Args:
+        facts: What every record carries that does not say otherwise.
+    """
+
+    def __init__(self, facts: Mapping[str, object] | None = None) -> None:
+        super().__init__()
+        self._facts = facts or {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        speaker = current_speaker.get()
+        said = {**self._facts, **({} if speaker is None else speaker.facts)}
+        said |= {name: value for name, value in record.__dict__.items() if name not in _OF_LOGGING}
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        trace = "\n".join(filter(None, (record.exc_text, record.stack_info)))
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **dict.fromkeys(_ALWAYS),
+            "process": record.process,
+            "in_step": speaker is not None,
+            "exception": trace or None,
+            **{name: value for name, value in said.items() if name in FIELDS},
+        }
+        if others := {name: value for name, value in said.items() if name not in FIELDS}:
+            document["extra"] = others
+        return _dumped(document)
+
+
+def raw_document(line: str) -> dict[str, Any]:
+    """The document of a line that is no log record: of a program in C, say, or of a crash."""
+    keys = ("time", "level", "logger", "message", *_ALWAYS, "process", "in_step", "exception")
+    return {**dict.fromkeys(keys), "message": without_passwords(line), "in_step": False}
+
+
+def documents(line: str) -> Iterator[dict[str, Any]]:
+    """What a line of a log file says: the records in it, and what others have written before, between and
+    after them. A record that a crash has torn is a raw line."""
+    at = begin = 0
+    while (begin := line.find(_BEGIN, begin)) >= 0:
+        try:
+            document, end = _DECODER.raw_decode(line, begin)
+            _record_of(document)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            begin += 1
+            continue
+        if line[at:begin]:
+            yield raw_document(line[at:begin])
+        yield document
+        at = begin = end
+    if at < len(line) or not line:
+        yield raw_document(line[at:])
+
+
+def text_of(document: Mapping[str, Any]) -> list[str]:
+    """The lines that show such a document to people."""
+    if document["level"] is None:
+        return [str(document["message"])]
+    return _LINES.format(_record_of(document)).split("\n")
+
+
 def log_to_stderr(format: str = FORMAT) -> logging.Handler:  # noqa: A002 - as logging calls it
-    """A handler that writes such lines to standard error."""
+    """A handler that writes records as text to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(format))
     return handler
 
 
-def configure_logging() -> None:
-    """To standard error, one line a record, with time, process and name."""
-    logging.basicConfig(level=os.environ.get("QUINCE_LOG", "INFO").upper(), handlers=[log_to_stderr()])
+def configure_logging(**facts: object) -> None:
+    """Write records to standard error, one a line: as text, or, with QUINCE_LOG_FORMAT=json, as JSON.
+
+    Args:
+        facts: What every record carries that does not say otherwise.
+
+    Raises:
+        WorkspaceError: such a format or level does not exist.
+    """
+    handler = log_to_stderr()
+    chosen = os.environ.get(LOG_FORMAT_VARIABLE) or "text"
+    if chosen not in ("text", "json"):
+        raise WorkspaceError(f"{LOG_FORMAT_VARIABLE} is {chosen!r}; it may be `text` or `json`")
+    if chosen == "json":
+        handler.setFormatter(JsonFormatter(facts))
+    level = (os.environ.get(LOG_LEVEL_VARIABLE) or "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise WorkspaceError(f"{LOG_LEVEL_VARIABLE} is {level!r}; it may be DEBUG, INFO, WARNING or ERROR")
+    logging.basicConfig(level=level, handlers=[handler])
     for chatty in ("aio_pika", "aiormq", "alembic"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+_BEGIN = '{"time":"'
+_DECODER = json.JSONDecoder()
+_LINES = LineFormatter(FORMAT)
+
+
+def _speaker(facts: Mapping[str, Any]) -> str:
+    name = str(facts.get("class")).replace(":", ".").rpartition(".")[2]
+    return f"{facts.get('pid')} {name}"
+
+
+def _record_of(document: Mapping[str, Any]) -> logging.LogRecord:
+    """The log record of a document; raises if it is none."""
+    created = datetime.fromisoformat(document["time"]).timestamp()
+    return logging.makeLogRecord(
+        {
+            "created": created,
+            "msecs": float(int(created % 1 * 1000 + 1e-3)),
+            "levelname": str(document["level"]),
+            "name": str(document["logger"]),
+            "msg": "%s",
+            "args": (str(document["message"]),),
+            "process": int(document["process"]),
+            "spoken_by": _speaker(document) if document["in_step"] else "",
+            "exc_text": document["exception"] and str(document["exception"]),
+        }
+    )
+
+
+def _dumped(document: Mapping[str, object]) -> str:
+    return json.dumps(_plain(document), separators=(",", ":"), allow_nan=False)
+
+
+def _plain(value: Any, depth: int = 4) -> Any:
+    """A value as JSON has it; what JSON lacks is told in words."""
+    if value is None or type(value) in (bool, int):
+        return value
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, Mapping) and depth:
+        return {str(name): _plain(one, depth - 1) for name, one in value.items()}
+    if isinstance(value, (list, tuple)) and depth:
+        return [_plain(one, depth - 1) for one in value]
+    if isinstance(value, float) and value - value == 0:
+        return float(value)
+    try:
+        return without_passwords(str(value))
+    except Exception:
+        return f"({type(value).__name__})"

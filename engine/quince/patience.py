@@ -98,7 +98,10 @@ class Patience:
         """It has failed again; returns how many seconds to wait."""
         said = words_of(error)
         self._host.troubles[self._pid] = f"{self._what}: {said}"
-        _throttled.warn("process %s: %s (%s); it is tried again", self._pid, self._what, said, key=said)
+        facts = {"pid": self._pid or None, "error": type(error).__name__}
+        _throttled.warn(
+            "process %s: %s (%s); it is tried again", self._pid, self._what, said, extra=facts, key=said
+        )
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return self._pause
 

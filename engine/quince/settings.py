@@ -32,6 +32,11 @@ MESSAGES = "messages"
 
 DAEMON_LOCK = "daemon.lock"
 
+LOG_FORMAT_VARIABLE = "QUINCE_LOG_FORMAT"
+"""`text` or `json`: how a worker writes its log."""
+
+LOG_LEVEL_VARIABLE = "QUINCE_LOG"
+
 CHECK_VARIABLE = "QUINCE_CHECK"
 """`1`: round-trip each checkpoint, in daemon workers too. `0`: not even in `run()`."""
 

@@ -101,7 +101,7 @@ def _let_go() -> None:
         try:
             close()
         except Exception:
-            _log.exception("a task file could not be closed in a forked child")
+            _log.exception("a task file could not be closed in a forked child", extra={"ospid": os.getpid()})
     _held.clear()
     _closed.clear()
 

@@ -51,7 +51,10 @@ class LoopMailbox:
                 try:
                     function(*args)
                 except Exception:
-                    log.exception("a call from another thread failed")
+                    log.exception(
+                        "a call from another thread failed",
+                        extra={"function": getattr(function, "__qualname__", None)},
+                    )
         finally:
             self._rest()
 

@@ -84,6 +84,7 @@ class Troubles:
                 name,
                 said,
                 exc_info=None if passes else error,
+                extra={"work": name, "count": failures, "error": type(error).__name__},
             )
         return failures
 
@@ -94,7 +95,12 @@ class Troubles:
         with self._lock:
             trouble = self._troubles.pop(name, None)
         if trouble is not None and trouble.told > float("-inf"):
-            self._log.info("%s works again, after %d failures", name, trouble.failures)
+            self._log.info(
+                "%s works again, after %d failures",
+                name,
+                trouble.failures,
+                extra={"work": name, "count": trouble.failures},
+            )
 
     def sentences(self) -> list[str]:
         """What fails just now, each in one sentence."""

@@ -252,7 +252,12 @@ class _Reminder:
             nobody = nobody_works(self._workspace, row)
             if nobody is not None:
                 self._said = True
-                _log.warning("waiting for process %s: %s", row.pid, nobody)
+                _log.warning(
+                    "waiting for process %s: %s",
+                    row.pid,
+                    nobody,
+                    extra={"pid": row.pid, "class": row.class_path, "queue": row.queue},
+                )
                 return
 
 

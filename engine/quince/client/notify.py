@@ -31,7 +31,9 @@ def ring(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
                 workspace.communicator.send_tasks(bodies, queue=queue, priority=priority)
         except MessagingError as error:
             _log.warning(
-                "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them", error
+                "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them",
+                error,
+                extra={"queue": queue, "count": len(bodies), "error": type(error).__name__},
             )
 
 
@@ -100,5 +102,10 @@ def _bury(workspace: Workspace, owners: set[str]) -> None:
     for worker in workspace.store.workers():
         if worker.id in owners and is_dead(worker):
             woken = hand_on(workspace.store, worker.id).result()
-            _log.warning("worker %s (%s) is dead; what it held was released", worker.name, worker.id)
+            _log.warning(
+                "worker %s (%s) is dead; what it held was released",
+                worker.name,
+                worker.id,
+                extra={"worker": worker.id, "host": worker.host, "count": len(woken)},
+            )
             ring(workspace, woken)

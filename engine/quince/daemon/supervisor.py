@@ -138,13 +138,19 @@ class Supervisor:
                 os.write(report, f"{problem or 'ready'}\n".encode())
             os.close(report)
         if problem is None:
-            _log.info("the daemon runs with %d workers", self._settings.workers)
+            _log.info(
+                "the daemon runs with %d workers",
+                self._settings.workers,
+                extra={"count": self._settings.workers},
+            )
             while not self._stops and self._files.in_place:
                 self.tend()
                 self._sleep()
             if not self._stops:
                 _log.error(
-                    "the workspace's files were moved or removed: the daemon of %s ends", self._files.folder
+                    "the workspace's files were moved or removed: the daemon of %s ends",
+                    self._files.folder,
+                    extra={"file": str(self._files.folder)},
                 )
         self._stop_all()
 
@@ -186,7 +192,7 @@ class Supervisor:
             except Exception as error:  # whatever it is, the workers need somebody who looks after them
                 trouble = f"the daemon could not look after its workers ({type(error).__name__}: {error})"
                 if trouble != self._trouble:
-                    _log.exception("%s; it tries again", trouble)
+                    _log.exception("%s; it tries again", trouble, extra={"error": type(error).__name__})
         self._trouble = trouble
         self._tell()
 
@@ -194,7 +200,7 @@ class Supervisor:
         try:
             self._report_file.write(self.report())
         except Exception as error:
-            _log.debug("the report cannot be written: %s", error)
+            _log.debug("the report cannot be written: %s", error, extra={"error": type(error).__name__})
 
     def report(self) -> DaemonReport:
         """How everything stands."""
@@ -220,7 +226,9 @@ class Supervisor:
             except BaseException:
                 self._reload = True
                 raise
-            _log.info("now %d workers are wanted", self._settings.workers)
+            _log.info(
+                "now %d workers are wanted", self._settings.workers, extra={"count": self._settings.workers}
+            )
             self._fill_places()
         if self._replace:
             self._replace = False
@@ -267,7 +275,13 @@ class Supervisor:
         if worker.complaint is not None:
             how = f"cannot start: {worker.complaint}"
         pause = place.failed(f"{place.name} {how}")
-        _log.warning("%s %s; starting it again in %.1f s", place.name, how, pause)
+        _log.warning(
+            "%s %s; starting it again in %.1f s",
+            place.name,
+            how,
+            pause,
+            extra={"worker": place.name, "ospid": worker.ospid, "seconds": pause},
+        )
 
     # Starting
 
@@ -291,7 +305,7 @@ class Supervisor:
             _log.log(
                 logging.DEBUG if place.trouble == told else logging.ERROR,
                 "%s; trying again in %.1f s", place.trouble, pause,
-            )  # fmt: skip
+            extra={"worker": place.name, "seconds": pause, "error": type(error).__name__})  # fmt: skip
             return None
 
     def _quince_worker(self, name: str) -> list[str]:
@@ -333,7 +347,7 @@ class Supervisor:
         """One place is done with; after the last one, so is the whole turn."""
         if not self._to_replace and self._replacing is None:
             self._rolls += 1
-            _log.info("the workers have been replaced")
+            _log.info("the workers have been replaced", extra={"count": len(self._places)})
 
     def _replace_one(self, place: Place) -> None:
         if self._places.get(place.number) is not place:  # it is not wanted any more
@@ -353,7 +367,12 @@ class Supervisor:
                 self._turn_over()
         elif stage is Stage.ENDED or now > place.replaced_by:
             complaint = place.fresh.complaint if place.fresh is not None else place.trouble
-            _log.error("%s cannot be replaced, the old one stays: %s", place.name, complaint or "it hangs")
+            _log.error(
+                "%s cannot be replaced, the old one stays: %s",
+                place.name,
+                complaint or "it hangs",
+                extra={"worker": place.name},
+            )
             place.trouble = f"{place.name} cannot be replaced, the old one stays: {complaint or 'it hangs'}"
             self._dismiss(place.fresh)
             place.fresh = self._replacing = None
@@ -366,7 +385,11 @@ class Supervisor:
         try:
             self._read()
         except Exception as error:
-            _log.warning("how long steps may take is not known, so it is as before: %s", error)
+            _log.warning(
+                "how long steps may take is not known, so it is as before: %s",
+                error,
+                extra={"error": type(error).__name__},
+            )
         for place in self._places.values():
             for worker in (place.worker, place.fresh):
                 self._dismiss(worker)
@@ -382,7 +405,7 @@ class Supervisor:
             self._tell()
             self._sleep()
             self._look_at_leavers()
-        _log.info("the daemon has stopped")
+        _log.info("the daemon has stopped", extra={"ospid": os.getpid()})
 
     def _sleep(self) -> None:
         """Until a signal, the word of a worker that starts, or the next look."""
@@ -410,7 +433,7 @@ def main(folder: str, report: str, settings: str) -> None:
             files.write(wanted)
             Supervisor(files, wanted).run(pipe)
     except DaemonError as error:
-        _log.error("%s", error)
+        _log.error("%s", error, extra={"error": type(error).__name__})
         with contextlib.suppress(OSError):  # it was told already that all is well
             os.write(pipe, f"{error}\n".encode())
         raise SystemExit(1) from None

@@ -114,7 +114,7 @@ class WorkerProcess:
         finally:
             os.close(into)
         os.set_blocking(out, False)
-        _log.info("%s started as process %d", name, process.pid)
+        _log.info("%s started as process %d", name, process.pid, extra={"worker": name, "ospid": process.pid})
         return cls(name, process, out, limits)
 
     @property
@@ -196,12 +196,17 @@ class WorkerProcess:
             self._signal(signal.SIGTERM)
             self._become(Stage.HURRIED)
         elif self.stage is Stage.HURRIED:
-            _log.warning("%s (process %d) does not leave; it is killed", self.name, self.ospid)
+            _log.warning(
+                "%s (process %d) does not leave; it is killed",
+                self.name,
+                self.ospid,
+                extra={"worker": self.name, "ospid": self.ospid},
+            )
             self._signal(signal.SIGKILL)
             self._become(Stage.KILLED)
         else:
             self._become(Stage.UNSTOPPABLE)
-            _log.error("%s", self.trouble)
+            _log.error("%s", self.trouble, extra={"worker": self.name, "ospid": self.ospid})
 
     def _become(self, stage: Stage) -> None:
         self.stage, self._since = stage, time.monotonic()

@@ -90,7 +90,9 @@ async def _end_left(mark: Mark) -> int:
         if now - told > TELL_SECONDS:
             told = now
             _log.warning(
-                "processes %s of an earlier run of this step do not end; waiting for them", sorted(left)
+                "processes %s of an earlier run of this step do not end; waiting for them",
+                sorted(left),
+                extra={"ospids": sorted(left), "seconds": round(now - began)},
             )
         await asyncio.sleep(LOOK_SECONDS)
     return len(seen)

@@ -19,6 +19,7 @@ from quince.errors import (
     UnexpectedReturn,
     UnreadableCheckpoint,
 )
+from quince.logs import with_speaker
 from quince.patience import LOOP_SECONDS, on_loop, wait_for_store
 from quince.processes.arguments import gathered
 from quince.processes.child import ChildProcess, collect_children, pid_of
@@ -279,7 +280,9 @@ class Process:
     @property
     def logger(self) -> logging.Logger:
         """A logger named after the class; what it writes goes to the worker's log."""
-        return logging.getLogger(f"quince.process.{type(self).__qualname__}")
+        logger = logging.getLogger(f"quince.process.{type(self).__qualname__}")
+        logger.addFilter(with_speaker)  # of one that has it already, nothing is changed
+        return logger
 
     def out(self, name: str, value: Any) -> None:
         """Put out a value; `a.b` goes into the namespace `a`. Durable with this step.
@@ -303,7 +306,7 @@ class Process:
 
     def report(self, text: str) -> None:
         """Write a line to the process's history (`quince logs PID`). Durable with this step."""
-        self.logger.info("[%s] %s", self._pid, text)
+        self.logger.info("[%s] %s", self._pid, text, extra={"pid": self._pid})
         line = storable(str(text))
         self._record.add(len(line), "what this step reports")
         self._record.reports.append(NewEvent("report", {"text": line, "at": time.time()}))

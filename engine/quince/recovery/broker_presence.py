@@ -66,7 +66,11 @@ class BrokerPresence:
         absent = [worker for worker, is_gone in zip(watched, gone, strict=True) if is_gone]
         for worker in absent:
             if worker.id not in self._absent:
-                _log.info("%s has no queue in the broker; its heartbeat is watched", worker.id)
+                _log.info(
+                    "%s has no queue in the broker; its heartbeat is watched",
+                    worker.id,
+                    extra={"worker": worker.id, "host": worker.host},
+                )
         self._absent = {worker.id for worker in absent}
         return [one for one in absent if self._looked - self._beats[one.id][1] > SILENCE_SECONDS]
 

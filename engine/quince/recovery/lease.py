@@ -39,7 +39,7 @@ def new_worker_id() -> str:
 
 
 def _tell_only(error: StoreMoved) -> None:
-    _log.error("%s", error)
+    _log.error("%s", error, extra={"store": str(error), "error": type(error).__name__})
 
 
 class Lease:

@@ -112,7 +112,11 @@ class Sweeper:
         await _each([partial(self._return, pid, epoch) for pid, epoch in sorted(still)])
 
     async def _return(self, pid: int, epoch: int) -> None:
-        _log.warning("process %d is held here and nobody drives it; given back", pid)
+        _log.warning(
+            "process %d is held here and nobody drives it; given back",
+            pid,
+            extra={"pid": pid, "epoch": epoch, "worker": self._worker.id},
+        )
         store = self._worker.store
         outcome = await landed(store.release(pid, self._worker.id, epoch, always=True))
         row = await aside(store.get, pid)
@@ -144,7 +148,12 @@ class Sweeper:
 
     async def _ring_for(self, queue: str, processes: Sequence[Woken]) -> None:
         if await self._communicator.queue_size(queue=queue) == 0:
-            _log.info("%d ready processes had no task on queue %s; enqueued", len(processes), queue)
+            _log.info(
+                "%d ready processes had no task on queue %s; enqueued",
+                len(processes),
+                queue,
+                extra={"queue": queue, "count": len(processes), "worker": self._worker.id},
+            )
             self._worker.outbox.enqueue(processes)
 
     async def _take_over(self, idle: Sequence[Woken]) -> None:
@@ -153,7 +162,7 @@ class Sweeper:
         if runs:
             known = {worker.id for worker in await aside(self._worker.store.workers)}
             for ended in sorted(runs - known):
-                _log.info("what the run() of %s has left goes on here", ended)
+                _log.info("what the run() of %s has left goes on here", ended, extra={"worker": ended})
                 woken = await landed(hand_on(self._worker.store, ended, died=False))
                 self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 
@@ -191,6 +200,7 @@ class Sweeper:
             worker.id,
             proof,
             len(woken),
+            extra={"worker": worker.id, "host": worker.host, "count": len(woken)},
         )
         self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 

@@ -196,7 +196,14 @@ class ControlServer:
         try:
             reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
         except (MessagingError, TimeoutError) as error:
-            _log.info("%s cannot be told to %s process %d (%s)", owner, verb, pid, error)
+            _log.info(
+                "%s cannot be told to %s process %d (%s)",
+                owner,
+                verb,
+                pid,
+                error,
+                extra={"pid": pid, "worker": owner, "error": type(error).__name__},
+            )
             return True
         return bool(reply.get("still"))
 
@@ -216,7 +223,12 @@ class ControlServer:
             if not addressed:
                 await self._require_alone()
         except SeveralStores as error:
-            _log.warning("a broadcast to %s all processes is left alone: %s", verb, error)
+            _log.warning(
+                "a broadcast to %s all processes is left alone: %s",
+                verb,
+                error,
+                extra={"worker": self._worker.id, "error": type(error).__name__},
+            )
             return
         workers = await aside(self._worker.store.workers)
         if min((worker.id for worker in workers), default=self._worker.id) != self._worker.id:

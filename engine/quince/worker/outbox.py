@@ -80,7 +80,7 @@ class Outbox:
     def _flushed(self, done: asyncio.Task[None]) -> None:
         self._flusher = None
         if (error := failure_of(done)) is not None:  # doorbells are lost: the sweeps make up for them
-            _log.error("what was to be sent is lost: %r", error)
+            _log.error("what was to be sent is lost: %r", error, extra={"error": type(error).__name__})
         if not done.cancelled():
             self._ring()
 
@@ -92,7 +92,11 @@ class Outbox:
             sends = (self._send_broadcasts(broadcasts), self._send_tasks(tasks), self._send_calls(calls))
             for outcome in await asyncio.gather(*sends, return_exceptions=True):
                 if isinstance(outcome, BaseException):
-                    _log.error("some of what was to be sent is lost", exc_info=outcome)
+                    _log.error(
+                        "some of what was to be sent is lost",
+                        exc_info=outcome,
+                        extra={"error": type(outcome).__name__},
+                    )
 
     async def _send_tasks(self, tasks: dict[tuple[str, int], list[Any]]) -> None:
         for (queue, priority), bodies in tasks.items():
@@ -103,22 +107,40 @@ class Outbox:
                     await self._communicator.send_tasks(bodies, queue=queue, priority=priority)
                 self._recovered()
             except UnroutableError:
-                _log.info("the program that runs %s has gone", bodies)
+                _log.info(
+                    "the program that runs %s has gone", bodies, extra={"queue": queue, "count": len(bodies)}
+                )
             except MessagingError as error:
                 self._failed(error)
             except Exception as error:  # perhaps a queue that no broker has, of a store made elsewhere
-                _log.error("%d tasks cannot be put on queue %r: %s", len(bodies), queue, error)
+                _log.error(
+                    "%d tasks cannot be put on queue %r: %s",
+                    len(bodies),
+                    queue,
+                    error,
+                    extra={"queue": queue, "count": len(bodies), "error": type(error).__name__},
+                )
 
     async def _send_calls(self, calls: list[tuple[str, Any]]) -> None:
         for worker_id, message in calls:
             try:
                 await self._communicator.rpc_cast(worker_id, message)
             except UnroutableError:
-                _log.info("worker %s has gone; whoever finds that out applies %s", worker_id, message)
+                _log.info(
+                    "worker %s has gone; whoever finds that out applies %s",
+                    worker_id,
+                    message,
+                    extra={"worker": worker_id},
+                )
             except MessagingError as error:
                 self._failed(error)
             except Exception as error:  # those after it are told all the same
-                _log.error("worker %s cannot be told: %s", worker_id, error)
+                _log.error(
+                    "worker %s cannot be told: %s",
+                    worker_id,
+                    error,
+                    extra={"worker": worker_id, "error": type(error).__name__},
+                )
 
     async def _send_broadcasts(self, broadcasts: list[BroadcastMessage]) -> None:
         if broadcasts:
@@ -130,11 +152,13 @@ class Outbox:
     def _failed(self, error: MessagingError) -> None:
         if not self._failing:
             _log.warning(
-                "the broker takes no messages now (%s); nothing is lost, the sweep will send them", error
+                "the broker takes no messages now (%s); nothing is lost, the sweep will send them",
+                error,
+                extra={"error": type(error).__name__},
             )
         self._failing = True
 
     def _recovered(self) -> None:
         if self._failing:
-            _log.info("the broker takes messages again")
+            _log.info("the broker takes messages again", extra={"state": "connected"})
         self._failing = False

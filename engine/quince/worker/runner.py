@@ -26,6 +26,7 @@ from quince.processes.signals import arrivals
 from quince.recovery.poison import ALONE_SECONDS, ROOM_SECONDS
 from quince.text import storable, words_of
 from quince.worker.interfaces import Fenced, InDoubt, Phase, Restored, RunnerOwner, Unmet
+from quince.worker.step_output import speaking
 from quince.worker.step_writer import StepWriter
 from quince.worker.stepper import StepEnd
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
@@ -175,19 +176,36 @@ class Runner:
                 await self._steps()
         except Fenced:
             if self._intent is None:  # else it was taken away to be paused or killed
-                _log.warning("process %s: the claim was lost (fenced); dropped", self.pid)
+                _log.warning(
+                    "process %s: the claim was lost (fenced); dropped", self.pid, extra=self._scribe.facts
+                )
         except Restored:
-            _log.warning("process %s: the store was put back; begun anew from what it knows", self.pid)
+            _log.warning(
+                "process %s: the store was put back; begun anew from what it knows",
+                self.pid,
+                extra=self._scribe.facts,
+            )
             await self._begin_anew()
         except InDoubt:
-            _log.warning("process %s: its last step may be committed or not; begun anew", self.pid)
+            _log.warning(
+                "process %s: its last step may be committed or not; begun anew",
+                self.pid,
+                extra=self._scribe.facts,
+            )
             await self._begin_anew()
         except Unmet as error:
-            _log.warning("process %s: its step needed the store (%s); begun anew", self.pid, error)
+            _log.warning(
+                "process %s: its step needed the store (%s); begun anew",
+                self.pid,
+                error,
+                extra={**self._scribe.facts, "error": type(error).__name__},
+            )
             await self._begin_anew(self._pids_come())
         except StoreClosed:
             _log.warning(
-                "process %s: this worker has closed its store; another one goes on with it", self.pid
+                "process %s: this worker has closed its store; another one goes on with it",
+                self.pid,
+                extra=self._scribe.facts,
             )
         except Exception as error:  # ours, not the user's: nobody may wait for ever because of it
             await self._failed(error)
@@ -204,12 +222,20 @@ class Runner:
     async def _failed(self, error: Exception) -> None:
         with contextlib.suppress(Fenced, PersistenceError):
             if is_temporary(error):
-                _log.exception("process %s: the engine failed in passing; begun anew", self.pid)
+                _log.exception(
+                    "process %s: the engine failed in passing; begun anew",
+                    self.pid,
+                    extra={**self._scribe.facts, "error": type(error).__name__},
+                )
                 with Patience(self._crew, self.pid, "the engine failed") as patience:
                     await asyncio.sleep(patience.after(error) + AGAIN_SECONDS)
                 await self._give_up(always=True)
             else:
-                _log.exception("process %s: the engine failed; it is paused", self.pid)
+                _log.exception(
+                    "process %s: the engine failed; it is paused",
+                    self.pid,
+                    extra={**self._scribe.facts, "error": type(error).__name__},
+                )
                 await self._hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
 
     async def _room(self) -> bool:
@@ -252,7 +278,12 @@ class Runner:
                     await self._restore()
                 except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
                     if not isinstance(error, UnloadableNow) and not is_temporary(error):
-                        _log.error("process %s cannot be loaded, paused: %s", self.pid, error)
+                        _log.error(
+                            "process %s cannot be loaded, paused: %s",
+                            self.pid,
+                            error,
+                            extra={**self._scribe.facts, "error": type(error).__name__},
+                        )
                         await self._hold(f"{UNLOADABLE}{error}")
                         return False
                     await self._rest(patience.after(error))
@@ -353,7 +384,8 @@ class Runner:
     async def _take_step(self, process: Process) -> StepEnd | None:
         self.phase = Phase.STEPPING
         try:
-            end = await self._crew.stepper.step(process)
+            with speaking(self._scribe.facts, process._label):
+                end = await self._crew.stepper.step(process)
             if process._record.unmet is not None:
                 raise Unmet(process._record.unmet)
             return end

@@ -58,7 +58,7 @@ def serve(
     )
     with _signals(worker), printed_lines(), _readiness() as started:
         asyncio.run(worker.run(started))
-    _log.info("%s has stopped", name)
+    _log.info("%s has stopped", name, extra={"worker": worker.id})
     logging.shutdown()
     if any(t.name.startswith("quince-step") for t in threading.enumerate()):
         sys.stdout.flush()

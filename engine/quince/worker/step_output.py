@@ -8,11 +8,11 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
-from quince.logs import current_speaker
+from quince.logs import Speaker, current_speaker
 
 LONGEST = 8_000
 """Characters after which a line that does not end is told in pieces."""
@@ -22,9 +22,14 @@ _telling = threading.local()
 
 
 @contextmanager
-def speaking(pid: int, name: str) -> Iterator[None]:
-    """Inside the block, also in the threads that copy its context, this process speaks."""
-    before = current_speaker.set(f"{pid} {name}")
+def speaking(facts: Mapping[str, object], step: Callable[[], str | None]) -> Iterator[None]:
+    """Inside the block, also in the threads that copy its context, this process speaks.
+
+    Args:
+        facts: About it: `pid`, `class` and more, as fields of log records.
+        step: Gives the name of its step.
+    """
+    before = current_speaker.set(Speaker(facts, step))
     try:
         yield
     finally:
@@ -49,7 +54,7 @@ class Lines(io.TextIOBase):
         os.register_at_fork(after_in_child=self._renew)
 
     def write(self, text: str) -> int:
-        who = current_speaker.get()
+        who = str(current_speaker.get())
         with self._lock:
             *lines, rest = _LINE_END.split(self._begun.pop(who, "") + text)
             if len(rest) > LONGEST:
@@ -61,7 +66,7 @@ class Lines(io.TextIOBase):
 
     def flush(self) -> None:
         with self._lock:
-            begun = self._begun.pop(current_speaker.get(), "")
+            begun = self._begun.pop(str(current_speaker.get()), "")
         self._tell([begun])
 
     def _tell(self, lines: list[str]) -> None:
@@ -69,10 +74,11 @@ class Lines(io.TextIOBase):
             self._stream.writelines(f"{line}\n" for line in lines if line)
             return
         _telling.now = True
+        speaker = current_speaker.get()
         try:
             for line in lines:
                 if line.strip():
-                    self._log.info("%s", line)
+                    self._log.info("%s", line, extra={} if speaker is None else speaker.facts)
         finally:
             _telling.now = False
 

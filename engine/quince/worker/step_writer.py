@@ -35,6 +35,15 @@ class StepWriter:
         self.copy: tuple[Process, list[ChildProcess]] | None = None
         self._crew = crew
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a log record about this process carries."""
+        row = self.claim.row
+        return {
+            "pid": row.pid, "class": row.class_path, "queue": row.queue,
+            "worker": self._crew.id, "epoch": row.epoch,
+        }  # fmt: skip
+
     def step(self, process: Process, end: StepEnd) -> Step:
         """The step that has ended so; what cannot be saved makes the process excepted.
 
@@ -56,7 +65,8 @@ class StepWriter:
         """The process ends with this error."""
         self._crew.excepted(process.pid, error)
         story = checkpoint.ErrorStory.of(error)
-        _log.warning("process %s excepted: %s: %s", process.pid, story.type_name, story.text)
+        facts = {**self.facts, "step": process._label(), "error": story.type_name}
+        _log.warning("process %s excepted: %s: %s", process.pid, story.type_name, story.text, extra=facts)
         kept: bytes | None = None
         with contextlib.suppress(Unsaveable):
             kept = checkpoint.save_outputs(process) if outputs else None

@@ -17,7 +17,6 @@ from quince.processes.outline import Call, Return, Search, Test, verdict
 from quince.processes.process import Process
 from quince.processes.spec import SUCCESS, ExitCode
 from quince.text import words_of
-from quince.worker.step_output import speaking
 
 T = TypeVar("T")
 
@@ -50,8 +49,7 @@ class Stepper:
         process._begin()
         try:
             process._receive()
-            with speaking(process.pid, type(process).__name__):
-                call, answer = await self._call(process)
+            call, answer = await self._call(process)
             return _ending(process, call, answer)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()

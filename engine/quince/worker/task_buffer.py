@@ -122,7 +122,12 @@ class TaskBuffer:
                 try:
                     await (consumer.pause() if paused else consumer.resume())
                 except Exception as error:  # the broker may be away
-                    _log.warning("a consumer cannot be %s: %r", "paused" if paused else "resumed", error)
+                    _log.warning(
+                        "a consumer cannot be %s: %r",
+                        "paused" if paused else "resumed",
+                        error,
+                        extra={"error": type(error).__name__},
+                    )
                     failed = True
             if failed:
                 await asyncio.sleep(AGAIN_SECONDS)

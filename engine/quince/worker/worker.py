@@ -158,7 +158,13 @@ class Worker:
         sys.setswitchinterval(0.001)
         async with AsyncExitStack() as stack:
             await self._open(stack)
-            _log.info("%s (%s) is at work on %s", self.name, self.id, self.location.folder)
+            _log.info(
+                "%s (%s) is at work on %s",
+                self.name,
+                self.id,
+                self.location.folder,
+                extra={"worker": self.id, "queues": list(self.queues)},
+            )
             if started is not None:
                 started.set()
             await self._stopping.wait()
@@ -220,7 +226,7 @@ class Worker:
 
     def _moved(self, error: StoreMoved) -> None:
         """Nothing of what it does can be kept any more: it ends, and whoever has the store goes on."""
-        _log.error("%s ends: %s", self.name, error)
+        _log.error("%s ends: %s", self.name, error, extra={"worker": self.id, "error": type(error).__name__})
         self.leave()
 
     def _lost(self, lock: Path) -> None:
@@ -232,7 +238,10 @@ class Worker:
         if self.draining:
             return
         _log.error(
-            "%s was declared dead; it drops %d processes and registers anew", self.name, len(self.held)
+            "%s was declared dead; it drops %d processes and registers anew",
+            self.name,
+            len(self.held),
+            extra={"worker": self.id, "count": len(self.held)},
         )
         for task in self._runners:
             task.cancel()
@@ -244,7 +253,12 @@ class Worker:
     def _released(self, done: asyncio.Future[Sequence[Woken]]) -> None:
         error = failure_of(done)
         if error is not None:
-            _log.warning("%s could not release what it had claimed: %s", self.name, error)
+            _log.warning(
+                "%s could not release what it had claimed: %s",
+                self.name,
+                error,
+                extra={"worker": self.id, "error": type(error).__name__},
+            )
         else:
             self.outbox.enqueue(woken for woken in done.result() if woken.owner is None)
 
@@ -287,7 +301,12 @@ class Worker:
         try:
             woken = await asyncio.wait_for(landed(hand_on(self.store, self.id, died=False)), 2 * LAST_SECONDS)
         except (PersistenceError, TimeoutError) as error:
-            _log.warning("%s leaves what it holds to whoever comes: %s", self.name, error)
+            _log.warning(
+                "%s leaves what it holds to whoever comes: %s",
+                self.name,
+                error,
+                extra={"worker": self.id, "error": type(error).__name__},
+            )
             return
         lease.over = True
         self.outbox.enqueue(one for one in woken if one.owner is None)
@@ -305,7 +324,12 @@ class Worker:
         for runner in list(self.held.values()):
             runner.drain()
         if self._runners or self._claiming:
-            _log.info("%s drains: %d processes are between steps or in one", self.name, len(self._runners))
+            _log.info(
+                "%s drains: %d processes are between steps or in one",
+                self.name,
+                len(self._runners),
+                extra={"worker": self.id, "count": len(self._runners)},
+            )
             everything = asyncio.ensure_future(self._all_ended())
             leaving = asyncio.ensure_future(self._left.wait())
             waits: list[asyncio.Future[Any]] = [everything, leaving]
@@ -336,6 +360,7 @@ class Worker:
                 "%s leaves %d processes in the middle of a step; they run again elsewhere",
                 self.name,
                 len(self.held),
+                extra={"worker": self.id, "count": len(self.held)},
             )
         for task in self._runners:
             task.cancel()
@@ -389,7 +414,16 @@ class Worker:
             try:
                 self._start(claim)
             except Exception:  # nobody drives it: a sweep gives it back
-                _log.exception("process %s cannot be begun", claim.row.pid)
+                _log.exception(
+                    "process %s cannot be begun",
+                    claim.row.pid,
+                    extra={
+                        "pid": claim.row.pid,
+                        "class": claim.row.class_path,
+                        "queue": claim.row.queue,
+                        "worker": self.id,
+                    },
+                )
                 self.slots.give()
         self.slots.give(len(batch) - len(claims))
 
@@ -439,7 +473,12 @@ class Worker:
             return
         error = task.exception()
         if error is not None:
-            _log.error("process %s: the engine failed", runner.pid, exc_info=error)
+            _log.error(
+                "process %s: the engine failed",
+                runner.pid,
+                exc_info=error,
+                extra={"pid": runner.pid, "worker": self.id, "error": type(error).__name__},
+            )
 
     @property
     def idle(self) -> bool:

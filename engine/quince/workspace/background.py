@@ -36,7 +36,11 @@ class BackgroundSender:
                 try:
                     thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
                 except (RuntimeError, MemoryError) as error:  # the next one that is posted tries again
-                    _log.warning("nobody can be told for now (%s); workers look in the store", error)
+                    _log.warning(
+                        "nobody can be told for now (%s); workers look in the store",
+                        error,
+                        extra={"error": type(error).__name__},
+                    )
                 else:
                     self._thread = thread
 
@@ -54,13 +58,24 @@ class BackgroundSender:
             try:
                 job()
             except MessagingError as error:
-                _log.info("nobody can be told (%s); the store knows, and workers look there", error)
+                _log.info(
+                    "nobody can be told (%s); the store knows, and workers look there",
+                    error,
+                    extra={"error": type(error).__name__},
+                )
                 if not self._drop():
                     return
             except PersistenceError as error:
-                _log.warning("what follows from a control is left to the workers: %s", error)
+                _log.warning(
+                    "what follows from a control is left to the workers: %s",
+                    error,
+                    extra={"error": type(error).__name__},
+                )
             except BaseException:  # also SystemExit: what comes next is to be told
-                _log.exception("what follows from a control is left to the workers")
+                _log.exception(
+                    "what follows from a control is left to the workers",
+                    extra={"function": getattr(job, "__qualname__", None)},
+                )
 
     def _drop(self) -> bool:
         """Empty the queue. False: the end was among what it held."""

@@ -108,7 +108,12 @@ class Neighbours:
         try:
             await self._outside.rpc_cast(to, msgspec.to_builtins(self.own))
         except (MessagingError, ValueError) as error:
-            _log.debug("the roll call of %s cannot be answered: %s", to, error)
+            _log.debug(
+                "the roll call of %s cannot be answered: %s",
+                to,
+                error,
+                extra={"communicator": to, "error": type(error).__name__},
+            )
 
     async def _called(self, _communicator: Any, body: Any) -> Any:
         self._learn(card_of(body))

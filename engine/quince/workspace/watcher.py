@@ -177,7 +177,8 @@ class _Patience:
         if not self._answered or isinstance(away, StoreMoved):
             raise away
         said = words_of(away)
-        _throttled.warn("waiting for process %s: %s; it is tried again", pid, said, key=said)
+        facts = {"pid": pid, "error": type(away).__name__}
+        _throttled.warn("waiting for process %s: %s; it is tried again", pid, said, extra=facts, key=said)
 
     def rang(self, heard: bool) -> None:
         """How the pause before the next look ended."""

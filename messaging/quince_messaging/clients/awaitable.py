@@ -247,7 +247,10 @@ class AwaitableCommunicator:
         try:
             self._mailbox.post(function, *args)
         except RuntimeError:
-            log.debug("the loop of this communicator is closed; a message to it is dropped")
+            log.debug(
+                "the loop of this communicator is closed; a message to it is dropped",
+                extra={"communicator": self._thread.name},
+            )
 
     async def _visit(self, function: Callable[..., Any], *args: Any) -> Any:
         """On the hidden thread: run a subscriber on the user's loop and await what it gives."""
@@ -275,7 +278,10 @@ class AwaitableCommunicator:
         try:
             self._thread.post(function, *args)
         except CommunicatorClosed:
-            log.debug("the communicator was closed before a subscriber had answered")
+            log.debug(
+                "the communicator was closed before a subscriber had answered",
+                extra={"communicator": self._thread.name},
+            )
 
     def _follow(self, arrival: asyncio.Future[Any], future: asyncio.Future[Any]) -> None:
         """On the hidden thread: let a future of the user's loop arrive as one of this loop."""
@@ -315,7 +321,11 @@ _KEEP: set[asyncio.Task[None]] = set()
 def _forget_loudly(task: asyncio.Task[None]) -> None:
     _KEEP.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a subscriber failed", exc_info=error)
+        log.error(
+            "a subscriber failed",
+            exc_info=error,
+            extra={"work": task.get_name(), "error": type(error).__name__},
+        )
 
 
 def _settle(

@@ -232,7 +232,7 @@ class Outgoing:
         try:
             await self._hand_over(())
         except MessagingError as error:
-            log.warning("broadcasts are lost: %s", error)
+            log.warning("broadcasts are lost: %s", error, extra={"error": type(error).__name__})
 
     async def _hand_over(self, messages: Sequence[BroadcastMessage]) -> None:
         async with self._handing_over:

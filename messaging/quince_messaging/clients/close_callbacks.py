@@ -40,4 +40,11 @@ class CloseCallbacks:
         for callback in self._strong | set(self._weak):
             _, error = call_subscriber(callback, self._owner, None)
             if error is not None:
-                log.error("a close callback failed", exc_info=error)
+                log.error(
+                    "a close callback failed",
+                    exc_info=error,
+                    extra={
+                        "function": getattr(callback, "__qualname__", None),
+                        "error": type(error).__name__,
+                    },
+                )

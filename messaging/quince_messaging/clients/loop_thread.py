@@ -32,7 +32,7 @@ class LoopThread:
 
     def __init__(self, transport: Transport, name: str) -> None:
         self.transport = transport
-        self._name = name
+        self.name = name
         self._pid = os.getpid()
         self._mailbox: LoopMailbox | None = None
         self._thread: threading.Thread | None = None
@@ -62,7 +62,7 @@ class LoopThread:
         """Start the thread and open the transport; the future ends when it is open, or raises."""
         loop = asyncio.new_event_loop()
         self._mailbox = LoopMailbox(loop)
-        self._thread = threading.Thread(target=self._main, args=(loop,), name=self._name, daemon=True)
+        self._thread = threading.Thread(target=self._main, args=(loop,), name=self.name, daemon=True)
         self._thread.start()
         _OPEN.add(self)
         return self.submit(self.transport.open)
@@ -145,7 +145,11 @@ class LoopThread:
         asyncio.set_event_loop(loop)
         try:
             while not self._run(loop):
-                log.error("%s: its loop was stopped by an exception, and goes on", self._name)
+                log.error(
+                    "%s: its loop was stopped by an exception, and goes on",
+                    self.name,
+                    extra={"communicator": self.name},
+                )
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
@@ -157,16 +161,21 @@ class LoopThread:
         try:
             loop.run_forever()
         except BaseException:  # SystemExit in a callback, say: no reason to leave everybody without messages
-            log.exception("%s failed", self._name)
+            log.exception("%s failed", self.name, extra={"communicator": self.name})
         return self._stopping
 
     async def _shut(self) -> None:
         try:
             await asyncio.wait_for(self.transport.close(), CLOSE_TIMEOUT)
         except TimeoutError:
-            log.warning("%s: the broker did not answer within %g s of closing", self._name, CLOSE_TIMEOUT)
+            log.warning(
+                "%s: the broker did not answer within %g s of closing",
+                self.name,
+                CLOSE_TIMEOUT,
+                extra={"communicator": self.name, "seconds": CLOSE_TIMEOUT},
+            )
         except Exception:
-            log.exception("%s: closing failed", self._name)
+            log.exception("%s: closing failed", self.name, extra={"communicator": self.name})
         finally:
             await self._end_tasks()
             self._stopping = True
@@ -200,7 +209,7 @@ class LinkFanOut:
             try:
                 tell(state)
             except Exception:  # the link must not be kept from coming back
-                log.exception("a listener to the link failed")
+                log.exception("a listener to the link failed", extra={"state": state.value})
 
 
 def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:

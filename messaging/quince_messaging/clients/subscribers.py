@@ -63,7 +63,7 @@ def _deliver(
         else:
             thread.post(_arrive, arrival, result, None)
     except CommunicatorClosed:
-        log.debug("a call was answered after its communicator closed")
+        log.debug("a call was answered after its communicator closed", extra={"communicator": thread.name})
 
 
 def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -156,7 +156,11 @@ class QueueSubscribers:
             if self._consumer is not None:
                 await self._consumer.close()
         except MessagingError as error:
-            log.debug("a consumer that had stopped could not be closed: %s", error)
+            log.debug(
+                "a consumer that had stopped could not be closed: %s",
+                error,
+                extra={"communicator": self._thread.name, "error": type(error).__name__},
+            )
 
 
 def run_task(task: TaskHandle, subscribers: Sequence[Callable[..., Any]], owner: Communicator) -> None:
@@ -188,7 +192,7 @@ def finish_task(
         task.requeue()
     elif error is not None:
         task.fail(error)
-        log.error("a task failed", exc_info=error)
+        log.error("a task failed", exc_info=error, extra={"error": type(error).__name__})
     elif is_future(result):
         task.later()
         when_done(result, lambda value, failure: finish_task(task, value, failure, rejected))

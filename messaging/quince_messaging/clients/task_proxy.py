@@ -61,7 +61,10 @@ class TaskProxy:
         try:
             self._thread.post(how, *args)
         except CommunicatorClosed:
-            log.debug("a task was settled after its communicator closed; it is delivered again")
+            log.debug(
+                "a task was settled after its communicator closed; it is delivered again",
+                extra={"communicator": self._thread.name},
+            )
 
 
 def plain_reason(reason: Any) -> str:
@@ -90,7 +93,7 @@ class ConsumerProxy:
         try:
             await self._run(self._consumer.close)
         except CommunicatorClosed:
-            log.debug("the communicator closed before its consumer")
+            log.debug("the communicator closed before its consumer", extra={"state": "closed"})
 
 
 class Handover:
@@ -111,7 +114,11 @@ class Handover:
             try:
                 self._deliver([task])
             except Exception as error:
-                log.exception("the consumer of %s failed with a task for the second time", self._queue)
+                log.exception(
+                    "the consumer of %s failed with a task for the second time",
+                    self._queue,
+                    extra={"queue": self._queue, "error": type(error).__name__},
+                )
                 task.dead_letter(f"its consumer failed twice, the second time with {error!r}")
         others = [task for task in tasks if task not in suspects] if suspects else tasks
         if not others:
@@ -119,7 +126,12 @@ class Handover:
         try:
             self._deliver(others)
         except Exception:
-            log.exception("the consumer of %s failed with %d tasks, which go back", self._queue, len(others))
+            log.exception(
+                "the consumer of %s failed with %d tasks, which go back",
+                self._queue,
+                len(others),
+                extra={"queue": self._queue, "count": len(others)},
+            )
             self._has_failed = True
             for task in others:
                 task.requeue()

@@ -142,7 +142,9 @@ class ThreadPool:
             try:
                 function(*args)
             except BaseException:  # also SystemExit: it is no reason to end this thread
-                log.exception("a subscriber failed")
+                log.exception(
+                    "a subscriber failed", extra={"function": getattr(function, "__qualname__", None)}
+                )
             del job, function, args
 
         self._ended()
@@ -212,4 +214,6 @@ class InOrder:
             try:
                 self._function(item)
             except BaseException:  # also SystemExit: what comes next is to be heard
-                log.exception("a subscriber failed")
+                log.exception(
+                    "a subscriber failed", extra={"function": getattr(self._function, "__qualname__", None)}
+                )

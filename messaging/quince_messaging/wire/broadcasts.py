@@ -80,13 +80,13 @@ def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> Non
     try:
         message = unpack_broadcast(broadcast)
     except UnreadableMessage as error:
-        log.warning("a broadcast is dropped: %s", error)
+        log.warning("a broadcast is dropped: %s", error, extra={"error": type(error).__name__})
         return
     for handler in handlers:
         try:
             handler(message)
         except Exception:  # what comes next, and the others, are to be heard
-            log.exception("a subscriber to broadcasts failed")
+            log.exception("a subscriber to broadcasts failed", extra={"subject": message.subject})
 
 
 def body_size(body: Any) -> int:

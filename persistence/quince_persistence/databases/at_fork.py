@@ -91,7 +91,7 @@ def _renew() -> None:
         try:
             one.renew(calm=complete)
         except Exception:
-            _log.exception("a store could not be renewed in a forked child")
+            _log.exception("a store could not be renewed in a forked child", extra={"ospid": os.getpid()})
 
 
 os.register_at_fork(before=lambda: calm.begin(), after_in_parent=lambda: calm.end(), after_in_child=_renew)

@@ -185,7 +185,11 @@ class SQLite:
                 connection.close()
             self._close()
         else:  # to close a connection in the middle of a write would undo it under the parent
-            _log.error("this process was forked while %s was written to for a long time", self.url.database)
+            _log.error(
+                "this process was forked while %s was written to for a long time",
+                self.url.database,
+                extra={"store": str(self.url.database)},
+            )
             _abandoned.append((self._engines, writing))
         return False
 
@@ -245,7 +249,12 @@ class SQLite:
             connection.exec_driver_sql("PRAGMA busy_timeout = 0")
             connection.commit()
         except DBAPIError as error:  # the commit before has come about, whatever becomes of this
-            _log.warning("the write-ahead log of %s stays large: %s", self._path, first_line(error))
+            _log.warning(
+                "the write-ahead log of %s stays large: %s",
+                self._path,
+                first_line(error),
+                extra={"store": str(self._path), "error": type(error).__name__},
+            )
 
     def _check_folder(self) -> None:
         if self._in_memory or str(self.url.database).startswith("file:"):

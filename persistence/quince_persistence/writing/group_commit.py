@@ -118,7 +118,10 @@ class GroupCommit:
             with _collector_off(group[0].alone):
                 settled = self._settle(group)
         except BaseException as error:
-            _log.exception("the store failed in a way that it should not")
+            _log.exception(
+                "the store failed in a way that it should not",
+                extra={"count": len(group), "error": type(error).__name__},
+            )
             settled = _all(group, PersistenceError(f"the store failed: {error!r}"), error)
         self._resolve(settled)
 
@@ -179,7 +182,7 @@ class GroupCommit:
 
     def _log_refused(self, refused: Exception, *, unexpected: bool) -> None:
         text = "the store refuses a call, which may be made again: %s"
-        self._throttled.warn(text, refused, trace=unexpected)
+        self._throttled.warn(text, refused, extra={"error": type(refused).__name__}, trace=unexpected)
 
     def _resolve(self, settled: Settled) -> None:
         later: Settled = []
@@ -189,7 +192,11 @@ class GroupCommit:
             try:
                 self.on_batch(lambda: _tell_all(later))
             except Exception as error:  # the event loop is closed, say
-                _log.debug("on_batch failed (%s); answering from the writer thread", error)
+                _log.debug(
+                    "on_batch failed (%s); answering from the writer thread",
+                    error,
+                    extra={"count": len(later), "error": type(error).__name__},
+                )
                 _tell_all(later)
 
 

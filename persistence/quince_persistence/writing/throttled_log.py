@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 MINUTE = 60.0
 _MOST_KEYS = 100
@@ -22,11 +22,18 @@ class ThrottledLog:
         self._clock = clock
         self._logged: dict[str, float] = {}
 
-    def warn(self, text: str, *arguments: object, key: str | None = None, trace: bool = False) -> None:
+    def warn(
+        self,
+        text: str,
+        *arguments: object,
+        extra: Mapping[str, object],
+        key: str | None = None,
+        trace: bool = False,
+    ) -> None:
         """Log a warning, unless one with the same key was logged within the last minute.
 
         Args:
-            text: As for `logging`, with its arguments.
+            text, extra: As for `logging`, with its arguments.
             key: Which warnings count as the same; the text with its arguments, if it is not given.
             trace: With the traceback of the exception that is being handled.
         """
@@ -36,4 +43,4 @@ class ThrottledLog:
         if len(self._logged) >= _MOST_KEYS:
             self._logged.clear()
         self._logged[key] = now
-        self._log.warning(text, *arguments, exc_info=trace)
+        self._log.warning(text, *arguments, exc_info=trace, extra=extra)

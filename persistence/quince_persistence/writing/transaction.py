@@ -135,7 +135,11 @@ class Transactions:
         Raises:
             StoreUnavailable: it has not answered for longer than the patience; it stays in doubt.
         """
-        _log.warning("a commit got no answer (%s); asking what became of it", self._database.explain(error))
+        _log.warning(
+            "a commit got no answer (%s); asking what became of it",
+            self._database.explain(error),
+            extra={"error": type(error).__name__},
+        )
         outage.in_doubt = True
         while True:
             self._drop()
@@ -158,7 +162,11 @@ class Transactions:
         try:
             connection.rollback()
         except SQLAlchemyError as error:
-            _log.debug("the rollback failed (%s); the connection is thrown away", error)
+            _log.debug(
+                "the rollback failed (%s); the connection is thrown away",
+                error,
+                extra={"error": type(error).__name__},
+            )
             self._drop()
 
     def _drop(self) -> None:
@@ -196,7 +204,9 @@ class _Outage:
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._patience
-        self._throttled.warn("the database is away: %s", self._database.explain(error))
+        self._throttled.warn(
+            "the database is away: %s", self._database.explain(error), extra={"error": type(error).__name__}
+        )
         if now >= self._until or self._stopping.wait(self._pause):
             raise StoreUnavailable(self._story(error), in_doubt=self.in_doubt) from error
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)

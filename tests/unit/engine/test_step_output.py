@@ -16,6 +16,8 @@ import pytest
 from quince.logs import LineFormatter, current_speaker
 from quince.worker.step_output import LONGEST, Lines, printed_lines, speaking
 
+SQUARE = {"pid": 12, "class": "flows:Outer.Square"}
+
 
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -24,7 +26,7 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> l
     lines: list[str] = []
 
     def emit(record: logging.LogRecord) -> None:
-        lines.append(f"{current_speaker.get()}: {record.getMessage()}")
+        lines.append(f"{current_speaker.get() or ''}: {record.getMessage()}")
 
     monkeypatch.setattr(caplog.handler, "emit", emit)  # the handler is that of all tests
     return lines
@@ -32,7 +34,7 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> l
 
 def test_lines_are_told_when_they_end_and_pieces_when_the_step_does(told: list[str]) -> None:
     with printed_lines():
-        with speaking(12, "Square"):
+        with speaking(SQUARE, str):
             print("one", end="")
             assert told == []
             print(" line\nand", end="")
@@ -41,12 +43,12 @@ def test_lines_are_told_when_they_end_and_pieces_when_the_step_does(told: list[s
         print("nobody\rknows")
         sys.stdout.write("x" * (LONGEST + 1))
     assert told[2:] == [": nobody", ": knows", f": {'x' * (LONGEST + 1)}"]
-    assert current_speaker.get() == ""
+    assert current_speaker.get() is None
 
 
 def test_those_who_speak_at_once_are_not_mixed(told: list[str]) -> None:
     async def says(pid: int) -> None:
-        with speaking(pid, "Talker"):
+        with speaking({"pid": pid, "class": "flows:Talker"}, str):
             for word in ("a", "b", "c"):
                 print(word, end=" ")
                 await asyncio.sleep(0)
@@ -65,7 +67,7 @@ def test_many_threads_lose_nothing(told: list[str]) -> None:
         for _ in range(50):
             print(f"line of {number}")
 
-    with printed_lines(), speaking(1, "Crowd"), ThreadPoolExecutor(8) as threads:
+    with printed_lines(), speaking({"pid": 1, "class": "Crowd"}, str), ThreadPoolExecutor(8) as threads:
         context = [contextvars.copy_context() for _ in range(8)]
         for number, one in enumerate(context):
             threads.submit(one.run, talk, number)
@@ -119,7 +121,7 @@ def test_a_handler_that_fails_is_told_once_and_below(monkeypatch: pytest.MonkeyP
 
 def test_a_line_of_the_log_says_who() -> None:
     record = logging.LogRecord("user", logging.INFO, __file__, 1, "half done", None, None)
-    with speaking(12, "Square"):
+    with speaking(SQUARE, str):
         line = LineFormatter("[%(process)d%(speaker)s] %(message)s").format(record)
     assert line == f"[{os.getpid()}, 12 Square] half done"
     assert LineFormatter("[%(process)d%(speaker)s]").format(record) == f"[{os.getpid()}]"

@@ -173,8 +173,8 @@ def test_what_lasts_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> N
     for _ in range(3):
         for moment in (0.0, 1.0, MINUTE - 1, MINUTE, MINUTE + 1):
             now = moment
-            throttled.warn("the database is away: %s", "connection refused")
-    throttled.warn("the database is away: %s", "something else")
+            throttled.warn("the database is away: %s", "connection refused", extra={})
+    throttled.warn("the database is away: %s", "something else", extra={})
     assert [record.message for record in caplog.records] == [
         "the database is away: connection refused",
         "the database is away: connection refused",

@@ -106,7 +106,9 @@ class Broadcasting:
         outbox, self._outbox = self._outbox, []
         lane = self._out
         if lane is None or not lane.usable:
-            log.warning("%d broadcasts are lost: the broker is away", len(outbox))
+            log.warning(
+                "%d broadcasts are lost: the broker is away", len(outbox), extra={"count": len(outbox)}
+            )
             return
         batch: list[Broadcast] = []
         size = 0
@@ -128,7 +130,7 @@ class Broadcasting:
         try:
             message = decode(body)
         except UnreadableMessage as error:
-            log.warning("a broadcast is dropped: %s", error)
+            log.warning("a broadcast is dropped: %s", error, extra={"error": type(error).__name__})
             return
         if not isinstance(message, Broadcasts):
             return

@@ -189,7 +189,12 @@ class BrokerChannel:
         try:
             await ask_driver(self.channel.close(), RPC_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, RuntimeError) as error:
-            log.debug("channel %s did not close in order: %r", self.number, error)
+            log.debug(
+                "channel %s did not close in order: %r",
+                self.number,
+                error,
+                extra={"channel": self.number, "error": type(error).__name__},
+            )
         finally:
             self.shut(None)
 
@@ -251,12 +256,12 @@ class BrokerChannel:
             try:
                 on_delivery(about, self._header, body)
             except Exception:
-                log.exception("a message could not be handled")
+                log.exception("a message could not be handled", extra={"channel": self.number})
         elif isinstance(about, Returned) and not self._confirms:
             try:
                 self.on_returned(body)
             except Exception:
-                log.exception("a message that came back could not be handled")
+                log.exception("a message that came back could not be handled", extra={"channel": self.number})
         elif isinstance(about, Returned):
             number = frames.read_message_id(self._header)
             if number.isdigit():

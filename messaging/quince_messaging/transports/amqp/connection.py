@@ -158,7 +158,9 @@ class BrokerConnection:
             if not self.lost.done():
                 await ask_driver(self._connection.close(), CLOSE_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, OSError) as error:
-            log.debug("the connection did not close in order: %r", error)
+            log.debug(
+                "the connection did not close in order: %r", error, extra={"error": type(error).__name__}
+            )
 
     def abort(self) -> None:
         """Drop the connection at once."""

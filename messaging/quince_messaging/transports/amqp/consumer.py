@@ -191,7 +191,9 @@ class Consumer:
 
     def _cancelled(self) -> None:
         if not self._closed:
-            log.warning("%s: the broker cancelled a consumer; consuming anew", self.queue)
+            log.warning(
+                "%s: the broker cancelled a consumer; consuming anew", self.queue, extra={"queue": self.queue}
+            )
             self._session.spawn(self._consume_anew())
 
     async def _consume_anew(self) -> None:

@@ -140,11 +140,18 @@ class Holder:
         try:
             task.read()
         except UnreadableMessage as error:
-            log.warning("%s: a message cannot be read and is dead-lettered: %s", self._queue, error)
+            log.warning(
+                "%s: a message cannot be read and is dead-lettered: %s",
+                self._queue,
+                error,
+                extra={"queue": self._queue, "error": type(error).__name__},
+            )
             self.bury(task, str(error), tag)
             return None
         except Exception:  # no memory, say: not the message's fault
-            log.exception("%s: a message could not be taken, and goes back", self._queue)
+            log.exception(
+                "%s: a message could not be taken, and goes back", self._queue, extra={"queue": self._queue}
+            )
             self.settlements.requeue(tag)
             return None
         self.tasks[tag] = task
@@ -163,7 +170,11 @@ class Holder:
                 task.data, origin=self._queue, reason=reason, priority=min(task.priority, MAX_PRIORITY)
             )
         except Exception as error:
-            log.warning("a task could not be dead-lettered (%r); it is delivered again", error)
+            log.warning(
+                "a task could not be dead-lettered (%r); it is delivered again",
+                error,
+                extra={"queue": self._queue, "error": type(error).__name__},
+            )
             self.settlements.requeue(tag)
         else:
             self.settlements.ack(tag)

@@ -339,7 +339,11 @@ class Rpc:
         try:
             self._out.publish(self._exchange, inbox_key(inbox), [answer])
         except Exception as error:  # those of others are to be sent
-            log.warning("an answer is dropped, for it cannot be sent to its address: %s", error)
+            log.warning(
+                "an answer is dropped, for it cannot be sent to its address: %s",
+                error,
+                extra={"communicator": inbox, "error": type(error).__name__},
+            )
 
     # Receiving
 
@@ -348,7 +352,9 @@ class Rpc:
         try:
             message = decode(body)
         except UnreadableMessage as error:
-            log.warning("a message to this communicator is dropped: %s", error)
+            log.warning(
+                "a message to this communicator is dropped: %s", error, extra={"error": type(error).__name__}
+            )
             return
         if isinstance(message, Replies):
             for reply in message.replies:
@@ -363,7 +369,10 @@ class Rpc:
         try:
             self._answer_one(call)
         except Exception:  # those that came with it are to be answered
-            log.exception("a call cannot be answered")
+            log.exception(
+                "a call cannot be answered",
+                extra={"communicator": call.reply_to.inbox if call.reply_to else None},
+            )
 
     def _answer_one(self, call: Call) -> None:
         handler = self._handlers.get(call.identifier)

@@ -89,7 +89,12 @@ class Session:
                 async with asyncio.timeout(FAREWELL_TIMEOUT):
                     await self._farewell(link)
         except LINK_ERRORS as error:
-            log.debug("%s: no orderly farewell: %r", self.uri.shown, error)
+            log.debug(
+                "%s: no orderly farewell: %r",
+                self.uri.shown,
+                error,
+                extra={"broker": self.uri.shown, "error": type(error).__name__},
+            )
         finally:
             await link.close()
 
@@ -129,7 +134,7 @@ class Session:
     def broken(self, link: BrokerConnection, why: str) -> None:
         """Something on this link does not work: drop it and dial anew."""
         if link.alive and not self._closed:
-            log.warning("%s: %s; connecting anew", self.uri.shown, why)
+            log.warning("%s: %s; connecting anew", self.uri.shown, why, extra={"broker": self.uri.shown})
             link.abort()
 
     async def _supervise(self) -> None:
@@ -141,9 +146,14 @@ class Session:
                 self._ready.clear()
                 self._link = None
                 self._enter(LinkState.RECONNECTING)
-                log.warning("%s: the link is lost (%s); connecting anew", self.uri.shown, error or "closed")
+                log.warning(
+                    "%s: the link is lost (%s); connecting anew",
+                    self.uri.shown,
+                    error or "closed",
+                    extra={"broker": self.uri.shown, "error": type(error).__name__ if error else None},
+                )
             await self._dial_again()
-            log.warning("%s: connected again", self.uri.shown)
+            log.warning("%s: connected again", self.uri.shown, extra={"broker": self.uri.shown})
 
     async def _dial_again(self) -> None:
         pause = SHORTEST_PAUSE
@@ -156,9 +166,14 @@ class Session:
                     link.abort()
                     raise
             except LINK_ERRORS as error:
-                log.debug("%s: %s", self.uri.shown, error)
+                log.debug(
+                    "%s: %s",
+                    self.uri.shown,
+                    error,
+                    extra={"broker": self.uri.shown, "error": type(error).__name__},
+                )
             except Exception:  # whatever it is, the next attempt may work: never give up
-                log.exception("%s: could not be set up", self.uri.shown)
+                log.exception("%s: could not be set up", self.uri.shown, extra={"broker": self.uri.shown})
             else:
                 return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -183,10 +198,17 @@ class Session:
 
     def _blocked(self, reason: str | None) -> None:
         if reason is None:
-            log.warning("%s: the broker takes messages again", self.uri.shown)
+            log.warning(
+                "%s: the broker takes messages again", self.uri.shown, extra={"broker": self.uri.shown}
+            )
             self._enter(LinkState.CONNECTED)
         else:
-            log.warning("%s: the broker takes no messages for now: %s", self.uri.shown, reason)
+            log.warning(
+                "%s: the broker takes no messages for now: %s",
+                self.uri.shown,
+                reason,
+                extra={"broker": self.uri.shown},
+            )
             self._enter(LinkState.BLOCKED)
 
     def _enter(self, state: LinkState) -> None:
@@ -197,4 +219,8 @@ class Session:
             try:
                 listener(state)
             except Exception:  # the link must not be kept from coming back
-                log.exception("%s: a listener to the link failed", self.uri.shown)
+                log.exception(
+                    "%s: a listener to the link failed",
+                    self.uri.shown,
+                    extra={"broker": self.uri.shown, "state": state.value},
+                )

@@ -123,7 +123,11 @@ class PeerConnection(asyncio.BufferedProtocol):
         except BadFrame:
             raise
         except Exception:  # what comes next is to be heard
-            _log.exception("a message of communicator %s could not be handled", self.peer or "(unnamed)")
+            _log.exception(
+                "a message of communicator %s could not be handled",
+                self.peer or "(unnamed)",
+                extra={"communicator": self.peer},
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -168,7 +172,12 @@ class PeerConnection(asyncio.BufferedProtocol):
 
     def abort(self, why: str) -> None:
         """Cut the connection now."""
-        _log.warning("the connection to communicator %s is cut: %s", self.peer or "(unnamed)", why)
+        _log.warning(
+            "the connection to communicator %s is cut: %s",
+            self.peer or "(unnamed)",
+            why,
+            extra={"communicator": self.peer},
+        )
         self._transport.abort()
 
     def hang_up(self) -> None:

@@ -98,7 +98,12 @@ class LocalConsumer:
         try:
             others = await self._around.committer.run(lambda file: self._leave(file, verdict), heavy=True)
         except DeliveryFailed as error:  # it has left all the same, as one that dies
-            _log.warning("tasks of queue %s go back when others see that we are gone: %s", self.queue, error)
+            _log.warning(
+                "tasks of queue %s go back when others see that we are gone: %s",
+                self.queue,
+                error,
+                extra={"queue": self.queue, "error": type(error).__name__},
+            )
             others = ()
         self._around.left(self.number)
         self._around.ring(self.queue, others, self._held)
@@ -143,7 +148,12 @@ class LocalConsumer:
         if self._closed:
             return
         if error is not None:
-            _log.error("consumer of %s: a claim failed and will be tried again: %s", self.queue, error)
+            _log.error(
+                "consumer of %s: a claim failed and will be tried again: %s",
+                self.queue,
+                error,
+                extra={"queue": self.queue, "error": type(error).__name__},
+            )
             self._unwritten += claim.settled
             asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self.look_again)
             return
@@ -179,7 +189,12 @@ class LocalConsumer:
             if error is None:
                 self._arrived(*read)
             else:
-                _log.error("consumer of %s: tasks will be read again: %s", self.queue, error)
+                _log.error(
+                    "consumer of %s: tasks will be read again: %s",
+                    self.queue,
+                    error,
+                    extra={"queue": self.queue, "error": type(error).__name__},
+                )
                 asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self._read, unread)
 
         self._around.committer.run_then(lambda file: file.read(unread), came)
@@ -195,7 +210,12 @@ class LocalConsumer:
 
         def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
-                _log.error("consumer of %s: tasks could not be given back: %s", self.queue, error)
+                _log.error(
+                    "consumer of %s: tasks could not be given back: %s",
+                    self.queue,
+                    error,
+                    extra={"queue": self.queue, "error": type(error).__name__},
+                )
             else:
                 self._around.ring(self.queue, hungry, len(unread))
 
@@ -211,7 +231,9 @@ class LocalConsumer:
             except UnreadableMessage as error:
                 HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).dead_letter(str(error))
             except Exception:  # no memory, say: not the message's fault
-                _log.exception("a task of %s could not be taken, and goes back", self.queue)
+                _log.exception(
+                    "a task of %s could not be taken, and goes back", self.queue, extra={"queue": self.queue}
+                )
                 HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).requeue()
             else:
                 handles.append(HeldTask(self._holder, claimed.id, envelope, claimed.redelivered))
@@ -254,7 +276,12 @@ class LocalConsumer:
 
         def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
-                _log.error("consumer of %s: tasks could not be handed back: %s", self.queue, error)
+                _log.error(
+                    "consumer of %s: tasks could not be handed back: %s",
+                    self.queue,
+                    error,
+                    extra={"queue": self.queue, "error": type(error).__name__},
+                )
                 return
             others = [one for one in hungry if one.consumer != self.number]
             self._around.ring(self.queue, others or hungry, len(verdict.requeued))
@@ -270,7 +297,12 @@ class LocalConsumer:
 
         def written(_: None, error: Exception | None) -> None:
             if error is not None:
-                _log.error("consumer of %s: done tasks stay, and will be tried again: %s", self.queue, error)
+                _log.error(
+                    "consumer of %s: done tasks stay, and will be tried again: %s",
+                    self.queue,
+                    error,
+                    extra={"queue": self.queue, "error": type(error).__name__},
+                )
                 self._unwritten += settled
 
         self._around.committer.run_then(lambda file: file.delete(self.number, settled), written)

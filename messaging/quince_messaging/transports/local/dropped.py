@@ -16,13 +16,23 @@ class Dropped:
     def dropped(self, peer: str, count: int) -> None:
         """So many were dropped."""
         if peer not in self._counts:
-            _log.warning("communicator %s does not read: broadcasts to it are dropped (%d now)", peer, count)
+            _log.warning(
+                "communicator %s does not read: broadcasts to it are dropped (%d now)",
+                peer,
+                count,
+                extra={"communicator": peer, "count": count},
+            )
         self._counts[peer] = self._counts.get(peer, 0) + count
 
     def over(self, peer: str) -> None:
         """It reads again, or has gone."""
         if count := self._counts.pop(peer, 0):
-            _log.warning("%d broadcasts to communicator %s were dropped while it did not read", count, peer)
+            _log.warning(
+                "%d broadcasts to communicator %s were dropped while it did not read",
+                count,
+                peer,
+                extra={"communicator": peer, "count": count},
+            )
 
     def all_over(self) -> None:
         """We are going."""

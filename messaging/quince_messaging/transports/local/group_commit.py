@@ -163,7 +163,9 @@ class GroupCommit:
         try:
             self._commit_some()
         except Exception:  # those who wait, and those who come, need somebody who does it
-            _log.exception("a change of the task file is left to the writing thread")
+            _log.exception(
+                "a change of the task file is left to the writing thread", extra={"count": len(self._next)}
+            )
             self._leave_to_writer()
 
     def _commit_some(self) -> None:
@@ -309,7 +311,10 @@ class GroupCommit:
         try:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:  # the loop was closed under us: nobody is left to tell
-            _log.debug("the event loop ended before its communicator")
+            _log.debug(
+                "the event loop ended before its communicator",
+                extra={"function": getattr(function, "__qualname__", None)},
+            )
 
 
 def _drain(source: queue.SimpleQueue[_Batch | None], most: int) -> tuple[list[_Batch], bool]:
@@ -332,7 +337,10 @@ def _settle(jobs: _Batch) -> None:
         try:
             job.then(job.outcome, error)
         except Exception:  # the others wait for their outcome
-            _log.exception("what follows from a change of the task file failed")
+            _log.exception(
+                "what follows from a change of the task file failed",
+                extra={"function": getattr(job.then, "__qualname__", None)},
+            )
 
 
 def _settle_durable(jobs: _Batch) -> None:
@@ -354,7 +362,7 @@ def _resolve(future: asyncio.Future[Any], value: Any, error: Exception | None) -
 
 def _log_failure(_: Any, error: Exception | None) -> None:
     if error is not None:
-        _log.error("a change of the task file was lost: %s", error)
+        _log.error("a change of the task file was lost: %s", error, extra={"error": type(error).__name__})
 
 
 def _succeed(future: asyncio.Future[Any], value: Any) -> None:

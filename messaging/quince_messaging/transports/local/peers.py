@@ -283,7 +283,9 @@ class Peers:
             if peer in self._links or await self._connect(peer):
                 return
             await asyncio.sleep(pause)
-        _log.warning("communicator %s holds its lock but cannot be reached", peer)
+        _log.warning(
+            "communicator %s holds its lock but cannot be reached", peer, extra={"communicator": peer}
+        )
 
     async def _bury(self, peer: str) -> bool:
         """Whether it is gone; if it is dead, its tasks are handed back first."""
@@ -291,10 +293,19 @@ class Peers:
             with self._directory.bury(peer) as dead:
                 if dead:
                     await self._hand_back(peer)
-                    _log.info("communicator %s has died; its tasks were handed back", peer)
+                    _log.info(
+                        "communicator %s has died; its tasks were handed back",
+                        peer,
+                        extra={"communicator": peer},
+                    )
                 return dead is not False
         except MessagingError as error:
-            _log.warning("the tasks of communicator %s could not be handed back yet: %s", peer, error)
+            _log.warning(
+                "the tasks of communicator %s could not be handed back yet: %s",
+                peer,
+                error,
+                extra={"communicator": peer, "error": type(error).__name__},
+            )
             return False
 
     async def _connect(self, peer: str) -> bool:
@@ -352,7 +363,12 @@ class Peers:
         try:
             envelope = decode(payload)
         except UnreadableMessage as error:
-            _log.warning("an unreadable message from communicator %s was dropped: %s", peer, error)
+            _log.warning(
+                "an unreadable message from communicator %s was dropped: %s",
+                peer,
+                error,
+                extra={"communicator": peer, "error": type(error).__name__},
+            )
             return
         self.on_envelope(peer, envelope)
 

@@ -245,7 +245,12 @@ class Queues:
 
         def offered(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
-                _log.warning("queue %s could not be looked at: %s", queue, error)
+                _log.warning(
+                    "queue %s could not be looked at: %s",
+                    queue,
+                    error,
+                    extra={"queue": queue, "error": type(error).__name__},
+                )
             else:
                 self.ring(queue, hungry, count, look)
 

@@ -90,6 +90,7 @@ class Registration:
                 folder,
                 self._peers.name,
                 error,
+                extra={"communicator": self._peers.name, "file": str(folder), "error": type(error).__name__},
             )
             asyncio.get_running_loop().call_later(BETWEEN_TRIES, self._try_again)
             return
@@ -98,6 +99,7 @@ class Registration:
             "%s was removed, or emptied, while it was in use; the place of communicator %s was put back",
             folder,
             self._peers.name,
+            extra={"communicator": self._peers.name, "file": str(folder)},
         )
         self._on_back()
         await self._peers.meet_everybody()
@@ -125,4 +127,5 @@ class Registration:
                 peer,
                 self._directory.tasks,
                 self._directory.peers,
+                extra={"communicator": peer, "file": str(self._directory.peers)},
             )

@@ -121,7 +121,9 @@ class Rpc:
                 try:
                     sent = self._peers.send(peer, encode(Calls(batch)))
                 except Exception:  # one by one then, so that only those at fault fail
-                    _log.exception("calls could not be sent together")
+                    _log.exception(
+                        "calls could not be sent together", extra={"communicator": peer, "count": len(batch)}
+                    )
                     sent = False
                 if not sent:
                     self._peers.errand(self._send_by_and_by(batch))
@@ -254,7 +256,11 @@ class Rpc:
                 for payload in _join(together):
                     self._send_reply(inbox, payload)
             except Exception:  # those of others are to be sent
-                _log.exception("answers to communicator %s could not be sent", inbox[:40])
+                _log.exception(
+                    "answers to communicator %s could not be sent",
+                    inbox[:40],
+                    extra={"communicator": inbox, "count": len(together)},
+                )
 
     def _send_reply(self, inbox: str, payload: bytes) -> None:
         if inbox == self._peers.name:
@@ -262,7 +268,9 @@ class Rpc:
             if isinstance(mine, Replies):
                 asyncio.get_running_loop().call_soon(self.replied, mine.replies)
         elif not self._peers.send_now(inbox, payload):
-            _log.debug("communicator %s is gone; its answers are dropped", inbox)
+            _log.debug(
+                "communicator %s is gone; its answers are dropped", inbox, extra={"communicator": inbox}
+            )
 
 
 def _join(replies: list[Reply]) -> list[bytes]:

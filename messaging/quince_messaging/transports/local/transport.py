@@ -153,7 +153,7 @@ class LocalTransport(Transport):
             try:
                 listener(state)
             except Exception:
-                _log.exception("a listener to the link failed")
+                _log.exception("a listener to the link failed", extra={"state": state.value})
 
     def _check(self) -> None:
         if os.getpid() != self._process and self._process:

@@ -165,6 +165,6 @@ def readable(hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], No
         hub.bury(queue, entry, str(error))
         return None
     except Exception:  # no memory, say: not the message's fault
-        log.exception("a task of %s could not be taken, and goes back", queue)
+        log.exception("a task of %s could not be taken, and goes back", queue, extra={"queue": queue})
         hub.put_back(queue, entry)
         return None

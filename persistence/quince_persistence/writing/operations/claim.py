@@ -30,7 +30,9 @@ class TakeClaims(Operation[Sequence[Claim]]):
         claimed = []
         unknown = [pid for pid in self._pids if pid not in unit.rows]
         if unknown:
-            _log.warning("there are no processes %s here; tasks for them are dropped", unknown)
+            _log.warning(
+                "there are no processes %s here; tasks for them are dropped", unknown, extra={"pids": unknown}
+            )
         for pid in self._pids:
             row = unit.rows.get(pid)
             if row is None or row.owner is not None or not row.ready:

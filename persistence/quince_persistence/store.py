@@ -130,7 +130,7 @@ class Store:
         self._pulse = self._new_pulse()
         renew_in_children(self)
 
-    def renew(self, *, calm: bool) -> None:
+    def renew(self, *, quiet: bool) -> None:
         """In a forked child: begin anew, with connections, a writer thread and pids of its own.
 
         What the parent has handed in and has not heard of yet is the parent's.
@@ -140,7 +140,7 @@ class Store:
         parents = [
             writer.connection for writer in (self._writer, self._pulse) if writer and writer.connection
         ]
-        kept = self._database.forsake(parents, calm=calm)
+        kept = self._database.abandon(parents, quiet=quiet)
         if not kept:
             self._database = database_of(self._given, patience=self._patience)
             self._reads = Reader(self._database)

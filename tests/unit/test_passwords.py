@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import quince_messaging.at_fork
 import quince_messaging.passwords
 from quince.errors import WorkspaceError
 from quince.workspace.location import locate
@@ -19,6 +20,7 @@ from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
 from quince_messaging.uri import parse_uri
 from quince_persistence.databases import passwords as of_the_store
+from quince_persistence.databases.at_fork import ForkGuard
 from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
 from tests.server import free_port
@@ -95,8 +97,9 @@ def test_the_rest_of_a_url_is_shown() -> None:
     )
 
 
-def test_both_packages_show_urls_in_the_same_way() -> None:
+def test_what_both_packages_have_is_the_same() -> None:
     assert inspect.getsource(quince_messaging.passwords) == inspect.getsource(of_the_store)
+    assert inspect.getsource(quince_messaging.at_fork.ForkGuard) == inspect.getsource(ForkGuard)
 
 
 def test_no_complaint_and_no_object_shows_the_password(tmp_path: Path) -> None:

@@ -59,15 +59,15 @@ class Database(Protocol):
 
     def dispose(self) -> None: ...
 
-    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
-        """In a forked child: let go of the parent's connections, unheard by anybody.
+    def abandon(self, writing: Sequence[Connection], *, quiet: bool) -> bool:
+        """In a forked child: give the parent's connections up, without a word to the database.
 
         Args:
-            writing: The connections that the parent's writers had.
-            calm: No thread was at work when the process was forked.
+            writing: The connections of the parent's writers.
+            quiet: No thread was inside SQLite when the process was forked.
 
         Returns:
-            Whether this database goes on all the same; else it can be used no more.
+            Whether this object can still be used (a database in memory); else a new one is needed.
         """
 
 

@@ -209,7 +209,7 @@ class PostgreSQL:
                 engine.dispose()
         self._reader = self._writer = None
 
-    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
+    def abandon(self, writing: Sequence[Connection], *, quiet: bool) -> bool:
         """The sockets are replaced by /dev/null: what ends in the child says good-bye to nobody, and when
         the parent dies the server hears of it."""
         nothing = os.open(os.devnull, os.O_RDWR)

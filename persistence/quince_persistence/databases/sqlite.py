@@ -22,11 +22,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from quince_persistence.databases.at_fork import calm
+from quince_persistence.databases.at_fork import fork_guard
 from quince_persistence.databases.database import first_line, shown
 from quince_persistence.databases.error_codes import ErrorKind, kind_of, sqlite_code_of
+from quince_persistence.databases.retry import tries
 from quince_persistence.databases.sqlite_url import make_private
-from quince_persistence.databases.write_turns import WriteTurns
+from quince_persistence.databases.write_turns import WriteTurns, users_of
 from quince_persistence.errors import (
     InvalidUrl,
     NotAStore,
@@ -55,8 +56,7 @@ LOG_BYTES = 16_000_000
 _READERS_MS = 100
 _AGAIN_SECONDS = 1.0
 _CLOSING_SECONDS = 2.0
-_FIRST_PAUSE = 0.0002
-_LONGEST_PAUSE = 0.002
+_PAUSES = {"first": 0.0002, "longest": 0.002}
 
 
 class SQLite:
@@ -67,12 +67,12 @@ class SQLite:
         self._busy_seconds = busy_seconds
         self._in_memory = url.database in {None, "", ":memory:"}
         self._path = _real_path(str(url.database))
-        self._turnstile = WriteTurns(self._path, patience=busy_seconds)
+        self._turns = WriteTurns(self._path, patience=busy_seconds)
         self._log_kept_until = 0.0
         self._engines: list[Engine] = []
         self._file: tuple[int, int] | None = None
         self._reader: Engine | None = None
-        self._alone: AbstractContextManager[Any] = threading.RLock() if self._in_memory else calm
+        self._alone: AbstractContextManager[Any] = threading.RLock() if self._in_memory else fork_guard
 
     def engine(self) -> Engine:
         self._require_in_place()
@@ -104,11 +104,11 @@ class SQLite:
         return self._alone
 
     def turn(self) -> AbstractContextManager[Any]:
-        return self._alone if self._in_memory else self._calm_turn()
+        return self._alone if self._in_memory else self._guarded_turn()
 
     @contextmanager
-    def _calm_turn(self) -> Iterator[None]:
-        with self._turnstile.turn(), calm:
+    def _guarded_turn(self) -> Iterator[None]:
+        with self._turns.turn(), fork_guard:
             yield
 
     def begin(self, connection: Connection) -> tuple[float, None]:
@@ -141,8 +141,8 @@ class SQLite:
             return StoreFull(f"the disk that holds {where} is full; make room, nothing was written")
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             return StoreBusy(
-                f"{where} is locked by another program for more than {self._busy_seconds:g} s; "
-                "end that program, or wait for it"
+                f"{where} is locked by another program for more than {self._busy_seconds:g} s "
+                f"({users_of(self._path)}): end it, or wait; nothing was written"
             )
         if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
             return NotAStore(f"{where} is not a database of Quince, or is damaged: {said}")
@@ -158,15 +158,15 @@ class SQLite:
         return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
 
     def dispose(self) -> None:
-        # Who closes the last connection copies the log into the database: SQLite lets nobody else open it
+        # Closing the last connection copies the log into the database; SQLite lets nobody else open it
         # meanwhile, so a turn that does not come in time is no reason to leave connections open.
         with contextlib.ExitStack() as stack:
             if self._engines and not self._in_memory:
                 with contextlib.suppress(PersistenceError):
-                    stack.enter_context(self._turnstile.turn(_CLOSING_SECONDS))
-            stack.enter_context(calm)
+                    stack.enter_context(self._turns.turn(_CLOSING_SECONDS))
+            stack.enter_context(fork_guard)
             self._close()
-        self._turnstile.close()
+        self._turns.close()
 
     def _close(self) -> None:
         for engine in self._engines:
@@ -174,12 +174,12 @@ class SQLite:
         self._engines.clear()
         self._reader = self._file = None
 
-    def forsake(self, writing: Sequence[Connection], *, calm: bool) -> bool:
+    def abandon(self, writing: Sequence[Connection], *, quiet: bool) -> bool:
         if self._in_memory:
             self._alone = threading.RLock()
             return True
-        self._turnstile.forsake()
-        if calm:  # all are at rest, so closing them writes nothing
+        self._turns.abandon()
+        if quiet:  # all are at rest, so closing them writes nothing
             for connection in writing:
                 connection.invalidate()
                 connection.close()
@@ -218,16 +218,12 @@ class SQLite:
 
     def _begin_immediate(self, connection: Connection) -> None:
         """`BEGIN IMMEDIATE`, tried often: SQLite's own waiting sleeps up to 100 ms at a time."""
-        until = time.monotonic() + self._busy_seconds
-        pause = _FIRST_PAUSE
-        while True:
+        for last in tries(time.monotonic() + self._busy_seconds, **_PAUSES):
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             except OperationalError as error:
-                if sqlite_code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                if last or sqlite_code_of(error) != sqlite3.SQLITE_BUSY:
                     raise
-                time.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE)
             else:
                 return
 
@@ -297,14 +293,13 @@ def _size(path: str) -> int:
 
 def _turn_wal_on(connection: sqlite3.Connection, where: str | None) -> None:
     """Several programs may do so at once; SQLite does not wait for them here by itself."""
-    until = time.monotonic() + 10.0
-    while True:
+    mode = None
+    for last in tries(time.monotonic() + 10.0, **_PAUSES):
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            if last or sqlite_code_of(error) != sqlite3.SQLITE_BUSY:
                 raise
-            time.sleep(_LONGEST_PAUSE)
         else:
             break
     if mode not in {"wal", "memory"}:

@@ -1,11 +1,11 @@
 """Taking turns between the programs that write to one SQLite file.
 
 SQLite keeps writers apart, but does not queue them: one that waits only tries again now and then, and
-one that has much to write is always there first. Two locks make a queue: whoever wants to write takes
-the gate, waits inside it for the turn, and opens the gate again with the turn in hand. So the one that
-has just written stands behind the one that waits.
+one that has much to write is always there first. Two locks make a queue: who wants to write locks the
+queue (the file `-gate`), waits inside for the turn (the file `-turn`), and unlocks the queue when it has the
+turn. So the program that has just written stands behind the one that waits.
 
-The gate is a courtesy: what it does not give in time is done without it. The turn is not: who does not have
+The queue is a courtesy: who does not get its lock in time goes on without. The turn is not: who does not have
 it writes nothing, and copies no write-ahead log into the database. SQLite before 3.51.3 may damage the file
 if a connection commits at the very moment at which another one begins such a copy: with the turn, no two of
 them are ever at work.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import threading
 import time
 import weakref
@@ -25,16 +26,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from quince_persistence.databases.retry import tries
 from quince_persistence.errors import StoreBusy, StoreUnavailable
 
-IMPATIENCE = 2.0
-"""Seconds after which one waits for the turn outside of the gate (who stands in it is frozen)."""
+QUEUE_SECONDS = 2.0
+"""How long the lock of the queue is waited for: a program that holds it for longer is frozen."""
 
-TRUCE = 30.0
-"""Seconds without the gate after that."""
-
-_FIRST_PAUSE = 0.00005
-_LONGEST_PAUSE = 0.0005
+BACK_OFF_SECONDS = 30.0
+"""How long the queue is not used after that."""
 
 _all: weakref.WeakSet[WriteTurns] = weakref.WeakSet()
 
@@ -50,10 +49,10 @@ class WriteTurns:
     def __init__(self, path: Path, *, patience: float = 30.0) -> None:
         self._path = path
         self._patience = patience
-        self._door, self._mine = threading.Lock(), threading.Lock()  # gate and turn of this program's threads
+        self._own_queue, self._own_turn = threading.Lock(), threading.Lock()  # of this program's threads
         self._owner: int | None = None
-        self._gate = self._turn = -1
-        self._no_gate_until = 0.0
+        self._queue = self._turn = -1
+        self._no_queue_until = 0.0
         _all.add(self)
 
     @contextmanager
@@ -68,9 +67,9 @@ class WriteTurns:
         if self._owner == threading.get_ident():
             yield
             return
-        self._enter(until)
+        self._take_among_threads(until)
         try:
-            self._take(until)
+            self._take_among_programs(until)
             self._owner = threading.get_ident()
             try:
                 yield
@@ -78,70 +77,73 @@ class WriteTurns:
                 self._owner = None
                 fcntl.flock(self._turn, fcntl.LOCK_UN)
         finally:
-            self._mine.release()
+            self._own_turn.release()
 
     def close(self) -> None:
-        """Give everything back."""
-        for file in (self._gate, self._turn):
+        """Close the files of the locks; the next turn opens them again."""
+        for file in (self._queue, self._turn):
             if file >= 0:
                 os.close(file)
-        self._gate = self._turn = -1
+        self._queue = self._turn = -1
 
-    def forsake(self) -> None:
-        """In a forked child: it would go on holding the locks of its parent if that dies."""
+    def abandon(self) -> None:
+        """In a forked child: close the files, with which it would hold the locks of a parent that dies."""
         self.close()
-        self._door, self._mine, self._owner = threading.Lock(), threading.Lock(), None
+        self._own_queue, self._own_turn, self._owner = threading.Lock(), threading.Lock(), None
 
-    def _enter(self, until: float) -> None:
-        """Take the turn among the threads of this program."""
-        if not self._door.acquire(timeout=max(0.0, until - time.monotonic())):
+    def _take_among_threads(self, until: float) -> None:
+        if not self._own_queue.acquire(timeout=max(0.0, until - time.monotonic())):
             raise self._busy()
         try:
-            if not self._mine.acquire(timeout=max(0.0, until - time.monotonic())):
+            if not self._own_turn.acquire(timeout=max(0.0, until - time.monotonic())):
                 raise self._busy()
         finally:
-            self._door.release()
+            self._own_queue.release()
 
-    def _take(self, until: float) -> None:
-        """Take it among programs."""
+    def _take_among_programs(self, until: float) -> None:
         if self._turn < 0:
             self._open()
-        gated = self._stand_in_gate(until)
+        queued = self._enter_queue(until)
         try:
             if not _lock(self._turn, until):
                 raise self._busy()
         finally:
-            if gated:
-                fcntl.flock(self._gate, fcntl.LOCK_UN)
+            if queued:
+                fcntl.flock(self._queue, fcntl.LOCK_UN)
 
-    def _stand_in_gate(self, until: float) -> bool:
-        """Whether we do, or go without."""
+    def _enter_queue(self, until: float) -> bool:
+        """Lock the queue; False if that took too long, now or a while ago: then go on without it."""
         now = time.monotonic()
-        if now < self._no_gate_until:
+        if now < self._no_queue_until:
             return False
-        if _lock(self._gate, min(until, now + IMPATIENCE)):
+        if _lock(self._queue, min(until, now + QUEUE_SECONDS)):
             return True
-        self._no_gate_until = time.monotonic() + TRUCE
+        self._no_queue_until = time.monotonic() + BACK_OFF_SECONDS
         return False
 
     def _open(self) -> None:
         try:
-            self._gate, self._turn = (_opened(self._path, name) for name in ("gate", "turn"))
+            self._queue, self._turn = (_opened(self._path, name) for name in ("gate", "turn"))
         except OSError as error:
             raise StoreUnavailable(
-                f"{self._path} cannot be written: the lock of those who do cannot be opened "
+                f"{self._path} cannot be written: the lock of its writers cannot be opened "
                 f"({error.strerror}: {error.filename})"
             ) from error
 
     def _busy(self) -> StoreBusy:
         return StoreBusy(
-            f"another program writes to {self._path} for too long, or was stopped in the middle of it "
-            f"(one of those that `fuser {self._path}-turn` names): end it, or wait; nothing was written"
+            f"another program has kept {self._path} locked for too long, or was stopped while it wrote "
+            f"({users_of(self._path)}): end it, or wait; nothing was written"
         )
 
 
+def users_of(path: Path) -> str:
+    """How a person finds the program that has locked a store: it need not be one of ours."""
+    return f"one of those that `fuser {shlex.quote(str(path))}` names"
+
+
 def _opened(database: Path, name: str) -> int:
-    """A lock beside the database: whoever may write to the one may write to the other."""
+    """A lock file beside the database: who may write to the one may write to the other."""
     path, flags = f"{database}-{name}", os.O_CLOEXEC | os.O_NOFOLLOW
     mode = database.stat().st_mode & 0o666 if database.exists() else 0o600
     try:
@@ -152,22 +154,18 @@ def _opened(database: Path, name: str) -> int:
 
 def _lock(file: int, until: float) -> bool:
     """Lock a file, tried often: `flock` itself knows no time limit."""
-    pause = _FIRST_PAUSE
-    while True:
+    for _ in tries(until, first=0.00005, longest=0.0005):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
-                return False
-        else:
-            return True
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+            continue
+        return True
+    return False
 
 
-def _forsake() -> None:
-    for turnstile in list(_all):
-        turnstile.forsake()
+def _abandon_all() -> None:
+    for turns in list(_all):
+        turns.abandon()
 
 
-os.register_at_fork(after_in_child=_forsake)
+os.register_at_fork(after_in_child=_abandon_all)

@@ -1,7 +1,8 @@
-"""The writer: groups, the one at fault in a group, a full disk, a locked database, closing."""
+"""Group commit: groups, the one at fault in a group, a full disk, a locked database, closing."""
 
 from __future__ import annotations
 
+import fcntl
 import queue
 import sqlite3
 import threading
@@ -128,6 +129,30 @@ def test_a_locked_database_is_an_error_and_then_works_again(store: Store, lock: 
     assert store.get(claim.row.pid) == claim.row  # reading goes on
     lock.execute("ROLLBACK")
     assert not finish(store, claim).fenced
+
+
+def test_a_foreign_lock_is_looked_for_at_the_file_that_is_locked(
+    store: Store, lock: sqlite3.Connection, file: Path
+) -> None:
+    """Also by the program that waits for its turn behind the one that waits for the foreign lock."""
+    with Store(f"sqlite:///{file}", patience=0.1) as other:
+        (pid,) = born(store)
+        lock.execute("BEGIN IMMEDIATE")
+        first = store.report(pid, [])
+        while not lock_is_held(f"{file}-turn"):
+            time.sleep(0.001)
+        for report in (other.report(pid, []), first):
+            with pytest.raises(StoreBusy, match=f"`fuser {file}`"):
+                report.result()
+
+
+def lock_is_held(path: str) -> bool:
+    with Path(path).open() as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_a_full_disk_writes_nothing_by_halves_and_then_works_again(file: Path) -> None:

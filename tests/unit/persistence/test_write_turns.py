@@ -1,4 +1,4 @@
-"""Turns between programs that write to one SQLite file (two turnstiles stand for two programs)."""
+"""Turns between programs that write to one SQLite file (two of them stand for two programs)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quince_persistence.databases import write_turns as turnstile
+from quince_persistence.databases import write_turns
 from quince_persistence.databases.write_turns import WriteTurns
 from quince_persistence.errors import StoreBusy, StoreUnavailable
 
@@ -26,11 +26,11 @@ def pair(tmp_path: Path) -> Iterator[tuple[WriteTurns, WriteTurns]]:
 
 
 def _waits_inside(path: Path) -> bool:
-    """Whether somebody stands in the gate."""
+    """Whether somebody waits in the queue."""
     probe = WriteTurns(path)
     probe._open()
     try:
-        return not turnstile._lock(probe._gate, 0.0)
+        return not write_turns._lock(probe._queue, 0.0)
     finally:
         probe.close()
 
@@ -85,13 +85,13 @@ def test_nobody_goes_without_the_turn(pair: tuple[WriteTurns, WriteTurns]) -> No
         pass
 
 
-def test_who_is_frozen_in_the_gate_is_walked_around(
+def test_who_is_frozen_in_the_queue_is_walked_around(
     pair: tuple[WriteTurns, WriteTurns], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen, other = pair
-    monkeypatch.setattr(turnstile, "IMPATIENCE", 0.05)
+    monkeypatch.setattr(write_turns, "QUEUE_SECONDS", 0.05)
     frozen._open()
-    assert turnstile._lock(frozen._gate, 0.0)
+    assert write_turns._lock(frozen._queue, 0.0)
     begun = time.monotonic()
     with other.turn():
         assert time.monotonic() - begun >= 0.05

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiormq.connection import SSLContextProvider, TransportFactory
 from yarl import URL
 
-from quince_messaging.at_fork import keep_nothing, let_go_in_children
+from quince_messaging.at_fork import nothing_to_release, release_in_children
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.writer import Wire, WireWriter
 
@@ -50,10 +50,10 @@ class Splitter(asyncio.StreamReaderProtocol):
         if isinstance(transport, asyncio.Transport):
             self._socket = transport
             self.wire.opened(transport)
-            let_go_in_children(self, self._descriptors)
+            release_in_children(self, self._descriptors)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        keep_nothing(self)
+        nothing_to_release(self)
         self.wire.ended()
         super().connection_lost(exc)
         self.writable.set()

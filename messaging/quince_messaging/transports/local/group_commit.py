@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from quince_messaging.at_fork import calm
+from quince_messaging.at_fork import fork_guard
 from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.transports.local.file_lock import GateTimeout, insist
@@ -215,7 +215,7 @@ class GroupCommit:
     def _attempt(self, job: _Job) -> bool:
         """Do one job; False if the file was busy. Any other error is the job's."""
         file = self._file
-        with calm:
+        with fork_guard:
             try:
                 if not file.in_place():
                     raise FileNotFoundError("the folder was removed")
@@ -244,7 +244,7 @@ class GroupCommit:
     def _write(self, opened: asyncio.Future[None]) -> None:
         if not self._file_open:  # else it is begun again
             try:
-                with calm:
+                with fork_guard:
                     self._file.open()
             except Exception as error:
                 self._post(_fail, opened, error)
@@ -263,7 +263,7 @@ class GroupCommit:
             self._post(self._written, jobs)
         self._to_sync.put(None)
         self._threads[1].join()
-        with calm:
+        with fork_guard:
             self._file.close()
         self._post(_succeed, self._ended, None)
 
@@ -300,7 +300,7 @@ class GroupCommit:
 
     def _checkpoint(self) -> None:
         try:
-            with calm:
+            with fork_guard:
                 self._file.checkpoint()
         except Exception as error:
             self.side.failed("check-pointing the task file", error)

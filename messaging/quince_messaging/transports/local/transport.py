@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from quince_messaging.at_fork import keep_nothing, let_go_in_children
+from quince_messaging.at_fork import nothing_to_release, release_in_children
 from quince_messaging.contract import (
     EVERYTHING,
     BroadcastHandler,
@@ -80,7 +80,7 @@ class LocalTransport(Transport):
         except BaseException:
             self._seat.leave()
             raise
-        let_go_in_children(self, self._descriptors, self._file.close_in_child)
+        release_in_children(self, self._descriptors, self._file.close_in_child)
         self._become(LinkState.CONNECTED)
 
     def _descriptors(self) -> list[int]:
@@ -129,7 +129,7 @@ class LocalTransport(Transport):
             return
         self._become(LinkState.CLOSED)
         self._seating.stop()
-        keep_nothing(self)
+        nothing_to_release(self)
         await self._queues.close()
         await self._rpc.close()
         self._committer.run_unwatched(lambda file: file.remove_peer(self._peers.name), heavy=True)

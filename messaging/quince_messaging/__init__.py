@@ -1,50 +1,84 @@
 """Messages without tears: task queue, RPC and broadcast from one URI.
 
-    with messaging.connect("amqp://guest:guest@127.0.0.1/") as communicator: ...        # threads
-    async with messaging.connect_async("local:///var/lib/quince") as communicator: ...  # coroutines
+    with quince_messaging.connect("amqp://guest:guest@127.0.0.1/") as communicator: ...        # threads
+    async with quince_messaging.connect_async("local:///var/lib/quince") as communicator: ...  # coroutines
 
 `amqp://` and `amqps://` speak to RabbitMQ, `local://FOLDER` joins the processes of one machine without
 a server, `memory://NAME` those of one operating-system process.
+
+What is exported is loaded when it is first asked for: who only reads a URI loads no client.
 """
 
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from quince_messaging.clients.awaitable import AwaitableCommunicator
-from quince_messaging.clients.blocking import TASK_PREFETCH, Communicator
-from quince_messaging.contract import (
-    DEFAULT_QUEUE,
-    EVERYTHING,
-    AsyncCommunicator,
-    BroadcastMessage,
-    DeadLetter,
-    LinkState,
-    SubjectFilter,
-    TaskConsumer,
-    TaskHandle,
-    Transport,
-)
-from quince_messaging.errors import (
-    BodyTooDeep,
-    CommunicatorClosed,
-    CommunicatorForked,
-    ConnectionFailed,
-    DeliveryFailed,
-    DuplicateSubscriber,
-    InvalidUri,
-    MessageTimeout,
-    MessagingError,
-    QueueEmpty,
-    ReconnectingError,
-    RemoteCancelled,
-    RemoteError,
-    TaskRejected,
-    UnreadableMessage,
-    UnroutableError,
-)
-from quince_messaging.uri import DEFAULT_PREFIX, BrokerUri, parse_uri
+if TYPE_CHECKING:
+    from quince_messaging.clients.awaitable import AwaitableCommunicator
+    from quince_messaging.clients.blocking import Communicator
+    from quince_messaging.connecting import connect, connect_async, make_transport
+    from quince_messaging.contract import (
+        DEFAULT_QUEUE,
+        EVERYTHING,
+        AsyncCommunicator,
+        BroadcastMessage,
+        DeadLetter,
+        LinkState,
+        SubjectFilter,
+        TaskConsumer,
+        TaskHandle,
+        Transport,
+    )
+    from quince_messaging.errors import (
+        BodyTooDeep,
+        CommunicatorClosed,
+        CommunicatorForked,
+        ConnectionFailed,
+        DeliveryFailed,
+        DuplicateSubscriber,
+        InvalidUri,
+        MessageTimeout,
+        MessagingError,
+        QueueEmpty,
+        ReconnectingError,
+        RemoteCancelled,
+        RemoteError,
+        TaskRejected,
+        UnreadableMessage,
+        UnroutableError,
+    )
+    from quince_messaging.uri import DEFAULT_PREFIX
+
+_HOMES = {
+    "quince_messaging.clients.awaitable": ("AwaitableCommunicator",),
+    "quince_messaging.clients.blocking": ("Communicator",),
+    "quince_messaging.connecting": ("connect", "connect_async", "make_transport"),
+    "quince_messaging.contract": (
+        "DEFAULT_QUEUE", "EVERYTHING", "AsyncCommunicator", "BroadcastMessage", "DeadLetter", "LinkState",
+        "SubjectFilter", "TaskConsumer", "TaskHandle", "Transport",
+    ),
+    "quince_messaging.errors": (
+        "BodyTooDeep", "CommunicatorClosed", "CommunicatorForked", "ConnectionFailed", "DeliveryFailed",
+        "DuplicateSubscriber", "InvalidUri", "MessageTimeout", "MessagingError", "QueueEmpty",
+        "ReconnectingError", "RemoteCancelled", "RemoteError", "TaskRejected", "UnreadableMessage",
+        "UnroutableError",
+    ),
+    "quince_messaging.uri": ("DEFAULT_PREFIX",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "DEFAULT_PREFIX",
@@ -80,56 +114,3 @@ __all__ = [
     "connect_async",
     "make_transport",
 ]
-
-_TRANSPORTS = {
-    "amqp": ("quince_messaging.transports.amqp.transport", "AmqpTransport"),
-    "amqps": ("quince_messaging.transports.amqp.transport", "AmqpTransport"),
-    "local": ("quince_messaging.transports.local.transport", "LocalTransport"),
-    "memory": ("quince_messaging.transports.memory", "MemoryTransport"),
-}
-
-
-def connect_async(uri: str, *, prefix: str | None = None) -> AwaitableCommunicator:
-    """The awaitable communicator of a URI; `async with` (or `open()`) connects it.
-
-    Args:
-        uri: `amqp://user:password@host:port/vhost`, `amqps://...`, `local://FOLDER`, `memory://NAME`.
-        prefix: First part of every name on the broker (default: `?prefix=` of the URI, or "quince").
-            Communicators with different prefixes do not meet.
-
-    Raises:
-        InvalidUri: the URI names no transport, or lacks a part.
-    """
-    return AwaitableCommunicator(make_transport(uri, prefix=prefix))
-
-
-def connect(uri: str, *, prefix: str | None = None, task_prefetch: int = TASK_PREFETCH) -> Communicator:
-    """A connected communicator for threads, a `kiwipy.Communicator`; close it with `with` or `close()`.
-
-    Args:
-        uri: As for `connect_async`.
-        prefix: As for `connect_async`.
-        task_prefetch: Tasks that the subscribers of one queue hold at a time.
-
-    Raises:
-        InvalidUri: the URI names no transport, or lacks a part.
-        ConnectionFailed: nobody answers there.
-    """
-    communicator = Communicator(make_transport(uri, prefix=prefix), task_prefetch=task_prefetch)
-    communicator.open()
-    return communicator
-
-
-def make_transport(uri: str, *, prefix: str | None = None) -> Transport:
-    """The bare transport of a URI, for those who bring their own event loop. It is not open yet."""
-    parsed: BrokerUri = parse_uri(uri)
-    module, name = _TRANSPORTS[parsed.scheme]
-    kind = getattr(importlib.import_module(module), name)
-    names = prefix or parsed.prefix or DEFAULT_PREFIX
-    target: object = parsed.target
-    if parsed.scheme in ("amqp", "amqps"):
-        target = parsed
-    elif parsed.scheme == "local":
-        target = Path(parsed.target)
-    transport: Transport = kind(target, prefix=names)
-    return transport

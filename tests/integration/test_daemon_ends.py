@@ -13,6 +13,7 @@ import pytest
 from quince import Workspace, submit
 from quince.daemon import operations as daemon
 from quince.daemon.family import Family
+from quince.daemon.files import Settings
 from quince.daemon.orphans import Survivor
 from quince.errors import DaemonError
 from quince.workspace.location import Location
@@ -26,7 +27,7 @@ def running(location: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loc
     """A daemon of one worker whose steps get next to no time, if nobody says otherwise."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("QUINCE_CHECK", "0")
-    daemon.start(location, daemon.Settings(workers=1, slots=4, grace=0.5))
+    daemon.start(location, Settings(workers=1, slots=4, grace=0.5))
     yield location
     daemon.stop(location, 0)
 

@@ -24,6 +24,7 @@ from quince import (
     submit_many,
 )
 from quince.daemon import operations as daemon
+from quince.daemon.files import Settings
 from quince.errors import ProcessHeld
 from quince.workspace.location import Location, locate
 from quince_persistence.codec import decode
@@ -287,6 +288,6 @@ def test_nothing_is_submitted_where_no_worker_could_see_it(
         with pytest.raises(WorkspaceError, match=what):
             submit(flows.add, x=1, workspace=alone)
         with pytest.raises(WorkspaceError, match=what):
-            daemon.start(alone.location, daemon.Settings())
+            daemon.start(alone.location, Settings())
         with pytest.raises(WorkspaceError, match=what):
             run(flows.add, x=1, workspace=alone)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace, get_process, run, submit
-from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
+from quince.daemon.files import DaemonFiles, Settings
+from quince.daemon.operations import start, state, stop
 from quince.errors import WorkspaceError
 from quince.workspace.location import Location
 from quince_messaging.uri import folder_uri

@@ -11,6 +11,7 @@ import pytest
 
 from quince import ProcessHandle, ProcessState, Workspace, submit_many
 from quince.daemon import operations as daemon
+from quince.daemon.files import DaemonFiles, Settings
 from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests import flows
@@ -20,7 +21,7 @@ from tests.crew import ROOT, eventually
 @pytest.fixture
 def daemon_of_two(location: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    daemon.start(location, daemon.Settings(workers=2, slots=8))
+    daemon.start(location, Settings(workers=2, slots=8))
     yield location
     daemon.stop(location, 5)
 
@@ -64,7 +65,7 @@ def test_a_rolling_restart_under_load_runs_nothing_again(
 
 def test_a_worker_that_cannot_be_started_is_told_and_started_when_it_can(daemon_of_two: Location) -> None:
     """Its log cannot be opened: here a folder is in the way."""
-    log = daemon.DaemonFiles(daemon_of_two.folder).log("worker-3")
+    log = DaemonFiles(daemon_of_two.folder).log("worker-3")
     log.mkdir()
     daemon.scale(daemon_of_two, 3)
     told = eventually(lambda: daemon.state(daemon_of_two).troubles, 30, "the daemon tells of it")

@@ -15,7 +15,7 @@ import pytest
 
 import quince_messaging
 from quince.cli.config import write_config
-from quince.daemon.operations import DaemonFiles, Settings
+from quince.daemon.files import DaemonFiles, Settings
 from quince.diagnosis.doctor import doctor
 from quince.diagnosis.exposed_files import exposed
 from quince.errors import WorkspaceError
@@ -192,9 +192,10 @@ def test_no_password_is_on_a_command_line(seen: Path) -> None:
     program = (
         "import os, subprocess, sys\n"
         "from quince.daemon import operations as daemon\n"
+        "from quince.daemon.files import Settings\n"
         "subprocess.Popen = lambda words, **rest: (print(words), sys.exit())\n"
         "from quince.workspace.workspace import locate\n"
-        "daemon.start(locate(), daemon.Settings())\n"
+        "daemon.start(locate(), Settings())\n"
     )
     environment = os.environ | {
         "QUINCE_STORE": "postgresql://user:s3cr3t@127.0.0.1:1/x", "QUINCE_BROKER": "amqp://user:s3cr3t@127.0.0.1:1/",

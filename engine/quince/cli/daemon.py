@@ -19,6 +19,7 @@ from quince.cli.tail import follow, last_lines
 from quince.cli.terminal import show, show_json
 from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
+from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.orphans import Survivor
 from quince.errors import DaemonError
 from quince.recovery.lease import process_of
@@ -63,7 +64,7 @@ def start(
     ] = None,
 ) -> int:
     """Start the daemon in the background; returns when its workers are at work."""
-    settings = daemon.Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
+    settings = Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
     location = session.location()
     ospid = daemon.start(location, settings)
     left = daemon.state(location).survivors
@@ -158,7 +159,7 @@ def logs(
 ) -> int:
     """Print the logs of the daemon and its workers."""
     location = session.location()
-    files = daemon.DaemonFiles(location.folder).logs()
+    files = DaemonFiles(location.folder).logs()
     chosen = [file for file in files if name in (None, file.stem)]
     if not chosen:
         known = ", ".join(file.stem for file in files)
@@ -174,7 +175,7 @@ def logs(
 
 def daemon_sentence(state: daemon.DaemonState) -> str:
     """One line about a daemon that runs."""
-    settings = state.settings or daemon.Settings()
+    settings = state.settings or Settings()
     queues = "" if settings.queues == ("default",) else f", queues {', '.join(settings.queues)}"
     crew = f"{_count(settings.workers)} of {settings.slots} slots{queues}"
     return f"the daemon runs as process {state.ospid}: {crew}"

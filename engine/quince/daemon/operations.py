@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
 import select
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import psutil
 
 from quince.daemon.family import Family, lives
+from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.orphans import Survivor, survivors, tell
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.errors import DaemonError
-from quince.os_process import Program, program_of
-from quince.private_files import open_private, write_private
+from quince.interpreter import SUPERVISOR, command_line
+from quince.private_files import open_private
 from quince.settings import (
     BROKER_VARIABLE,
-    DAEMON_LOCK,
-    DEFAULT_SLOTS,
     GRACE_SECONDS,
     READY_VARIABLE,
-    SETTINGS,
-    STATE,
     STORE_VARIABLE,
-    host_name,
 )
 from quince.workspace.location import Location
 from quince.workspace.workspace import open_store, prepare
@@ -46,24 +36,6 @@ LAST_SECONDS = 20.0
 HURRY_SECONDS = 5.0
 """Seconds until whoever does not hear is killed, and until one that was killed is given up."""
 LOOK_SECONDS = 0.1
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """What the daemon was asked to be.
-
-    Attributes:
-        slots: Of each worker.
-        grace: Seconds for steps that run when a worker is to leave; None: `GRACE_SECONDS`.
-    """
-
-    workers: int = 1
-    slots: int = DEFAULT_SLOTS
-    queues: tuple[str, ...] = ("default",)
-    grace: float | None = None
-
-    def text(self) -> str:
-        """As JSON, in one line."""
-        return msgspec.json.encode(self).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,114 +63,6 @@ class DaemonState:
     @property
     def running(self) -> bool:
         return self.ospid is not None
-
-
-class DaemonFiles:
-    """The daemon's files in the workspace's folder: settings, lock, logs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._state = folder / STATE
-        self.settings = self._state / SETTINGS
-        self.lock = self._state / DAEMON_LOCK
-        self._held: os.stat_result | None = None
-        self.report = self._state / "daemon.report"
-
-    def log(self, name: str) -> Path:
-        """The log of the daemon (`daemon`) or of a worker (`worker-1`)."""
-        logs = self._state / "logs"
-        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return logs / f"{name}.log"
-
-    def logs(self) -> list[Path]:
-        """Every log there is."""
-        return sorted((self._state / "logs").glob("*.log"))
-
-    def read(self) -> Settings | None:
-        try:
-            return msgspec.json.decode(self.settings.read_bytes(), type=Settings)
-        except FileNotFoundError:
-            return None
-        except msgspec.MsgspecError as error:
-            raise DaemonError(f"{self.settings} cannot be read ({error}); remove it") from error
-
-    def write(self, settings: Settings) -> None:
-        try:
-            write_private(self.settings, settings.text())
-        except OSError as error:
-            raise DaemonError(f"{self.settings} cannot be written: {error.strerror}") from error
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold the daemon's lock; the kernel frees it when the holder dies.
-
-        Raises:
-            DaemonError: another daemon holds it.
-        """
-        try:
-            file = open_private(self.lock, "a+")
-        except OSError as error:
-            raise DaemonError(
-                f"the daemon needs to write in {self._state}, and cannot: {error.strerror}"
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DaemonError(
-                    f"a daemon runs already in {self.folder}; `quince daemon scale N` changes its size"
-                ) from None
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n{Program.this()}\n{host_name()}\n")
-            file.flush()
-            self._held = os.fstat(file.fileno())
-            yield
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the lock that this program holds is the one that others find."""
-        try:
-            return self._held is not None and os.path.samestat(self._held, self.lock.stat())
-        except OSError:
-            return False
-
-    def holder(self) -> int | None:
-        """The process id of the daemon that runs, or None.
-
-        Raises:
-            DaemonError: it runs where its process id means nothing to us.
-        """
-        try:
-            with self.lock.open("r+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return self._without_files()
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            return self._written()
-        return self._without_files()
-
-    def _without_files(self) -> int | None:
-        """A daemon whose files were moved or removed; it has noticed, and ends when its workers have."""
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.cmdline()[1:4] == ["-m", "quince.daemon.supervisor", str(self.folder)]:
-                    return int(process.pid)
-        return None
-
-    def _written(self) -> int | None:
-        """The process that has written itself down as the holder."""
-        number, program, host = [*self.lock.read_text().split("\n"), "", ""][:3]
-        holder = program_of(program)
-        if holder is None:  # a version of before
-            return int(number) if number.isdecimal() else None
-        if holder.runs() is None:
-            raise DaemonError(
-                f"the daemon of {self.folder} runs on another host or in another container ({host}, where it "
-                f"is process {holder.ospid}); see to it there, or give this host a workspace of its own"
-            )
-        return holder.ospid
 
 
 def state(location: Location) -> DaemonState:
@@ -236,10 +100,7 @@ def start(location: Location, settings: Settings) -> int:
     environment.pop(READY_VARIABLE, None)
     with open_private(files.log("daemon"), "ab") as log:
         process = subprocess.Popen(
-            [
-                sys.executable, "-m", "quince.daemon.supervisor", str(location.folder), str(into),
-                settings.text(),
-            ],
+            command_line(SUPERVISOR, str(location.folder), str(into), settings.text()),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=(into,),
             start_new_session=True, cwd=location.folder,
         )  # fmt: skip

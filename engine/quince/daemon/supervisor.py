@@ -23,10 +23,11 @@ from pathlib import Path
 
 import msgspec
 
-from quince.daemon.operations import DaemonFiles, Settings
+from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.report import DaemonReport, ReportFile, WorkerReport
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess
 from quince.errors import DaemonError
+from quince.interpreter import WORKER, command_line
 from quince.logs import configure_logging
 from quince.settings import SUPERVISOR_VARIABLE
 
@@ -309,13 +310,11 @@ class Supervisor:
             return None
 
     def _quince_worker(self, name: str) -> list[str]:
-        command = [
-            sys.executable, "-m", "quince.cli.main", "worker", "--name", name,
-            "--slots", str(self._settings.slots), "--folder", str(self._files.folder),
-        ]  # fmt: skip
-        for queue in self._settings.queues:
-            command += ["--queue", queue]
-        return command
+        queues = [word for queue in self._settings.queues for word in ("--queue", queue)]
+        return command_line(
+            WORKER, "worker", "--name", name, "--slots", str(self._settings.slots),
+            "--folder", str(self._files.folder), *queues,
+        )  # fmt: skip
 
     # Replacing
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from quince.daemon.operations import DaemonFiles, Settings, start, state, stop
+from quince.daemon.files import DaemonFiles, Settings
+from quince.daemon.operations import start, state, stop
 from quince.errors import DaemonError
 from quince.os_process import Program, machine, program_of
 from quince.recovery.lease import Lease, is_dead, process_of, sweep_locks

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quince.daemon.operations import DaemonFiles, Settings
+from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.daemon.supervisor import Supervisor
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess

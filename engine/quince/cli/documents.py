@@ -15,7 +15,7 @@ from quince_persistence.codec import UnreadableValue, fields_of
 from quince_persistence.records import EventRow, ProcessRow, WorkerRow
 
 
-def row_document(row: ProcessRow, started: Mapping[int, float] | None = None) -> dict[str, Any]:
+def row_document(row: ProcessRow, started: Mapping[int, float | None] | None = None) -> dict[str, Any]:
     """A process, as `ps --json` and `show --json` print it.
 
     Args:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import typer
+from rich.console import Group
 
 from quince.cli.errors import DONE
 from quince.cli.filters import Filter, filtered
@@ -13,8 +14,10 @@ from quince.cli.options import AsJson
 from quince.cli.resolve_pids import picked
 from quince.cli.session import session
 from quince.cli.terminal import show, show_documents
-from quince.cli.tree_view import Branch, family, forest
-from quince.workspace.workspace import Workspace
+from quince.cli.tree_view import tree_document, tree_lines
+from quince.client.tree import Branch
+from quince.client.tree import tree as tree_of
+from quince_persistence.contract import StoreContract
 from quince_persistence.records import ProcessRow
 
 app = typer.Typer()
@@ -25,23 +28,21 @@ app = typer.Typer()
 def tree(chosen: Filter, as_json: AsJson = False) -> int:
     """Show processes with all their descendants, states and durations."""
     with session.workspace() as home:
-        branches = _branches(home, picked(home, chosen))
+        trees = _trees(home.store, picked(home, chosen))
     if as_json:
-        documents = [branch.document() for branch in branches]
-        show_documents(documents, single=chosen.single)
-        return DONE
-    show(forest(branches, time.time()))
+        show_documents([tree_document(one) for one in trees], single=chosen.single)
+    else:
+        now = time.time()
+        show(Group(*(line for one in trees for line in tree_lines(one, now))))
     return DONE
 
 
-def _branches(home: Workspace, rows: Sequence[ProcessRow]) -> list[Branch]:
-    """Each picked process with its descendants; one that is in the tree of another is not repeated."""
-    branches: dict[int, Branch] = {}
+def _trees(store: StoreContract, rows: Sequence[ProcessRow]) -> list[Branch]:
+    """The trees of the picked processes; one that is in the tree of another is not repeated."""
+    trees: dict[int, Branch] = {}
     inner: set[int] = set()
     for row in rows:
-        if row.pid not in inner:
-            members = home.store.tree(row.pid)
-            inner.update(member.pid for member in members if member.pid != row.pid)
-            started = home.store.started([member.pid for member in members])
-            branches[row.pid] = family(row.pid, members, started)
-    return [branch for pid, branch in branches.items() if pid not in inner]
+        if row.pid not in inner and (found := tree_of(store, row.pid)) is not None:
+            trees[row.pid] = found
+            inner.update(branch.pid for branch in found if branch.pid != row.pid)
+    return [found for pid, found in trees.items() if pid not in inner]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
-
-from rich.console import Group
 
 from quince.cli.documents import row_document
 from quince.cli.formatting import class_name, doing, exit_text, queued, state_text, took
 from quince.cli.terminal import Styled, Text
-from quince_persistence.records import ProcessRow
+from quince.client.tree import Branch
 
-_NOBODY: Mapping[int, float] = {}
 DRAWN = 20
 """Levels that are indented; what is deeper stands under the last of them, with the number of its level."""
 NESTED = 100
@@ -23,60 +18,33 @@ _JOINTS = {"": "", "├── ": "│   ", "└── ": "    "}
 """What stands before a process, and under that before its children."""
 
 
-@dataclass(frozen=True)
-class Branch:
-    """A process and its children.
+def tree_document(tree: Branch) -> dict[str, Any]:
+    """A tree as JSON: the row with its children inside.
 
-    Attributes:
-        known: When processes were first taken up, by their pids.
+    Below `NESTED` levels all descendants stand in one list, parents before children.
     """
-
-    row: ProcessRow
-    known: Mapping[int, float] = field(default_factory=dict, repr=False, compare=False)
-    children: list[Branch] = field(default_factory=list, repr=False, compare=False)
-
-    def document(self) -> dict[str, Any]:
-        """As JSON: the row with its children inside.
-
-        Below `NESTED` levels all descendants stand in one list, parents before children.
-        """
-        whole: list[dict[str, Any]] = []
-        waiting = [(self, whole, 0)]
-        while waiting:
-            branch, location, level = waiting.pop()
-            document = {**row_document(branch.row, branch.known), "children": []}
-            location.append(document)
-            below = document["children"] if level < NESTED else location
-            waiting += [(child, below, level + 1) for child in reversed(branch.children)]
-        return whole[0]
+    whole: list[dict[str, Any]] = []
+    waiting = [(tree, whole, 0)]
+    while waiting:
+        branch, place, level = waiting.pop()
+        document = {**row_document(branch.row, {branch.pid: branch.started}), "children": []}
+        place.append(document)
+        below = document["children"] if level < NESTED else place
+        waiting += [(child, below, level + 1) for child in reversed(branch.children)]
+    return whole[0]
 
 
-def family(root: int, members: Sequence[ProcessRow], started: Mapping[int, float] = _NOBODY) -> Branch:
-    """The branch of `root`, from the rows of all its descendants, and when they were first taken up."""
-    children: dict[int | None, list[Branch]] = defaultdict(list)
-    branches: dict[int, Branch] = {}
-    for row in sorted(members, key=lambda member: member.pid):
-        branches[row.pid] = Branch(row, started, children[row.pid])
-        if row.pid != root:
-            children[row.parent].append(branches[row.pid])
-    return branches[root]
-
-
-def forest(branches: Sequence[Branch], now: float) -> Group:
-    """One tree after the other."""
-    return Group(*(line for branch in branches for line in _lines(branch, now)))
-
-
-def _lines(branch: Branch, now: float) -> Iterator[Styled]:
-    waiting = [(branch, "", "", 0)]
+def tree_lines(tree: Branch, now: float) -> Iterator[Styled]:
+    """A line for each process, parents before children."""
+    waiting = [(tree, "", "", 0)]
     while waiting:
         one, lead, joint, level = waiting.pop()
         yield Text.assemble((lead + joint, "dim"), no_wrap=True).append_text(_label(one, now))
         if level < DRAWN:
             lead += _JOINTS[joint]
         level += 1
-        for location, child in enumerate(reversed(one.children)):
-            joint = f"({level}) " if level > DRAWN else "├── " if location else "└── "
+        for index, child in enumerate(reversed(one.children)):
+            joint = f"({level}) " if level > DRAWN else "├── " if index else "└── "
             waiting.append((child, lead, joint, level))
 
 
@@ -86,7 +54,7 @@ def _label(branch: Branch, now: float) -> Styled:
     ended = exit_text(row)
     if ended.plain and (row.exit_status or row.exit_message):
         text.append("  ").append_text(ended)
-    text.append(f"  {took(row, branch.known.get(row.pid), now) or queued(row, None, now)}", style="dim")
+    text.append(f"  {took(row, branch.started, now) or queued(row, None, now)}", style="dim")
     if doing(row):
         text.append(f"  {doing(row)}", style="dim")
     if branch.children:

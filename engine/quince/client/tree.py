@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from quince_persistence.contract import StoreContract
 from quince_persistence.records import ProcessRow, State
 
 
@@ -20,12 +20,14 @@ class Branch:
         waits_for: pids of the processes whose ends it waits for.
         children: By pid.
         seen: When it was read, in seconds since the epoch.
+        started: When a worker first took it up, in seconds since the epoch; None if none has.
     """
 
     row: ProcessRow
     waits_for: Sequence[int]
     children: Sequence[Branch] = field(repr=False, compare=False)
     seen: float
+    started: float | None = None
 
     @property
     def pid(self) -> int:
@@ -78,15 +80,35 @@ class Branch:
         return sum(1 for _ in self)
 
 
-def tree(store: Any, pid: int) -> Branch | None:
-    """The tree below a process, from two reads; None if there is no such process."""
-    rows: Sequence[ProcessRow] = store.tree(pid)
-    awaited: dict[int, list[int]] = store.awaited_in_tree(pid)
+def tree(store: StoreContract, pid: int) -> Branch | None:
+    """The tree below a process, as it stands; None if there is no such process."""
+    rows = store.tree(pid)
+    return grow(pid, rows, store.started([row.pid for row in rows]), store.awaited_in_tree(pid))
+
+
+def grow(
+    root: int,
+    rows: Sequence[ProcessRow],
+    started: Mapping[int, float],
+    awaited: Mapping[int, Sequence[int]],
+) -> Branch | None:
+    """The tree that rows in any order make.
+
+    Args:
+        root: pid of the process at its top.
+        rows: It and all its descendants.
+        started: When they were first taken up, by pid.
+        awaited: pids of the processes that they wait for, by pid.
+
+    Returns:
+        None if the root is not among the rows.
+    """
     seen = time.time()
     children: dict[int | None, list[Branch]] = defaultdict(list)
-    branch = None
-    for row in reversed(rows):  # children before their parents
-        below = sorted(children.pop(row.pid, ()), key=lambda child: child.pid)
-        branch = Branch(row, awaited.get(row.pid, ()), below, seen)
-        children[row.parent].append(branch)
-    return branch
+    branches: dict[int, Branch] = {}
+    for row in sorted(rows, key=lambda one: one.pid):
+        branch = Branch(row, awaited.get(row.pid, ()), children[row.pid], seen, started.get(row.pid))
+        branches[row.pid] = branch
+        if row.pid != root:
+            children[row.parent].append(branch)
+    return branches.get(root)

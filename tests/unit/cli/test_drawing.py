@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from quince.cli.history_view import history_lines
 from quince.cli.process_table import process_table
 from quince.cli.tail import last_lines
-from quince.cli.tree_view import family, forest
+from quince.cli.tree_view import tree_document, tree_lines
 from quince.cli.worker_table import worker_table
-from quince_persistence.records import EventRow, State, WorkerRow
+from quince.client.tree import Branch, grow
+from quince_persistence.records import EventRow, ProcessRow, State, WorkerRow
 from tests.unit.cli.rows import BASE, row
 
 NOW = 1_700_000_060.0
@@ -65,6 +66,12 @@ def test_a_terminal_leaves_empty_columns_out_and_knows_workers_by_name() -> None
     assert "host:1:abc" not in line
 
 
+def family(root: int, rows: Sequence[ProcessRow], started: Mapping[int, float] | None = None) -> Branch:
+    tree = grow(root, rows, started or {}, {})
+    assert tree is not None
+    return tree
+
+
 def test_a_tree_hangs_children_under_their_parents_whatever_the_order_of_pids() -> None:
     members = [
         row(pid=30, state=State.WAITING, awaiting=1, step="collect"),
@@ -73,28 +80,28 @@ def test_a_tree_hangs_children_under_their_parents_whatever_the_order_of_pids() 
         row(pid=31, parent=30, state=State.CREATED),
     ]
     branch = family(30, members)
-    lines = drawn(forest([branch], NOW), 200)
+    lines = drawn(Group(*tree_lines(branch, NOW)), 200)
     assert [line.strip("│├└─ ").split()[0] for line in lines] == ["30", "11", "12", "31"]
     assert "1/2 done" in lines[0]
     assert "60 s" in lines[0]
     assert "ValueError: x" in lines[2]
-    document = branch.document()
+    document = tree_document(branch)
     assert [child["pid"] for child in document["children"]] == [11, 31]
     assert document["children"][0]["children"][0]["pid"] == 12
 
 
-def chain_of(levels: int) -> Any:
+def chain_of(levels: int) -> Branch:
     return family(1, [row(pid=1), *(row(pid=pid, parent=pid - 1) for pid in range(2, levels + 1))])
 
 
 def test_a_tree_of_five_thousand_levels_is_drawn_and_written() -> None:
     branch = chain_of(5000)
-    lines = drawn(forest([branch], NOW), 200)
+    lines = drawn(Group(*tree_lines(branch, NOW)), 200)
     assert len(lines) == 5000
     assert max(map(len, lines)) < 160
     assert lines[21].strip().startswith("(21) 22 Family")
     assert lines[-1].strip().startswith("(4999) 5000 Family")
-    met, waiting = [], [json.loads(json.dumps(branch.document()))]
+    met, waiting = [], [json.loads(json.dumps(tree_document(branch)))]
     while waiting:
         document = waiting.pop()
         met.append((document["pid"], document["parent"]))
@@ -105,10 +112,10 @@ def test_a_tree_of_five_thousand_levels_is_drawn_and_written() -> None:
 def test_a_tree_tells_work_from_queueing() -> None:
     began = BASE.created + 30
     branch = family(1, [row(pid=1, ended=NOW, state=State.FINISHED), row(pid=2, parent=1)], {1: began})
-    lines = drawn(forest([branch], NOW), 200)
+    lines = drawn(Group(*tree_lines(branch, NOW)), 200)
     assert "30 s" in lines[0]
     assert "queued 60 s" in lines[1]
-    assert branch.document()["started"] == "2023-11-14T22:13:50.000Z"
+    assert tree_document(branch)["started"] == "2023-11-14T22:13:50.000Z"
     (_, line) = drawn(process_table([branch.row], {}, NOW, width=None, started={1: began}), 200)
     assert "30 s" in line
 

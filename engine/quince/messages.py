@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from quince.text import storable
 from quince_messaging.contract import BroadcastMessage, SubjectFilter
-from quince_persistence.records import TERMINAL, ControlOutcome, State
+from quince_persistence.records import TERMINAL, ControlOutcome, ProcessRow, State
 
 
 def task_for(pid: int) -> dict[str, int]:
@@ -159,3 +159,23 @@ TERMINATIONS = SubjectFilter(
 )
 
 CONTROLS = SubjectFilter(subjects=("control.*",))
+
+
+def status_of(row: ProcessRow) -> dict[str, Any]:
+    """What a status call tells of a process: plain values, times in seconds since the epoch (UTC)."""
+    return {
+        "pid": row.pid,
+        "class": row.class_path,
+        "state": row.state.value,
+        "paused": row.paused,
+        "status": row.status,
+        "step": row.step,
+        "worker": row.owner,
+        "awaiting": row.awaiting,
+        "signals": list(row.signals),
+        "exit_status": row.exit_status,
+        "exit_message": row.exit_message,
+        "created": row.created,
+        "updated": row.updated,
+        "ended": row.ended,
+    }

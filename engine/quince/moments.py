@@ -1,4 +1,4 @@
-"""Moments as text, also those that no calendar of Python's reaches."""
+"""Moments and durations as text, also those that no calendar of Python's reaches."""
 
 from __future__ import annotations
 
@@ -40,3 +40,25 @@ def clock(moment: float) -> str:
         return far(moment)
     year, date = found
     return year + date.strftime("-%m-%d %H:%M:%S %Z")
+
+
+def span(seconds: float) -> str:
+    """A duration, in the one unit that tells it best: `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d`."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for limit, size, unit in ((99.5, 1, "s"), (99.5 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    days = seconds / 86400
+    return f"{days:.0f} d" if days < 1e9 else f"{days:.1g} d"
+
+
+def iso(moment: float | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond; years beyond 9999 with a sign, as that standard has them."""
+    if moment is None:
+        return None
+    if (found := dated(moment)) is None:
+        return far(moment)
+    year, date = found
+    return year + date.isoformat(timespec="milliseconds")[4:].replace("+00:00", "Z")

@@ -167,7 +167,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
         home.store.claim([handle.pid], worker_id).result()
         with closing(sqlite3.connect(tmp_path / "quince.db")) as connection, connection:
             connection.execute("UPDATE workers SET heartbeat = heartbeat - 60")
-        assert "cut-off lives, but has not reached the store for 1.0 min" in why(home, handle.pid).sentence
+        assert "cut-off lives, but has not reached the store for 60 s" in why(home, handle.pid).sentence
         assert any("cut off" in line for line in drawn(worker_table(home.store.workers(), now), 200))
         home.store.heartbeat(worker_id).result()
         assert "it runs: cut-off is in its first step" in why(home, handle.pid).sentence

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from quince.cli.formatting import actual_state, iso
+from quince.cli.formatting import actual_state
+from quince.messages import status_of
+from quince.moments import iso
 from quince_persistence.codec import UnreadableValue, fields_of
 from quince_persistence.records import EventRow, ProcessRow, WorkerRow
 
@@ -22,23 +24,14 @@ def row_document(row: ProcessRow, started: Mapping[int, float | None] | None = N
         started: When processes were first taken up, by pid; left out if nobody asked.
     """
     return {
-        "pid": row.pid,
+        **status_of(row),
+        "state": actual_state(row).value,
         "parent": row.parent,
         "root": row.root,
-        "class": row.class_path,
-        "state": actual_state(row).value,
-        "paused": row.paused,
-        "status": row.status,
-        "step": row.step,
-        "awaiting": row.awaiting,
-        "signals": list(row.signals),
         "intent": None if row.intent is None else row.intent.value,
-        "exit_status": row.exit_status,
-        "exit_message": row.exit_message,
         "queue": row.queue,
         "priority": row.priority,
         "key": row.key,
-        "worker": row.owner,
         "deaths": row.deaths,
         "due": iso(row.due),
         "created": iso(row.created),

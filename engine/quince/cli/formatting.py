@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quince.cli.terminal import Styled, Text
-from quince.moments import dated, far
+from quince.moments import span
 from quince_persistence.records import Control, ProcessRow, State
 
 
@@ -126,18 +126,6 @@ def exit_cell(row: ProcessRow) -> Styled:
     return text
 
 
-def span(seconds: float) -> str:
-    """A duration, in the one unit that tells it best: `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d`."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    for limit, size, unit in ((99.5, 1, "s"), (99.5 * 60, 60, "min"), (48 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {unit}"
-    days = seconds / 86400
-    return f"{days:.0f} d" if days < 1e9 else f"{days:.1g} d"
-
-
 def took(row: ProcessRow, started: float | None, now: float) -> str:
     """From its start, when a worker first took it up, to its end or until now; nothing before its start."""
     return "" if started is None else span((row.ended or now) - started)
@@ -146,13 +134,3 @@ def took(row: ProcessRow, started: float | None, now: float) -> str:
 def queued(row: ProcessRow, started: float | None, now: float) -> str:
     """How long it has waited for a worker before its start, or to its end without one."""
     return f"queued {span((started or row.ended or now) - row.created)}"
-
-
-def iso(moment: float | None) -> str | None:
-    """ISO 8601 in UTC, to the millisecond; years beyond 9999 with a sign, as that standard has them."""
-    if moment is None:
-        return None
-    if (found := dated(moment)) is None:
-        return far(moment)
-    year, date = found
-    return year + date.isoformat(timespec="milliseconds")[4:].replace("+00:00", "Z")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from quince.cli.formatting import at_step, class_name, exit_cell, span, state_text, took
+from quince.cli.formatting import at_step, class_name, exit_cell, state_text, took
 from quince.cli.terminal import Styled, Text
+from quince.moments import span
 from quince_persistence.records import ProcessRow
 
 NARROW = 100

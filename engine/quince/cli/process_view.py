@@ -9,12 +9,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from quince.cli.formatting import actual_state, doing, exit_text, queued, span, state_text, took
+from quince.cli.formatting import actual_state, doing, exit_text, queued, state_text, took
 from quince.cli.history_view import history_lines
 from quince.cli.process_table import NARROW, process_table, worker_name
 from quince.cli.results import readable, story_of, values_table
 from quince.cli.terminal import NEWLINE, Styled, Text, block
-from quince.moments import clock
+from quince.moments import clock, span
 from quince.processes.checkpoint import ErrorStory
 from quince_persistence.records import EventRow, ProcessRow, Result, State
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from quince.cli.formatting import span
 from quince.cli.terminal import Styled, Text
+from quince.moments import span
 from quince.recovery.lease import lives_here
 from quince.settings import EXPIRY_SECONDS
 from quince_persistence.records import WorkerRow

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quince.errors import ProcessNotFound
-from quince.moments import clock
+from quince.moments import clock, span
 from quince.on_hold import UNLOADABLE
 from quince.patience import is_blocked, trouble_of
 from quince.recovery.lease import is_dead, lives_here
@@ -101,7 +101,7 @@ class _Facts:
 
     def ago(self, then: float | None) -> str:
         """`12 s ago`."""
-        return "at an unknown time" if then is None else f"{_span(self.now - then)} ago"
+        return "at an unknown time" if then is None else f"{span(self.now - then)} ago"
 
 
 def _reason(facts: _Facts) -> tuple[str, list[str]]:
@@ -172,7 +172,7 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
     if owner is not None and silent and lives_here(owner):
         sentence = (
             f"its worker {owner.name} lives, but has not reached the store for "
-            f"{_span(facts.now - owner.heartbeat)}: it is frozen, or the store takes no writes"
+            f"{span(facts.now - owner.heartbeat)}: it is frozen, or the store takes no writes"
         )
         return sentence, [*evidence, f"process {owner.ospid}", "`quince doctor` says whether the store does"]
     if owner is None or silent or is_dead(owner):
@@ -194,7 +194,7 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
         who = (asked.author if asked is not None else None) or "somebody"
         return (
             f"{who} asked to {row.intent.value} it; {owner.name} does so when {_step(row)} ends",
-            [*evidence, f"the step runs for {_span(facts.now - row.updated)}"],
+            [*evidence, f"the step runs for {span(facts.now - row.updated)}"],
         )
     if row.state is State.WAITING and row.awaiting:
         sentence, awaited = _waiting(facts)
@@ -202,11 +202,11 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
     held_since = facts.now - row.updated
     if row.deaths >= PRIME_SUSPECT and owner.held > 1 and held_since < ROOM_SECONDS:
         return (
-            f"it runs, or waits until nothing else is at work in {owner.name}, for {_span(held_since)}",
+            f"it runs, or waits until nothing else is at work in {owner.name}, for {span(held_since)}",
             evidence,
         )
     return (
-        f"it runs: {owner.name} is in {_step(row)} for {_span(held_since)}",
+        f"it runs: {owner.name} is in {_step(row)} for {span(held_since)}",
         evidence,
     )
 
@@ -222,10 +222,10 @@ def _waiting(facts: _Facts) -> tuple[str, list[str]]:
         names = ", ".join(row.signals[:NAMED]) + (", ..." if len(row.signals) > NAMED else "")
         parts.append(f"{len(row.signals)} signals ({names})" if len(row.signals) > 1 else f"signal {names}")
     if row.due is not None and row.awaiting == len(awaited) + len(row.signals):
-        parts.append(f"at most {_span(row.due - facts.now)}")
+        parts.append(f"at most {span(row.due - facts.now)}")
     elif row.due is not None:
         parts.append(
-            f"its timer, due in {_span(row.due - facts.now)}" if row.due > facts.now else "its timer, due now"
+            f"its timer, due in {span(row.due - facts.now)}" if row.due > facts.now else "its timer, due now"
         )
     evidence = [
         f"{one.pid} {one.class_path.rpartition(':')[2]} is {'paused' if one.paused else one.state.value}"
@@ -257,7 +257,7 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
     if ready > LONG_READY:
         evidence.append("workers look for it by themselves once the broker answers and its queue is empty")
         return (
-            f"it is ready for {_span(ready)} and slots are free, but no worker has heard of it: is the "
+            f"it is ready for {span(ready)} and slots are free, but no worker has heard of it: is the "
             "broker away? (`quince status`)",
             evidence,
         )
@@ -284,11 +284,3 @@ def _step(row: ProcessRow) -> str:
 
 def _at(then: float | None) -> str:
     return "never" if then is None else clock(then)
-
-
-def _span(seconds: float) -> str:
-    """A duration for people: `3 s`, `2.5 min`, `4.0 h`, `3.2 d`."""
-    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{max(seconds, 0):.1f} s"

@@ -25,6 +25,7 @@ from quince.messages import (
     control_subject,
     is_pid,
     shown,
+    status_of,
 )
 from quince.processes.signals import new_signal
 from quince.settings import host_name
@@ -35,7 +36,7 @@ from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from quince_messaging.errors import MessagingError
 from quince_persistence.errors import PersistenceError
-from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection
+from quince_persistence.records import Control, ControlOutcome, Selection
 
 _log = logging.getLogger("quince.worker")
 
@@ -241,26 +242,6 @@ class ControlServer:
         for outcome in outcomes:
             if outcome.owner is not None:
                 self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
-
-
-def status_of(row: ProcessRow) -> dict[str, Any]:
-    """What a status call tells of a process: plain values, times in seconds since the epoch (UTC)."""
-    return {
-        "pid": row.pid,
-        "class": row.class_path,
-        "state": row.state.value,
-        "paused": row.paused,
-        "status": row.status,
-        "step": row.step,
-        "worker": row.owner,
-        "awaiting": row.awaiting,
-        "signals": list(row.signals),
-        "exit_status": row.exit_status,
-        "exit_message": row.exit_message,
-        "created": row.created,
-        "updated": row.updated,
-        "ended": row.ended,
-    }
 
 
 def _author(body: Any) -> str:

@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 
 from quince.cli.documents import plain
-from quince.cli.formatting import iso, span
 from quince.cli.results import readable, show_values, story_of
-from quince.moments import clock
+from quince.moments import clock, iso, span
 from quince_persistence.codec import decode, encode
 from tests.unit.persistence.test_codec import EXTENSION_OF_NOBODY
 

@@ -12,18 +12,9 @@ import numpy
 import pytest
 
 from quince.cli.documents import plain, row_document
-from quince.cli.formatting import (
-    actual_state,
-    at_step,
-    doing,
-    exit_cell,
-    exit_text,
-    iso,
-    look_of,
-    span,
-    state_text,
-)
+from quince.cli.formatting import actual_state, at_step, doing, exit_cell, exit_text, look_of, state_text
 from quince.cli.terminal import Text
+from quince.moments import iso, span
 from quince.processes.child import ChildProcess
 from quince_persistence.records import Control, State
 from tests.unit.cli.rows import row

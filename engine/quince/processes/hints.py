@@ -10,9 +10,19 @@ import collections.abc
 import reprlib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ForwardRef, get_args, get_origin
+from typing import Any, ForwardRef, Protocol, get_args, get_origin
+
+
+class _Joinable(Protocol):
+    """What can stand in `... | None`: classes, and what `typing` makes."""
+
+    def __or__(self, other: Any, /) -> Any: ...
+
+
+Hint = _Joinable | type[Any] | Callable[..., Any] | tuple[Any, ...]
+"""What `valid_type` takes, as far as type checkers tell: a class, several in a tuple, or an annotation."""
 
 _UNIONS = (typing.Union, types.UnionType)
 _WRAPPERS = tuple(

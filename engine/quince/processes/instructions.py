@@ -1,157 +1,216 @@
 """What an outline is made of: `if_`, `while_`, `return_` and steps; and the refusal of what is none of them.
 
-The classes are plumpy's (`plumpy.workchains`). plumpy refuses a step when it is written down, before anybody
-knows the class, and steps under a decorator always; here an outline takes anything first, and is looked at
-when its class is known.
+An outline takes anything first, and is looked at when its class is known: only then can be said what is wrong
+with a step, in one sentence.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
-
-from plumpy import workchains as plumpy_outline
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Generic, Never, NoReturn, Protocol, TypeVar
 
 from quince.errors import InvalidDefinition
+from quince.processes.awaiting import ToContext
+from quince.processes.spec import ExitCode
 from quince.text import close_to
 
-BLOCK = plumpy_outline._Block
-CALL = plumpy_outline._FunctionCall
-IF = plumpy_outline._If
-WHILE = plumpy_outline._While
-RETURN = plumpy_outline._Return
-_INSTRUCTION = plumpy_outline._Instruction
-_CONDITIONAL = plumpy_outline._Conditional
+
+class NumpyBool(Protocol):
+    """What numpy answers where Python says True or False."""
+
+    def item(self) -> bool: ...
 
 
-class _Step(CALL):  # type: ignore[misc, valid-type]  # plumpy is not followed
+StepAnswer = ToContext | ExitCode | int | None
+"""What a step returns: None to go on, `ToContext` to wait, an exit code or status to end."""
+StepMethod = Callable[[Any], StepAnswer | Awaitable[StepAnswer]]
+"""A method of the class that takes self alone, `def` or `async def`."""
+TestMethod = Callable[[Any], bool | NumpyBool | Awaitable[bool | NumpyBool]]
+"""One that says True or False."""
+
+
+class Step:
     """A step, whatever was given for one."""
 
+    __slots__ = ("function",)
+
     def __init__(self, function: Any) -> None:
-        self._fn = function
+        self.function = function
 
 
-def block(steps: tuple[Any, ...]) -> Any:
-    """These steps and instructions in a row."""
-    return BLOCK([one if isinstance(one, _INSTRUCTION) else _Step(one) for one in steps])
+class Return:
+    """`return_` ends the chain where it stands; `return_(410)` with that exit status."""
+
+    __slots__ = ("exit_code",)
+
+    def __init__(self, exit_code: ExitCode | int | None = None) -> None:
+        self.exit_code = exit_code
+
+    def __call__(self, exit_code: ExitCode | int | None = None) -> Return:
+        """End with this exit status, or a code that the spec declares: `return_(spec.exit_codes.LABEL)`."""
+        return Return(exit_code)
 
 
-def _body_of(word: str, conditional: Any, steps: tuple[Any, ...]) -> Any:
-    if conditional._body is not None:
-        name = _name(conditional.predicate)
-        raise InvalidDefinition(
-            f"{word}({name}) has its steps already: write all of them into one pair of brackets"
-        )
-    return block(steps)
+class If:
+    """An `if_` with its branches: what `if_(test)(...)` returns."""
 
+    __slots__ = ("branches", "closed")
 
-class _Branch(_CONDITIONAL):  # type: ignore[misc, valid-type]  # as above
-    def __call__(self, *steps: Any) -> Any:
-        self._body = _body_of(self._label, self, steps)
-        return self._parent
+    def __init__(self) -> None:
+        self.branches: list[Conditional[If]] = []
+        self.closed = False
 
-
-class _If(IF):  # type: ignore[misc, valid-type]  # as above
-    def __init__(self, test: Any) -> None:
-        super().__init__(test)
-        self._ifs = [_Branch(self, test, label="if_")]
-        self._sealed = False
-
-    def elif_(self, test: Any) -> Any:
-        if self._sealed:
+    def elif_(self, test: TestMethod) -> Conditional[If]:
+        """`.elif_(cls.other)(cls.step, ...)`: these steps, if no test before said True and this one does."""
+        if self.closed:
             raise InvalidDefinition("elif_ comes before else_, which is the last")
-        self._ifs.append(_Branch(self, test, label="elif_"))
-        return self._ifs[-1]
+        return self._branch("elif_", test)
 
-    def else_(self, *steps: Any) -> Any:
-        if self._sealed:
+    def else_(self, *steps: Instruction) -> If:
+        """`.else_(cls.step, ...)`: these steps, if no test said True."""
+        if self.closed:
             raise InvalidDefinition("an if_ has one else_, and it is the last")
-        self._sealed = True
-        self._ifs.append(_Branch(self, _always, label="else_"))
-        return self._ifs[-1](*steps)
+        self.closed = True
+        return self._branch("else_", _always)(*steps)
+
+    def __call__(self, *steps: Never) -> NoReturn:
+        """Refuse steps in a second pair of brackets."""
+        _refuse_more(self.branches[-1])
+
+    def _branch(self, word: str, test: TestMethod) -> Conditional[If]:
+        self.branches.append(Conditional(word, test, self))
+        return self.branches[-1]
 
 
-class _While(WHILE):  # type: ignore[misc, valid-type]  # as above
-    def __call__(self, *steps: Any) -> Any:
-        self._body = _body_of("while_", self, steps)
-        return self._parent
+class While:
+    """A `while_` with its steps: what `while_(test)(...)` returns."""
+
+    __slots__ = ("conditional",)
+
+    def __init__(self, test: TestMethod) -> None:
+        self.conditional = Conditional("while_", test, self)
+
+    def __call__(self, *steps: Never) -> NoReturn:
+        """Refuse steps in a second pair of brackets."""
+        _refuse_more(self.conditional)
 
 
-class _Return(RETURN):  # type: ignore[misc, valid-type]  # as above
-    def __call__(self, exit_code: Any = None) -> Any:
-        return _Return(exit_code)
+Whole = TypeVar("Whole", bound="If | While")
 
 
-return_ = _Return()
+class Conditional(Generic[Whole]):
+    """A test that wants its steps: called with them, it gives the instruction to which it belongs.
+
+    Attributes:
+        complete: Its steps were given.
+    """
+
+    __slots__ = ("complete", "steps", "test", "whole", "word")
+
+    def __init__(self, word: str, test: TestMethod, whole: Whole) -> None:
+        self.word = word
+        self.test = test
+        self.whole = whole
+        self.steps: Block = ()
+        self.complete = False
+
+    def __call__(self, *steps: Instruction) -> Whole:
+        """Take these steps and instructions, one after the other.
+
+        Raises:
+            InvalidDefinition: it has its steps already.
+        """
+        if self.complete:
+            _refuse_more(self)
+        self.steps, self.complete = block(steps), True
+        return self.whole
+
+
+def _refuse_more(conditional: Conditional[Any]) -> NoReturn:
+    raise InvalidDefinition(
+        f"{conditional.word}({_name(conditional.test)}) has its steps already: write all of them into one "
+        "pair of brackets"
+    )
+
+
+Instruction = StepMethod | If | While | Return
+"""What can stand in an outline."""
+Block = tuple[Step | If | While | Return, ...]
+"""Instructions in a row."""
+
+return_ = Return()
 """`return_` ends the chain where it stands; `return_(410)` with that exit status."""
 
 
-def if_(test: Any) -> Any:
+def if_(test: TestMethod) -> Conditional[If]:
     """`if_(cls.test)(cls.step, ...)`, with `.elif_(cls.other)(...)` and `.else_(...)` if need be.
 
     Args:
         test: A method, `def` or `async def`, that returns True or False.
     """
-    return _If(test)
+    return If()._branch("if_", test)
 
 
-def while_(test: Any) -> Any:
+def while_(test: TestMethod) -> Conditional[While]:
     """`while_(cls.test)(cls.step, ...)`: its steps again and again, as long as the test says True.
 
     Args:
         test: A method, `def` or `async def`, that returns True or False.
     """
-    return _While(test)
+    return While(test).conditional
+
+
+def block(steps: Sequence[Any]) -> Block:
+    """These steps and instructions in a row."""
+    whole = [one.whole if isinstance(one, Conditional) else one for one in steps]
+    return tuple(one if isinstance(one, (If, While, Return)) else Step(one) for one in whole)
 
 
 def _always(chain: Any) -> bool:
     return True
 
 
-def checked(outline: Any, cls: type) -> Any:
-    """An outline as a block, if its class can walk it.
+def checked(outline: Block, cls: type) -> Block:
+    """An outline that its class can walk.
 
     Raises:
         InvalidDefinition: names the class, what cannot stand there, and what to write instead.
     """
-    whole = outline if isinstance(outline, BLOCK) else block((outline,))
-    if not len(whole):
+    if not outline:
         raise InvalidDefinition(f"{cls.__qualname__}: its outline has no steps: spec.outline(cls.first, ...)")
-    for problem in _problems(whole, cls):
+    for problem in _problems(outline, cls):
         raise InvalidDefinition(f"{cls.__qualname__}: {problem}")
-    return whole
+    return outline
 
 
-def _problems(instructions: Any, cls: type) -> Iterator[str]:
+def _problems(instructions: Block, cls: type) -> Iterator[str]:
     for one in instructions:
-        if isinstance(one, CALL):
-            yield from _of_step(one._fn, cls)
-        elif isinstance(one, IF):
-            for branch in one:
+        if isinstance(one, Step):
+            yield from _of_step(one.function, cls)
+        elif isinstance(one, If):
+            for branch in one.branches:
                 yield from _of_branch("if_", branch, cls)
-        elif isinstance(one, WHILE):
-            yield from _of_branch("while_", one, cls)
-            if not len(one.body):
-                yield f"while_({_name(one.predicate)}) has no steps, and would turn for ever"
-        elif isinstance(one, RETURN):
-            yield from _of_return(one._exit_code)
+        elif isinstance(one, While):
+            yield from _of_branch("while_", one.conditional, cls)
+            if not one.conditional.steps:
+                yield f"while_({_name(one.conditional.test)}) has no steps, and would turn for ever"
         else:
-            yield f"the outline has {one!r} where a step belongs"
+            yield from _of_return(one.exit_code)
 
 
-def _of_branch(word: str, branch: Any, cls: type) -> Iterator[str]:
-    test = branch.predicate
+def _of_branch(word: str, branch: Conditional[Any], cls: type) -> Iterator[str]:
+    test: Any = branch.test
     if not callable(test) or isinstance(test, type):
         yield f"{word} takes a test: a method of the class (cls.converged), not {test!r}"
     elif not takes_self(test):
         yield f"{word}({_name(test)}): a test takes self alone, not {_signature(test)}"
     elif yields(test):
         yield f"{word}({_name(test)}): a test returns True or False, and this one yields"
-    if branch._body is None:
+    if not branch.complete:
         yield f"{word}({_name(test)}) has no steps: write {word}(cls.{_name(test)})(cls.step, ...)"
     else:
-        yield from _problems(branch.body, cls)
+        yield from _problems(branch.steps, cls)
 
 
 def _of_step(function: Any, cls: type) -> Iterator[str]:
@@ -166,6 +225,8 @@ def _of_step(function: Any, cls: type) -> Iterator[str]:
         yield "the outline has a list where a step belongs; write the steps one after the other, as arguments"
     elif isinstance(function, property):
         yield "the outline has a property where a step belongs; a step is a plain method"
+    elif type(function).__module__.startswith("plumpy."):
+        yield "the outline has an instruction of plumpy's; write `from quince import if_, return_, while_`"
     elif not callable(function) or isinstance(function, type) or name is None:
         yield f"the outline has {function!r} where a step belongs; write cls.step, a method of the class"
     elif name == "<lambda>":

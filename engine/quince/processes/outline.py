@@ -1,22 +1,19 @@
-"""Walking an outline: plumpy's `if_`, `while_`, `return_` and blocks, one step at a time.
+"""Walking an outline: `if_`, `while_`, `return_` and blocks, one step at a time.
 
 A *position* is a tuple of integers, a path through the tree of instructions: the index in the outer
 block, then for an `if_` the branch taken and the index in its body, for a `while_` the index in its
 body. It is all that a checkpoint needs to hold. `None` is the end.
-
-plumpy's own steppers run the step and move on in one call, which leaves no place to commit between them or
-to await a step.
 """
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
 from quince.errors import InvalidDefinition, UnexpectedReturn
-from quince.processes.instructions import CALL, IF, RETURN, WHILE, checked
+from quince.processes.instructions import Block, Conditional, If, Return, Step, While, checked
 
 Position = tuple[int, ...]
 START: Position = (0,)
@@ -32,13 +29,6 @@ class Call:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
-    """The outline says to stop here, with this exit status (None: 0)."""
-
-    exit_code: Any
-
-
 Test = Callable[[Any], Any]
 Search = Generator[Test, bool, Call | Return | None]
 """Looks for the next step: yields the tests to ask, is sent what they say, and returns the call to make, the
@@ -52,8 +42,8 @@ class Outline:
         InvalidDefinition: it has steps that the class cannot take.
     """
 
-    def __init__(self, instruction: Any, cls: type) -> None:
-        self._block: Any = checked(instruction, cls)
+    def __init__(self, block: Block, cls: type) -> None:
+        self._block = checked(block, cls)
 
     def search(self, position: Position) -> Search:
         """Look for the step to run from `position` on."""
@@ -71,29 +61,29 @@ class Outline:
         """The step at `position` if no predicate has to be asked to know it, else None."""
         if len(position) == 1 and position[0] < len(self._block):
             instruction = self._block[position[0]]
-            if isinstance(instruction, CALL):
-                return Call(instruction._fn, position)
+            if isinstance(instruction, Step):
+                return Call(instruction.function, position)
         return None
 
     def label(self, position: Position) -> str | None:
         """What stands at `position`, for people: a step's name, or `if(...)`, `while(...)`."""
-        block: Any = self._block
+        block = self._block
         place = list(position)
         while True:
             index = place.pop(0)
             if index >= len(block):
                 return None
             instruction = block[index]
-            if isinstance(instruction, CALL):
-                return str(instruction._fn.__name__)
-            if isinstance(instruction, IF):
+            if isinstance(instruction, Step):
+                return str(instruction.function.__name__)
+            if isinstance(instruction, If):
                 if not place:
-                    return f"if({instruction[0].predicate.__name__})"
-                block = instruction[place.pop(0)].body
-            elif isinstance(instruction, WHILE):
-                if not place or place[0] >= len(instruction.body):
-                    return f"while({instruction.predicate.__name__})"
-                block = instruction.body
+                    return f"if({instruction.branches[0].test.__name__})"
+                block = instruction.branches[place.pop(0)].steps
+            elif isinstance(instruction, While):
+                block = instruction.conditional.steps
+                if not place or place[0] >= len(block):
+                    return f"while({instruction.conditional.test.__name__})"
             else:
                 return "return"
             if place[0] >= len(block):
@@ -116,49 +106,49 @@ def verdict(owner: str, test: Test, answer: Any) -> bool:
     )
 
 
-def _enter(block: Sequence[Any], position: Position, prefix: Position) -> Search:
+def _enter(block: Block, position: Position, prefix: Position) -> Search:
     """The next step in `block` from `position` on (relative to the block)."""
     index, inside = position[0], position[1:]
     while index < len(block):
         instruction = block[index]
         found: Call | Return | None
         here = (*prefix, index)
-        if isinstance(instruction, CALL):
-            return Call(instruction._fn, here)
-        if isinstance(instruction, RETURN):
-            return Return(instruction._exit_code)
-        if isinstance(instruction, IF):
+        if isinstance(instruction, Step):
+            return Call(instruction.function, here)
+        if isinstance(instruction, Return):
+            return instruction
+        if isinstance(instruction, If):
             found = yield from _enter_if(instruction, inside, here)
         else:
-            found = yield from _enter_while(instruction, inside, here)
+            found = yield from _enter_while(instruction.conditional, inside, here)
         if found is not None:
             return found
         index, inside = index + 1, ()
     return None
 
 
-def _enter_if(instruction: Any, inside: Position, here: Position) -> Search:
+def _enter_if(instruction: If, inside: Position, here: Position) -> Search:
     if inside:  # a branch was taken: go on in it, and do not ask again
         branch = inside[0]
-        return (yield from _enter(instruction[branch].body, inside[1:], (*here, branch)))
-    for branch, conditional in enumerate(instruction):
-        if (yield conditional.predicate):
-            return (yield from _enter(conditional.body, START, (*here, branch)))
+        return (yield from _enter(instruction.branches[branch].steps, inside[1:], (*here, branch)))
+    for branch, conditional in enumerate(instruction.branches):
+        if (yield conditional.test):
+            return (yield from _enter(conditional.steps, START, (*here, branch)))
     return None
 
 
-def _enter_while(instruction: Any, inside: Position, here: Position) -> Search:
-    if inside and inside[0] < len(instruction.body):
-        found = yield from _enter(instruction.body, inside, here)
+def _enter_while(turn: Conditional[While], inside: Position, here: Position) -> Search:
+    if inside and inside[0] < len(turn.steps):
+        found = yield from _enter(turn.steps, inside, here)
         if found is not None:
             return found
     for _ in range(MOST_EMPTY_TURNS):
-        if not (yield instruction.predicate):
+        if not (yield turn.test):
             return None
-        found = yield from _enter(instruction.body, START, here)
+        found = yield from _enter(turn.steps, START, here)
         if found is not None:
             return found
-    name = getattr(instruction.predicate, "__name__", "...")
+    name = getattr(turn.test, "__name__", "...")
     raise InvalidDefinition(
         f"while_({name}) has turned {MOST_EMPTY_TURNS:,} times without a step: nothing in it can change what "
         f"{name} says"

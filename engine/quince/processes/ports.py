@@ -15,6 +15,9 @@ from quince.processes.child import ProcessReference
 from quince.processes.hints import is_hint, mismatch
 from quince.text import close_to, words_of
 
+Validator = Callable[[Any], str | None] | Callable[[Any, Any], str | None]
+"""Of a value, or of a value and its port: None if the value is good, else one sentence of what is wrong."""
+
 MISSING: Any = object()
 _OPTIONS = ("default", "help", "required", "valid_type", "validator")
 _NAMESPACE_OPTIONS = (*_OPTIONS, "dynamic", "populate_defaults")

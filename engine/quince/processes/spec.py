@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, TypedDict, Unpack
 
 import plumpy
 
 from quince.errors import InvalidDefinition, InvalidInput, InvalidOutput
 from quince.processes.fitting import fitted, fitted_values
-from quince.processes.instructions import block
-from quince.processes.ports import InputPort, OutputPort, PortNamespace
+from quince.processes.hints import Hint
+from quince.processes.ports import InputPort, OutputPort, PortNamespace, Validator
 from quince.text import close_to, name_problem
 
 
@@ -93,17 +93,64 @@ class ExitCodes(Mapping[str, ExitCode]):
         return len(self._codes)
 
 
-class _Declaring:
-    """What our specs add to plumpy's: exit codes, our ports, and a refusal of what makes no sense.
+class HasSpec(Protocol):
+    """A process class, or a `@process` function."""
+
+    def spec(self) -> ProcessSpec:
+        """What it declares."""
+
+
+class PortOptions(TypedDict, total=False):
+    """What `spec.output` takes, and `spec.input` with a default besides.
 
     Attributes:
+        valid_type: A class, a tuple of classes, or any hint (`int | None`, `list[float]`, `Literal[...]`).
+        validator: A function of the value, or of the value and the port: None, or what is wrong.
+        required: False if it may be missing.
+        help: One sentence for people.
+    """
+
+    valid_type: Hint | None
+    validator: Validator | None
+    required: bool
+    help: str | None
+
+
+class InputOptions(PortOptions, total=False):
+    """What `spec.input` takes.
+
+    Attributes:
+        default: The value if none is given, or a function that makes it. With None, None may be given too.
+    """
+
+    default: Any
+
+
+class NamespaceOptions(InputOptions, total=False):
+    """What `spec.input_namespace` and `spec.output_namespace` take.
+
+    Attributes:
+        dynamic: Any names may be given in it; `valid_type` is that of their values.
+        populate_defaults: Defaults of the ports in it count even if nothing is given for it.
+    """
+
+    dynamic: bool
+    populate_defaults: bool
+
+
+class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not followed
+    """What a process class declares: inputs, outputs and exit codes.
+
+    plumpy's, with exit codes, our ports, and a refusal of what makes no sense.
+
+    Attributes:
+        exit_codes: Those that are declared, by label.
         based: `Process.define` has been called for it, so that every parent's `define` has.
     """
 
     PORT_NAMESPACE_TYPE = PortNamespace
     INPUT_PORT_TYPE = InputPort
     OUTPUT_PORT_TYPE = OutputPort
-    namespace_separator: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,8 +158,112 @@ class _Declaring:
         self.based = False
         self._declared: dict[tuple[int, str], FrameType] = {}
 
-    def exit_code(self, status: Any, label: Any, message: str) -> None:
-        """Declare an exit code.
+    @property
+    def inputs(self) -> PortNamespace:
+        """The ports of all inputs, by name."""
+        ports: PortNamespace = super().inputs
+        return ports
+
+    @property
+    def outputs(self) -> PortNamespace:
+        """The ports of all outputs, by name."""
+        ports: PortNamespace = super().outputs
+        return ports
+
+    def input(self, name: str, **options: Unpack[InputOptions]) -> None:
+        """Declare an input: `spec.input("x", valid_type=int, default=1)`.
+
+        Args:
+            name: A Python name, or several with dots: `grid.points` lies in the namespace `grid`.
+            options: `valid_type`, `default`, `validator`, `required`, `help`.
+
+        Raises:
+            InvalidDefinition: it is declared already, or an option makes no sense; says which.
+        """
+        self._create_port(self.inputs, InputPort, name, **options)
+
+    def output(self, name: str, **options: Unpack[PortOptions]) -> None:
+        """Declare an output: `spec.output("total", valid_type=int)`.
+
+        Args:
+            name: A Python name, or several with dots: `fit.error` lies in the namespace `fit`.
+            options: `valid_type`, `validator`, `required`, `help`.
+
+        Raises:
+            InvalidDefinition: it is declared already, or an option makes no sense; says which.
+        """
+        self._create_port(self.outputs, OutputPort, name, **options)
+
+    def input_namespace(self, name: str, **options: Unpack[NamespaceOptions]) -> None:
+        """Declare inputs under one name: `spec.input_namespace("grid", dynamic=True)`.
+
+        Args:
+            name: A Python name, or several with dots.
+            options: Those of an input, `dynamic` and `populate_defaults`.
+
+        Raises:
+            InvalidDefinition: it is declared already, or an option makes no sense; says which.
+        """
+        self._create_port(self.inputs, PortNamespace, name, **options)
+
+    def output_namespace(self, name: str, **options: Unpack[NamespaceOptions]) -> None:
+        """Declare outputs under one name: `spec.output_namespace("parts", dynamic=True)`.
+
+        Args:
+            name: A Python name, or several with dots.
+            options: Those of an output, and `dynamic`.
+
+        Raises:
+            InvalidDefinition: it is declared already, or an option makes no sense; says which.
+        """
+        self._create_port(self.outputs, PortNamespace, name, **options)
+
+    def expose_inputs(
+        self,
+        process_class: HasSpec,
+        namespace: str | None = None,
+        exclude: str | Sequence[str] | None = None,
+        include: str | Sequence[str] | None = None,
+        namespace_options: NamespaceOptions | None = None,
+    ) -> None:
+        """Take over the inputs of another process, to be handed on with `self.exposed_inputs`.
+
+        Args:
+            process_class: A process class or a `@process` function.
+            namespace: Where they lie here; beside the inputs of this class if not given.
+            exclude: Names that are left out.
+            include: The only names that are taken; not together with `exclude`.
+            namespace_options: Of the namespace, as for `input_namespace`.
+
+        Raises:
+            InvalidDefinition: the process has no such input.
+        """
+        super().expose_inputs(process_class, namespace, exclude, include, namespace_options)
+
+    def expose_outputs(
+        self,
+        process_class: HasSpec,
+        namespace: str | None = None,
+        exclude: str | Sequence[str] | None = None,
+        include: str | Sequence[str] | None = None,
+        namespace_options: NamespaceOptions | None = None,
+    ) -> None:
+        """Take over the outputs of another process, to be put out with `self.exposed_outputs`.
+
+        Args:
+            process_class: A process class or a `@process` function.
+            namespace: Where they lie here; beside the outputs of this class if not given.
+            exclude: Names that are left out.
+            include: The only names that are taken; not together with `exclude`.
+            namespace_options: Of the namespace, as for `output_namespace`.
+
+        Raises:
+            InvalidDefinition: the process has no such output.
+        """
+        super().expose_outputs(process_class, namespace, exclude, include, namespace_options)
+
+    def exit_code(self, status: int, label: str, message: str) -> None:
+        """Declare an exit code: `spec.exit_code(410, "NOTHING_TO_DO", "points must be positive")`.
 
         Args:
             status: From 100 on (0 to 99 are the engine's).
@@ -123,31 +274,22 @@ class _Declaring:
             InvalidDefinition: the label is no name, the status is taken or out of range, or the message
                 is no text that can be filled in.
         """
-        status = fitted(status, int)
-        if not isinstance(status, int) or isinstance(status, bool) or status < 100:
-            raise InvalidDefinition(f"exit code {label}: status {status!r} is not an integer from 100 on")
-        if not isinstance(label, str) or not label.isidentifier():
-            raise InvalidDefinition(f"exit code {status}: label {label!r} is not a Python name")
-        _check_message(label, message)
-        taken = next((c for c in self.exit_codes.values() if c.status == status and c.label != label), None)
-        if taken is not None:
-            raise InvalidDefinition(f"exit status {status} is declared twice: {taken.label} and {label}")
-        self.exit_codes.add(ExitCode(status, message, label))
+        self.exit_codes.add(_exit_code(status, label, message, self.exit_codes))
 
     def seal(self) -> None:
         """No more is declared."""
         self._declared.clear()
-        super().seal()  # type: ignore[misc]
+        super().seal()
 
     def _create_port(self, ports: PortNamespace, kind: type, name: Any, **options: Any) -> None:
-        word = "input" if ports is self.inputs else "output"  # type: ignore[attr-defined]
+        word = "input" if ports is self.inputs else "output"
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise InvalidDefinition(f"{word} {name!r}: a name is needed, or several with dots (grid.points)")
         if wrong := name_problem(name):
             raise InvalidDefinition(f"the name of an {word} {wrong}")
         self._refuse_twice(id(ports), word, name)
         try:
-            super()._create_port(ports, kind, name, **options)  # type: ignore[misc]
+            super()._create_port(ports, kind, name, **options)
         except (InvalidDefinition, ValueError) as error:
             raise InvalidDefinition(f"{word} {name!r}: {error}") from error
 
@@ -185,16 +327,17 @@ class _Declaring:
         self._declared[place, name] = frame
 
 
-class ProcessSpec(_Declaring, plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not followed
-    """Ports and exit codes of a `Process`."""
-
-
-class WorkChainSpec(_Declaring, plumpy.WorkChainSpec):  # type: ignore[misc]  # as above
-    """Ports, exit codes and the outline of a `WorkChain`."""
-
-    def outline(self, *steps: Any) -> None:
-        """Declare the work: methods of the class, `if_`, `while_` and `return_`, one after the other."""
-        self._outline = block(steps)
+def _exit_code(status: Any, label: Any, message: Any, others: ExitCodes) -> ExitCode:
+    status = fitted(status, int)
+    if not isinstance(status, int) or isinstance(status, bool) or status < 100:
+        raise InvalidDefinition(f"exit code {label}: status {status!r} is not an integer from 100 on")
+    if not isinstance(label, str) or not label.isidentifier():
+        raise InvalidDefinition(f"exit code {status}: label {label!r} is not a Python name")
+    _check_message(label, message)
+    taken = next((code for code in others.values() if code.status == status and code.label != label), None)
+    if taken is not None:
+        raise InvalidDefinition(f"exit status {status} is declared twice: {taken.label} and {label}")
+    return ExitCode(status, message, label)
 
 
 def _check_message(label: str, message: Any) -> None:

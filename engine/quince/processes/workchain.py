@@ -5,44 +5,51 @@ from __future__ import annotations
 import reprlib
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Never
 
 from quince.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
 from quince.processes.appended import appended_names
+from quince.processes.awaiting import Append, Awaited, ToContext, append_
 from quince.processes.child import ChildProcess, ProcessReference, as_child
 from quince.processes.context import Context
 from quince.processes.exposing import exposed_inputs, exposed_outputs
-from quince.processes.instructions import if_, return_, while_
+from quince.processes.instructions import Block, Instruction, block, if_, return_, while_
 from quince.processes.once import forbid_inside
 from quince.processes.outline import START, Call, Outline, Position, Search
 from quince.processes.process import Process
 from quince.processes.signals import AwaitedSignal, Expected, is_duration, signal_
-from quince.processes.spec import ExitCode, WorkChainSpec
+from quince.processes.spec import ExitCode, HasSpec, ProcessSpec
 
-__all__ = ["Append", "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_"]
-
-
-class ToContext(dict[str, Any]):
-    """What a step returns to wait: `return ToContext(name=child)` is `self.to_context(name=child)`."""
-
-    def __init__(self, *named: Any, **awaited: Any) -> None:
-        if named and not isinstance(named[0], Mapping):
-            raise TypeError("ToContext(...) wants a name for what is awaited: ToContext(name=child)")
-        super().__init__(*named, **awaited)
-
-
-class Append:
-    """Says that a child is appended to a list in the context, instead of being the value."""
-
-    __slots__ = ("child",)
-
-    def __init__(self, child: Any) -> None:
-        self.child = child
+__all__ = [
+    "Append",
+    "ToContext",
+    "WorkChain",
+    "WorkChainSpec",
+    "append_",
+    "if_",
+    "return_",
+    "signal_",
+    "while_",
+]
 
 
-def append_(child: Any) -> Append:
-    """`to_context(parts=append_(child))`: `ctx.parts` is the list of all that were appended."""
-    return Append(child)
+class WorkChainSpec(ProcessSpec):
+    """What a work chain declares: inputs, outputs, exit codes and the outline of its steps.
+
+    Attributes:
+        steps: The outline, as it was given; None if none was.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: Block | None = None
+
+    def outline(self, *steps: Instruction) -> None:
+        """Declare the work: methods of the class, `if_`, `while_` and `return_`, one after the other.
+
+        `spec.outline(cls.begin, while_(cls.more)(cls.turn), if_(cls.failed)(return_(410)), cls.end)`
+        """
+        self.steps = block(steps)
 
 
 class WorkChain(Process):
@@ -58,12 +65,17 @@ class WorkChain(Process):
     _lists: ClassVar[frozenset[str]]
 
     @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Declare inputs, outputs, exit codes and the outline; call `super().define(spec)` first."""
+        super().define(spec)
+
+    @classmethod
     def _check_definition(cls, spec: Any) -> None:
-        if spec._outline is None:
+        if spec.steps is None:
             raise InvalidDefinition(
                 f"{cls.__qualname__} has no outline: call spec.outline(cls.first_step, ...)"
             )
-        cls._outline = Outline(spec.get_outline(), cls)
+        cls._outline = Outline(spec.steps, cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -176,7 +188,7 @@ class WorkChain(Process):
             "self.ctx cannot be replaced; write self.ctx.update(...), or self.ctx.name = ..."
         )
 
-    def to_context(self, *unnamed: Any, **awaited: Any) -> None:
+    def to_context(self, *unnamed: Never, **awaited: Awaited) -> None:
         """Wait for processes and signals after this step, and find them in `ctx` in the next one.
 
         Args:
@@ -192,8 +204,7 @@ class WorkChain(Process):
             raise TypeError("to_context(...) wants a name for what is awaited: self.to_context(name=child)")
         for name, value in awaited.items():
             forbid_inside("to_context", name)
-            append = isinstance(value, Append)
-            one = value.child if append else value
+            one, append = (value.child, True) if isinstance(value, Append) else (value, False)
             there = self.ctx.get(name, [])
             if append and not isinstance(there, list):
                 raise TypeError(
@@ -210,7 +221,7 @@ class WorkChain(Process):
                 self.ctx[name] = found
             self._record.awaits += _processes(found)
 
-    def exposed_inputs(self, process_class: Any, namespace: str | None = None) -> dict[str, Any]:
+    def exposed_inputs(self, process_class: HasSpec, namespace: str | None = None) -> dict[str, Any]:
         """The inputs for a process whose inputs the chain has exposed (`spec.expose_inputs`).
 
         `self.submit(Other, **self.exposed_inputs(Other, "other"))`. What was exposed in an outer namespace
@@ -221,7 +232,9 @@ class WorkChain(Process):
         """
         return exposed_inputs(self.spec(), self.inputs, process_class, namespace)
 
-    def exposed_outputs(self, child: Any, process_class: Any, namespace: str | None = None) -> dict[str, Any]:
+    def exposed_outputs(
+        self, child: ChildProcess, process_class: HasSpec, namespace: str | None = None
+    ) -> dict[str, Any]:
         """The outputs of a child, under the names by which the chain exposes them (`spec.expose_outputs`).
 
         `self.out_many(self.exposed_outputs(self.ctx.child, Other, "other"))`.

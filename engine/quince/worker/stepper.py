@@ -13,7 +13,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from quince.processes.outline import Call, Return, Search, Test, verdict
+from quince.processes.instructions import Return
+from quince.processes.outline import Call, Search, Test, verdict
 from quince.processes.process import Process
 from quince.processes.spec import SUCCESS, ExitCode
 from quince.text import words_of

@@ -152,6 +152,11 @@ def tried(function: Any) -> Any:
     return wrapper
 
 
+def wrong(anything: Any) -> Any:
+    """What type checkers would not let pass."""
+    return anything
+
+
 OUTLINES: list[tuple[Any, str]] = [
     (["text"], r"the outline has the text 'text' where a step belongs$"),
     ([Build(lambda cls: "step")], r"the outline has the text 'step' where a step belongs; write cls\.step"),
@@ -171,15 +176,17 @@ OUTLINES: list[tuple[Any, str]] = [
     ([Build(lambda cls: if_(cls.step))], r"if_\(step\) has no steps: write if_\(cls\.step\)\(cls"),
     ([Build(lambda cls: while_(cls.step))], r"while_\(step\) has no steps"),
     ([Build(lambda cls: while_(cls.step)())], r"while_\(step\) has no steps, and would turn for ever"),
-    ([Build(lambda cls: if_(True)(cls.step))], r"if_ takes a test: a method of the class .*, not True"),
-    ([Build(lambda cls: if_("step")(cls.step))], r"if_ takes a test: .*, not 'step'"),
+    ([Build(lambda cls: wrong(if_)(True)(cls.step))],
+     r"if_ takes a test: a method of the class .*, not True"),
+    ([Build(lambda cls: wrong(if_)("step")(cls.step))], r"if_ takes a test: .*, not 'step'"),
     ([Build(lambda cls: if_(cls.more)(cls.step))], r"if_\(more\): a test takes self alone"),
-    ([Build(lambda cls: if_(cls.step)(cls.step, 5))], r"the outline has 5 where a step belongs"),
-    ([Build(lambda cls: while_(cls.step)(cls.step)(cls.step))], r"while_\(step\) has its steps already"),
-    ([Build(lambda cls: if_(cls.step)(cls.step)(cls.step))], r"if_\(step\) has its steps already"),
+    ([Build(lambda cls: wrong(if_(cls.step))(cls.step, 5))], r"the outline has 5 where a step belongs"),
+    ([Build(lambda cls: wrong(while_(cls.step))(cls.step)(cls.step))],
+     r"while_\(step\) has its steps already"),
+    ([Build(lambda cls: wrong(if_(cls.step))(cls.step)(cls.step))], r"if_\(step\) has its steps already"),
     ([Build(lambda cls: [cls.step, cls.step])], r"the outline has a list where a step belongs"),
     ([Build(lambda cls: property(step))], r"the outline has a property where a step belongs"),
-    ([return_("no")], r"return_\('no'\): it takes an exit code"),
+    ([wrong(return_)("no")], r"return_\('no'\): it takes an exit code"),
     ([Build(lambda cls: if_(cls.step)(cls.step).else_(cls.step).else_(cls.step))], "an if_ has one else_"),
 ]  # fmt: skip
 

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from plumpy.workchains import WorkChainSpec
 
 from quince import InvalidDefinition, WorkChain, if_, return_, while_
-from quince.processes.outline import START, Call, Outline, Position, Return
+from quince.processes.instructions import Return
+from quince.processes.outline import START, Call, Outline, Position
+from quince.processes.workchain import WorkChainSpec
 
 
 class Steps:
@@ -26,7 +27,7 @@ class Steps:
 def outline(*instructions: Any, **methods: Any) -> Outline:
     spec = WorkChainSpec()
     spec.outline(*instructions)
-    return Outline(spec.get_outline(), type("Steps", (Steps,), methods))
+    return Outline(spec.steps or (), type("Steps", (Steps,), methods))
 
 
 def next_step(walked: Outline, process: Any, position: Position) -> Call | Return | None:

@@ -17,7 +17,7 @@ from quince_messaging.side_tasks import SideTasks
 from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.connect_errors import advice
 from quince_messaging.transports.amqp.driver import ask_driver, our_connection
-from quince_messaging.transports.amqp.protocol import SplittingTransportFactory
+from quince_messaging.transports.amqp.protocol import FrameTransportFactory
 from quince_messaging.uri import BrokerUri
 
 log = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ HEARTBEAT = 10
 """Seconds; a peer that is silent for two of them is given up."""
 
 
-class _SplitConnection(aio_pika.Connection):
+class _DriverConnection(aio_pika.Connection):
     """aio-pika's plain connection, on a socket whose load frames we read ourselves."""
 
     def __init__(self, url: URL, **kwargs: Any) -> None:
         super().__init__(url, **kwargs)
-        self.factory = SplittingTransportFactory()
+        self.factory = FrameTransportFactory()
         self.kwargs["transport_factory"] = self.factory
 
     def __del__(self) -> None:
@@ -43,8 +43,8 @@ class _SplitConnection(aio_pika.Connection):
 
     def hang_up(self) -> None:
         """Drop the socket of a connection that did not come about."""
-        if self.factory.splitter is not None:
-            self.factory.splitter.abort()
+        if self.factory.protocol is not None:
+            self.factory.protocol.abort()
 
 
 class BrokerConnection:
@@ -56,14 +56,14 @@ class BrokerConnection:
             The two live and die together.
     """
 
-    def __init__(self, connection: _SplitConnection) -> None:
+    def __init__(self, connection: _DriverConnection) -> None:
         underlay = connection.transport.connection if connection.transport is not None else None
-        splitter = connection.factory.splitter
-        if not isinstance(underlay, aiormq.Connection) or splitter is None:
+        protocol, writer = connection.factory.protocol, connection.factory.writer
+        if not isinstance(underlay, aiormq.Connection) or protocol is None or writer is None:
             raise ConnectionFailed("the connection was closed while it was being opened")
         self._connection = connection
         self._underlay = underlay
-        self._splitter = splitter
+        self._protocol = protocol
         self._lanes: dict[int, BrokerChannel] = {}
         self._side = SideTasks(log)
         if interval := underlay.heartbeat_timeout:
@@ -72,11 +72,11 @@ class BrokerConnection:
         self.server: dict[str, Any] = dict(self._underlay.server_properties or {})
         self.sending: BrokerConnection = self
         self._leaving = False
-        self.write = splitter.wire.write
-        self.write_here = splitter.wire.write_here
-        self.flush = splitter.wire.flush
+        self.write = writer.write
+        self.write_here = writer.write_here
+        self.flush = writer.flush
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        splitter.lost.add_done_callback(lambda done: self._end(done.result()))
+        protocol.lost.add_done_callback(lambda done: self._end(done.result()))
         self._underlay.closing.add_done_callback(self._closing)
 
     @classmethod
@@ -85,7 +85,7 @@ class BrokerConnection:
         try:
             url = URL(uri.target)
             query = {"heartbeat": str(HEARTBEAT), "name": name} | dict(url.query)
-            connection = _SplitConnection(url.with_query(query))
+            connection = _DriverConnection(url.with_query(query))
         except ValueError as error:
             raise InvalidUri(f"{uri.shown}: {error}") from error
         try:
@@ -120,7 +120,7 @@ class BrokerConnection:
 
     def on_blocked(self, listener: Callable[[str | None], None]) -> None:
         """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""
-        self._splitter.on_blocked = listener
+        self._protocol.on_blocked = listener
 
     async def lane(self, *, confirms: bool = False, prefetch: int = 0) -> BrokerChannel:
         """Open a channel."""
@@ -129,18 +129,18 @@ class BrokerConnection:
             raise TypeError(f"aiormq gave a {type(channel).__name__} for a channel")
         lane = BrokerChannel(self, channel, confirms=confirms)
         self._lanes[lane.number] = lane
-        self._splitter.sinks[lane.number] = lane
+        self._protocol.sinks[lane.number] = lane
         if prefetch:
             await lane.qos(prefetch)
         return lane
 
     def forget(self, lane: BrokerChannel) -> None:
         self._lanes.pop(lane.number, None)
-        self._splitter.sinks.pop(lane.number, None)
+        self._protocol.sinks.pop(lane.number, None)
 
     async def writable(self) -> None:
         """Wait until the socket takes more."""
-        await self._splitter.writable.wait()
+        await self._protocol.writable.wait()
 
     async def close(self) -> None:
         """Say good-bye, briefly, and disconnect."""
@@ -164,7 +164,7 @@ class BrokerConnection:
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        self._splitter.abort()
+        self._protocol.abort()
         self._end(None)
 
     def _closing(self, done: asyncio.Future[Any]) -> None:
@@ -177,12 +177,12 @@ class BrokerConnection:
         self.lost.set_result(error)
         for kept in list(self._side.kept.values()):
             self._side.drop(kept)
-        self._splitter.abort()
+        self._protocol.abort()
         for lane in list(self._lanes.values()):
             lane.shut(error)
 
     async def _look_for_silence(self) -> None:
         """A peer that is there sends a heartbeat at least every other interval."""
-        silence = asyncio.get_running_loop().time() - self._splitter.last_data
+        silence = asyncio.get_running_loop().time() - self._protocol.last_data
         if silence > 2 * self._underlay.heartbeat_timeout + 1:
             self._end(ConnectionError(f"not a byte from the broker for {silence:.0f} s"))

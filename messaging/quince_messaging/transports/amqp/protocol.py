@@ -1,4 +1,4 @@
-"""Parts the byte stream of one connection: load frames to the lanes, everything else to aio-pika."""
+"""Parts the byte stream of one connection: load frames to our channels, everything else to aio-pika."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from yarl import URL
 
 from quince_messaging.at_fork import nothing_to_release, release_in_children
 from quince_messaging.transports.amqp import frames
-from quince_messaging.transports.amqp.writer import Wire, WireWriter
+from quince_messaging.transports.amqp.writer import FrameWriter, SocketWriter
 
 
 class FrameSink(Protocol):
@@ -21,12 +21,12 @@ class FrameSink(Protocol):
         """Take a frame (True), or leave it to aio-pika (False)."""
 
 
-class Splitter(asyncio.StreamReaderProtocol):
+class FrameProtocol(asyncio.StreamReaderProtocol):
     """The protocol of one connection.
 
-    Frames of registered channels go to their lanes within `data_received`, without a task switch; the
-    rest reaches aio-pika's reader unchanged and in order. aio-pika judges by what it sees whether the
-    connection is alive, so a heartbeat is slipped in when only load frames have come for a second.
+    Frames of registered channels go there within `data_received`, without a task switch; the rest reaches
+    aio-pika's reader unchanged and in order. aio-pika judges by what it sees whether the connection is
+    alive, so a heartbeat is slipped in when only load frames have come for a second.
     """
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
@@ -35,12 +35,12 @@ class Splitter(asyncio.StreamReaderProtocol):
         self.on_blocked: Callable[[str | None], None] = lambda _reason: None
         self.last_data = loop.time()
         self.lost: asyncio.Future[Exception | None] = loop.create_future()
-        self.writer: asyncio.StreamWriter | None = None  # lives as long as its socket
         self.writable = asyncio.Event()
         self.writable.set()
         self._loop_ = loop
-        self._socket: asyncio.Transport | None = None
-        self.wire = Wire(loop)
+        self._transport_: asyncio.Transport | None = None
+        self._writer: SocketWriter | None = None
+        self._stream: asyncio.StreamWriter | None = None
         self._pending = b""
         self._shown = 0.0
         self._told: Exception | None = None
@@ -48,13 +48,30 @@ class Splitter(asyncio.StreamReaderProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if isinstance(transport, asyncio.Transport):
-            self._socket = transport
-            self.wire.opened(transport)
+            self._transport_ = transport
             release_in_children(self, self._descriptors)
+
+    def writers(self, reader: asyncio.StreamReader) -> tuple[FrameWriter, asyncio.StreamWriter]:
+        """Ours and aio-pika's, once the connection is made: over one transport.
+
+        A plain socket we write ourselves, one under TLS through asyncio's transport.
+
+        Raises:
+            OSError: it has ended already, or there is no file descriptor left.
+        """
+        transport = self._transport_
+        if transport is None:
+            raise ConnectionError("the connection has ended")
+        if transport.get_extra_info("sslcontext") is None:
+            transport = self._writer = SocketWriter(self._loop_, transport, self)
+        self._stream = asyncio.StreamWriter(transport, self, reader, self._loop_)  # collected, it would close
+        return FrameWriter(self._loop_, transport), self._stream
 
     def connection_lost(self, exc: Exception | None) -> None:
         nothing_to_release(self)
-        self.wire.ended()
+        if self._writer is not None:
+            self._writer.release()
+            exc = exc or self._writer.error
         super().connection_lost(exc)
         self.writable.set()
         if not self.lost.done():
@@ -63,8 +80,11 @@ class Splitter(asyncio.StreamReaderProtocol):
     def _descriptors(self) -> list[int]:
         """For a forked child to let go of: else the broker would not see that its parent has died, and TLS
         would end the parent's session with the child."""
-        socket = self._socket.get_extra_info("socket") if self._socket is not None else None
-        return [] if socket is None or socket.fileno() < 0 else [socket.fileno()]
+        socket = self._transport_.get_extra_info("socket") if self._transport_ is not None else None
+        shared = [] if socket is None else [socket.fileno()]
+        if self._writer is not None:
+            shared.append(self._writer.fileno())
+        return [descriptor for descriptor in shared if descriptor >= 0]
 
     def eof_received(self) -> bool:
         super().eof_received()
@@ -80,8 +100,8 @@ class Splitter(asyncio.StreamReaderProtocol):
 
     def abort(self) -> None:
         """Drop the connection without a word."""
-        if self._socket is not None:
-            self._socket.abort()
+        if (transport := self._writer or self._transport_) is not None:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self.last_data = now = self._loop_.time()
@@ -128,21 +148,21 @@ class Splitter(asyncio.StreamReaderProtocol):
             self._told = ConnectionError(payload[7 : 7 + payload[6]].decode(errors="replace"))
 
 
-class SplittingTransportFactory(TransportFactory):
-    """Opens aio-pika's sockets with a `Splitter` on them."""
+class FrameTransportFactory(TransportFactory):
+    """Opens aio-pika's connections with a `FrameProtocol` on them."""
 
     def __init__(self) -> None:
-        self.splitter: Splitter | None = None
+        self.protocol: FrameProtocol | None = None
+        self.writer: FrameWriter | None = None
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         provider: SSLContextProvider = kwargs.pop("ssl_context_provider")
         context = await provider.get_context() if url.scheme == "amqps" else None
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
-        splitter = Splitter(reader, loop)
-        transport, _ = await loop.create_connection(
-            lambda: splitter, host=url.host or "", port=url.port or 0, ssl=context, **kwargs
+        self.protocol = protocol = FrameProtocol(reader, loop)
+        await loop.create_connection(
+            lambda: protocol, host=url.host or "", port=url.port or 0, ssl=context, **kwargs
         )
-        self.splitter = splitter
-        splitter.writer = WireWriter(transport, splitter, reader, loop, splitter.wire)
-        return reader, splitter.writer
+        self.writer, stream = protocol.writers(reader)
+        return reader, stream

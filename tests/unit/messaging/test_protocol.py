@@ -1,4 +1,4 @@
-"""The splitter hands every frame to the right side, however the bytes are cut."""
+"""The protocol hands every frame to the right side, however the bytes are cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands, heartbeat
 
-from quince_messaging.transports.amqp.protocol import Splitter
+from quince_messaging.transports.amqp.protocol import FrameProtocol
 
 
 class Sink:
@@ -54,14 +54,14 @@ def test_frames_reach_their_side_in_order(plan: list[tuple[str, bytes]], cuts: l
 
 async def feed(stream: bytes, cuts: list[int]) -> tuple[Sink, bytes]:
     reader = asyncio.StreamReader()
-    splitter = Splitter(reader, asyncio.get_running_loop())
-    splitter._shown = asyncio.get_running_loop().time() + 60  # no heartbeats of its own
+    protocol = FrameProtocol(reader, asyncio.get_running_loop())
+    protocol._shown = asyncio.get_running_loop().time() + 60  # no heartbeats of its own
     sink = Sink()
-    splitter.sinks[5] = sink
+    protocol.sinks[5] = sink
     turn = 0
     while stream:
         cut = cuts[turn % len(cuts)]
-        splitter.data_received(stream[:cut])
+        protocol.data_received(stream[:cut])
         stream, turn = stream[cut:], turn + 1
     reader.feed_eof()
     return sink, await reader.read()
@@ -69,27 +69,27 @@ async def feed(stream: bytes, cuts: list[int]) -> tuple[Sink, bytes]:
 
 async def test_load_alone_keeps_aio_pika_convinced_that_the_peer_lives() -> None:
     reader = asyncio.StreamReader()
-    splitter = Splitter(reader, asyncio.get_running_loop())
-    splitter.sinks[5] = Sink()
-    splitter._shown = asyncio.get_running_loop().time() - 2
-    splitter.data_received(body_frame(5, b"x"))
-    splitter.data_received(body_frame(5, b"y"))
+    protocol = FrameProtocol(reader, asyncio.get_running_loop())
+    protocol.sinks[5] = Sink()
+    protocol._shown = asyncio.get_running_loop().time() - 2
+    protocol.data_received(body_frame(5, b"x"))
+    protocol.data_received(body_frame(5, b"y"))
     reader.feed_eof()
     assert await reader.read() == pamqp.frame.marshal(heartbeat.Heartbeat(), 0)
 
 
 async def test_blocking_is_told() -> None:
-    splitter = Splitter(asyncio.StreamReader(), asyncio.get_running_loop())
+    protocol = FrameProtocol(asyncio.StreamReader(), asyncio.get_running_loop())
     told: list[str | None] = []
-    splitter.on_blocked = told.append
-    splitter.data_received(pamqp.frame.marshal(commands.Connection.Blocked("low on disk"), 0))
-    splitter.data_received(pamqp.frame.marshal(commands.Connection.Unblocked(), 0))
+    protocol.on_blocked = told.append
+    protocol.data_received(pamqp.frame.marshal(commands.Connection.Blocked("low on disk"), 0))
+    protocol.data_received(pamqp.frame.marshal(commands.Connection.Unblocked(), 0))
     assert told == ["low on disk", None]
 
 
 async def test_the_reason_of_a_broker_that_hangs_up_is_kept() -> None:
-    splitter = Splitter(asyncio.StreamReader(), asyncio.get_running_loop())
+    protocol = FrameProtocol(asyncio.StreamReader(), asyncio.get_running_loop())
     close = commands.Connection.Close(320, "CONNECTION_FORCED - maintenance", 0, 0)
-    splitter.data_received(pamqp.frame.marshal(close, 0))
-    splitter.connection_lost(ConnectionResetError("reset by peer"))
-    assert str(splitter.lost.result()) == "CONNECTION_FORCED - maintenance"
+    protocol.data_received(pamqp.frame.marshal(close, 0))
+    protocol.connection_lost(ConnectionResetError("reset by peer"))
+    assert str(protocol.lost.result()) == "CONNECTION_FORCED - maintenance"

@@ -6,6 +6,7 @@ with `-P`, Python does not look there.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 
@@ -33,3 +34,8 @@ def arguments_of(words: Sequence[str], module: str) -> list[str] | None:
 def is_earlier(words: Sequence[str], module: str) -> bool:
     """Whether a command line runs this module of ours as an earlier version had it."""
     return arguments_of(words, module) is not None and module not in words
+
+
+def option_of(words: Sequence[str], name: str) -> str | None:
+    """What follows an option on a command line; None if it is not there."""
+    return dict(itertools.pairwise(words)).get(name)

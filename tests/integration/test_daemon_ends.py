@@ -12,9 +12,9 @@ import pytest
 
 from quince import Workspace, submit
 from quince.daemon import operations as daemon
-from quince.daemon.family import Family
 from quince.daemon.files import Settings
-from quince.daemon.orphans import Survivor
+from quince.daemon.orphans import Orphan
+from quince.daemon.process_tree import ProcessTree
 from quince.errors import DaemonError
 from quince.workspace.location import Location
 from quince_persistence.records import Selection
@@ -46,12 +46,16 @@ def blocked(home: Workspace, name: str) -> Path:
 
 
 def test_steps_get_the_time_that_was_granted(home: Workspace, running: Location) -> None:
-    """More than the workers would have given by themselves; and at the end nothing lives."""
+    """More than the workers would have given by themselves; what is waited for is said; and nothing lives."""
     gate, members = blocked(home, "gate"), family(running)
     opener = threading.Timer(4.0, gate.touch)
     opener.start()
-    assert daemon.stop(running, 60)
+    said: list[str] = []
+    assert daemon.stop(running, 60, said.append)
     assert gate.exists(), "the step was cut off"
+    (sentence,) = said
+    assert f"worker-1 (process {members[1].pid}" in sentence
+    assert "steps that run have 60 s to end" in sentence
     assert home.store.owners() == {}
     assert not [row for row in home.store.select(Selection()) if not row.terminated]
     assert not [member for member in members if member.is_running() and member.status() != "zombie"]
@@ -65,7 +69,7 @@ def test_what_is_not_done_in_time_is_left_and_nothing_lives(
     monkeypatch.setattr("quince.daemon.operations.HURRY_SECONDS", 1.0)
     members[0].suspend()  # the supervisor hears nothing
     with monkeypatch.context() as patch:
-        patch.setattr(Family, "kill", lambda _self: None)  # as if nothing could end it
+        patch.setattr(ProcessTree, "kill", lambda _self: None)  # as if nothing could end it
         with pytest.raises(DaemonError, match=f"has not stopped.*{members[0].pid}"):
             daemon.stop(running, 0)
     began = time.monotonic()
@@ -91,7 +95,7 @@ def test_restart_returns_when_all_are_replaced(home: Workspace, running: Locatio
     assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
 
 
-def test_a_family_is_whoever_there_is() -> None:
-    nobody = Family(None, [Survivor("worker-1", 2**22 + 1)])
+def test_a_tree_of_processes_that_are_gone_is_empty() -> None:
+    nobody = ProcessTree(None, [Orphan("worker-1", 2**22 + 1)])
     assert nobody.gone_within(0)
     assert str(nobody) == ""

@@ -20,7 +20,7 @@ from quince.cli.terminal import show, show_json
 from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
 from quince.daemon.files import DaemonFiles, Settings
-from quince.daemon.orphans import Survivor
+from quince.daemon.orphans import Orphan
 from quince.errors import DaemonError
 from quince.recovery.lease import process_of
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS
@@ -67,7 +67,7 @@ def start(
     settings = Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
     location = session.location()
     ospid = daemon.start(location, settings)
-    left = daemon.state(location).survivors
+    left = daemon.state(location).orphans
     beside = f"; {_named(left)}, left of an earlier one, work on until their steps end" if left else ""
     say(f"the daemon runs as process {ospid} with {_count(workers)} of {slots} slots{beside}")
     _tell_of_strangers(location)
@@ -90,12 +90,12 @@ def stop(
     """Stop the daemon: running steps are finished first. Nothing of it is left."""
     location = session.location()
     before = daemon.state(location)
-    stopped = daemon.stop(location, timeout)
-    if before.survivors:
-        say(f"ended what an earlier daemon had left: {_named(before.survivors)}")
+    stopped = daemon.stop(location, timeout, say)
+    if before.orphans:
+        say(f"ended what an earlier daemon had left: {_named(before.orphans)}")
     if stopped and before.running:
         say("the daemon has stopped")
-    elif not before.survivors:
+    elif not before.orphans:
         say("no daemon was running")
     return DONE
 
@@ -136,11 +136,11 @@ def status(as_json: AsJson = False) -> int:
     elif not state.running:
         put(
             state.elsewhere
-            or survivors_sentence(state)
+            or orphans_sentence(state)
             or "the daemon does not run; start it with `quince daemon start`"
         )
     else:
-        for line in filter(None, (daemon_sentence(state), survivors_sentence(state), *state.troubles)):
+        for line in filter(None, (daemon_sentence(state), orphans_sentence(state), *state.troubles)):
             put(line)
     if workers and not as_json:
         show(worker_table(workers, time.time()))
@@ -181,13 +181,13 @@ def daemon_sentence(state: daemon.DaemonState) -> str:
     return f"the daemon runs as process {state.ospid}: {crew}"
 
 
-def survivors_sentence(state: daemon.DaemonState) -> str:
+def orphans_sentence(state: daemon.DaemonState) -> str:
     """One line about workers that have outlived their daemon; empty if there are none."""
-    if not state.survivors:
+    if not state.orphans:
         return ""
     which = "an earlier daemon" if state.running else "the daemon was killed"
-    verb = "live" if len(state.survivors) > 1 else "lives"
-    lead = f"{_named(state.survivors)} of {which}" if state.running else f"{which}; {_named(state.survivors)}"
+    verb = "live" if len(state.orphans) > 1 else "lives"
+    lead = f"{_named(state.orphans)} of {which}" if state.running else f"{which}; {_named(state.orphans)}"
     return f"{lead} still {verb}; `quince daemon stop` ends everything"
 
 
@@ -200,13 +200,13 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
         "elsewhere": state.elsewhere,
         "wanted": settings.workers if settings and state.running else 0,
         "troubles": state.troubles,
-        "survivors": [{"name": left.name, "process": left.ospid} for left in state.survivors],
+        "survivors": [{"name": left.name, "process": left.ospid} for left in state.orphans],
     }
 
 
 def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
     """The workers that are children of the supervisor, or have outlived one, as the store has them."""
-    family = {left.ospid for left in state.survivors}
+    family = {left.ospid for left in state.orphans}
     if state.ospid is not None:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended just now
             family |= {process.pid for process in psutil.Process(state.ospid).children(recursive=True)}
@@ -217,7 +217,7 @@ def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
         return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]
 
 
-def _named(left: Sequence[Survivor]) -> str:
+def _named(left: Sequence[Orphan]) -> str:
     return ", ".join(str(one) for one in left)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 import quince_messaging
-from quince.cli.daemon import daemon_document, daemon_sentence, survivors_sentence
+from quince.cli.daemon import daemon_document, daemon_sentence, orphans_sentence
 from quince.cli.documents import worker_document
 from quince.cli.output import put
 from quince.cli.ps import summary
@@ -116,11 +116,11 @@ def _answers(where: str, error: str | None, warning: str | None) -> Styled:
 
 def _daemon(state: daemon.DaemonState) -> Styled:
     if state.running:
-        beside = [(line, "yellow") for line in (survivors_sentence(state), *state.troubles) if line]
+        beside = [(line, "yellow") for line in (orphans_sentence(state), *state.troubles) if line]
         parts = [part for line in beside for part in (NEWLINE, line)]
         return Text.assemble(("✔ ", "green"), daemon_sentence(state), *parts)
-    if state.elsewhere or state.survivors:
-        return Text.assemble(("○ ", "yellow"), state.elsewhere or survivors_sentence(state))
+    if state.elsewhere or state.orphans:
+        return Text.assemble(("○ ", "yellow"), state.elsewhere or orphans_sentence(state))
     return Text.assemble(("○ ", "dim"), "none on this host; `quince daemon start` starts it")
 
 

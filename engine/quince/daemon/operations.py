@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import msgspec
 import psutil
 
-from quince.daemon.family import Family, lives
 from quince.daemon.files import DaemonFiles, Settings
-from quince.daemon.orphans import Survivor, survivors, tell
+from quince.daemon.orphans import Orphan, orphans, terminate
+from quince.daemon.process_tree import ProcessTree, lives
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.errors import DaemonError
 from quince.interpreter import SUPERVISOR, command_line
@@ -36,6 +36,12 @@ LAST_SECONDS = 20.0
 HURRY_SECONDS = 5.0
 """Seconds until whoever does not hear is killed, and until one that was killed is given up."""
 LOOK_SECONDS = 0.1
+QUIET_SECONDS = 3.0
+"""Seconds for which nobody needs to be told what is waited for."""
+
+
+def _silent(_sentence: str) -> None:
+    """Where nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,14 @@ class DaemonState:
 
     Attributes:
         ospid: The supervisor's process id, or None if no daemon runs.
-        survivors: Workers of a daemon that was killed.
-        report: What a daemon that runs tells of its workers, if it could.
+        orphans: Workers of a daemon that was killed.
+        report: What a daemon that runs says of its workers, if it could.
         elsewhere: A sentence about a daemon that runs on another host or in another container.
     """
 
     ospid: int | None
     settings: Settings | None
-    survivors: Sequence[Survivor] = ()
+    orphans: Sequence[Orphan] = ()
     report: DaemonReport | None = None
     elsewhere: str | None = None
 
@@ -72,9 +78,7 @@ def state(location: Location) -> DaemonState:
         ospid = files.holder()
     except DaemonError as error:
         return DaemonState(None, files.read(), elsewhere=str(error))
-    report = ReportFile(files.report).read()
-    told = report if report is not None and report.process == ospid else None  # else of an earlier daemon
-    return DaemonState(ospid, files.read(), survivors(location, ospid), told)
+    return DaemonState(ospid, files.read(), orphans(location, ospid), _report(files, ospid))
 
 
 def start(location: Location, settings: Settings) -> int:
@@ -105,15 +109,15 @@ def start(location: Location, settings: Settings) -> int:
             start_new_session=True, cwd=location.folder,
         )  # fmt: skip
     os.close(into)
-    word = _first_word(out)
-    if word != "ready":
+    answer = _read_answer(out)
+    if answer != "ready":
         process.wait(GRACE_SECONDS)
-        raise DaemonError(word or f"the daemon did not start; see {files.log('daemon')}")
+        raise DaemonError(answer or f"the daemon did not start; see {files.log('daemon')}")
     process.returncode = 0  # it is nobody's child from here on
     return process.pid
 
 
-def stop(location: Location, timeout: float | None = None) -> bool:
+def stop(location: Location, timeout: float | None = None, say: Callable[[str], object] = _silent) -> bool:
     """Stop the daemon: steps that run get their time, then nothing of it is left.
 
     Workers that an earlier daemon left behind, because it was killed, are ended too.
@@ -121,6 +125,7 @@ def stop(location: Location, timeout: float | None = None) -> bool:
     Args:
         timeout: Seconds for the steps that run; what they did not finish runs again. None: as was granted
             last, or `GRACE_SECONDS`.
+        say: Gets a sentence when it takes more than a few seconds: what is waited for.
 
     Returns:
         Whether there was anything to stop.
@@ -130,23 +135,33 @@ def stop(location: Location, timeout: float | None = None) -> bool:
     """
     files = DaemonFiles(location.folder)
     ospid = files.holder()
-    left = survivors(location, ospid)
+    left = orphans(location, ospid)
     if ospid is None and not left:
         return False
     grace = _grant(files, timeout)
-    family = Family(ospid, left)
-    family.tell()
-    if family.gone_within(grace + 1.0):
+    tree = ProcessTree(ospid, left)
+    tree.terminate()
+    if _ended(tree, grace + 1.0, say, f"steps that run have {grace:g} s to end"):
         return True
-    tell(left)  # the death of their daemon was the first time
-    if family.gone_within(LAST_SECONDS):
+    terminate(left)  # the death of their daemon was the first time
+    if _ended(tree, LAST_SECONDS, say, f"their time is over, and they end within {LAST_SECONDS:g} s"):
         return True
-    family.tell()
-    if not family.gone_within(HURRY_SECONDS):
-        family.kill()
-        if not family.gone_within(HURRY_SECONDS):
-            raise DaemonError(f"the daemon has not stopped: {family} cannot be ended, not even by SIGKILL")
+    tree.terminate()
+    if not tree.gone_within(HURRY_SECONDS):
+        tree.kill()
+        if not tree.gone_within(HURRY_SECONDS):
+            raise DaemonError(f"the daemon has not stopped: {tree} cannot be ended, not even by SIGKILL")
     return True
+
+
+def _ended(tree: ProcessTree, seconds: float, say: Callable[[str], object], why: str) -> bool:
+    """Whether all of them end in time; says whom it waits for if that is not soon."""
+    quiet = min(seconds, QUIET_SECONDS)
+    if tree.gone_within(quiet):
+        return True
+    if seconds > quiet:
+        say(f"waiting for {tree}: {why} (`quince daemon logs` tells what keeps them)")
+    return tree.gone_within(seconds - quiet)
 
 
 def scale(location: Location, workers: int, timeout: float | None = None) -> None:
@@ -165,14 +180,12 @@ def scale(location: Location, workers: int, timeout: float | None = None) -> Non
     _signal(ospid, signal.SIGHUP)
 
 
-def restart(
-    location: Location, timeout: float | None = None, tell: Callable[[str], object] = lambda _sentence: None
-) -> None:
+def restart(location: Location, timeout: float | None = None, say: Callable[[str], object] = _silent) -> None:
     """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
 
     Args:
         timeout: Seconds for the steps that run in each of them, from now on.
-        tell: Gets a sentence whenever something has happened.
+        say: Gets a sentence whenever something has happened.
 
     Raises:
         DaemonError: no daemon runs, it has ended meanwhile, or a worker cannot be replaced.
@@ -180,14 +193,14 @@ def restart(
     files, ospid = _running(location)
     grace = _grant(files, timeout)
     old = [child for child in psutil.Process(ospid).children() if lives(child)]
-    rolls = _told(files, ospid).rolls
+    rolls = (_report(files, ospid) or DaemonReport()).rolls
     _signal(ospid, signal.SIGUSR1)
     deadline = time.monotonic() + (len(old) + 1) * (START_SECONDS + grace + LAST_SECONDS)
     while True:
         for child in [child for child in old if not lives(child)]:
             old.remove(child)
-            tell(f"process {child.pid} has left; {_count(len(old))} of before")
-        report = _told(files, ospid)
+            say(f"process {child.pid} has left; {_count(len(old))} of before")
+        report = _report(files, ospid) or DaemonReport()
         if report.rolls > rolls and not report.rolling:
             if not old:
                 return
@@ -207,10 +220,10 @@ def _count(workers: int) -> str:
     return {0: "there is none left", 1: "there is 1 left"}.get(workers, f"there are {workers} left")
 
 
-def _told(files: DaemonFiles, ospid: int) -> DaemonReport:
-    """What the daemon of this process id tells of itself; nothing, if it does not yet."""
+def _report(files: DaemonFiles, ospid: int | None) -> DaemonReport | None:
+    """What the daemon of this process id says of itself; None if it says nothing (yet)."""
     report = ReportFile(files.report).read()
-    return report if report is not None and report.process == ospid else DaemonReport()
+    return report if report is not None and report.process == ospid else None
 
 
 def _grant(files: DaemonFiles, timeout: float | None) -> float:
@@ -231,7 +244,7 @@ def _running(location: Location) -> tuple[DaemonFiles, int]:
     return files, ospid
 
 
-def _first_word(descriptor: int) -> str:
+def _read_answer(descriptor: int) -> str:
     deadline = time.monotonic() + START_SECONDS
     text = b""
     with os.fdopen(descriptor, "rb", buffering=0) as pipe:

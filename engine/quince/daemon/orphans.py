@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import glob
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psutil
 
+from quince.interpreter import option_of
 from quince.recovery.lease import written_in
 from quince.settings import SUPERVISOR_VARIABLE, host_name
 from quince.workspace.location import Location
 
 
 @dataclass(frozen=True, slots=True)
-class Survivor:
+class Orphan:
     """A worker of a daemon that is gone.
 
     Attributes:
@@ -30,19 +30,19 @@ class Survivor:
         return f"{self.name} (process {self.ospid})"
 
 
-def survivors(location: Location, daemon: int | None) -> list[Survivor]:
+def orphans(location: Location, daemon: int | None) -> list[Orphan]:
     """The workers of this workspace and host that a daemon started which is gone, by name.
 
-    Neither the store nor the broker is asked. Workers in the foreground are nobody's survivors.
+    Neither the store nor the broker is asked. Workers in the foreground are nobody's orphans.
 
     Args:
         daemon: Process id of the daemon that runs now, whose workers are left out.
     """
-    found = {_survivor(location, ospid, proven, daemon) for ospid, proven in _candidates(location)}
+    found = {_orphan(location, ospid, proven, daemon) for ospid, proven in _candidates(location)}
     return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.ospid))
 
 
-def tell(members: Sequence[Survivor]) -> None:
+def terminate(members: Sequence[Orphan]) -> None:
     """Have workers leave: SIGTERM. (The death of their daemon was their first; this is the second.)"""
     for process in _processes(members):
         process.terminate()
@@ -58,20 +58,20 @@ def _candidates(location: Location) -> Iterator[tuple[int, bool]]:
             yield int(number), program is not None
 
 
-def _survivor(location: Location, ospid: int, proven: bool, daemon: int | None) -> Survivor | None:
+def _orphan(location: Location, ospid: int, proven: bool, daemon: int | None) -> Orphan | None:
     """What that process says of itself; its number may be in use by somebody else by now."""
     try:
         process = psutil.Process(ospid)
         words, supervisor = process.cmdline(), process.environ().get(SUPERVISOR_VARIABLE)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
-    options = dict(itertools.pairwise(words))
-    if supervisor in {None, str(daemon)} or not (proven or options.get("--folder") == str(location.folder)):
+    ours = proven or option_of(words, "--folder") == str(location.folder)
+    if supervisor in {None, str(daemon)} or not ours:
         return None
-    return Survivor(options.get("--name", "worker"), ospid)
+    return Orphan(option_of(words, "--name") or "worker", ospid)
 
 
-def _processes(members: Sequence[Survivor]) -> Iterator[psutil.Process]:
+def _processes(members: Sequence[Orphan]) -> Iterator[psutil.Process]:
     for member in members:
         try:
             yield psutil.Process(member.ospid)

@@ -154,17 +154,17 @@ class WorkerProcess:
         """How it stands now. One that should have left is told again, killed, or given up."""
         ended = self._process.poll() is not None
         if self.stage is Stage.STARTING or ended:
-            self._listen(ended)
+            self._read_first_word(ended)
         if ended:
             self._become(Stage.ENDED)
         elif self.stage in LEAVES and time.monotonic() - self._since >= self._patience:
-            self._insist()
+            self._escalate()
         return self.stage
 
     def leave(self) -> None:
         """Have it drain and end. One that was told is told for the second time: it leaves at once."""
         if self.stage in LEAVES:
-            self._insist() if self.stage is Stage.LEAVING else None
+            self._escalate() if self.stage is Stage.LEAVING else None
         elif self.stage is not Stage.ENDED:
             self._signal(signal.SIGTERM)
             self._become(Stage.LEAVING)
@@ -191,7 +191,7 @@ class WorkerProcess:
             return float("inf")
         return self._limits.leave if self.stage is Stage.LEAVING else self._limits.hurry
 
-    def _insist(self) -> None:
+    def _escalate(self) -> None:
         if self.stage is Stage.LEAVING:
             self._signal(signal.SIGTERM)
             self._become(Stage.HURRIED)
@@ -215,7 +215,7 @@ class WorkerProcess:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
-    def _listen(self, ended: bool) -> None:
+    def _read_first_word(self, ended: bool) -> None:
         """Read its first word: that it is ready, or why it never will be."""
         if self._ready is None:
             return

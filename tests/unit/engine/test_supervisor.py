@@ -5,6 +5,7 @@ Its workers are real processes of a few lines, which do what real ones do when a
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 import sys
@@ -71,17 +72,16 @@ class Crew:
 
     def close(self) -> None:
         supervisor = self.supervisor
-        places = supervisor._places.values()
-        for one in (*supervisor._leaving, *(w for place in places for w in (place.worker, place.fresh))):
-            if one is not None:
-                one._process.kill()
-                one._process.wait()
+        wanted = [process for worker in supervisor._pool.wanted.values() for process in worker.processes]
+        for one in (*supervisor._pool.leaving, *wanted):
+            one._process.kill()
+            one._process.wait()
         supervisor._stop_all()
 
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Crew]]:
-    monkeypatch.setattr("quince.daemon.supervisor.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("quince.daemon.wanted_worker.FIRST_PAUSE", 0.02)
     crews: list[Crew] = []
 
     def one(workers: int, limits: Limits | None = None) -> Crew:
@@ -157,7 +157,7 @@ def test_a_worker_that_complains_is_told_and_tried_again(make: Callable[..., Cre
 
 
 def test_a_frozen_worker_is_told(make: Callable[..., Crew]) -> None:
-    """Others bury it, and its row goes: nobody else would know of it any more."""
+    """Others release what it holds, and its row goes: nobody else would know of it any more."""
     crew = make(1)
     frozen = crew.until(running(1)).workers[0].process
     assert frozen is not None
@@ -216,7 +216,7 @@ def test_one_that_cannot_be_killed_is_told_and_left_behind(
         assert all(crew.ospids()[name] != before[name] for name in before)
         crew.supervisor._stops = 1
         crew.supervisor._stop_all()  # does not wait for it
-        (left,) = crew.supervisor._leaving
+        (left,) = crew.supervisor._pool.leaving
         assert left.stage is Stage.UNSTOPPABLE
 
 
@@ -260,18 +260,21 @@ def test_settings_that_cannot_be_read_are_told_and_read_again(make: Callable[...
     assert crew.until(running(2)).troubles == ()
 
 
-@pytest.mark.parametrize("part", ["_hear", "_look_at_leavers", "_look_at_places", "_roll_on"])
+@pytest.mark.parametrize(
+    "part", ["_follow_requests", "_pool.look_at_leaving", "_pool.keep_running", "_rolling.advance"]
+)
 @pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), MemoryError(), ValueError("?")])
 def test_no_part_of_its_work_ends_it(
     make: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch, part: str, failure: Exception
 ) -> None:
     crew = make(1)
+    owner, _, name = part.rpartition(".")
 
     def fail() -> None:
         raise failure
 
     with monkeypatch.context() as patch:
-        patch.setattr(crew.supervisor, part, fail)
+        patch.setattr(operator.attrgetter(owner)(crew.supervisor) if owner else crew.supervisor, name, fail)
         assert type(failure).__name__ in crew.until(lambda report: bool(report.troubles)).troubles[0]
     assert crew.until(running(1)).all_troubles() == []
 

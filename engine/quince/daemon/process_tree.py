@@ -8,19 +8,20 @@ from contextlib import suppress
 
 import psutil
 
-from quince.daemon.orphans import Survivor
+from quince.daemon.orphans import Orphan
+from quince.interpreter import SUPERVISOR, WORKER, arguments_of, option_of
 
 LOOK_SECONDS = 0.1
 
 
-class Family:
-    """A supervisor and all that it has started, and what an earlier one has left.
+class ProcessTree:
+    """A supervisor and all that it has started, and what an earlier one has left behind.
 
     Args:
         supervisor: Its process id; None if there is none.
     """
 
-    def __init__(self, supervisor: int | None, left: Sequence[Survivor]) -> None:
+    def __init__(self, supervisor: int | None, left: Sequence[Orphan]) -> None:
         self._heads = _known([] if supervisor is None else [supervisor])
         self._members: set[psutil.Process] = set()
         self._tops = [*self._heads, *_known([one.ospid for one in left])]
@@ -28,14 +29,14 @@ class Family:
     def __str__(self) -> str:
         return ", ".join(sorted(_named(member) for member in self._alive()))
 
-    def tell(self) -> None:
-        """SIGTERM for the supervisor, which tells the others."""
+    def terminate(self) -> None:
+        """SIGTERM for the supervisor, which has the others leave."""
         for head in self._heads:
             with suppress(psutil.Error):
                 head.terminate()
 
     def kill(self) -> None:
-        """SIGKILL for everybody; the supervisor first, or it would start others."""
+        """SIGKILL for all of them; the supervisor first, or it would start others."""
         for member in [*self._heads, *self._alive()]:
             with suppress(psutil.Error):
                 member.kill()
@@ -77,6 +78,15 @@ def _known(ospids: Sequence[int]) -> list[psutil.Process]:
 
 def _named(process: psutil.Process) -> str:
     try:
-        return f"process {process.pid} ({process.name()}, {process.status()})"
+        return f"{_role(process)} (process {process.pid}, {process.status()})"
     except psutil.Error:
         return f"process {process.pid}"
+
+
+def _role(process: psutil.Process) -> str:
+    """`worker-1`, `the daemon`, or the program that a step has started."""
+    words = process.cmdline()
+    if arguments_of(words, SUPERVISOR) is not None:
+        return "the daemon"
+    named = option_of(words, "--name") if arguments_of(words, WORKER) else None
+    return named or str(process.name())

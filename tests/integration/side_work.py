@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from quince.processes.process import new_process
+from quince.processes.creation import new_process
 from quince.worker.worker import Worker
 from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace

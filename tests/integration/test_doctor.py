@@ -16,7 +16,7 @@ import pytest
 from quince import Workspace, get_process, submit, submit_many
 from quince.diagnosis.doctor import Finding, doctor
 from quince.messages import run_queue
-from quince.processes.process import new_process
+from quince.processes.creation import new_process
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, WorkerRow

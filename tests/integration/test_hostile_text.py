@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from quince.cli.main import COMMANDS
-from quince.processes.checkpoint import ErrorStory
+from quince.processes.error_record import ErrorRecord
 from quince.text import UNSEEN
 from quince.workspace.location import locate
 from quince.workspace.workspace import open_store
@@ -63,7 +63,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> Quin
                 for pid in STATES
             ]
         ).result()
-    story = ErrorStory(HOSTILE, HOSTILE, f"Traceback of {HOSTILE}").encode()
+    story = ErrorRecord(HOSTILE, HOSTILE, f"Traceback of {HOSTILE}").encode()
     outputs = encode({HOSTILE: HOSTILE, "out": {HOSTILE: (HOSTILE,)}}, "outputs")
     with sqlite3.connect(folder / ".quince" / "quince.db") as database:
         database.execute(

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from quince import Process, WorkChain, append_, if_, signal_, while_
+from quince.processes.execution import execution_of
 from tests.simulation.ledger import open_ledger
+
+
+def claim_of(process: Process) -> tuple[str, int]:
+    """The worker that runs a process, and how many times it had been claimed then."""
+    execution = execution_of(process)
+    return execution.host.id, execution.row.epoch
 
 
 class Marked(WorkChain):
@@ -24,7 +31,7 @@ class Marked(WorkChain):
     def mark(self) -> None:
         """Say, in the ledger and in the context, that a step runs."""
         tokens = [*self.ctx.get("tokens", ())]
-        claim = (self._host.id, self._row.epoch)
+        claim = claim_of(self)
         self.ctx.tokens = [*tokens, open_ledger().began(self.pid, len(tokens), claim)]
 
     def put_out(self, value: int) -> None:
@@ -54,7 +61,7 @@ class Leaf(Marked):
         await asyncio.sleep(self.inputs.seconds)
 
     async def act(self) -> int:
-        token = open_ledger().acted(self.pid, (self._host.id, self._row.epoch))
+        token = open_ledger().acted(self.pid, claim_of(self))
         await asyncio.sleep(self.inputs.seconds)
         return token
 
@@ -79,7 +86,7 @@ class Block(Marked):
         self.put_out(1)
 
     def act(self) -> int:
-        return open_ledger().acted(self.pid, (self._host.id, self._row.epoch))
+        return open_ledger().acted(self.pid, claim_of(self))
 
     def more(self) -> bool:
         return bool(len(self.ctx.tokens) < self.inputs.steps)
@@ -119,7 +126,7 @@ class Plain(Process):
         spec.output("value", valid_type=int)
 
     async def run(self) -> None:
-        token = open_ledger().began(self.pid, 0, (self._host.id, self._row.epoch))
+        token = open_ledger().began(self.pid, 0, claim_of(self))
         await asyncio.sleep(self.inputs.seconds)
         self.out("tokens", [token])
         self.out("value", 1)
@@ -129,9 +136,9 @@ class Bomb(Plain):
     """Kills its worker, whichever it is."""
 
     async def run(self) -> None:
-        open_ledger().began(self.pid, 0, (self._host.id, self._row.epoch))
+        open_ledger().began(self.pid, 0, claim_of(self))
         await asyncio.sleep(self.inputs.seconds)
-        open_ledger().explode(self._host.id)
+        open_ledger().explode(claim_of(self)[0])
         await asyncio.sleep(0)
 
 

@@ -10,7 +10,8 @@ import typer
 from quince.cli.documents import plain
 from quince.cli.inputs import parse_inputs
 from quince.cli.output import say
-from quince.processes.process import new_process
+from quince.processes.creation import new_process
+from quince.processes.definition import class_of, definition_of
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import decode
 from quince_persistence.records import ProcessRow
@@ -38,8 +39,9 @@ def checked_inputs(cls: Any, words: Sequence[str]) -> dict[str, Any]:
     Raises:
         InvalidInput: its ports do not take them.
     """
-    inputs = parse_inputs(words, cls.spec().inputs)
-    new_process(getattr(cls, "process_class", cls), inputs, pid=0, class_path="")
+    cls = class_of(cls)
+    inputs = parse_inputs(words, definition_of(cls).spec.inputs)
+    new_process(cls, inputs, pid=0, class_path="")
     return inputs
 
 
@@ -50,7 +52,7 @@ def holder_of(home: Workspace, key: str | None) -> ProcessRow | None:
 
 def say_taken(home: Workspace, cls: Any, inputs: dict[str, Any], holder: ProcessRow) -> None:
     """Say that no process is made, and whether the one that has the key was asked for something else."""
-    cls = getattr(cls, "process_class", cls)
+    cls = class_of(cls)
     path = home.registry.name_of(cls)
     wanted = new_process(cls, inputs, pid=holder.pid, class_path=path)
     stored = home.store.inputs(holder.pid)

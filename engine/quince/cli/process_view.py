@@ -15,7 +15,7 @@ from quince.cli.process_table import NARROW, process_table, worker_name
 from quince.cli.results import readable, story_of, values_table
 from quince.cli.terminal import NEWLINE, Styled, Text, block
 from quince.moments import clock, span
-from quince.processes.checkpoint import ErrorStory
+from quince.processes.error_record import ErrorRecord
 from quince_persistence.records import EventRow, ProcessRow, Result, State
 
 CHILDREN = 50
@@ -101,7 +101,7 @@ def _whereabouts(row: ProcessRow) -> str | None:
     return "none (it is queued)"
 
 
-def _error(story: ErrorStory) -> Styled:
+def _error(story: ErrorRecord) -> Styled:
     if story.traceback.strip():
         return block(story.traceback.rstrip(), "red")
     return block(f"{story.type_name}: {story.text}", "red")

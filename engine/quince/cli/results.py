@@ -20,7 +20,7 @@ from quince.cli.terminal import Styled, Text, block, show, show_json
 from quince.client.handle import outputs_of
 from quince.errors import ProcessNotFound, ResultUnavailable
 from quince.own_code import OWN_FOLDERS
-from quince.processes.checkpoint import ErrorStory
+from quince.processes.error_record import ErrorRecord
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import Unreadable, decode
 from quince_persistence.records import Result, State
@@ -70,12 +70,12 @@ def readable(blob: bytes | None) -> Mapping[str, Any]:
     return values if isinstance(values, Mapping) else {"unreadable": "these are no values by name"}
 
 
-def story_of(blob: bytes) -> ErrorStory:
+def story_of(blob: bytes) -> ErrorRecord:
     """A stored error; one that says why, if it cannot be read."""
     try:
-        return ErrorStory.decode(blob)
+        return ErrorRecord.decode(blob)
     except (Unreadable, AttributeError) as error:
-        return ErrorStory("Unreadable", str(error), "")
+        return ErrorRecord("Unreadable", str(error), "")
 
 
 def succeeded(result: Result) -> bool:

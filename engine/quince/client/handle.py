@@ -23,8 +23,8 @@ from quince.errors import (
 )
 from quince.messages import LARGEST_PID
 from quince.on_hold import is_held
-from quince.processes.checkpoint import ErrorStory
 from quince.processes.child import ChildProcess, ProcessReference, child_from
+from quince.processes.error_record import ErrorRecord
 from quince.processes.fitting import fitted
 from quince.processes.namespace import plain
 from quince.workspace.workspace import Workspace, resolve
@@ -294,9 +294,9 @@ def outputs_of(result: Result) -> Mapping[str, Any]:
     outputs = _values(result.outputs)
     if row.state is State.EXCEPTED:
         story = (
-            ErrorStory.decode(result.error)
+            ErrorRecord.decode(result.error)
             if result.error
-            else ErrorStory("Exception", row.exit_message or "", "")
+            else ErrorRecord("Exception", row.exit_message or "", "")
         )
         raise ProcessExcepted(row.pid, story.type_name, story.text, story.traceback)
     if row.state is State.KILLED:

@@ -10,8 +10,8 @@ from quince.client.handle import ProcessHandle, WorkspaceLike
 from quince.client.notify import ring
 from quince.errors import UnknownTarget
 from quince.processes.arguments import each_given, gathered, refuse_unnamed
+from quince.processes.creation import new_process
 from quince.processes.definition import class_of
-from quince.processes.process import new_process
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PidTaken
 from quince_persistence.records import NewProcess, Woken

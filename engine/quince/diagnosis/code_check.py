@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from quince.errors import EngineError
 from quince.processes import checkpoint
+from quince.processes.definition import definition_of
 from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.workspace import Workspace
@@ -86,7 +87,7 @@ class _Stage:
 
 def _refusal(cls: type[Process], inputs: Mapping[str, Any]) -> str | None:
     """What the present spec has against inputs that an older one has taken."""
-    ports = cls.spec().inputs
+    ports = definition_of(cls).spec.inputs
     unknown = sorted(name for name in inputs if name not in ports and not ports.dynamic)
     if unknown:
         return f"it has the input {unknown[0]!r}, which {cls.__name__} does not take any more"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from quince.errors import InvalidInput
-from quince.processes.definition import class_of
+from quince.processes.definition import class_of, definition_of
 
 
 def gathered(
@@ -25,7 +25,7 @@ def gathered(
             an argument, so that nobody knows which of the two is meant.
     """
     cls = class_of(process_class)
-    ports, name = cls.spec().inputs, cls.__name__
+    ports, name = definition_of(cls).spec.inputs, cls.__name__
     if inputs is None:
         for argument, value in arguments.items():
             if value is not None and argument in ports:
@@ -52,7 +52,7 @@ def refuse_unnamed(verb: str, process_class: Any, unnamed: Sequence[Any]) -> Non
     """
     if unnamed:
         cls = class_of(process_class)
-        first = next(iter(cls.spec().inputs), "x")
+        first = next(iter(definition_of(cls).spec.inputs), "x")
         raise InvalidInput(
             f"{cls.__name__}: inputs are given by name: {verb}({cls.__name__}, {first}=...), or "
             f"{verb}({cls.__name__}, inputs={{{first!r}: ...}})"

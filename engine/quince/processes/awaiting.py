@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from quince.processes.child import ProcessReference
+from quince.processes.child import ChildProcess, ProcessReference, as_child
+from quince.processes.definition import is_process_class
 from quince.processes.signals import AwaitedSignal
 
 
@@ -46,3 +49,41 @@ def append_(child: ProcessReference | AwaitedSignal) -> Append:
         child: What `self.submit` returned, a handle, or `signal_("name")`.
     """
     return Append(child)
+
+
+def awaited(value: Any, name: str) -> Any:
+    """A process as the context holds it; or a list or dict of them.
+
+    Raises:
+        TypeError: it is nothing that can be waited for; says what to write instead.
+    """
+    if isinstance(value, dict):
+        return {key: _one(inner, name) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_one(inner, name) for inner in value]
+    return _one(value, name)
+
+
+def processes_in(found: Any) -> list[ChildProcess]:
+    """The processes in what `awaited` returned."""
+    if isinstance(found, ChildProcess):
+        return [found]
+    return list(found.values() if isinstance(found, dict) else found)
+
+
+def _one(value: Any, name: str) -> ChildProcess:
+    if isinstance(value, ProcessReference):
+        return as_child(value)
+    instead = f"write self.ctx.{name} = ... to keep a value"
+    if isinstance(value, int):
+        instead = (
+            f"write get_process({value}) for the process of that pid, or self.ctx.{name} = ... for a number"
+        )
+    elif isinstance(value, (AwaitedSignal, Append)):
+        instead = "signals, and what is appended, stand by themselves: name=signal_(...), name=append_(...)"
+    elif is_process_class(value) or is_process_class(getattr(value, "process_class", None)):
+        instead = f"write {name}=self.submit({value.__name__}, ...)"
+    raise TypeError(
+        f"to_context({name}=...) waits for what self.submit() returned, handles and signal_(), and not for "
+        f"{reprlib.repr(value)} ({type(value).__name__}): {instead}"
+    )

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from quince.errors import InvalidDefinition
+from quince.processes.definition import class_of
+from quince.processes.execution import Execution
 
 
-def exposed_inputs(
-    spec: Any, inputs: Mapping[str, Any], source: Any, namespace: str | None
-) -> dict[str, Any]:
+def exposed_inputs(execution: Execution, source: Any, namespace: str | None) -> dict[str, Any]:
     """What was given for the inputs that `spec.expose_inputs(source, namespace)` has taken over.
 
     What stands nearer to the namespace wins over what stands outside of it.
@@ -19,24 +19,25 @@ def exposed_inputs(
         InvalidDefinition: nothing was exposed so.
     """
     found: dict[str, Any] = {}
-    for space, names in _exposed(spec._exposed_inputs, source, namespace, "inputs"):
-        given: Any = inputs
+    memory = execution.definition.spec._exposed_inputs
+    for space, names in _exposed(memory, class_of(source), namespace, "inputs"):
+        given: Any = execution.inputs
         for part in space.split(".") if space else ():
-            given = given.get(part, {})
+            given = dict.get(given, part, {})
         found.update({name: given[name] for name in names if name in given})
     return found
 
 
-def exposed_outputs(
-    spec: Any, outputs: Mapping[str, Any], source: Any, namespace: str | None
-) -> dict[str, Any]:
-    """What a process has put out, under the names that `spec.expose_outputs(source, namespace)` gives it.
+def exposed_outputs(execution: Execution, child: Any, source: Any, namespace: str | None) -> dict[str, Any]:
+    """What a child has put out, under the names that `spec.expose_outputs(source, namespace)` gives it.
 
     Raises:
         InvalidDefinition: nothing was exposed so.
     """
+    outputs = child.outputs
     found: dict[str, Any] = {}
-    for space, names in _exposed(spec._exposed_outputs, source, namespace, "outputs"):
+    memory = execution.definition.spec._exposed_outputs
+    for space, names in _exposed(memory, class_of(source), namespace, "outputs"):
         for name in names:
             if name in outputs:
                 found[name] = (f"{space}.{name}" if space else name, outputs[name])
@@ -52,7 +53,7 @@ def _exposed(
     spaces += [".".join(parts[: depth + 1]) for depth in range(len(parts))]
     exposed = {space: _of(memory.get(space, {}), source) for space in spaces}
     if all(names is None for names in exposed.values()):
-        name = getattr(source, "__name__", source)
+        name = source.__name__
         where = f" in {namespace!r}" if namespace else ""
         raise InvalidDefinition(
             f"the {word} of {name} are not exposed{where}: define() says spec.expose_{word}({name}"
@@ -63,10 +64,6 @@ def _exposed(
             yield space, names
 
 
-def _of(exposed: Mapping[Any, list[str]], source: Any) -> list[str] | None:
+def _of(exposed: Mapping[Any, list[str]], source: type) -> list[str] | None:
     """A class and the `@process` function that it comes from are the same source."""
-    wanted = getattr(source, "process_class", source)
-    for one, names in exposed.items():
-        if getattr(one, "process_class", one) is wanted:
-            return names
-    return None
+    return next((names for one, names in exposed.items() if class_of(one) is source), None)

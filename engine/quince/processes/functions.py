@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from quince.errors import InvalidDefinition, InvalidOutput
+from quince.processes.definition import definition_of
 from quince.processes.hints import admits_mapping, mismatch
 from quince.processes.process import Process
 from quince.processes.signatures import hints_of, signature_of
@@ -39,7 +40,7 @@ class ProcessFunction(Generic[P, R]):
 
     def spec(self) -> Any:
         """The spec of its process class."""
-        return self.process_class.spec()
+        return definition_of(self.process_class).spec
 
 
 def process(function: Callable[P, R] | None = None, /, **options: Any) -> ProcessFunction[P, R]:

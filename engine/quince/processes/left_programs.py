@@ -52,8 +52,8 @@ class Mark:
 class Reporting(Protocol):
     """The process whose step is to start a program."""
 
-    _row: ProcessRow
-    _host: Any
+    row: ProcessRow
+    host: Any
 
     def report(self, text: str) -> None: ...
 
@@ -64,8 +64,8 @@ async def make_way(mark: Mark, process: Reporting) -> None:
     ended = await _end_left(mark)
     if ended:
         process.report(f"ended {ended} programs that an earlier run of this step had left running")
-    if process._row.deaths:
-        lines: Sequence[EventRow] = await aside(process._host.store.events, process._row.pid)
+    if process.row.deaths:
+        lines: Sequence[EventRow] = await aside(process.host.store.events, process.row.pid)
         worker = next((str(line.body["worker"]) for line in reversed(lines) if "worker" in line.body), "")
         host = worker.rpartition(":")[0].rpartition(":")[0]
         if host and host != host_name():

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import quince_messaging
-from quince.processes.process import Process
+from quince.processes.execution import Execution
 from quince.testing.points import Points
 from quince.worker import worker as worker_module
 from quince.worker.stepper import StepEnd, Stepper
@@ -63,8 +63,8 @@ class Journal:
         self._running: dict[int, str] = {}
         self._classes: dict[int, str] = {}
 
-    def began(self, process: Process) -> None:
-        label = process._label() or "end"
+    def began(self, process: Execution) -> None:
+        label = process.label() or "end"
         self._running[process.pid] = label
         os.write(self._file, f"{process.pid} {label}\n".encode())
 
@@ -238,7 +238,7 @@ class NotingStepper(Stepper):
         super().__init__(threads)
         self._journal = journal
 
-    async def step(self, process: Process) -> StepEnd:
+    async def step(self, process: Execution) -> StepEnd:
         self._journal.began(process)
         return await super().step(process)
 

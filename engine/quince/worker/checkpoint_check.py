@@ -14,8 +14,8 @@ from typing import Any
 from quince.errors import UnreadableCheckpoint, Unrestorable
 from quince.processes import checkpoint
 from quince.processes.child import ChildProcess
+from quince.processes.execution import Execution
 from quince.processes.interfaces import Host
-from quince.processes.process import Process
 from quince.settings import CHECK_VARIABLE
 from quince_persistence.codec import Unreadable, encode, met_unreadable, same
 from quince_persistence.records import Claim
@@ -27,21 +27,23 @@ def wanted(default: bool) -> bool:
     return default if said == "" else said != "0"
 
 
-def restored(process: Process, blob: bytes, claim: Claim, host: Host) -> tuple[Process, list[ChildProcess]]:
+def restored(
+    execution: Execution, blob: bytes, claim: Claim, host: Host
+) -> tuple[Execution, list[ChildProcess]]:
     """The process as another worker would make it from this checkpoint, and the children it mentions.
 
     Raises:
         Unrestorable: no worker could; names what does not come back.
     """
-    name = type(process).__name__
+    name = execution.name
     try:
         with met_unreadable() as met:
-            copy, children = checkpoint.restore(type(process), Claim(claim.row, claim.inputs, blob), host)
+            copy, children = checkpoint.restore(execution.cls, Claim(claim.row, claim.inputs, blob), host)
     except (UnreadableCheckpoint, Unreadable) as error:
         raise Unrestorable(f"the checkpoint of {name} after this step cannot be restored: {error}") from error
     if met:
         with met_unreadable() as carried:
-            checkpoint.save(process)
+            checkpoint.save(execution)
         if len(carried) < len(met):
             raise Unrestorable(
                 f"the checkpoint of {name} after this step cannot be restored: {met[-1].unreadable_reason}"
@@ -49,18 +51,18 @@ def restored(process: Process, blob: bytes, claim: Claim, host: Host) -> tuple[P
     again = checkpoint.save(copy)
     if again is None or not same(blob, again):
         raise Unrestorable(
-            f"the checkpoint of {name} after this step is not what was saved: {_lost(process, copy)}"
+            f"the checkpoint of {name} after this step is not what was saved: {_lost(execution, copy)}"
         )
-    copy.status = process.status
-    copy._stop = process._stop
+    copy.status = execution.status
+    copy.stop = execution.stop
     return copy, children
 
 
-def _lost(process: Process, copy: Process) -> str:
+def _lost(execution: Execution, copy: Execution) -> str:
     """Names what does not come back as it was."""
     for location, before, after in (
-        ("ctx", _context(process), _context(copy)),
-        ("outputs", process._outputs, copy._outputs),
+        ("ctx", _context(execution), _context(copy)),
+        ("outputs", execution.outputs, copy.outputs),
     ):
         for key, value in before.items():
             if key not in after or not same(encode(value), encode(after[key])):
@@ -68,6 +70,6 @@ def _lost(process: Process, copy: Process) -> str:
     return "it comes back with another meaning"
 
 
-def _context(process: Process) -> Mapping[str, Any]:
-    memory: Mapping[str, Any] = (process._memory() or {}).get("ctx", {})
+def _context(execution: Execution) -> Mapping[str, Any]:
+    memory: Mapping[str, Any] = (execution.memory() or {}).get("ctx", {})
     return memory

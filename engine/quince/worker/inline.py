@@ -12,8 +12,8 @@ from quince.client.submit import inserted, prepared
 from quince.errors import ControlRefused, EngineError, ProcessExcepted
 from quince.messages import run_queue
 from quince.processes.arguments import gathered, refuse_unnamed
-from quince.processes.checkpoint import user_frames
 from quince.processes.definition import class_of
+from quince.processes.error_record import user_frames
 from quince.worker.worker import Worker
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PersistenceError

@@ -12,7 +12,7 @@ from types import FrameType
 
 from quince.own_code import OWN_FOLDERS
 from quince.patience import BLOCKED
-from quince.processes.process import Process
+from quince.processes.execution import Execution
 from quince.worker.stepper import Stepper
 
 LATE = 1.5
@@ -50,9 +50,9 @@ class LoopWatch:
             frames.append(frame)
             frame = frame.f_back
         for frame in frames:
-            process = frame.f_locals.get("process") if frame.f_code is Stepper.step.__code__ else None
-            if isinstance(process, Process):
-                return f"process {process.pid} ({type(process).__name__}){self._place(frames)}: {_CURE}"
+            step = frame.f_locals.get("execution") if frame.f_code is Stepper.step.__code__ else None
+            if isinstance(step, Execution):
+                return f"process {step.pid} ({step.name}){self._place(frames)}: {_CURE}"
         return "something that is no step"
 
     @staticmethod

@@ -21,7 +21,7 @@ from quince.on_hold import HELD, UNLOADABLE
 from quince.patience import LOOP_SECONDS, Patience, until_store_answers
 from quince.processes import checkpoint
 from quince.processes.child import ChildProcess
-from quince.processes.process import Process
+from quince.processes.execution import Execution
 from quince.processes.signals import arrivals
 from quince.recovery.poison import ALONE_SECONDS, ROOM_SECONDS
 from quince.text import storable, words_of
@@ -54,7 +54,7 @@ class Runner:
         self.epoch = claim.row.epoch
         self._state = claim.row.state
         self._saved = hash(claim.checkpoint)
-        self._process: Process | None = None
+        self._process: Execution | None = None
         self._scribe = StepWriter(crew, claim)
         self._outstanding: set[int] = set()
         self._watching: Sequence[int] = ()
@@ -75,26 +75,26 @@ class Runner:
         self._intent = None if verb is Control.PLAY else verb
         if self._process is not None:
             if self._intent is not None:
-                self._process._stop.set()
+                self._process.stop.set()
             elif not self._crew.draining:
-                self._process._stop.clear()
+                self._process.stop.clear()
         if self.phase is Phase.LINGERING:
             self._rouse()
         elif self._process is not None:
             self._interrupt(self._process, verb)
 
-    def _interrupt(self, process: Process, verb: Control) -> None:
+    def _interrupt(self, process: Execution, verb: Control) -> None:
         """What a control does to a step that runs now."""
         if verb is Control.KILL:
             self._kill(process)
         elif verb is Control.PLAY:
             self.suspended = False
-            process._programs.resume()
-        elif self._in_coroutine and not self.suspended and process._programs.suspend():
+            process.programs.resume()
+        elif self._in_coroutine and not self.suspended and process.programs.suspend():
             self.suspended = True
             self._beside = asyncio.get_running_loop().create_task(self._suspend(process))
 
-    async def _suspend(self, process: Process) -> None:
+    async def _suspend(self, process: Execution) -> None:
         """Its program is stopped: that is a pause, unless it was taken back meanwhile."""
         write = self._crew.store.suspend
         outcome = await self._durably(lambda: write(self.pid, self._crew.id, self.epoch))
@@ -102,12 +102,12 @@ class Runner:
             self._crew.outbox.announce(change_of(self.pid, self._state, self._state))
         else:
             self.suspended = False
-            process._programs.resume()
+            process.programs.resume()
 
-    def _kill(self, process: Process) -> None:
+    def _kill(self, process: Execution) -> None:
         """Cut a coroutine off, once: it may need time to end its programs. Others end by themselves, unless
         their process has ended already, by force: then nobody waits for them."""
-        process._record.doomed = True
+        process.record.doomed = True
         if self._in_coroutine:
             self._cut_off()
         elif self.phase is Phase.STEPPING and (self._beside is None or self._beside.done()):
@@ -125,7 +125,7 @@ class Runner:
     def drain(self) -> None:
         """The worker stops: give the process up after the step that runs now."""
         if self._process is not None:
-            self._process._stop.set()
+            self._process.stop.set()
         if self.suspended and self._task is not None:
             self._task.cancel()  # its program does not end by itself
         if self.phase is Phase.LINGERING:
@@ -134,7 +134,7 @@ class Runner:
     def child_ended(self, pid: int) -> None:
         """A process that this one may wait for has ended (a broadcast said so)."""
         self._outstanding.discard(pid)
-        if self._may_go_on or (self._process is not None and self._process._expected):
+        if self._may_go_on or (self._process is not None and self._process.expected):
             self._rouse()  # signals may have come meanwhile: the store knows
 
     def look(self) -> None:
@@ -151,7 +151,7 @@ class Runner:
     def _may_go_on(self) -> bool:
         """Nothing is left to wait for, as far as is known here."""
         process = self._process
-        more = process is not None and bool(process._record.due is not None or process._expected)
+        more = process is not None and bool(process.record.due is not None or process.expected)
         return self._counted_down or not (self._outstanding or more)
 
     @property
@@ -162,9 +162,7 @@ class Runner:
     @property
     def _in_coroutine(self) -> bool:
         """A step is running that can be cancelled (a blocking one cannot: it ends by itself)."""
-        return (
-            self.phase is Phase.STEPPING and self._process is not None and self._process._record.cancellable
-        )
+        return self.phase is Phase.STEPPING and self._process is not None and self._process.record.cancellable
 
     # The life under one claim
 
@@ -300,7 +298,7 @@ class Runner:
             opened = await self._crew.stepper.aside(checkpoint.Opened, cls, self._claim)
         if opened.foreign:
             await self._crew.stepper.aside(opened.migrate)
-        self._process = opened.process(self._crew)
+        self._process = opened.execution(self._crew)
         await self._look_at(opened.children)
         self._claim = self._scribe.claim = Claim(self._claim.row, self._claim.inputs, None)
 
@@ -323,7 +321,7 @@ class Runner:
             return None
         if self._process is not None:
             for child in children:
-                child.read_by(self._process._outputs_of)
+                child.read_by(self._process.outputs_of)
         load = self._crew.load_children
         return await until_store_answers(self._crew, self.pid, lambda: load(children, self.pid))
 
@@ -354,11 +352,11 @@ class Runner:
             if outcome.awaiting:
                 if not await self._linger(process):
                     return
-            elif process._record.awaits and not await self._met_ends(process._record.awaits):
+            elif process.record.awaits and not await self._met_ends(process.record.awaits):
                 return
             process = await self._successor(process)
 
-    async def _successor(self, process: Process) -> Process:
+    async def _successor(self, process: Execution) -> Execution:
         """The process that takes the next step: itself, or, checked, what its checkpoint gave back."""
         if self._scribe.copy is None:
             return process
@@ -368,12 +366,12 @@ class Runner:
             raise Restored
         return self._process
 
-    async def _fetch(self, process: Process) -> bool:
+    async def _fetch(self, process: Execution) -> bool:
         """Read the signals that it has waited for. False: they cannot be read, and it is paused."""
-        if process._expected:
+        if process.expected:
             rows = await self._patiently(lambda: self._crew.store.signals(self.pid))
             try:
-                process._arrived = arrivals(process._expected, rows)
+                process.arrived = arrivals(process.expected, rows)
             except Unreadable as error:
                 if is_temporary(error):
                     raise
@@ -381,13 +379,13 @@ class Runner:
                 return False
         return True
 
-    async def _take_step(self, process: Process) -> StepEnd | None:
+    async def _take_step(self, process: Execution) -> StepEnd | None:
         self.phase = Phase.STEPPING
         try:
-            with speaking(self._scribe.facts, process._label):
+            with speaking(self._scribe.facts, process.label):
                 end = await self._crew.stepper.step(process)
-            if process._record.unmet is not None:
-                raise Unmet(process._record.unmet)
+            if process.record.unmet is not None:
+                raise Unmet(process.record.unmet)
             return end
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -400,7 +398,7 @@ class Runner:
 
     # Commits
 
-    async def _commit_step(self, process: Process, end: StepEnd) -> StepOutcome:
+    async def _commit_step(self, process: Execution, end: StepEnd) -> StepOutcome:
         step = self._scribe.step(process, end)
         before = self._state
         self._counted_down = self._told = False
@@ -491,13 +489,13 @@ class Runner:
             self._crew.outbox.enqueue([self._claim.row])
         return True
 
-    async def _linger(self, process: Process) -> bool:
+    async def _linger(self, process: Execution) -> bool:
         """Wait a while in memory; then give the process up. True: go on with the next step."""
-        awaited = list(process._record.awaits)
-        due = process._record.due
+        awaited = list(process.record.awaits)
+        due = process.record.due
         try:
             await self._idle(
-                self._patience(due, deadline=process._record.deadline), self._may_go_on or self._told
+                self._patience(due, deadline=process.record.deadline), self._may_go_on or self._told
             )
         finally:
             self._crew.unwatch(self, [child.pid for child in awaited])

@@ -9,7 +9,8 @@ from typing import Any
 from quince.errors import ClaimLost, Unrestorable
 from quince.processes import checkpoint
 from quince.processes.child import ChildProcess
-from quince.processes.process import Process
+from quince.processes.error_record import ErrorRecord
+from quince.processes.execution import Execution
 from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from quince.text import storable
 from quince.worker import checkpoint_check as roundtrip
@@ -32,7 +33,7 @@ class StepWriter:
 
     def __init__(self, crew: RunnerOwner, claim: Claim) -> None:
         self.claim = claim
-        self.copy: tuple[Process, list[ChildProcess]] | None = None
+        self.copy: tuple[Execution, list[ChildProcess]] | None = None
         self._crew = crew
 
     @property
@@ -44,7 +45,7 @@ class StepWriter:
             "worker": self._crew.id, "epoch": row.epoch,
         }  # fmt: skip
 
-    def step(self, process: Process, end: StepEnd) -> Step:
+    def step(self, execution: Execution, end: StepEnd) -> Step:
         """The step that has ended so; what cannot be saved makes the process excepted.
 
         Raises:
@@ -54,78 +55,78 @@ class StepWriter:
             if isinstance(end.error, ClaimLost):
                 raise Fenced
             if end.error is not None:
-                return self.excepted(process, end.error)
+                return self.excepted(execution, end.error)
             if end.code is not None:
-                return self._finished(process, end.code)
-            return self._goes_on(process)
+                return self._finished(execution, end.code)
+            return self._goes_on(execution)
         except (Unsaveable, Unrestorable) as error:
-            return self.excepted(process, error)
+            return self.excepted(execution, error)
 
-    def excepted(self, process: Process, error: BaseException, *, outputs: bool = True) -> Step:
+    def excepted(self, execution: Execution, error: BaseException, *, outputs: bool = True) -> Step:
         """The process ends with this error."""
-        self._crew.excepted(process.pid, error)
-        story = checkpoint.ErrorStory.of(error)
-        facts = {**self.facts, "step": process._label(), "error": story.type_name}
-        _log.warning("process %s excepted: %s: %s", process.pid, story.type_name, story.text, extra=facts)
+        self._crew.excepted(execution.pid, error)
+        story = ErrorRecord.of(error)
+        facts = {**self.facts, "step": execution.label(), "error": story.type_name}
+        _log.warning("process %s excepted: %s: %s", execution.pid, story.type_name, story.text, extra=facts)
         kept: bytes | None = None
         with contextlib.suppress(Unsaveable):
-            kept = checkpoint.save_outputs(process) if outputs else None
+            kept = checkpoint.save_outputs(execution) if outputs else None
         return self._step(
-            process,
+            execution,
             State.EXCEPTED,
             outputs=kept,
             error=story.encode(),
             exit_message=f"{story.type_name}: {story.text}"[:500],
         )
 
-    def _goes_on(self, process: Process) -> Step:
-        record = process._record
-        waits = bool(record.awaits or process._expected) or record.due is not None
+    def _goes_on(self, execution: Execution) -> Step:
+        record = execution.record
+        waits = bool(record.awaits or execution.expected) or record.due is not None
         views: list[Any] = []
-        blob = checkpoint.save(process, views)
+        blob = checkpoint.save(execution, views)
         check_step(record.size + len(blob or b""), "what this step commits")
-        used, process._used = process._used, []
+        used, execution.used = execution.used, []
         if blob is not None and (self._crew.checked or views):  # what shares memory does so no longer
-            self.copy = roundtrip.restored(process, blob, self.claim, self._crew)
+            self.copy = roundtrip.restored(execution, blob, self.claim, self._crew)
         return self._step(
-            process,
+            execution,
             State.WAITING if waits else State.RUNNING,
-            step=process._label(),
+            step=execution.label(),
             checkpoint=blob,
             children=record.children,
             awaits=[child.pid for child in record.awaits],
             due=record.due,
-            signals=[one.name for one in process._expected],
+            signals=[one.name for one in execution.expected],
             deadline=record.deadline,
             used=used,
             sends=record.sends,
         )
 
-    def _finished(self, process: Process, code: ExitCode) -> Step:
+    def _finished(self, execution: Execution, code: ExitCode) -> Step:
         if code.status == SUCCESS.status:
-            lack = missing_outputs(process.spec(), process._outputs)
+            lack = missing_outputs(execution.definition.spec, execution.outputs)
             if lack is not None:
                 code = ExitCode(MISSING_OUTPUT, lack)
-        outputs = checkpoint.save_outputs(process)
-        check_step(process._record.size + len(outputs), "what this step commits")
+        outputs = checkpoint.save_outputs(execution)
+        check_step(execution.record.size + len(outputs), "what this step commits")
         return self._step(
-            process,
+            execution,
             State.FINISHED,
             outputs=outputs,
             exit_status=code.status,
             exit_message=None if code.message is None else storable(code.message),
-            children=process._record.children,
-            sends=process._record.sends,
+            children=execution.record.children,
+            sends=execution.record.sends,
         )
 
-    def _step(self, process: Process, state: State, **fields: Any) -> Step:
+    def _step(self, execution: Execution, state: State, **fields: Any) -> Step:
         row = self.claim.row
         return Step(
             row.pid,
             self._crew.id,
             row.epoch,
             state,
-            status=None if process.status is None else storable(str(process.status)),
-            events=process._record.reports,
+            status=None if execution.status is None else storable(str(execution.status)),
+            events=execution.record.reports,
             **fields,
         )

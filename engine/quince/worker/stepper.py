@@ -13,9 +13,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from quince.processes.execution import Execution
 from quince.processes.instructions import Return
 from quince.processes.outline import Call, Search, Test, verdict
-from quince.processes.process import Process
 from quince.processes.spec import SUCCESS, ExitCode
 from quince.text import words_of
 
@@ -45,13 +45,13 @@ class Stepper:
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
 
-    async def step(self, process: Process) -> StepEnd:
+    async def step(self, execution: Execution) -> StepEnd:
         """Run the next step. Raises only CancelledError, and only if the step's task was cancelled."""
-        process._begin()
+        execution.begin()
         try:
-            process._receive()
-            call, answer = await self._call(process)
-            return _ending(process, call, answer)
+            execution.receive()
+            call, answer = await self._call(execution)
+            return _ending(execution, call, answer)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -64,32 +64,32 @@ class Stepper:
         """Call other code of users (an import, a migration) where blocking steps run."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
-    async def _call(self, process: Process) -> tuple[Call | Return | None, Any]:
-        if process._over:
+    async def _call(self, execution: Execution) -> tuple[Call | Return | None, Any]:
+        if execution.over:
             return None, None
-        call: Call | Return | None = process._direct()
+        call: Call | Return | None = execution.direct()
         if isinstance(call, Call) and inspect.iscoroutinefunction(call.function):
-            return call, await _guarded(process, call.function(process))
-        loop, search = asyncio.get_running_loop(), process._search()
+            return call, await _guarded(execution, call.function(execution.process))
+        loop, search = asyncio.get_running_loop(), execution.search()
         said: bool | None = None
         while True:
             context = contextvars.copy_context()
-            found = await loop.run_in_executor(self._threads, context.run, _blocking, process, search, said)
+            found = await loop.run_in_executor(self._threads, context.run, _blocking, execution, search, said)
             if isinstance(found, BaseException):
                 raise found
             test, call, answer = found
             if inspect.isawaitable(answer):
-                answer = await _guarded(process, answer)
+                answer = await _guarded(execution, answer)
             if test is None:
                 return call, answer
-            said = verdict(type(process).__name__, test, answer)
+            said = verdict(execution.name, test, answer)
 
 
 Found = tuple[Test | None, Call | Return | None, Any]
 """A step, if there is one, and what it returned; or a test before it, and its answer, to be awaited."""
 
 
-def _blocking(process: Process, search: Search, said: bool | None) -> Found | Exception:
+def _blocking(execution: Execution, search: Search, said: bool | None) -> Found | Exception:
     """On a thread: find the step, asking tests on the way, and run it, or make its coroutine.
 
     An exception of the user's is given back: asyncio would make a TimeoutError anew, without its traceback,
@@ -97,7 +97,7 @@ def _blocking(process: Process, search: Search, said: bool | None) -> Found | Ex
     it has a copy without a loop.
     """
     with _forks_end():
-        return _run_blocking(process, search, said)
+        return _run_blocking(execution, search, said)
 
 
 @contextlib.contextmanager
@@ -116,26 +116,26 @@ def _forks_end() -> Iterator[None]:
             os._exit(status)
 
 
-def _run_blocking(process: Process, search: Search, said: bool | None) -> Found | Exception:
+def _run_blocking(execution: Execution, search: Search, said: bool | None) -> Found | Exception:
     try:
         while True:
             test, call = _sought(search, said)
             if test is None:
-                return None, call, call.function(process) if isinstance(call, Call) else None
-            if process._record.doomed:
+                return None, call, call.function(execution.process) if isinstance(call, Call) else None
+            if execution.record.doomed:
                 raise StepExited("killed")
-            answer = test(process)
+            answer = test(execution.process)
             if inspect.isawaitable(answer):
                 return test, None, answer
-            said = verdict(type(process).__name__, test, answer)
+            said = verdict(execution.name, test, answer)
     except StopIteration as error:  # cannot leave a coroutine
-        stopped = RuntimeError(f"a step of {type(process).__name__} raised StopIteration")
+        stopped = RuntimeError(f"a step of {execution.name} raised StopIteration")
         stopped.__cause__ = error
         return stopped
     except Exception as error:
         return error
     except BaseException as error:  # SystemExit, KeyboardInterrupt, GeneratorExit: not the worker's end
-        ended = _exited(process, error)
+        ended = _exited(execution, error)
         ended.__cause__ = error
         return ended
 
@@ -148,11 +148,11 @@ def _sought(search: Search, said: bool | None) -> tuple[Test | None, Call | Retu
         return None, found.value
 
 
-async def _guarded(process: Process, answer: Any) -> Any:
-    process._record.cancellable = True
+async def _guarded(execution: Execution, answer: Any) -> Any:
+    execution.record.cancellable = True
     task = asyncio.current_task()
     try:
-        if process._record.doomed and task is not None:
+        if execution.record.doomed and task is not None:
             if inspect.iscoroutine(answer):
                 answer.close()
             task.cancel("killed")
@@ -161,21 +161,19 @@ async def _guarded(process: Process, answer: Any) -> Any:
     except (Exception, asyncio.CancelledError):
         raise
     except BaseException as error:
-        raise _exited(process, error) from error
+        raise _exited(execution, error) from error
     finally:
-        process._record.cancellable = False
+        execution.record.cancellable = False
 
 
-def _exited(process: Process, error: BaseException) -> StepExited:
-    return StepExited(
-        f"a step of {type(process).__name__} ended with {type(error).__name__}({words_of(error)})"
-    )
+def _exited(execution: Execution, error: BaseException) -> StepExited:
+    return StepExited(f"a step of {execution.name} ended with {type(error).__name__}({words_of(error)})")
 
 
-def _ending(process: Process, call: Call | Return | None, answer: Any) -> StepEnd:
+def _ending(execution: Execution, call: Call | Return | None, answer: Any) -> StepEnd:
     if call is None:
         return StepEnd(code=SUCCESS)
     if isinstance(call, Return):
-        code = SUCCESS if call.exit_code is None else process._exit_code(None, call.exit_code)
+        code = SUCCESS if call.exit_code is None else execution.exit_code(None, call.exit_code)
         return StepEnd(code=code)
-    return StepEnd(code=process._took(call, answer))
+    return StepEnd(code=execution.handled(call, answer))

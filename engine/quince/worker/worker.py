@@ -31,6 +31,7 @@ from quince.messages import (
 )
 from quince.patience import Patience, told_of
 from quince.processes.child import ChildProcess
+from quince.processes.definition import class_of
 from quince.processes.process import Process
 from quince.processes.programs import TERM_SECONDS
 from quince.recovery import poison as suspects
@@ -492,7 +493,7 @@ class Worker:
         found = self._registry.known(path)
         if found is None:
             found = await self.stepper.aside(self._import, path)
-        cls: type[Process] = getattr(found, "process_class", found)
+        cls: type[Process] = class_of(found)
         return cls
 
     def _import(self, path: str) -> Any:

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from quince.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
+from quince.errors import EngineError, InvalidDefinition, UnknownTarget, UnloadableClass, UnloadableNow
+from quince.processes.definition import class_of, definition_of
 from quince.workspace.half_written import is_half_written, is_young
 from quince.workspace.trust import distrust, is_named
 from quince_persistence.codec.temporary_errors import is_temporary
@@ -92,16 +93,18 @@ class ClassLoader:
             InvalidDefinition: it is one that cannot work.
         """
         found = self.load(path)
-        if not hasattr(found, "spec"):
-            raise UnloadableClass(f"{path} is not a process class")
         try:
-            found.spec()
+            cls = class_of(found)
+        except InvalidDefinition:
+            raise UnloadableClass(f"{path} is not a process class") from None
+        try:
+            definition_of(cls)
         except EngineError:
             raise
         except Exception as error:  # its `define` may fail in any way
             kind = UnloadableNow if is_temporary(error) else UnloadableClass
             raise kind(f"{path} cannot be used: {type(error).__name__}: {error}") from error
-        return getattr(found, "process_class", found)
+        return cls
 
     def _load(self, path: str) -> Any:
         module_part, _, qualname = path.rpartition(":")
@@ -273,7 +276,7 @@ def _real_names(found: Any, folder: Path) -> set[str]:
         defined = functools.reduce(getattr, found.__qualname__.split("."), module)
     except AttributeError:
         return set()
-    if module is None or found not in [defined, getattr(defined, "process_class", defined)]:
+    if module is None or not any(found is one for one in (defined, getattr(defined, "process_class", None))):
         return set()
     file = _file_of(module)
     names = set() if file is None else _names_of_file(file, folder)

@@ -25,7 +25,7 @@ from quince import Process
 from quince.cli.errors import WrongUsage
 from quince.cli.inputs import parse_inputs, parse_value
 from quince.errors import InvalidInput
-from quince.processes.process import new_process
+from quince.processes.creation import new_process
 from quince.processes.spec import ProcessSpec
 
 

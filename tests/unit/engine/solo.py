@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from quince.processes import checkpoint
-from quince.processes.process import Process, new_process
+from quince.processes.creation import new_process
+from quince.processes.execution import Execution, execution_of
+from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
 from quince_persistence.records import Claim, State, Step
 from quince_persistence.store import Store
@@ -19,6 +21,7 @@ class Solo:
 
     Attributes:
         id, store, troubles: What a running process asks of its host.
+        executions: Those that run here.
     """
 
     def __init__(self, store: Store, worker_id: str = "w1") -> None:
@@ -26,6 +29,7 @@ class Solo:
         self.store = store
         self.troubles: dict[int, str] = {}
         self._registry = ClassLoader(Path.cwd())
+        self.executions: list[Execution] = []  # which live as long as their worker
 
     def new_pid(self, *, within: float | None = None) -> int:
         return self.store.allocate_pids(1, within=within)[0]
@@ -43,19 +47,25 @@ class Solo:
 
     def process(self, cls: type[Process], **inputs: Any) -> Any:
         """A process that stands before its first step."""
-        process, _ = checkpoint.restore(cls, self.claimed(self.submitted(cls, **inputs)), self)
-        return process
+        return self.restored(cls, self.submitted(cls, **inputs))
+
+    def restored(self, cls: type[Process], pid: int) -> Any:
+        """A process that goes on from what the store holds."""
+        execution, _ = checkpoint.restore(cls, self.claimed(pid), self)
+        self.executions.append(execution)
+        return execution.process
 
     def committed(self, process: Any) -> None:
         """Its state of now, in the store, as after a step."""
-        row = process._row
-        step = Step(row.pid, self.id, row.epoch, State.RUNNING, checkpoint=checkpoint.save(process))
+        execution = execution_of(process)
+        row = execution.row
+        step = Step(row.pid, self.id, row.epoch, State.RUNNING, checkpoint=checkpoint.save(execution))
         assert not self.store.commit(step).result().fenced
 
     def again(self, process: Any, cls: type[Process] | None = None) -> Any:
         """The process as the next worker makes it, after this one has died."""
         self.store.release_worker(self.id).result()
-        return checkpoint.restore(cls or type(process), self.claimed(process.pid), self)[0]
+        return self.restored(cls or type(process), process.pid)
 
 
 @contextmanager

@@ -27,7 +27,10 @@ from quince import (
     while_,
 )
 from quince.errors import MissingName, UnexpectedReturn
-from quince.processes.process import new_process
+from quince.processes.chain_execution import chain_execution_of
+from quince.processes.creation import new_process
+from quince.processes.execution import execution_of
+from quince.processes.outline import Call
 from quince.worker.stepper import Stepper
 from tests.unit.engine.solo import Solo, solo
 
@@ -43,7 +46,7 @@ async def walked(chain: Any) -> Any:
     """The chain after its last step; a step that fails raises here."""
     with ThreadPoolExecutor(1) as threads:
         while True:
-            end = await Stepper(threads).step(chain)
+            end = await Stepper(threads).step(execution_of(chain))
             if end.error is not None:
                 raise end.error
             if end.code is not None:
@@ -252,7 +255,7 @@ def test_what_cannot_be_waited_for_says_what_to_write(host: Solo, awaited: Any, 
     for one in (awaited, append_(awaited)):
         with pytest.raises(TypeError, match=rf"^to_context\(x=\.\.\.\) waits for .*{words}"):
             chain.to_context(x=one)
-    assert chain._record.awaits == []
+    assert chain_execution_of(chain).record.awaits == []
 
 
 def test_what_is_appended_to_is_a_list(host: Solo) -> None:
@@ -261,7 +264,7 @@ def test_what_is_appended_to_is_a_list(host: Solo) -> None:
     for one in (chain.submit(job), signal_("vote")):
         with pytest.raises(TypeError, match=r"parts is 'none yet' \(str\): give one of them another name"):
             chain.to_context(parts=append_(one))
-    assert chain._record.awaits == chain._expected == []
+    assert chain_execution_of(chain).record.awaits == chain_execution_of(chain).expected == []
 
 
 def test_what_is_forgotten_is_said(host: Solo) -> None:
@@ -285,13 +288,11 @@ def test_lists_and_dicts_of_children_are_waited_for(host: Solo) -> None:
     chain = host.process(chain_of("step", step=step))
     one, two, three = (chain.submit(job) for _ in range(3))
     assert (
-        chain._took(
-            SimpleNamespace(position=(0,), function=step), ToContext(a=[one], b={"two": two}, c=[], d=three)
-        )
+        chain_execution_of(chain).handled(Call(step, (0,)), ToContext(a=[one], b={"two": two}, c=[], d=three))
         is None
     )
     assert dict(chain.ctx) == {"a": [one], "b": {"two": two}, "c": [], "d": three}
-    assert chain._record.awaits == [one, two, three]
+    assert chain_execution_of(chain).record.awaits == [one, two, three]
 
 
 def test_the_context_is_a_mapping(host: Solo) -> None:

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from quince import Process, WorkChain, if_, while_
+from quince import WorkChain, if_, while_
 from quince.errors import UnreadableCheckpoint, Unrestorable
 from quince.processes import checkpoint
+from quince.processes.chain_execution import chain_execution_of
 from quince.processes.context import Context
+from quince.processes.execution import execution_of
 from quince.worker import checkpoint_check as roundtrip
 from quince_persistence.codec import register_type
 from quince_persistence.codec.glancing import GLANCE
@@ -110,7 +112,7 @@ def host() -> Iterator[Solo]:
 def stands_before(host: Solo, step: int, **ctx: Any) -> Any:
     """A process of version 1 with a checkpoint before step number `step`."""
     process = host.process(Chain)
-    process._position = (step,)
+    chain_execution_of(process).position = (step,)
     for name, value in ctx.items():
         setattr(process.ctx, name, value)
     host.committed(process)
@@ -140,7 +142,7 @@ def test_outputs_and_inputs_of_children_refuse_at_the_line(host: Solo) -> None:
     assert chain.outputs == {}
     with pytest.raises(Unsaveable, match=r"^inputs\.given cannot be saved: it is of type object"):
         chain.submit(Chain, given=object())
-    assert chain._record.children == []
+    assert chain_execution_of(chain).record.children == []
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_what_was_not_seen_at_the_line_is_found_by_the_checkpoint(host: Solo) ->
 
 def test_the_same_code_goes_on(host: Solo) -> None:
     again = host.again(stands_before(host, 1, n=7))
-    assert (again._label(), again.ctx.n) == ("second", 7)
+    assert (chain_execution_of(again).label(), again.ctx.n) == ("second", 7)
 
 
 @pytest.mark.parametrize(
@@ -201,9 +203,9 @@ def test_another_step_at_its_place_is_refused(host: Solo, cls: type[Chain], step
 
 def test_a_place_in_a_branch_that_is_gone_is_refused(host: Solo) -> None:
     process = host.process(Nested)
-    process._position = (1, 1, 0, 0)
+    chain_execution_of(process).position = (1, 1, 0, 0)
     host.committed(process)
-    assert host.again(process)._label() == "third"
+    assert chain_execution_of(host.again(process)).label() == "third"
     with pytest.raises(UnreadableCheckpoint, match="stands before step 'third'"):
         host.again(process, Chain)
 
@@ -217,15 +219,15 @@ def test_a_new_version_without_a_hook_is_refused(host: Solo) -> None:
 
 
 def test_a_process_that_has_not_begun_needs_no_migration(host: Solo) -> None:
-    assert host.again(host.process(Chain), NewVersion)._label() == "first"
+    assert chain_execution_of(host.again(host.process(Chain), NewVersion)).label() == "first"
 
 
 def test_a_hook_brings_the_memory_up_to_date_once(host: Solo) -> None:
     Migrating.met.clear()
     again = host.again(stands_before(host, 1, n=7), Migrating)
-    assert (again._label(), dict(again.ctx)) == ("second", {"count": 70})
+    assert (chain_execution_of(again).label(), dict(again.ctx)) == ("second", {"count": 70})
     host.committed(again)
-    assert host.again(again)._label() == "second"
+    assert chain_execution_of(host.again(again)).label() == "second"
     assert Migrating.met == ["1"]
 
 
@@ -264,11 +266,14 @@ register_type(Halved, "tests.halved", lambda one: one.value, lambda plain: Halve
 register_type(Broken, "tests.broken", lambda _: 1, _refuse)
 
 
-def trip(host: Solo, process: Any) -> Process:
+def trip(host: Solo, process: Any) -> Any:
     blob = host.store.inputs(process.pid) or b""
-    saved = checkpoint.save(process)
+    execution = execution_of(process)
+    saved = checkpoint.save(execution)
     assert saved is not None
-    return roundtrip.restored(process, saved, Claim(process._row, blob, None), host)[0]
+    copy, _ = roundtrip.restored(execution, saved, Claim(execution.row, blob, None), host)
+    host.executions.append(copy)
+    return copy.process
 
 
 def test_a_process_goes_on_from_its_restored_copy(host: Solo) -> None:
@@ -285,7 +290,8 @@ def test_a_process_goes_on_from_its_restored_copy(host: Solo) -> None:
     assert copy.ctx.shared is copy.ctx.other is not chain.ctx.shared
     assert not hasattr(copy, "plain_attribute")
     assert list(copy.inputs.given) == [1, 2]
-    assert (copy.status, copy.outputs, copy._stop) == ("busy", {"x": 1}, chain._stop)
+    assert (copy.status, copy.outputs) == ("busy", {"x": 1})
+    assert chain_execution_of(copy).stop is chain_execution_of(chain).stop
 
 
 def test_a_type_that_does_not_come_back_is_named(host: Solo) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from quince import Process, WorkChain, process
 from quince.errors import InvalidInput, InvalidOutput
+from quince.processes.execution import execution_of
 from quince.processes.fitting import fitted
 from quince.processes.spec import ExitCode
 from tests.unit.engine.solo import Solo, solo
@@ -115,7 +116,11 @@ def test_a_whole_number_that_no_float_holds_stays_whole(host: Solo) -> None:
 def test_exit_statuses_of_numpy(host: Solo) -> None:
     one = host.process(Numbers)
     for status in (np.int64(5), np.array(5), ExitCode(np.int32(5))):  # type: ignore[arg-type]
-        code = one._took(one._direct(), status)
+        execution = execution_of(one)
+        call = execution.direct()
+        assert call is not None
+        code = execution.handled(call, status)
+        assert code is not None
         assert type(code.status) is int
         assert code.status == 5
     assert type(Chain.spec().exit_codes.BAD.status) is int
@@ -148,7 +153,10 @@ def halve(x: float) -> float:
 def test_functions_give_what_they_promise(host: Solo) -> None:
     one = host.process(halve.process_class, x=np.float32(3))
     assert type(one.inputs.x) is float
-    one._took(one._direct(), one.run())
+    execution = execution_of(one)
+    call = execution.direct()
+    assert call is not None
+    execution.handled(call, one.run())
     assert type(one.outputs["result"]) is float
 
 

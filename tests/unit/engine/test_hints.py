@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from typing_extensions import TypeAliasType
 
 from quince import EngineError, InvalidDefinition, InvalidInput, InvalidOutput, Process, process
+from quince.processes.creation import new_process
 from quince.processes.hints import mismatch
-from quince.processes.process import new_process
 from tests.unit.engine.solo import solo
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import pytest
 
 from quince import Process, WorkChain
 from quince.errors import ClaimLost, MisusedOnce
+from quince.processes.chain_execution import chain_execution_of
 from quince_persistence.errors import StoreUnavailable, Unsaveable
 from tests.unit.engine.solo import Solo, solo
 
@@ -239,7 +240,7 @@ def test_what_would_be_lost_is_refused_inside(host: Solo) -> None:
     ):
         with pytest.raises(MisusedOnce, match="'block'"):
             chain.once("block", misuse)
-    assert chain._record.children == []
+    assert chain_execution_of(chain).record.children == []
     assert dict(chain.ctx) == {}
     chain.ctx.x = chain.once("block", lambda: chain.once("inner", lambda: 2))
     assert chain.ctx.x == 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quince import InvalidDefinition, InvalidInput, InvalidOutput, Process
-from quince.processes.process import new_process
+from quince.processes.creation import new_process
 from tests.unit.engine.solo import solo
 
 

@@ -1,0 +1,196 @@
+"""What the engine knows of a work chain that it runs: where it stands, its context, what it waits for."""
+
+from __future__ import annotations
+
+import reprlib
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from quince.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
+from quince.processes.awaiting import Append, ToContext, awaited, processes_in
+from quince.processes.chain_spec import WorkChainSpec
+from quince.processes.child import ProcessReference
+from quince.processes.context import Context
+from quince.processes.execution import Execution, execution_of
+from quince.processes.once import forbid_inside
+from quince.processes.outline import START, Call, Outline, Position, Search
+from quince.processes.signals import AwaitedSignal, Expected, is_duration
+from quince.processes.spec import ExitCode
+
+
+class ChainExecution(Execution):
+    """One work chain under one claim.
+
+    Attributes:
+        context: What its checkpoints hold of values.
+        position: The place in the outline from where the next step is looked for.
+    """
+
+    spec_class: ClassVar[type[Any]] = WorkChainSpec
+
+    __slots__ = ("_outline", "context", "position")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._outline: Outline = self.definition.outline
+        self.context = Context(lists=self.definition.appended)
+        self.position: Position = START
+
+    # One step
+
+    @classmethod
+    def outline_of(cls, process_class: type[Any], spec: Any) -> Outline:
+        """The outline, checked.
+
+        Raises:
+            InvalidDefinition: there is none, or the class cannot walk it.
+        """
+        if spec.steps is None:
+            raise InvalidDefinition(
+                f"{process_class.__qualname__} has no outline: call spec.outline(cls.first_step, ...)"
+            )
+        return Outline(spec.steps, process_class)
+
+    def receive(self) -> None:
+        arrived, self.arrived, self.expected = self.arrived, [], []
+        for one in arrived:
+            if one.row is not None:
+                self.used.append(one.row)
+            if one.expected.append:
+                self._append(one.expected.key, one.value)
+            else:
+                self.context[one.expected.key] = one.value
+
+    @property
+    def over(self) -> bool:
+        return self._outline.over(self.position)
+
+    def direct(self) -> Call | None:
+        return self._outline.direct(self.position)
+
+    def search(self) -> Search:
+        return self._outline.search(self.position)
+
+    def label(self) -> str | None:
+        return self._outline.label(self.position)
+
+    def handled(self, call: Call, answer: Any) -> ExitCode | None:
+        if isinstance(answer, ToContext):
+            self.to_context(answer)
+            answer = None
+        if answer is not None:
+            return self.exit_code(call, answer)
+        self.position = self._outline.after(call.position)
+        return None
+
+    def _instead(self, answer: Any) -> str:
+        if isinstance(answer, Mapping):
+            return (
+                "write `return ToContext(...)` to wait for processes, `self.out_many(...)` to put it out, or "
+                "`self.ctx.update(...)` to keep it"
+            )
+        if isinstance(answer, (ProcessReference, AwaitedSignal, Append, list, tuple)):
+            return "write `return ToContext(name=...)` to wait for it, and find it in `self.ctx.name`"
+        return (
+            "return None to go on, an exit code (`self.exit_codes.LABEL`, an int) to end, or ToContext to "
+            "wait; what the next steps need goes into `self.ctx`"
+        )
+
+    # Checkpoints
+
+    def memory(self) -> dict[str, Any] | None:
+        memory: dict[str, Any] = {
+            "position": list(self.position),
+            "step": self.label(),
+            "ctx": dict(vars(self.context)),
+        }
+        if self.expected:
+            memory["signals"] = [one.plain() for one in self.expected]
+        return memory
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        try:
+            position = tuple(int(index) for index in memory["position"])
+            context = dict(memory["ctx"])
+            expected = [Expected(*one) for one in memory.get("signals", ())]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnreadableCheckpoint(f"its checkpoint has no position or context: {error!r}") from error
+        self._check_place(position, memory.get("step"))
+        self.position, self.expected = position, expected
+        self.context = Context(context, lists=self.definition.appended)
+
+    def _check_place(self, position: Position, recorded: str | None) -> None:
+        """Refuse to run another step than the one that the checkpoint stands before."""
+        try:
+            now = self._outline.label(position)
+        except (IndexError, TypeError):
+            there = "no such place"
+        else:
+            if now == recorded:
+                return
+            there = _place(now)
+        raise UnreadableCheckpoint(
+            f"its checkpoint stands before {_place(recorded)} (at {list(position)}), where the outline of "
+            f"{self.name} has {there} now; run the code that wrote it, or give the class another "
+            "`version` and a `migrate` hook"
+        )
+
+    # What the documented methods of a work chain do
+
+    def to_context(self, named: Mapping[str, Any]) -> None:
+        """See `WorkChain.to_context`."""
+        for name, value in named.items():
+            forbid_inside("to_context", name)
+            one, append = (value.child, True) if isinstance(value, Append) else (value, False)
+            there = vars(self.context).get(name, [])
+            if append and not isinstance(there, list):
+                raise TypeError(
+                    f"to_context({name}=append_(...)) appends to a list, and self.ctx.{name} is "
+                    f"{reprlib.repr(there)} ({type(there).__name__}): give one of them another name"
+                )
+            if isinstance(one, AwaitedSignal):
+                self._expect(one, name, append=append)
+                continue
+            found = awaited(one, name)
+            if append:
+                self._append(name, found)
+            else:
+                self.context[name] = found
+            self.record.awaits += processes_in(found)
+
+    def _append(self, name: str, value: Any) -> None:
+        values = vars(self.context)
+        if name not in values:
+            self.context[name] = []
+        values[name].append(value)
+
+    def _expect(self, signal: AwaitedSignal, key: str, *, append: bool) -> None:
+        if signal.timeout is not None:
+            self._set_timer(signal.timeout, deadline=True)
+        self.expected.append(Expected(signal.name, key, append))
+
+    def sleep(self, seconds: float) -> None:
+        """See `WorkChain.sleep`."""
+        if not is_duration(seconds):
+            raise ValueError(f"sleep() takes a number of seconds from 0 on, not {seconds!r}")
+        self._set_timer(seconds, deadline=False)
+
+    def _set_timer(self, seconds: float, *, deadline: bool) -> None:
+        record, due = self.record, time.time() + seconds
+        if record.due is not None and record.deadline is not deadline:
+            raise InvalidWait(
+                f"{self.name}: a step waits for a time (`sleep`) or for signals with a timeout, "
+                "not for both; put one of them into a step of its own"
+            )
+        record.due = min(due, record.due) if deadline and record.due is not None else due
+        record.deadline = deadline
+
+
+def chain_execution_of(process: object) -> ChainExecution:
+    """What the engine knows of a work chain that is run just now; see `execution_of`."""
+    return cast(ChainExecution, execution_of(process))
+
+
+def _place(label: str | None) -> str:
+    return "the end" if label is None else f"step {label!r}"

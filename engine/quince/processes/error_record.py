@@ -1,0 +1,50 @@
+"""An exception as the store keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from dataclasses import dataclass
+from types import TracebackType
+
+from quince.own_code import is_own
+from quince.text import storable, words_of
+from quince_persistence.codec import decode, encode
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """An exception as the store keeps it: never the object, always the words."""
+
+    type_name: str
+    text: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> ErrorRecord:
+        kind = type(error)
+        name = (
+            kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        )
+        lines = traceback.format_exception(kind, error, user_frames(error))
+        return cls(name, words_of(error), storable("".join(lines)))
+
+    def encode(self) -> bytes:
+        return encode({"type": self.type_name, "text": self.text, "traceback": self.traceback}, "error")
+
+    @classmethod
+    def decode(cls, blob: bytes) -> ErrorRecord:
+        plain = decode(blob)
+        return cls(plain.get("type", "Exception"), plain.get("text", ""), plain.get("traceback", ""))
+
+
+def user_frames(error: BaseException) -> TracebackType | None:
+    """The traceback of an exception, without the engine's own frames at its head."""
+    trace = error.__traceback__
+    while trace is not None and _is_engine(trace.tb_frame.f_code.co_filename) and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _is_engine(file: str) -> bool:
+    return is_own(file) or file == asyncio.tasks.__file__

@@ -1,0 +1,327 @@
+"""What the engine knows of a process that it runs, apart from the object that the user's class makes of it.
+
+The object is the user's: it carries nothing of the engine's, and is asked for nothing. An `Execution` makes
+it and keeps it; the documented methods of `Process` find theirs with `execution_of`.
+"""
+
+from __future__ import annotations
+
+import logging
+import reprlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+from quince.errors import EngineError, InvalidDefinition, InvalidOutput, UnexpectedReturn
+from quince.logs import with_speaker
+from quince.patience import LOOP_SECONDS, on_loop, wait_for_store
+from quince.processes.arguments import gathered
+from quince.processes.child import ChildProcess, collect_children, pid_of
+from quince.processes.creation import new_process
+from quince.processes.definition import class_of, definition_of, is_inherited
+from quince.processes.fitting import fitted
+from quince.processes.instructions import takes_self, yields
+from quince.processes.interfaces import Host
+from quince.processes.left_programs import Mark
+from quince.processes.namespace import Given, Namespace
+from quince.processes.once import OnceBlocks, forbid_inside
+from quince.processes.outline import Call, Search
+from quince.processes.placing import put_out
+from quince.processes.programs import Completed, Programs
+from quince.processes.signals import Arrival, Expected, new_signal
+from quince.processes.spec import SUCCESS, ExitCode, ProcessSpec, check_output
+from quince.processes.step_record import StepRecord
+from quince.text import storable
+from quince_persistence.codec import LARGE, check, check_together
+from quince_persistence.errors import StoreUnavailable
+from quince_persistence.records import NewEvent, ProcessRow, SignalRow
+
+LARGEST_STATUS = 2**31 - 1
+
+
+class Execution:
+    """One process under one claim, whose work is to `run`.
+
+    Attributes:
+        cls: The user's class.
+        process: The user's object.
+        row: As it was claimed.
+        outputs: What has been put out so far; what is a `Namespace` in it is no value.
+        record: What the step that runs now has gathered.
+        stop: Set while the process, or its worker, is to stop.
+        expected: The signals that it waits for.
+        arrived: What has come of them, for the next step.
+        used: The signals that the running step has got; dropped with its commit.
+        status: What the user has last said of its progress.
+    """
+
+    spec_class: ClassVar[type[Any]] = ProcessSpec
+
+    __slots__ = (
+        "__weakref__", "_given", "arrived", "cls", "definition", "expected", "host", "name", "once_blocks",
+        "outputs", "pid", "process", "programs", "record", "row", "status", "stop", "used",
+    )  # fmt: skip
+
+    def __init__(self, cls: type[Any], row: ProcessRow, inputs: bytes, host: Host) -> None:
+        self.cls = cls
+        self.name: str = cls.__name__
+        self.definition = definition_of(cls)
+        self.pid = row.pid
+        self.row = row
+        self.host = host
+        self.outputs: dict[str, Any] = {}
+        self.record = StepRecord()
+        self.stop = threading.Event()
+        self.once_blocks = OnceBlocks(row, host)
+        self.programs = Programs()
+        self.expected: list[Expected] = []
+        self.arrived: list[Arrival] = []
+        self.used: list[SignalRow] = []
+        self.status: str | None = None
+        self._given = Given(inputs, self.definition.spec.inputs)
+
+    def make_process(self) -> None:
+        """Make the user's object. Runs its `__init__`, which may fail in any way."""
+        self.process: Any = object.__new__(self.cls)
+        _executions[id(self.process)] = self
+        self.cls.__init__(self.process)
+
+    # One step
+
+    @classmethod
+    def outline_of(cls, process_class: type[Any], spec: Any) -> Any:
+        """None: the work is `run`.
+
+        Raises:
+            InvalidDefinition: it cannot be called.
+        """
+        name = process_class.__qualname__
+        if is_inherited(process_class, "run"):
+            raise InvalidDefinition(f"{name} has no `run`: define `run(self)`, as `def` or `async def`")
+        run = process_class.run
+        if not callable(run) or not takes_self(run):
+            raise InvalidDefinition(f"{name}: `run` must be a method that takes self alone")
+        if yields(run):
+            raise InvalidDefinition(f"{name}: `run` yields, and a process returns")
+        return None
+
+    def begin(self) -> None:
+        """A step begins."""
+        self.record = StepRecord()
+        self._given.renew()
+
+    def receive(self) -> None:
+        """Take in the signals that have come, before the step that shall have them."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left to run, as is known without asking the user's code."""
+        return False
+
+    def direct(self) -> Call | None:
+        """The step to run now if it is known without asking the user's code."""
+        return Call(self.cls.run, ())
+
+    def search(self) -> Search:
+        """Look for the step to run now; the tests of the user's that are met are yielded, to be asked."""
+        yield from ()
+        return Call(self.cls.run, ())
+
+    def label(self) -> str | None:
+        """The step to run now, for people; None at the end."""
+        return "run"
+
+    def handled(self, call: Call, answer: Any) -> ExitCode | None:
+        """A step has returned: an exit code if the process ends with it, None if it goes on."""
+        if isinstance(answer, Mapping):
+            for name, value in answer.items():
+                self.out(name, value)
+            return SUCCESS
+        return SUCCESS if answer is None else self.exit_code(call, answer)
+
+    def exit_code(self, call: Call | None, answer: Any) -> ExitCode:
+        """The exit code that is meant by what a step (None: `return_`) has returned.
+
+        Raises:
+            UnexpectedReturn: none is.
+        """
+        if isinstance(answer, ExitCode):
+            return replace(answer, status=fitted(answer.status, int))
+        answer = fitted(answer, int)
+        if isinstance(answer, int) and not isinstance(answer, bool):
+            if not 0 <= answer <= LARGEST_STATUS:
+                raise UnexpectedReturn(
+                    f"{self.name}: exit status {answer} is not between 0 and {LARGEST_STATUS}"
+                )
+            return ExitCode(int(answer), self.definition.spec.exit_codes.message_of(answer))
+        step = call.function.__name__ if call else "return_"
+        raise UnexpectedReturn(
+            f"{self.name}.{step} returned {reprlib.repr(answer)} ({type(answer).__name__}): "
+            f"{self._instead(answer)}"
+        )
+
+    def _instead(self, answer: Any) -> str:
+        """What to write where a step has returned such a thing."""
+        return (
+            "return None to go on, an exit code (`self.exit_codes.LABEL`, an int) or a mapping of outputs; "
+            "only a WorkChain can wait"
+        )
+
+    # Checkpoints
+
+    def memory(self) -> dict[str, Any] | None:
+        """What a checkpoint must hold beside inputs and outputs, or None for nothing."""
+        return None
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Take in what `memory` gave.
+
+        Raises:
+            UnreadableCheckpoint: the class cannot go on from it.
+        """
+
+    # What the documented methods of a process do
+
+    @property
+    def inputs(self) -> Namespace:
+        """See `Process.inputs`."""
+        with collect_children() as met:
+            values = self._given.values()
+        if met:
+            self._load(met)
+        return values
+
+    def _load(self, given: Sequence[ChildProcess]) -> None:
+        """Learn how processes stand that are inputs."""
+        read = partial(self.host.store.results, [child.pid for child in given])
+        try:
+            found = read() if on_loop() else wait_for_store(self.host, self.pid, read)
+        except StoreUnavailable as away:
+            self.record.unmet = away
+            raise
+        results = {result.row.pid: result for result in found}
+        for child in given:
+            if child.pid in results:
+                child.load(results[child.pid])
+
+    def outputs_of(self, pid: int) -> bytes | None:
+        """What a child has put out. A coroutine cannot wait for a store that is away, as with `submit`."""
+        read: Callable[..., bytes | None] = self.host.store.outputs
+        if not on_loop():
+            return wait_for_store(self.host, self.pid, lambda: read(pid))
+        try:
+            return read(pid, within=LOOP_SECONDS)
+        except StoreUnavailable as away:
+            self.record.unmet = away
+            raise
+
+    def out(self, name: str, value: Any) -> None:
+        """See `Process.out`."""
+        forbid_inside("out", name)
+        spec = self.definition.spec
+        path = check_output(spec, self.name, name, value)
+        if check(value, f"outputs.{name}") > LARGE:
+            check_together({**self.outputs, name: value}, "outputs")
+        put_out(self.outputs, spec.outputs, path, value)
+
+    def out_many(self, values: Mapping[str, Any]) -> None:
+        """See `Process.out_many`."""
+        if not isinstance(values, Mapping):
+            raise InvalidOutput(f"out_many() takes a mapping of names to values, not {type(values).__name__}")
+        for name, value in values.items():
+            self.out(name, value)
+
+    def logger(self) -> logging.Logger:
+        """See `Process.logger`."""
+        logger = logging.getLogger(f"quince.process.{self.cls.__qualname__}")
+        logger.addFilter(with_speaker)  # of one that has it already, nothing is changed
+        return logger
+
+    def report(self, text: str) -> None:
+        """See `Process.report`."""
+        line = storable(str(text))
+        self.logger().info("[%s] %s", self.pid, line, extra={"pid": self.pid})
+        self.record.add(len(line), "what this step reports")
+        self.record.reports.append(NewEvent("report", {"text": line, "at": time.time()}))
+
+    def submit(
+        self,
+        process_class: Any,
+        *,
+        inputs: Mapping[str, Any] | None,
+        queue: str | None,
+        priority: int | None,
+        named: Mapping[str, Any],
+    ) -> ChildProcess:
+        """See `Process.submit`."""
+        cls = class_of(process_class)
+        forbid_inside("submit", getattr(cls, "__name__", str(cls)))
+        child = new_process(
+            cls,
+            gathered(cls, inputs, named, queue=queue, priority=priority),
+            pid=self._pid_for_child(),
+            class_path=self.host.name_of(cls),
+            parent=self.row,
+            queue=queue,
+            priority=priority,
+        )
+        self.record.add(len(child.inputs), f"what this step submits, with inputs of {cls.__name__},")
+        self.record.children.append(child)
+        return ChildProcess(child.pid, child.class_path)
+
+    def _pid_for_child(self) -> int:
+        """A fresh pid, however long the store is away. A coroutine step, which must not block the loop, is
+        cut off then, and begun anew when the store is back."""
+        if not on_loop():
+            return wait_for_store(self.host, self.pid, self.host.new_pid)
+        try:
+            return self.host.new_pid(within=LOOP_SECONDS)
+        except StoreUnavailable as away:
+            self.record.unmet = away
+            raise
+
+    def signal(self, process: Any, name: str, value: Any) -> None:
+        """See `Process.signal`."""
+        forbid_inside("signal", name)
+        pid = pid_of(process)
+        if pid is None:
+            raise TypeError(f"signal() takes what submit() returned, a handle or a pid, not {process!r}")
+        signal = new_signal(pid, name, value)
+        self.record.add(len(signal.value), f"what this step sends, with signal {name},")
+        self.record.sends.append(signal)
+
+    async def command(self, *arguments: Any, **options: Any) -> Completed:
+        """See `Process.command`."""
+        mark = Mark(self.once_blocks.token("program"), self.row.epoch)
+        await self.programs.make_way(mark, self)
+        return await self.programs.run(arguments, mark=mark, **options)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"process {self.pid} ({self.name}) cannot be copied: it is bound to its worker")
+
+    def __repr__(self) -> str:
+        return f"<execution of {self.name} {self.pid}>"
+
+
+_executions: WeakValueDictionary[int, Execution] = WeakValueDictionary()
+"""By the identity of the user's object, whatever its class says of equality, attributes or `__dict__`. An
+execution holds its object, so an identity is another's only when it is gone from here."""
+
+
+def execution_of(process: object) -> Execution:
+    """What the engine knows of a process that is run just now.
+
+    Raises:
+        EngineError: it is not.
+    """
+    found = _executions.get(id(process))
+    if found is None:
+        raise EngineError(
+            f"this {type(process).__name__} is no process that runs here: it has ended or goes on elsewhere, "
+            "or it is a copy; inputs, outputs and the like are for the steps of a process"
+        )
+    return found

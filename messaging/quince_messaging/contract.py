@@ -4,8 +4,9 @@ Three pieces, and who uses which:
 
 * `Transport` is what a kind of URI implements (`amqp://`, `local://`, `memory://`). It lives on the
   event loop of the communication thread and is never seen by users.
-* `Communicator` is the blocking face (it is a `kiwipy.Communicator`), usable from any thread.
-* `AsyncCommunicator` is the awaitable face, usable from the event loop it was made on.
+* `Communicator` is the blocking face, usable from any thread. `clients.blocking` has the one that there is,
+  which is a `kiwipy.Communicator` as well.
+* `AsyncCommunicator` is the awaitable face, usable from the event loop it was opened on.
 
 Both faces drive one transport on a hidden thread, so heartbeats go on while the caller computes.
 Subscribers of the blocking face are called on a pool of threads of the communicator; subscribers of
@@ -18,11 +19,13 @@ nested up to `nesting.MOST_NESTED` deep. docs/communicator.md says what becomes 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 DEFAULT_QUEUE = "default"
 
@@ -288,7 +291,7 @@ class Transport(ABC):
 class AsyncCommunicator(Protocol):
     """The awaitable face. Every method is used from the loop that opened it.
 
-    `messaging.connect_async(uri)` makes one; `async with` opens and closes it.
+    `quince_messaging.connect_async(uri)` makes one; `async with` opens and closes it.
     """
 
     @property
@@ -335,3 +338,116 @@ class AsyncCommunicator(Protocol):
     async def unsubscribe(self, identifier: str) -> None: ...
 
     async def close(self) -> None: ...
+
+    def troubles(self) -> list[str]: ...
+
+    async def pull(self, *, queue: str = DEFAULT_QUEUE) -> TaskHandle | None: ...
+
+
+class TaskQueue(Protocol):
+    """A queue with a name: send to it, subscribe to it, or take its tasks one by one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def task_send(self, task: Any, no_reply: bool = False) -> concurrent.futures.Future[Any] | None: ...
+
+    def add_task_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> Any: ...
+
+    def remove_task_subscriber(self, identifier: Any) -> None: ...
+
+    def next_task(self, timeout: float | None = 5.0, fail: bool = True) -> AbstractContextManager[Any]: ...
+
+
+class Communicator(Protocol):
+    """The blocking face. Every method may be called from any thread.
+
+    `quince_messaging.connect(uri)` makes one; `with` closes it. Subscribers are called on threads of its own.
+    """
+
+    @property
+    def state(self) -> LinkState: ...
+
+    @property
+    def server_properties(self) -> dict[str, Any]: ...
+
+    def on_link(self, listener: LinkListener) -> None: ...
+
+    def add_close_callback(
+        self, callback: Callable[[Any, BaseException | None], Any], weak: bool = False
+    ) -> None: ...
+
+    def is_closed(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def on_pool(self, function: Callable[..., object], *args: Any) -> None: ...
+
+    def task_send(
+        self,
+        task: Any,
+        no_reply: bool = False,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+        wait: bool = True,
+    ) -> concurrent.futures.Future[Any] | None: ...
+
+    def send_tasks(self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0) -> None: ...
+
+    def task_queue(self, queue_name: str, prefetch_size: int = 0, prefetch_count: int = 0) -> TaskQueue: ...
+
+    def add_task_subscriber(
+        self,
+        subscriber: Callable[..., Any],
+        identifier: Any = None,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        prefetch: int | None = None,
+    ) -> Any: ...
+
+    def remove_task_subscriber(self, identifier: Any) -> None: ...
+
+    def pull(self, *, queue: str = DEFAULT_QUEUE, timeout: float | None = None) -> TaskHandle | None: ...
+
+    def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int: ...
+
+    def purge(self, *, queue: str = DEFAULT_QUEUE) -> int: ...
+
+    def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]: ...
+
+    def revive(self, *, queue: str | None = None) -> int: ...
+
+    def rpc_send(self, recipient_id: Any, msg: Any) -> concurrent.futures.Future[Any]: ...
+
+    def rpc_call(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any: ...
+
+    def rpc_cast(self, recipient_id: Any, msg: Any) -> None: ...
+
+    def add_rpc_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> Any: ...
+
+    def remove_rpc_subscriber(self, identifier: Any) -> None: ...
+
+    def broadcast_send(
+        self, body: Any, sender: Any = None, subject: str | None = None, correlation_id: Any = None
+    ) -> bool: ...
+
+    def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def add_broadcast_subscriber(
+        self,
+        subscriber: Callable[..., Any],
+        identifier: Any = None,
+        *,
+        wanted: SubjectFilter | None = None,
+    ) -> Any: ...
+
+    def remove_broadcast_subscriber(self, identifier: Any) -> None: ...

@@ -18,9 +18,10 @@ from quince_messaging.clients.close_callbacks import CloseCallback, CloseCallbac
 from quince_messaging.clients.kiwipy_filter import routable
 from quince_messaging.clients.loop_thread import CLOSE_TIMEOUT, LinkFanOut, LoopThread
 from quince_messaging.clients.rpc_client import RpcClient
-from quince_messaging.clients.subscribers import QueueSubscribers, rpc_handler
+from quince_messaging.clients.subscribers import rpc_handler
 from quince_messaging.clients.task_proxy import TaskProxy
 from quince_messaging.clients.task_queue import TaskQueue
+from quince_messaging.clients.task_subscribers import TaskSubscribers
 from quince_messaging.clients.thread_pool import MOST_THREADS, InOrder, ThreadPool
 from quince_messaging.contract import (
     DEFAULT_QUEUE,
@@ -60,9 +61,9 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         )  # one may block, others want to hear
         self._task_prefetch = task_prefetch
         self._lock = threading.Lock()
-        self._tasks: dict[str, QueueSubscribers] = {}
         self._broadcasts: dict[Any, tuple[str, InOrder]] = {}
         self._bridge = Bridge(self._thread)
+        self._task_subscribers = TaskSubscribers(self, self._thread, self._pool, self._bridge)
         self._outgoing = Outgoing(self._thread, self._bridge)
         self._calling = RpcClient(self._thread, self._bridge)
         self._listeners = LinkFanOut(lambda listener: InOrder(self._link_pool, listener).put)
@@ -214,37 +215,12 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         check_queue(queue)
         prefetch = self._task_prefetch if prefetch is None else prefetch
         check_prefetch(prefetch)
-        name = uuid.uuid4().hex if identifier is None else identifier
-        with self._lock:
-            if any(name in group.subscribers for group in self._tasks.values()):
-                raise DuplicateSubscriber(f"{name!r} is a task subscriber already")
-            group = self._tasks.get(queue)
-            first = group is None
-            if group is None:
-                group = self._tasks[queue] = QueueSubscribers(self, self._thread, self._pool)
-            group.subscribers[name] = subscriber
-        if first:
-            try:
-                self._bridge.wait(group.start, queue, prefetch)
-            except BaseException:
-                with self._lock:
-                    self._tasks.pop(queue, None)
-                raise
-        return name
+        return self._task_subscribers.add(subscriber, identifier, queue, prefetch)
 
     def remove_task_subscriber(self, identifier: Any) -> None:
         """Stop. Raises ValueError if there is no such subscriber."""
         self._thread.check()
-        with self._lock:
-            queue = next((q for q, group in self._tasks.items() if identifier in group.subscribers), None)
-            if queue is None:
-                raise ValueError(f"no task subscriber {identifier!r}")
-            group = self._tasks[queue]
-            del group.subscribers[identifier]
-            if group.subscribers:
-                return
-            del self._tasks[queue]
-        self._bridge.wait(group.stop)
+        self._task_subscribers.remove(identifier)
 
     def pull(self, *, queue: str = DEFAULT_QUEUE, timeout: float | None = None) -> TaskHandle | None:
         """One task now, or None if the queue is empty."""
@@ -380,10 +356,6 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self._bridge.wait(self._transport.unsubscribe, subscription)
 
     # Crossing to the hidden thread
-
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call a function that does not block in so many seconds."""
-        self._thread.post(lambda: asyncio.get_running_loop().call_later(seconds, function))
 
     def on_pool(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on one of the subscribers' threads, soon; not at all once closed."""

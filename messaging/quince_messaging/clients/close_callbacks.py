@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableSet
 from typing import Any
 
 from quince_messaging.clients.subscribers import call_subscriber
-from quince_messaging.contract import LinkState
+from quince_messaging.contract import Communicator, LinkState
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class CloseCallbacks:
         owner: The communicator, which they are called with.
     """
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, owner: Communicator) -> None:
         self._owner = owner
         self._strong: set[CloseCallback] = set()
         self._weak: MutableSet[CloseCallback] = weakref.WeakSet()

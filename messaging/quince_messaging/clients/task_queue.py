@@ -8,14 +8,11 @@ import contextlib
 import enum
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from quince_messaging.clients.subscribers import finish_task
-from quince_messaging.contract import TaskHandle
+from quince_messaging.clients.task_subscribers import finish_task
+from quince_messaging.contract import Communicator, TaskHandle
 from quince_messaging.errors import MessagingError, QueueEmpty
-
-if TYPE_CHECKING:
-    from quince_messaging.clients.blocking import Communicator
 
 
 class TaskState(enum.StrEnum):

@@ -62,16 +62,20 @@ _OF_LOGGING = frozenset(logging.makeLogRecord({}).__dict__) | {
 class Speaker:
     """The process whose step runs.
 
+    Attributes:
+        step: The name of its step, once that is known.
+
     Args:
         facts: About it: `pid`, `class` and more.
-        step: Gives the name of its step.
+        place: Tells where in its outline it stands, until the step is known.
     """
 
-    __slots__ = ("_facts", "_step")
+    __slots__ = ("_facts", "_place", "step")
 
-    def __init__(self, facts: Mapping[str, object], step: Callable[[], str | None]) -> None:
+    def __init__(self, facts: Mapping[str, object], place: Callable[[], str | None]) -> None:
+        self.step: str | None = None
         self._facts = facts
-        self._step = step
+        self._place = place
 
     def __str__(self) -> str:
         return _speaker(self._facts)
@@ -79,7 +83,7 @@ class Speaker:
     @property
     def facts(self) -> dict[str, object]:
         """What a record that its step writes carries."""
-        return {**self._facts, "step": self._step()}
+        return {**self._facts, "step": self.step or self._place()}
 
 
 current_speaker: ContextVar[Speaker | None] = ContextVar("quince_speaker", default=None)

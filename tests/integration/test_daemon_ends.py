@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quince import Workspace, submit
+from quince import ProcessExcepted, Workspace, submit
+from quince.cli.tail import Tail, as_json
 from quince.daemon import operations as daemon
 from quince.daemon.files import Settings
 from quince.daemon.orphans import Orphan
@@ -48,6 +50,13 @@ def blocked(home: Workspace, name: str) -> Path:
 def test_steps_get_the_time_that_was_granted(home: Workspace, running: Location) -> None:
     """More than the workers would have given by themselves; what is waited for is said; and nothing lives."""
     gate, members = blocked(home, "gate"), family(running)
+    (worker,) = home.store.workers()
+    talker, failing = (
+        submit(flows.Talker, gate=str(gate), workspace=home),
+        submit(flows.Fails, workspace=home),
+    )
+    with pytest.raises(ProcessExcepted):
+        failing.result(30)
     opener = threading.Timer(4.0, gate.touch)
     opener.start()
     said: list[str] = []
@@ -59,6 +68,21 @@ def test_steps_get_the_time_that_was_granted(home: Workspace, running: Location)
     assert home.store.owners() == {}
     assert not [row for row in home.store.select(Selection()) if not row.terminated]
     assert not [member for member in members if member.is_running() and member.status() != "zombie"]
+    logs = [json.loads(line) for file in daemon.DaemonFiles(running.folder).logs() for line in shown(file)]
+    facts = {line["message"]: line for line in logs}
+    about = {"worker": worker.id, "queue": "default", "process": worker.ospid, "log": "worker-1"}
+    for message, step in (("printed by a step", "run"), ("logged by a step", "run")):
+        said = {"pid": talker.pid, "class": "tests.flows:Talker", "step": step, **about}
+        assert {name: facts[message][name] for name in said} == said
+    (excepted,) = (line for line in logs if "excepted" in line["message"])
+    said = {"pid": failing.pid, "class": "tests.flows:Fails", "error": "ZeroDivisionError", **about}
+    assert {name: excepted[name] for name in said} == said
+    assert facts["the daemon has stopped"]["log"] == "daemon"
+
+
+def shown(file: Path) -> list[str]:
+    """The log as `quince daemon logs --json` prints it."""
+    return [text for line in Tail(file).fresh() for text in as_json(file, line)]
 
 
 def test_what_is_not_done_in_time_is_left_and_nothing_lives(

@@ -15,7 +15,7 @@ from quince.cli.errors import DONE, FAILED
 from quince.cli.options import AsJson
 from quince.cli.output import put, say
 from quince.cli.session import session
-from quince.cli.tail import follow, last_lines
+from quince.cli.tail import as_json, as_text, follow, last_lines
 from quince.cli.terminal import show, show_json
 from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
@@ -156,6 +156,9 @@ def logs(
     ] = None,
     going: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come; Ctrl-C ends.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many last lines of each.")] = 50,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="One JSON document a line, with the facts of each as fields.")
+    ] = False,
 ) -> int:
     """Print the logs of the daemon and its workers."""
     location = session.location()
@@ -167,9 +170,10 @@ def logs(
             f"no log is called {name!r}" if name and files else "there are no logs: no daemon has run here"
         )
         raise DaemonError(wanted + (f"; there are {known}" if known else ""))
-    tails = last_lines(chosen, lines)
+    render = as_json if json_lines else as_text
+    tails = last_lines(chosen, lines, render)
     if going:
-        follow(tails)
+        follow(tails, render)
     return DONE
 
 

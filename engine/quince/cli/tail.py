@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from quince.cli.output import put
+from quince.cli.terminal import json_text
+from quince.logs import documents, text_of
+
+Render = Callable[[Path, str], list[str]]
+"""What is printed for one line of a file."""
 
 _PAUSE = 0.2
+
+
+def as_text(_file: Path, line: str) -> list[str]:
+    """The line for people."""
+    return [text for document in documents(line) for text in text_of(document)]
+
+
+def as_json(file: Path, line: str) -> list[str]:
+    """The line as JSON documents, each on one line, with the name of its log."""
+    return [json_text({**document, "log": file.stem}) for document in documents(line)]
 
 
 @dataclass
@@ -18,57 +35,60 @@ class Tail:
 
     file: Path
     offset: int = 0
+    _number: int | None = None
 
-    def fresh(self) -> str:
+    def fresh(self) -> list[str]:
         """The whole lines that have come since the last look; from the beginning if it was replaced."""
         try:
-            size = self.file.stat().st_size
+            stream = self.file.open("rb")
         except FileNotFoundError:
-            return ""
-        if size < self.offset:
-            self.offset = 0
-        with self.file.open("rb") as stream:
+            return []
+        with stream:
+            status = os.fstat(stream.fileno())
+            if status.st_size < self.offset or status.st_ino != self._number:
+                self.offset = 0
+            self._number = status.st_ino
             stream.seek(self.offset)
-            text = stream.read(size - self.offset)
+            text = stream.read(status.st_size - self.offset)
         whole = text[: text.rfind(b"\n") + 1]
         self.offset += len(whole)
-        return whole.decode("utf-8", errors="replace")
+        return whole.decode("utf-8", errors="backslashreplace").split("\n")[:-1]
 
 
-def last_lines(files: Sequence[Path], count: int) -> list[Tail]:
-    """Print the last lines of each file, under its name if there are several.
+def last_lines(files: Sequence[Path], count: int, render: Render = as_text) -> list[Tail]:
+    """Print the last lines of each file, as text under its name if there are several.
 
     Returns:
         The files, for `follow` to go on where this ended.
     """
     tails = [Tail(file) for file in files]
     for tail in tails:
-        if len(tails) > 1:
+        if len(tails) > 1 and render is as_text:
             _head(tail.file)
-        lines = _lines(tail.fresh())
-        for line in lines[-count:] if count else []:
-            put(line)
+        shown: deque[str] = deque()
+        for line in reversed(tail.fresh()):
+            if len(shown) >= count:
+                break
+            shown.extendleft(reversed(render(tail.file, line)))
+        for text in list(shown)[-count:] if count else []:
+            put(text)
     return tails
 
 
-def follow(tails: Sequence[Tail]) -> None:
+def follow(tails: Sequence[Tail], render: Render = as_text) -> None:
     """Print what comes, for ever (Ctrl-C ends it)."""
     shown = tails[-1].file if tails else None
     while True:
         for tail in tails:
-            text = tail.fresh()
-            if text:
-                if len(tails) > 1 and tail.file != shown:
-                    _head(tail.file)
-                    shown = tail.file
-                for line in _lines(text):
-                    put(line)
+            lines = tail.fresh()
+            if lines and len(tails) > 1 and tail.file != shown and render is as_text:
+                _head(tail.file)
+                shown = tail.file
+            for line in lines:
+                for text in render(tail.file, line):
+                    put(text)
         time.sleep(_PAUSE)
 
 
 def _head(file: Path) -> None:
     put(f"==> {file.stem} <==")
-
-
-def _lines(text: str) -> list[str]:
-    return text.split("\n")[:-1]

@@ -115,7 +115,11 @@ def show_json(document: Any) -> None:
         sys.stdout.flush()
         os.dup2(kept := _kept.pop(), sys.stdout.fileno())
         os.close(kept)
+    print(json_text(document, indent=2 if sys.stdout.isatty() else None))
+
+
+def json_text(document: Any, *, indent: int | None = None) -> str:
+    """A document as this stdout can take it, acting on no terminal; without `indent`, on one line."""
     ascii_only = not sys.stdout.encoding.lower().startswith("utf")
-    indent = 2 if sys.stdout.isatty() else None
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only, allow_nan=False)
-    print(UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text))
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)

@@ -23,6 +23,7 @@ from quince.private_files import open_private
 from quince.settings import (
     BROKER_VARIABLE,
     GRACE_SECONDS,
+    LOG_FORMAT_VARIABLE,
     READY_VARIABLE,
     STORE_VARIABLE,
 )
@@ -100,7 +101,12 @@ def start(location: Location, settings: Settings) -> int:
     if file is not None and not file.exists():  # workers under a daemon make none: it would be another one
         open_store(location).close()
     out, into = os.pipe()
-    environment = {**os.environ, STORE_VARIABLE: location.store, BROKER_VARIABLE: location.broker}
+    environment = {
+        **os.environ,
+        STORE_VARIABLE: location.store,
+        BROKER_VARIABLE: location.broker,
+        LOG_FORMAT_VARIABLE: "json",
+    }
     environment.pop(READY_VARIABLE, None)
     with open_private(files.log("daemon"), "ab") as log:
         process = subprocess.Popen(

@@ -51,11 +51,11 @@ def serve(
     Raises:
         PersistenceError, MessagingError: the store or the broker cannot be opened.
     """
-    configure_logging()
-    _end_with_supervisor()
     worker = Worker(
         location, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, location)
     )
+    configure_logging(worker=worker.id)
+    _end_with_supervisor()
     with _signals(worker), printed_lines(), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%s has stopped", name, extra={"worker": worker.id})

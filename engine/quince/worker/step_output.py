@@ -22,14 +22,14 @@ _telling = threading.local()
 
 
 @contextmanager
-def speaking(facts: Mapping[str, object], step: Callable[[], str | None]) -> Iterator[None]:
+def speaking(facts: Mapping[str, object], place: Callable[[], str | None]) -> Iterator[None]:
     """Inside the block, also in the threads that copy its context, this process speaks.
 
     Args:
         facts: About it: `pid`, `class` and more, as fields of log records.
-        step: Gives the name of its step.
+        place: Tells where in its outline it stands, until the step is known.
     """
-    before = current_speaker.set(Speaker(facts, step))
+    before = current_speaker.set(Speaker(facts, place))
     try:
         yield
     finally:

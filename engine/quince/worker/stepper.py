@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from quince.logs import current_speaker
 from quince.processes.execution import Execution
 from quince.processes.instructions import Return
 from quince.processes.outline import Call, Search, Test, verdict
@@ -69,7 +70,7 @@ class Stepper:
             return None, None
         call: Call | Return | None = execution.direct()
         if isinstance(call, Call) and inspect.iscoroutinefunction(call.function):
-            return call, await _guarded(execution, call.function(execution.process))
+            return call, await _guarded(execution, _called(call, execution.process))
         loop, search = asyncio.get_running_loop(), execution.search()
         said: bool | None = None
         while True:
@@ -121,7 +122,7 @@ def _run_blocking(execution: Execution, search: Search, said: bool | None) -> Fo
         while True:
             test, call = _sought(search, said)
             if test is None:
-                return None, call, call.function(execution.process) if isinstance(call, Call) else None
+                return None, call, _called(call, execution.process) if isinstance(call, Call) else None
             if execution.record.doomed:
                 raise StepExited("killed")
             answer = test(execution.process)
@@ -138,6 +139,12 @@ def _run_blocking(execution: Execution, search: Search, said: bool | None) -> Fo
         ended = _exited(execution, error)
         ended.__cause__ = error
         return ended
+
+
+def _called(call: Call, process: Process) -> Any:
+    if (speaker := current_speaker.get()) is not None:
+        speaker.step = getattr(call.function, "__name__", None)
+    return call.function(process)
 
 
 def _sought(search: Search, said: bool | None) -> tuple[Test | None, Call | Return | None]:

@@ -162,11 +162,11 @@ def test_the_last_lines_of_a_log_and_what_comes_after(
     log.write_text("one\ntwo\nthree\nunfin")
     (tail,) = last_lines([log], 2)
     assert capsys.readouterr().out == "two\nthree\n"
-    assert tail.fresh() == ""
+    assert tail.fresh() == []
     with log.open("a") as stream:
         stream.write("ished\nfour\n")
-    assert tail.fresh() == "unfinished\nfour\n"
+    assert tail.fresh() == ["unfinished", "four"]
     log.write_text("anew\n")
-    assert tail.fresh() == "anew\n"
+    assert tail.fresh() == ["anew"]
     log.unlink()
-    assert tail.fresh() == ""
+    assert tail.fresh() == []

@@ -14,7 +14,7 @@ import pytest
 from quince import ProcessExcepted, Workspace, submit
 from quince.cli.tail import Tail, as_json
 from quince.daemon import operations as daemon
-from quince.daemon.files import Settings
+from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.orphans import Orphan
 from quince.daemon.process_tree import ProcessTree
 from quince.errors import DaemonError
@@ -51,10 +51,8 @@ def test_steps_get_the_time_that_was_granted(home: Workspace, running: Location)
     """More than the workers would have given by themselves; what is waited for is said; and nothing lives."""
     gate, members = blocked(home, "gate"), family(running)
     (worker,) = home.store.workers()
-    talker, failing = (
-        submit(flows.Talker, gate=str(gate), workspace=home),
-        submit(flows.Fails, workspace=home),
-    )
+    talker = submit(flows.Talker, gate=str(gate), workspace=home)
+    failing = submit(flows.Fails, workspace=home)
     with pytest.raises(ProcessExcepted):
         failing.result(30)
     opener = threading.Timer(4.0, gate.touch)
@@ -68,15 +66,15 @@ def test_steps_get_the_time_that_was_granted(home: Workspace, running: Location)
     assert home.store.owners() == {}
     assert not [row for row in home.store.select(Selection()) if not row.terminated]
     assert not [member for member in members if member.is_running() and member.status() != "zombie"]
-    logs = [json.loads(line) for file in daemon.DaemonFiles(running.folder).logs() for line in shown(file)]
+    logs = [json.loads(line) for file in DaemonFiles(running.folder).logs() for line in shown(file)]
     facts = {line["message"]: line for line in logs}
     about = {"worker": worker.id, "queue": "default", "process": worker.ospid, "log": "worker-1"}
-    for message, step in (("printed by a step", "run"), ("logged by a step", "run")):
-        said = {"pid": talker.pid, "class": "tests.flows:Talker", "step": step, **about}
-        assert {name: facts[message][name] for name in said} == said
+    for message in ("printed by a step", "logged by a step"):
+        told = {"pid": talker.pid, "class": "tests.flows:Talker", "step": "run", **about}
+        assert {name: facts[message][name] for name in told} == told
     (excepted,) = (line for line in logs if "excepted" in line["message"])
-    said = {"pid": failing.pid, "class": "tests.flows:Fails", "error": "ZeroDivisionError", **about}
-    assert {name: excepted[name] for name in said} == said
+    told = {"pid": failing.pid, "class": "tests.flows:Fails", "error": "ZeroDivisionError", **about}
+    assert {name: excepted[name] for name in told} == told
     assert facts["the daemon has stopped"]["log"] == "daemon"
 
 

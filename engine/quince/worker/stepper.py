@@ -141,7 +141,7 @@ def _run_blocking(execution: Execution, search: Search, said: bool | None) -> Fo
         return ended
 
 
-def _called(call: Call, process: Process) -> Any:
+def _called(call: Call, process: Any) -> Any:
     if (speaker := current_speaker.get()) is not None:
         speaker.step = getattr(call.function, "__name__", None)
     return call.function(process)

@@ -7,7 +7,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from quince.client.control import Answer, control_one
 from quince.client.signals import send_one
@@ -39,10 +41,14 @@ REMIND_SECONDS = 3.0
 """Seconds that a wait goes on in silence though no worker is there."""
 
 
-class ProcessHandle(ProcessReference):
+Value = TypeVar("Value", covariant=True, default=Any)
+
+
+class ProcessHandle(ProcessReference, Generic[Value]):
     """One process, seen from anywhere: another program, another host, before or after its end.
 
-    Every property is read from the store when it is asked.
+    Every property is read from the store when it is asked. The handle of a `@process` function knows, for
+    type checkers, of which type its outputs are: `ProcessHandle[int]`; others are `ProcessHandle[Any]`.
 
     Attributes:
         pid: Its pid.
@@ -69,31 +75,37 @@ class ProcessHandle(ProcessReference):
 
     @property
     def state(self) -> State:
+        """Created, running, waiting, finished, excepted or killed; `paused` is beside it."""
         return self.row.state
 
     @property
     def paused(self) -> bool:
+        """It does not go on before it is played."""
         return self.row.paused
 
     @property
     def exit_status(self) -> int | None:
+        """0 if it finished well, another number if not; None if it has not finished."""
         return self.row.exit_status
 
     @property
     def exit_message(self) -> str | None:
+        """What its exit code, its exception or its kill says to people."""
         return self.row.exit_message
 
     @property
     def terminated(self) -> bool:
+        """It has ended, in whatever way: finished, excepted or killed."""
         return self.row.terminated
 
     @property
     def inputs(self) -> Mapping[str, Any]:
+        """What it was submitted with, defaults included."""
         blob = self.workspace.store.inputs(self.pid)
         return _values(blob)
 
     @property
-    def outputs(self) -> Mapping[str, Any]:
+    def outputs(self) -> Mapping[str, Value]:
         """What it has put out, however it ended; empty before its end."""
         blob = self._stored().outputs
         return _values(blob)
@@ -121,7 +133,7 @@ class ProcessHandle(ProcessReference):
             raise ProcessHeld(self.pid, rows[0].status)
         return rows[0]
 
-    def result(self, timeout: float | None = None) -> Mapping[str, Any]:
+    def result(self, timeout: float | None = None) -> Mapping[str, Value]:
         """Wait for its end and return its outputs, by port.
 
         Args:
@@ -136,10 +148,10 @@ class ProcessHandle(ProcessReference):
         self.wait(timeout)
         return outputs_of(self._stored())
 
-    def __await__(self) -> Generator[Any, None, Mapping[str, Any]]:
+    def __await__(self) -> Generator[Any, None, Mapping[str, Value]]:
         return self._result_async().__await__()
 
-    async def _result_async(self) -> Mapping[str, Any]:
+    async def _result_async(self) -> Mapping[str, Value]:
         reminder = _Reminder(self.workspace)
         self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder.look))
         return outputs_of(await asyncio.to_thread(self._stored))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from quince.client.handle import ProcessHandle, WorkspaceLike
 from quince.client.notify import ring
@@ -12,12 +12,53 @@ from quince.errors import UnknownTarget
 from quince.processes.arguments import each_given, gathered, refuse_unnamed
 from quince.processes.creation import new_process
 from quince.processes.definition import class_of
+from quince.processes.functions import P, ProcessFunction, Value
+from quince.processes.process import Process
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PidTaken
 from quince_persistence.records import NewProcess, Woken
 
 
+@overload
 def submit(
+    function: ProcessFunction[P, Any, Value], /, *args: P.args, **inputs: P.kwargs
+) -> ProcessHandle[Value]: ...
+@overload
+def submit(
+    function: ProcessFunction[..., Any, Value], /, *, inputs: Mapping[str, Any] | None,
+    key: str | None = None, queue: str | None = None, priority: int | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+def submit(
+    function: ProcessFunction[..., Any, Value], /, *, key: str | None,
+    inputs: Mapping[str, Any] | None = None, queue: str | None = None, priority: int | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+def submit(
+    function: ProcessFunction[..., Any, Value], /, *, queue: str | None,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, priority: int | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+def submit(
+    function: ProcessFunction[..., Any, Value], /, *, priority: int | None,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, queue: str | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+def submit(
+    function: ProcessFunction[..., Any, Value], /, *, workspace: WorkspaceLike,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, queue: str | None = None,
+    priority: int | None = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+def submit(
+    process_class: type[Process], /, *, inputs: Mapping[str, Any] | None = None, key: str | None = None,
+    queue: str | None = None, priority: int | None = None, workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Any]: ...  # fmt: skip
+def submit(  # type: ignore[misc]  # a function may have a parameter called `key`, of another type
     process_class: Any,
     /,
     *unnamed: Any,
@@ -27,7 +68,7 @@ def submit(
     priority: int | None = None,
     workspace: WorkspaceLike = None,
     **named: Any,
-) -> ProcessHandle:
+) -> ProcessHandle[Any]:
     """Submit a process to the daemon. Durable on return, whether a daemon runs or not.
 
     Args:
@@ -53,7 +94,7 @@ def submit(
 
 
 def submit_many(
-    process_class: Any,
+    process_class: type[Process] | ProcessFunction[..., Any, Value],
     inputs: Iterable[Mapping[str, Any]],
     /,
     *,
@@ -61,10 +102,23 @@ def submit_many(
     queue: str | None = None,
     priority: int | None = None,
     workspace: WorkspaceLike = None,
-) -> list[ProcessHandle]:
-    """Submit one process for each mapping of inputs, in one transaction: all or none.
+) -> list[ProcessHandle[Value]]:
+    """Submit one process for each mapping of inputs, in one transaction: all or none. Durable on return.
 
-    Args, Raises: as `submit`; `keys`: one for each, or None.
+    Args:
+        process_class: A process class or a `@process` function, at the top level of a module.
+        inputs: The inputs of each process, by name.
+        keys: One for each process, or None: at most one process has a given key.
+        queue: Which workers run them; `default` if not given.
+        priority: 0 to 9 (first); 0 if not given.
+        workspace: A `Workspace`, its folder, or None for the one that is found from here.
+
+    Returns:
+        Their handles, in the order of `inputs`.
+
+    Raises:
+        InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
+        PersistenceError, MessagingError: no store, no broker; nothing was written.
     """
     home = resolve(workspace)
     home.location.require_shared()
@@ -78,19 +132,91 @@ def submit_many(
     return [ProcessHandle(pid, home) for pid in pids]
 
 
-async def asubmit(process_class: Any, /, **arguments: Any) -> ProcessHandle:
-    """`submit` for programs on an event loop: other coroutines go on while it writes.
+@overload
+async def asubmit(
+    function: ProcessFunction[P, Any, Value], /, *args: P.args, **inputs: P.kwargs
+) -> ProcessHandle[Value]: ...
+@overload
+async def asubmit(
+    function: ProcessFunction[..., Any, Value], /, *, inputs: Mapping[str, Any] | None,
+    key: str | None = None, queue: str | None = None, priority: int | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+async def asubmit(
+    function: ProcessFunction[..., Any, Value], /, *, key: str | None,
+    inputs: Mapping[str, Any] | None = None, queue: str | None = None, priority: int | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+async def asubmit(
+    function: ProcessFunction[..., Any, Value], /, *, queue: str | None,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, priority: int | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+async def asubmit(
+    function: ProcessFunction[..., Any, Value], /, *, priority: int | None,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, queue: str | None = None,
+    workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+async def asubmit(
+    function: ProcessFunction[..., Any, Value], /, *, workspace: WorkspaceLike,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, queue: str | None = None,
+    priority: int | None = None, **named: Any,
+) -> ProcessHandle[Value]: ...  # fmt: skip
+@overload
+async def asubmit(
+    process_class: type[Process], /, *, inputs: Mapping[str, Any] | None = None, key: str | None = None,
+    queue: str | None = None, priority: int | None = None, workspace: WorkspaceLike = None, **named: Any,
+) -> ProcessHandle[Any]: ...  # fmt: skip
+async def asubmit(process_class: Any, /, *unnamed: Any, **arguments: Any) -> ProcessHandle[Any]:
+    """Submit a process from a coroutine: others go on while it writes. Durable when it has been awaited.
 
-    Args, Raises: as `submit`. Cancelled, it may have submitted or not: give a `key` to ask again.
+    Cancelled, it may have submitted or not: give a `key`, and ask again with it.
+
+    Args:
+        process_class: A process class or a `@process` function, at the top level of a module.
+        arguments: Its inputs by name, and whatever else `submit` takes.
+
+    Raises:
+        InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
+        PersistenceError, MessagingError: no store, no broker; nothing was written.
     """
-    return await asyncio.to_thread(submit, process_class, **arguments)
+    return await asyncio.to_thread(submit, process_class, *unnamed, **arguments)
 
 
 async def asubmit_many(
-    process_class: Any, inputs: Iterable[Mapping[str, Any]], /, **arguments: Any
-) -> list[ProcessHandle]:
-    """`submit_many` for programs on an event loop. Args, Raises: as `submit_many`."""
-    return await asyncio.to_thread(submit_many, process_class, inputs, **arguments)
+    process_class: type[Process] | ProcessFunction[..., Any, Value],
+    inputs: Iterable[Mapping[str, Any]],
+    /,
+    *,
+    keys: Sequence[str | None] | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    workspace: WorkspaceLike = None,
+) -> list[ProcessHandle[Value]]:
+    """Submit many processes from a coroutine, all or none: others go on while it writes.
+
+    Args:
+        process_class: A process class or a `@process` function, at the top level of a module.
+        inputs: The inputs of each process, by name.
+        keys: One for each process, or None: at most one process has a given key.
+        queue: Which workers run them; `default` if not given.
+        priority: 0 to 9 (first); 0 if not given.
+        workspace: A `Workspace`, its folder, or None for the one that is found from here.
+
+    Returns:
+        Their handles, in the order of `inputs`.
+
+    Raises:
+        InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
+        PersistenceError, MessagingError: no store, no broker; nothing was written.
+    """
+    return await asyncio.to_thread(
+        submit_many, process_class, inputs, keys=keys, queue=queue, priority=priority, workspace=workspace
+    )
 
 
 def _ready(new: NewProcess) -> Woken:

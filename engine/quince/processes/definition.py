@@ -7,7 +7,7 @@ import re
 import reprlib
 import traceback
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from quince.errors import InvalidDefinition
 from quince.processes.appended import appended_names
@@ -16,6 +16,20 @@ from quince.processes.interfaces import Host
 from quince.text import close_to, words_of
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.records import ProcessRow
+
+P = ParamSpec("P")
+
+
+class ProcessFunctionLike(Protocol[P]):
+    """A function under `@process`, as those see it who submit it."""
+
+    @property
+    def process_class(self) -> type[Any]:
+        """The process class that runs it."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function."""
+
 
 _FORGOT_SELF = re.compile(r"^(?:[\w<>]+\.)*(\w+)\(\) missing \d+ required positional arguments?: 'self'")
 

@@ -4,47 +4,75 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Generic, ParamSpec, overload
+
+from typing_extensions import TypeVar
 
 from quince.errors import InvalidDefinition, InvalidOutput
-from quince.processes.definition import definition_of
 from quince.processes.hints import admits_mapping, mismatch
 from quince.processes.process import Process
 from quince.processes.signatures import hints_of, signature_of
+from quince.processes.spec import InputOptions, ProcessSpec
 from quince_persistence.codec import check
 from quince_persistence.errors import Unsaveable
 
 P = ParamSpec("P")
-R = TypeVar("R")
+Answer = TypeVar("Answer", covariant=True)
+Value = TypeVar("Value", covariant=True, default=Any)
+Returned = TypeVar("Returned")
+Returned_mapping = TypeVar("Returned_mapping", bound=Mapping[str, Any])
 
 
-class ProcessFunction(Generic[P, R]):
+class ProcessFunction(Generic[P, Answer, Value]):
     """A function that can also be submitted: `run(add, x=1, y=2)`, `submit(add, x=1, y=2)`.
 
     Its parameters are the inputs, and its hints are checked as far as values can show them. What it
     returns is the output `result`; a mapping whose keys are names gives one output for each. Calling it
     calls the function.
 
+    For type checkers it has the function's parameters, what calling it answers (a coroutine, of an
+    `async def`) and of which type its outputs are: `ProcessFunction[[int, int], int, int]`.
+
     Attributes:
         process_class: The process class that runs it.
+        function: The function itself.
     """
 
-    def __init__(self, function: Callable[P, R]) -> None:
+    __name__: str
+    __qualname__: str
+
+    def __init__(self, function: Callable[P, Answer]) -> None:
         self.process_class = _class_of(function)
         self.function = function
         functools.update_wrapper(self, function, updated=())
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        """Call the function, here and now and as no process."""
         return self.function(*args, **kwargs)
 
-    def spec(self) -> Any:
-        """The spec of its process class."""
-        return definition_of(self.process_class).spec
+    def spec(self) -> ProcessSpec:
+        """What its process class declares: an input for each parameter, and its outputs."""
+        return self.process_class.spec()
 
 
-def process(function: Callable[P, R] | None = None, /, **options: Any) -> ProcessFunction[P, R]:
-    """Make a function (`def` or `async def`) a process.
+@overload
+def process(function: Callable[P, Returned_mapping], /) -> ProcessFunction[P, Returned_mapping, Any]: ...
+@overload
+def process(
+    function: Callable[P, Coroutine[Any, Any, Returned_mapping]], /
+) -> ProcessFunction[P, Coroutine[Any, Any, Returned_mapping], Any]: ...
+@overload
+def process(
+    function: Callable[P, Coroutine[Any, Any, Returned]], /
+) -> ProcessFunction[P, Coroutine[Any, Any, Returned], Returned]: ...
+@overload
+def process(function: Callable[P, Returned], /) -> ProcessFunction[P, Returned, Returned]: ...
+def process(function: Any = None, /, **options: Any) -> Any:
+    """Make a function (`def` or `async def`) a process: `@process` above it, without brackets.
+
+    It is called as before, and can be given to `run`, `submit` and `self.submit`, with its parameters as
+    inputs, by name. What it returns is the output `result`; a mapping gives one output for each key.
 
     Raises:
         InvalidDefinition: it is no function, a method or a generator, or takes `*args` alone.
@@ -97,7 +125,7 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
         )
     promised = hints.get("return", inspect.Parameter.empty)
 
-    def define(cls: type[Process], spec: Any) -> None:
+    def define(cls: type[Process], spec: ProcessSpec) -> None:
         Process.define(spec)
         _define_inputs(spec, signature, hints)
         spec.outputs.dynamic = True
@@ -134,14 +162,14 @@ async def _when_done(answer: Awaitable[Any], ended: Callable[[Any], Mapping[str,
     return ended(await answer)
 
 
-def _define_inputs(spec: Any, signature: inspect.Signature, hints: Mapping[str, Any]) -> None:
+def _define_inputs(spec: ProcessSpec, signature: inspect.Signature, hints: Mapping[str, Any]) -> None:
     for name, parameter in signature.parameters.items():
         hint = hints.get(name)
         if parameter.kind is parameter.VAR_KEYWORD:
             spec.inputs.dynamic = True
             spec.inputs.valid_type = hint
         elif parameter.kind is not parameter.VAR_POSITIONAL:
-            options: dict[str, Any] = {} if hint is None else {"valid_type": hint}
+            options: InputOptions = {} if hint is None else {"valid_type": hint}
             if parameter.default is None or _storable(parameter.default):
                 options["default"] = _constant(parameter.default)
             elif parameter.default is not parameter.empty:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from quince.errors import InvalidDefinition, UnreadableCheckpoint
-from quince.processes.child import ChildProcess
-from quince.processes.definition import definition_of, run_by
+from quince.processes.child import ChildProcess, ProcessReference
+from quince.processes.definition import P, ProcessFunctionLike, definition_of, run_by
 from quince.processes.execution import Execution, execution_of
 from quince.processes.namespace import Namespace
 from quince.processes.programs import Completed
-from quince.processes.spec import ExitCodes
+from quince.processes.spec import ExitCodes, ProcessSpec
+
+Result = TypeVar("Result")
 
 
 @run_by(Execution)
@@ -35,18 +37,19 @@ class Process:
     """Written into every checkpoint; change it when the class changes what its checkpoints mean."""
 
     @classmethod
-    def define(cls, spec: Any) -> None:
+    def define(cls, spec: ProcessSpec) -> None:
         """Declare inputs, outputs and exit codes; call `super().define(spec)` first."""
         spec.based = True
 
     @classmethod
-    def spec(cls) -> Any:
-        """The sealed spec of this very class.
+    def spec(cls) -> ProcessSpec:
+        """What this very class declares; nothing more can be declared in it.
 
         Raises:
             InvalidDefinition: `define` did not call `super()`, or declares something impossible.
         """
-        return definition_of(cls).spec
+        spec: ProcessSpec = definition_of(cls).spec
+        return spec
 
     @classmethod
     def migrate(cls, memory: dict[str, Any], version: str) -> dict[str, Any]:
@@ -142,7 +145,31 @@ class Process:
         """Write a line to the process's history (`quince logs PID`). Durable with this step."""
         execution_of(self).report(text)
 
+    @overload
     def submit(
+        self, function: ProcessFunctionLike[P], /, *args: P.args, **inputs: P.kwargs
+    ) -> ChildProcess: ...
+    @overload
+    def submit(
+        self, function: ProcessFunctionLike[...], /, *, inputs: Mapping[str, Any] | None,
+        queue: str | None = None, priority: int | None = None, **named: Any,
+    ) -> ChildProcess: ...  # fmt: skip
+    @overload
+    def submit(
+        self, function: ProcessFunctionLike[...], /, *, queue: str | None,
+        inputs: Mapping[str, Any] | None = None, priority: int | None = None, **named: Any,
+    ) -> ChildProcess: ...  # fmt: skip
+    @overload
+    def submit(
+        self, function: ProcessFunctionLike[...], /, *, priority: int | None,
+        inputs: Mapping[str, Any] | None = None, queue: str | None = None, **named: Any,
+    ) -> ChildProcess: ...  # fmt: skip
+    @overload
+    def submit(
+        self, process_class: type[Process], /, *, inputs: Mapping[str, Any] | None = None,
+        queue: str | None = None, priority: int | None = None, **named: Any,
+    ) -> ChildProcess: ...  # fmt: skip
+    def submit(  # type: ignore[misc]  # a function may have a parameter called `queue`, of another type
         self,
         process_class: Any,
         /,
@@ -171,7 +198,7 @@ class Process:
             process_class, inputs=inputs, queue=queue, priority=priority, named=named
         )
 
-    def signal(self, process: Any, name: str, value: Any = True) -> None:
+    def signal(self, process: ProcessReference | int, name: str, value: Any = True) -> None:
         """Send a value to another process. It is sent when this step commits, once; not before.
 
         A process that has terminated by then does not get it.
@@ -186,7 +213,7 @@ class Process:
         """
         execution_of(self).signal(process, name, value)
 
-    def once(self, key: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def once(self, key: str, function: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Run a function whose effect must not happen twice, or return what it returned before.
 
         Its result is durable when this returns; from then on every call with this key, in this step
@@ -209,7 +236,8 @@ class Process:
             Unsaveable: its result cannot be recorded (it did run).
             ClaimLost: this worker has lost the process; another one goes on with it.
         """
-        return execution_of(self).once_blocks(key, function, args, kwargs)
+        result: Result = execution_of(self).once_blocks(key, function, args, kwargs)
+        return result
 
     def token(self, key: str) -> str:
         """A short text that is the same whenever this process asks with this key, and no other's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from quince.client.handle import ProcessHandle, WorkspaceLike, settled
 from quince.client.submit import inserted, prepared
@@ -14,6 +14,8 @@ from quince.messages import run_queue
 from quince.processes.arguments import gathered, refuse_unnamed
 from quince.processes.definition import class_of
 from quince.processes.error_record import user_frames
+from quince.processes.functions import P, ProcessFunction, Value
+from quince.processes.process import Process
 from quince.worker.worker import Worker
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PersistenceError
@@ -40,7 +42,39 @@ class RunInterrupted(KeyboardInterrupt):
         self.pid = pid
 
 
+@overload
 def run(
+    function: ProcessFunction[P, Any, Value], /, *args: P.args, **inputs: P.kwargs
+) -> Mapping[str, Value]: ...
+@overload
+def run(
+    function: ProcessFunction[..., Any, Value], /, *, inputs: Mapping[str, Any] | None,
+    key: str | None = None, priority: int | None = None, workspace: WorkspaceLike = None, **named: Any,
+) -> Mapping[str, Value]: ...  # fmt: skip
+@overload
+def run(
+    function: ProcessFunction[..., Any, Value], /, *, key: str | None,
+    inputs: Mapping[str, Any] | None = None, priority: int | None = None, workspace: WorkspaceLike = None,
+    **named: Any,
+) -> Mapping[str, Value]: ...  # fmt: skip
+@overload
+def run(
+    function: ProcessFunction[..., Any, Value], /, *, priority: int | None,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, workspace: WorkspaceLike = None,
+    **named: Any,
+) -> Mapping[str, Value]: ...  # fmt: skip
+@overload
+def run(
+    function: ProcessFunction[..., Any, Value], /, *, workspace: WorkspaceLike,
+    inputs: Mapping[str, Any] | None = None, key: str | None = None, priority: int | None = None,
+    **named: Any,
+) -> Mapping[str, Value]: ...  # fmt: skip
+@overload
+def run(
+    process_class: type[Process], /, *, inputs: Mapping[str, Any] | None = None, key: str | None = None,
+    priority: int | None = None, workspace: WorkspaceLike = None, **named: Any,
+) -> Mapping[str, Any]: ...  # fmt: skip
+def run(  # type: ignore[misc]  # a function may have a parameter called `key`, of another type
     process_class: Any,
     /,
     *unnamed: Any,

@@ -171,4 +171,4 @@ def test_waiting_says_that_nobody_works(
 
 def test_what_is_no_workspace_is_named() -> None:
     with pytest.raises(WorkspaceError, match="not 3"):
-        submit(add, x=1, workspace=3)  # type: ignore[arg-type]
+        submit(add, x=1, workspace=3)  # type: ignore[call-overload]

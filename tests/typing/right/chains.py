@@ -1,0 +1,181 @@
+"""A user's workflows: everything that is documented, with types and without casts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from quince import (
+    ExitCode,
+    InvalidInput,
+    Process,
+    ProcessSpec,
+    ToContext,
+    WorkChain,
+    WorkChainSpec,
+    append_,
+    if_,
+    process,
+    return_,
+    signal_,
+    while_,
+)
+
+
+class Limits(TypedDict):
+    low: float
+    high: float
+
+
+@process
+def square(x: int) -> int:
+    """A plain function."""
+    return x**2
+
+
+@process
+def scaled(x: float, *, factor: float = 2.0) -> float:
+    return x * factor
+
+
+@process
+def limits(values: list[float]) -> Limits:
+    """Its outputs are `low` and `high`."""
+    return {"low": min(values), "high": max(values)}
+
+
+@process
+async def fetched(name: str, /, timeout: float | None = None, **more: int) -> str:
+    await asyncio.sleep(timeout or 0.0)
+    return name + str(more)
+
+
+def positive(value: int) -> str | None:
+    return None if value > 0 else "it must be positive"
+
+
+def fits(values: dict[str, Any], port: object) -> str | None:
+    return None if values else f"{port} is empty"
+
+
+class Square(Process):
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        super().define(spec)
+        spec.input("x", valid_type=int, validator=positive, help="the number to square")
+        spec.input("note", valid_type=str | None, default=None)
+        spec.input("mode", valid_type=Literal["fast", "exact"], default="fast", required=False)
+        spec.input("grid.points", valid_type=list[float], default=list)
+        spec.input_namespace("options", dynamic=True, valid_type=(int, float), validator=fits, required=False)
+        spec.output("square", valid_type=int)
+        spec.inputs.dynamic = False
+        spec.exit_code(410, "TOO_LARGE", "{x} is too large")
+
+    def run(self) -> ExitCode | dict[str, int] | None:
+        x: int = self.inputs.x
+        if x > 1000:
+            return self.exit_codes.TOO_LARGE.format(x=x)
+        if self.stopping:
+            return None
+        self.logger.info("squaring %s with %s", x, self.inputs["mode"])
+        self.out("square", x**2)
+        self.out_many({"cube": x**3})
+        return {"square": x**2}
+
+
+class Program(Process):
+    async def run(self) -> None:
+        done = await self.command("cp", Path("a"), "b", folder="work", check=False)
+        self.report(f"{done.status}: {done.stdout.decode()}")
+
+
+class Scan(WorkChain):
+    """Children, tests, signals, once-blocks, a helper."""
+
+    version = "2"
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        spec.input("points", valid_type=int, default=3)
+        spec.input("scale", valid_type=float, required=False)
+        spec.expose_inputs(Square, namespace="square", exclude=("x",))
+        spec.expose_inputs(scaled, namespace="scaled")
+        spec.expose_outputs(Square)
+        spec.output("total", valid_type=int, required=False)
+        spec.output_namespace("parts", dynamic=True)
+        spec.exit_code(411, "NOTHING_TO_DO", "there are no points")
+        spec.outline(
+            cls.check,
+            if_(cls.many)(cls.launch, cls.ask).elif_(cls.is_one)(cls.launch).else_(return_(411)),
+            while_(cls.more)(
+                cls.turn,
+                if_(cls.enough)(return_),
+            ),
+            if_(cls.many)(return_(spec.exit_codes.NOTHING_TO_DO)),
+            cls.collect,
+        )
+
+    @classmethod
+    def migrate(cls, memory: dict[str, Any], version: str) -> dict[str, Any]:
+        memory["position"][0] += int(version)
+        return memory
+
+    def check(self) -> ExitCode | None:
+        self.ctx.turns = 0
+        self.ctx["seen"] = []
+        return self.exit_codes.NOTHING_TO_DO if self.inputs.points < 1 else None
+
+    def many(self) -> bool:
+        points: int = self.inputs.points
+        return points > 1
+
+    async def is_one(self) -> bool:
+        return bool(self.inputs.points == 1)
+
+    def launch(self) -> ToContext:
+        for x in range(self.inputs.points):
+            self.to_context(parts=append_(self.submit(Square, x=x, **self.exposed_inputs(Square, "square"))))
+        child = self.submit(square, x=2)
+        others = [self.submit(scaled, x=0.5, factor=3.0, queue="fast", priority=9) for _ in range(2)]
+        self.to_context(others=others, named={"a": child})
+        return ToContext(first=child, answer=signal_("approval", timeout=60.0))
+
+    async def ask(self) -> ToContext | None:
+        reply = await self.once("ask", self.post, "question", retries=2)
+        sent = self.once(f"send-{reply}", self.sent, self.token("send"))
+        self.signal(self.ctx.first, "go", sent)
+        if reply == "wait":
+            return ToContext(votes=append_(signal_("vote")))
+        return None
+
+    async def post(self, question: str, *, retries: int = 1) -> str:
+        await asyncio.sleep(0.1 * retries)
+        return question
+
+    def sent(self, token: str) -> int:
+        return len(token)
+
+    def more(self) -> bool:
+        return bool(self.ctx.turns < 3)
+
+    def turn(self) -> int | None:
+        self.ctx.turns += 1
+        self.ctx.update(last=self.ctx.get("turns"))
+        self.status = f"turn {self.ctx.turns}"
+        self.sleep(1.5)
+        return None
+
+    def enough(self) -> bool:
+        return "last" in self.ctx
+
+    def collect(self) -> None:
+        if not self.ctx.first.is_finished_ok:
+            raise InvalidInput(f"{self.ctx.first.exit_message} ({self.pid})", "points")
+        self.out("total", sum(part.outputs["square"] for part in self.ctx.parts))
+        self.out_many(self.exposed_outputs(self.ctx.first, Square))
+        self._helper(self.ctx.answer)
+
+    def _helper(self, answer: object) -> None:
+        self.report(f"{answer} {dict(self.outputs)}")

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
+from quince_persistence.contract import StoreContract
 from quince_persistence.databases import bootstrap as schema
 from quince_persistence.databases.at_fork import renew_in_children
 from quince_persistence.databases.database import shown
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable
 from quince_persistence.reading.checkups import Checkups
-from quince_persistence.reading.reads import Reader
+from quince_persistence.reading.reads import Reads
+from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import (
     MAX_DEATHS,
     Claim,
     Control,
     ControlOutcome,
-    EventRow,
     NewEvent,
     NewProcess,
     NewSignal,
-    ProcessRow,
-    Recorded,
-    Result,
     Selection,
-    SignalRow,
-    State,
     Step,
     StepOutcome,
     Sweep,
@@ -37,24 +32,24 @@ from quince_persistence.records import (
 )
 from quince_persistence.writing.group_commit import GroupCommit
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.claim import TakeClaims
-from quince_persistence.writing.operations.control import ControlAll
+from quince_persistence.writing.operations.claim import ClaimProcesses
+from quince_persistence.writing.operations.control import ControlProcesses
 from quince_persistence.writing.operations.copy import CopyTo
 from quince_persistence.writing.operations.insert import Insert
 from quince_persistence.writing.operations.once import RecordOnce
-from quince_persistence.writing.operations.pids import TakePids
+from quince_persistence.writing.operations.pids import AllocatePids
 from quince_persistence.writing.operations.signals import Send
 from quince_persistence.writing.operations.steps import CommitStep, Release, Report, Suspend
-from quince_persistence.writing.operations.sweep import SweepAll, Wake
-from quince_persistence.writing.operations.workers import Heartbeat, Register, ReleaseWorker
+from quince_persistence.writing.operations.sweep import SweepProcesses, Wake
+from quince_persistence.writing.operations.workers import Heartbeat, RegisterWorker, ReleaseWorker
+from quince_persistence.writing.pid_block import PidBlock
 from quince_persistence.writing.transaction import PATIENCE_SECONDS
 
 _T = TypeVar("_T")
-_LARGEST_BLOCK = 1_000
 
 
-class Store:
-    """See `quince_persistence.contract.StoreContract`, which this implements.
+class Store(Reads, Checkups, StoreContract):
+    """A store of processes on one database; what its methods promise stands in `StoreContract`.
 
     Args:
         url: `sqlite:///file`, `postgresql://user:password@host/database`, or `sqlite://` for one in
@@ -73,11 +68,8 @@ class Store:
         self._on_batch: Callable[[Callable[[], None]], object] | None = None
         self._writer: GroupCommit | None = None
         self._pulse: GroupCommit | None = None
-        self._reads = Reader(self._database)
-        self._checkups = Checkups(self._reads)
-        self._pid_lock = threading.Lock()
-        self._pids: list[int] = []
-        self._block = 0
+        self._rows = RowReader(self._database)
+        self._pids = PidBlock(self._more_pids)
         self._identity = ""
 
     @property
@@ -143,11 +135,9 @@ class Store:
         kept = self._database.abandon(parents, quiet=quiet)
         if not kept:
             self._database = database_of(self._given, patience=self._patience)
-            self._reads = Reader(self._database)
-            self._checkups = Checkups(self._reads)
+            self._rows = RowReader(self._database)
         self._on_batch = None
-        self._pid_lock = threading.Lock()
-        self._pids, self._block = [], 0
+        self._pids = PidBlock(self._more_pids)
         self._writer = GroupCommit(self._database, patience=self._patience)
         self._writer.start_when_needed()
         self._pulse = self._new_pulse()
@@ -160,7 +150,7 @@ class Store:
                 pulse.stop()
             writer.stop()
             self._database.dispose()
-            self._pids, self._block = [], 0
+            self._pids = PidBlock(self._more_pids)
 
     def __enter__(self) -> Store:
         self.open()
@@ -182,25 +172,13 @@ class Store:
     # Writes
 
     def allocate_pids(self, count: int, *, within: float | None = None) -> Sequence[int]:
-        """The first blocks are as small as what is asked for, so that a program that submits one
-        process leaves no gap; they grow with what is used."""
-        lock = self._pid_lock  # in a forked child, it is another one
-        if not lock.acquire(timeout=-1 if within is None else within):
-            raise StoreUnavailable(f"no pids within {within:g} s: others wait for the database too")
-        try:
-            if len(self._pids) < count:
-                self._pids.extend(self._more_pids(max(count - len(self._pids), self._block), within))
-                self._block = min(_LARGEST_BLOCK, 4 * max(self._block, count))
-            given, self._pids = self._pids[:count], self._pids[count:]
-        finally:
-            lock.release()
-        return given
+        return self._pids.allocate(count, within)
 
     def try_write(self, *, within: float) -> None:
         self._more_pids(0, within)
 
     def _more_pids(self, count: int, within: float | None) -> Sequence[int]:
-        future = self._write(TakePids(count))
+        future = self._write(AllocatePids(count))
         try:
             return future.result(within)
         except TimeoutError:
@@ -208,14 +186,13 @@ class Store:
             raise StoreUnavailable(f"the database has not taken a write within {within:g} s") from None
 
     def forget_pids(self) -> None:
-        with self._pid_lock:
-            self._pids = []
+        self._pids.forget()
 
     def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
         return self._write(Insert(processes))
 
     def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
-        return self._write(TakeClaims(pids, owner))
+        return self._write(ClaimProcesses(pids, owner))
 
     def commit(self, step: Step) -> Future[StepOutcome]:
         return self._write(CommitStep(step))
@@ -241,7 +218,7 @@ class Store:
         reason: str | None = None,
         force: bool = False,
     ) -> Future[Sequence[ControlOutcome]]:
-        return self._write(ControlAll(verb, selection, author, reason, force))
+        return self._write(ControlProcesses(verb, selection, author, reason, force))
 
     def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
         return self._write(Send(signals, author))
@@ -261,7 +238,7 @@ class Store:
     # Workers
 
     def register_worker(self, worker: WorkerRow) -> Future[None]:
-        return self._write(Register(worker))
+        return self._write(RegisterWorker(worker))
 
     def heartbeat(
         self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
@@ -280,92 +257,14 @@ class Store:
         return self._write(ReleaseWorker(worker_id, max_deaths, queues, died=died, proven=proven))
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
-        return self._write(SweepAll(expiry, stale))
+        return self._write(SweepProcesses(expiry, stale))
 
-    # Reads
+    # What reads and what writes
 
-    def get(self, pid: int) -> ProcessRow | None:
-        return self._reader().get(pid)
-
-    def find_key(self, key: str) -> ProcessRow | None:
-        return self._reader().find_key(key)
-
-    def select(self, selection: Selection) -> Sequence[ProcessRow]:
-        """Newest first."""
-        return self._reader().select(selection)
-
-    def tree(self, pid: int) -> Sequence[ProcessRow]:
-        return self._reader().tree(pid)
-
-    def results(self, pids: Sequence[int], *, small: int | None = None) -> Sequence[Result]:
-        """In the order of the pids; those that do not exist are left out."""
-        return self._reader().results(pids, small)
-
-    def outputs(self, pid: int, *, within: float | None = None) -> bytes | None:
-        return self._reader().outputs(pid, within)
-
-    def inputs(self, pid: int) -> bytes | None:
-        return self._reader().inputs(pid)
-
-    def checkpoint(self, pid: int) -> bytes | None:
-        return self._reader().checkpoint(pid)
-
-    def recorded(self, pid: int, key: str) -> Recorded | None:
-        return self._reader().recorded(pid, key)
-
-    def signals(self, pid: int) -> Sequence[SignalRow]:
-        return self._reader().signals(pid)
-
-    def awaited(self, pid: int) -> Sequence[ProcessRow]:
-        return self._reader().awaited(pid)
-
-    def claims(self, owner: str) -> dict[int, int]:
-        return self._reader().claims(owner)
-
-    def awaited_in_tree(self, pid: int) -> dict[int, list[int]]:
-        return self._reader().awaited_in_tree(pid)
-
-    def asked(self, owner: str) -> Sequence[ProcessRow]:
-        return self._reader().asked(owner)
-
-    def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> Sequence[EventRow]:
-        return self._reader().events(pid, after, limit)
-
-    def started(self, pids: Sequence[int]) -> Mapping[int, float]:
-        return self._reader().started(pids)
-
-    def live(self) -> Iterator[Claim]:
-        return self._checkup().live()
-
-    def owners(self) -> dict[str, int]:
-        return self._reader().owners()
-
-    def idle(self, seconds: float) -> Sequence[Woken]:
-        return self._checkup().idle(seconds)
-
-    def clock(self) -> float:
-        return self._checkup().clock()
-
-    def damage(self) -> Sequence[str]:
-        return self._checkup().damage()
-
-    def workers(self) -> Sequence[WorkerRow]:
-        return self._reader().workers()
-
-    def counts(self) -> dict[State, int]:
-        return self._reader().counts()
-
-    def backlog(self) -> dict[str, int]:
-        return self._reader().backlog()
-
-    def _reader(self) -> Reader:
+    def _reader(self) -> RowReader:
         if self._writer is None:
             raise StoreClosed("the store is not open; use it inside `with store:`")
-        return self._reads
-
-    def _checkup(self) -> Checkups:
-        self._reader()
-        return self._checkups
+        return self._rows
 
     def _beat(self, operation: Operation[_T]) -> Future[_T]:
         """By a thread and a connection of their own, so that a heartbeat stands behind nothing large."""

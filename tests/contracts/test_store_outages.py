@@ -216,7 +216,7 @@ def test_the_number_of_a_lost_transaction_may_be_that_of_another_one(postgres_ur
 
 def test_marks_of_programs_that_are_long_gone_are_swept(postgres_url: str) -> None:
     def marks(store: Store) -> set[str]:
-        rows = store._reads.all(select(counters.c.name).where(counters.c.name.startswith(WRITER)))
+        rows = store._rows.rows(select(counters.c.name).where(counters.c.name.startswith(WRITER)))
         return {name for (name,) in rows}
 
     row = WorkerRow("w1", "host", 1, "worker-1", ("default",), 4, None, "running", 0.0, 0.0)

@@ -29,12 +29,12 @@ _RESTLESS = select(processes.c.pid).where(
 
 def at_rest(archive: Archive) -> bool:
     """Nobody holds a process, and none can go on."""
-    return not archive.reads.all(_RESTLESS)
+    return not archive.reads.rows(_RESTLESS)
 
 
 def unrest(archive: Archive, store: Store) -> str:
     """The processes that are not at rest."""
-    rows = [store.get(pid) for (pid,) in archive.reads.all(_RESTLESS)]
+    rows = [store.get(pid) for (pid,) in archive.reads.rows(_RESTLESS)]
     return "; ".join(_story(row) for row in rows if row is not None)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from quince_persistence.records import TERMINAL, Control, ControlOutcome
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.claim import TakeClaims
-from quince_persistence.writing.operations.control import ControlAll
+from quince_persistence.writing.operations.claim import ClaimProcesses
+from quince_persistence.writing.operations.control import ControlProcesses
 from quince_persistence.writing.operations.once import RecordOnce
 from quince_persistence.writing.operations.steps import CommitStep, Release
 from quince_persistence.writing.operations.workers import ReleaseWorker
@@ -100,7 +100,7 @@ class Ledger:
 
     def witness(self, actor: Actor, operation: Operation[Any], outcome: Any) -> None:
         """Something was committed."""
-        if isinstance(operation, (CommitStep, RecordOnce, TakeClaims)):
+        if isinstance(operation, (CommitStep, RecordOnce, ClaimProcesses)):
             self._commits += 1
             if self._commits in self.after_commit:
                 self.after_commit.pop(self._commits)(actor)
@@ -108,7 +108,7 @@ class Ledger:
             self._records += 1
             if self._records in self.after_record:
                 self.after_record.pop(self._records)(actor)
-        if isinstance(operation, TakeClaims):
+        if isinstance(operation, ClaimProcesses):
             self._claims.update((claim.row.pid, (claim.row.owner, claim.row.epoch)) for claim in outcome)
         elif isinstance(operation, CommitStep):
             self._committed(operation, outcome)
@@ -119,7 +119,7 @@ class Ledger:
         elif isinstance(operation, RecordOnce) and outcome:
             self._written(operation._pid, (operation._owner, operation._epoch), over=False)
             self._recorded(operation)
-        elif isinstance(operation, ControlAll):
+        elif isinstance(operation, ControlProcesses):
             self._controlled(operation, outcome)
         elif isinstance(operation, ReleaseWorker):
             if operation._died:
@@ -156,7 +156,7 @@ class Ledger:
             for act in acts:
                 act.kept = act.claim == claim
 
-    def _controlled(self, operation: ControlAll, outcomes: list[ControlOutcome]) -> None:
+    def _controlled(self, operation: ControlProcesses, outcomes: list[ControlOutcome]) -> None:
         verb = operation._verb
         for outcome in outcomes:
             if not outcome.found or outcome.refused is not None:

@@ -12,13 +12,12 @@ from quince_persistence.databases.bootstrap import ready
 from quince_persistence.databases.opening import database_of
 from quince_persistence.databases.sqlite import SQLite
 from quince_persistence.errors import StoreClosed, StoreUnavailable
-from quince_persistence.reading.checkups import Checkups
-from quince_persistence.reading.reads import Reader
+from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.schema.tables import counters, metadata, schema
 from quince_persistence.store import Store
 from quince_persistence.writing.group_commit import GroupCommit, Settled, _all
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.pids import TakePids
+from quince_persistence.writing.operations.pids import AllocatePids
 from quince_persistence.writing.transaction import Transactions
 from tests.simulation.world import Actor, World
 
@@ -37,7 +36,7 @@ class Archive:
         self.database = database
         ready(database)
         self.transactor = Transactions(database)
-        self.reads = Reader(database)
+        self.reads = RowReader(database)
 
     def wipe(self) -> None:
         """Leave nothing of the simulation before."""
@@ -52,7 +51,7 @@ class Archive:
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
-        return int(self.reads.all(select(func.count()).select_from(metadata.tables[table]))[0][0])
+        return int(self.reads.rows(select(func.count()).select_from(metadata.tables[table]))[0][0])
 
     def close(self) -> None:
         self.transactor.close()
@@ -214,7 +213,7 @@ class SteppedStore(Store):
     ) -> None:
         super().__init__("sqlite://")
         self._identity = "simulated"
-        self._database, self._reads, self._checkups = archive.database, archive.reads, Checkups(archive.reads)
+        self._database, self._rows = archive.database, archive.reads
         self._world, self._cable, self._blocking = world, cable, blocking
         self._stepped = SteppedWriter(archive, world, actor, cable, witness)
 
@@ -230,7 +229,7 @@ class SteppedStore(Store):
             self._writer = None
             self._stepped.stop()
 
-    def _reader(self) -> Reader:
+    def _reader(self) -> RowReader:
         if self._cable.gone:
             raise StoreClosed("the simulation is over")
         if self._cable.cut_until > self._world.now:
@@ -244,7 +243,7 @@ class SteppedStore(Store):
         if self._cable.gone:
             raise StoreClosed("the simulation is over")
         future = super()._write(operation)
-        if self._blocking or isinstance(operation, TakePids) or (operation.prompt and not _on_loop()):
+        if self._blocking or isinstance(operation, AllocatePids) or (operation.prompt and not _on_loop()):
             self._stepped.finish(operation)
         return future
 

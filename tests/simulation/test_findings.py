@@ -12,7 +12,7 @@ from quince.worker.interfaces import Phase
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import MAX_DEATHS, Control, Selection, State
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.claim import TakeClaims
+from quince_persistence.writing.operations.claim import ClaimProcesses
 from quince_persistence.writing.operations.steps import CommitStep, Release
 from quince_persistence.writing.operations.sweep import Wake
 from tests.simulation.client import Plan
@@ -31,7 +31,7 @@ def at_work(course: Course) -> Machine:
     return machine
 
 
-@pytest.mark.parametrize("operation", [TakeClaims, CommitStep, Release, Wake])
+@pytest.mark.parametrize("operation", [ClaimProcesses, CommitStep, Release, Wake])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_write_whose_fate_is_unknown_is_neither_lost_nor_done_twice(
     operation: type[Operation[Any]], seed: int

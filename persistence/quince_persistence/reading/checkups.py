@@ -1,20 +1,21 @@
-"""Reads for a check-up: what nobody asks in daily work."""
+"""The reads of a check-up, as `quince doctor` makes them: of the whole store, and of its clock and file."""
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import bindparam, func, select, text
 
-from quince_persistence.reading.reads import PAGE, Reader, frozen
-from quince_persistence.reading.selecting import BLOBS
-from quince_persistence.records import TERMINAL, Claim, ProcessRow, Woken
+from quince_persistence.reading.reads import PAGE, frozen
+from quince_persistence.reading.row_reader import RowReader
+from quince_persistence.reading.selecting import BLOBS, ENDED, IDLE
+from quince_persistence.records import Claim, ProcessRow, Woken
 from quince_persistence.schema.mutable_row import live_rows
 from quince_persistence.schema.tables import checkpoints, inputs, processes
 
 p = processes
-_ENDED = sorted(state.value for state in TERMINAL)
 _WIDTH = len(p.c)
 
 AT_ONCE = 8_000_000
@@ -27,32 +28,26 @@ _live = (
     .select_from(
         p.outerjoin(inputs, inputs.c.pid == p.c.pid).outerjoin(checkpoints, checkpoints.c.pid == p.c.pid)
     )
-    .where(p.c.pid > bindparam("after"), p.c.state.not_in(_ENDED))
+    .where(p.c.pid > bindparam("after"), p.c.state.not_in(ENDED))
     .order_by(p.c.pid)
     .limit(PAGE)
-)
-# `> 0` beside it lets SQLite use the index, which holds no nulls.
-_idle = (
-    select(p.c.pid, p.c.owner, p.c.queue, p.c.priority)
-    .where(p.c.idle_since > 0, p.c.idle_since < bindparam("before"))
-    .order_by(p.c.idle_since)
 )
 _clock = select(func.extract("epoch", func.clock_timestamp()))
 _quick_check = text("PRAGMA quick_check")
 
 
-class Checkups:
-    """Whether what is stored makes sense together."""
+class Checkups(ABC):
+    """The reads that `StoreContract` names for a check of the whole store."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._sqlite = reader.drivername == "sqlite"
+    @abstractmethod
+    def _reader(self) -> RowReader:
+        """What reads. Raises StoreClosed if the store is not open."""
 
     def live(self) -> Iterator[Claim]:
         """Every process that has not terminated, with all that is needed to run it; not many are in memory
         at a time, and large ones one by one."""
         last = -1
-        while page := self._reader.all(_live, after=last):
+        while page := self._reader().rows(_live, after=last):
             some: list[ProcessRow] = []
             size = 0
             for row in page:
@@ -65,22 +60,22 @@ class Checkups:
             last = page[-1][0]
 
     def _claims(self, rows: Sequence[ProcessRow]) -> Iterator[Claim]:
-        found = self._reader.all(BLOBS, pids=[row.pid for row in rows])
+        found = self._reader().rows(BLOBS, large=True, pids=[row.pid for row in rows])
         blobs = {(pid, number): blob for pid, number, blob in found}
         for row in rows:
             yield Claim(row, blobs.pop((row.pid, 0), b""), blobs.pop((row.pid, 1), None))
 
     def idle(self, seconds: float) -> list[Woken]:
         """Ready and held by nobody for at least so many seconds, the longest first."""
-        return [Woken(*row) for row in self._reader.all(_idle, before=self.clock() - seconds)]
+        return [Woken(*row) for row in self._reader().rows(IDLE, before=self.clock() - seconds)]
 
     def clock(self) -> float:
         """Now, by the clock that stamps the rows."""
-        return time.time() if self._sqlite else float(self._reader.all(_clock)[0][0])
+        return time.time() if self._reader().on_sqlite else float(self._reader().rows(_clock)[0][0])
 
     def damage(self) -> list[str]:
         """What the database finds damaged in its own file. PostgreSQL looks after itself."""
-        if not self._sqlite:
+        if not self._reader().on_sqlite:
             return []
-        found = [str(row[0]) for row in self._reader.all(_quick_check)]
+        found = [str(row[0]) for row in self._reader().rows(_quick_check)]
         return [] if found == ["ok"] else found

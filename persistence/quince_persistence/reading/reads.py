@@ -1,24 +1,20 @@
-"""Reads: blocking, safe from any thread, each seeing what is committed when it starts."""
+"""The reads of daily work: rows of processes, their values, their history, and the workers."""
 
 from __future__ import annotations
 
 import heapq
-import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Executable, Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, func, or_, select
 
-from quince_persistence.databases.database import Database, for_caller
-from quince_persistence.databases.error_codes import ErrorKind
-from quince_persistence.databases.pipeline import fetch_bytes
-from quince_persistence.errors import PersistenceError
-from quince_persistence.reading.selecting import BLOBS, chosen, family
+from quince_persistence.reading.row_reader import RowReader
+from quince_persistence.reading.selecting import ENDED, chosen, family
 from quince_persistence.reading.worker_rows import worker_row
 from quince_persistence.records import (
-    TERMINAL,
     EventRow,
     ProcessRow,
     Recorded,
@@ -43,11 +39,8 @@ from quince_persistence.schema.tables import (
 )
 
 PAGE = 500
-READ_PATIENCE = 10.0
-"""Seconds that a read waits for a database that is away."""
 
 p = processes
-_ENDED = sorted(state.value for state in TERMINAL)
 _WIDTH = len(p.c)
 
 _get = live_rows().where(p.c.pid == bindparam("pid"))
@@ -82,7 +75,7 @@ _signals = (
 _awaited = (
     live_rows()
     .join(awaits, awaits.c.child == p.c.pid)
-    .where(awaits.c.pid == bindparam("pid"), p.c.state.not_in(_ENDED))
+    .where(awaits.c.pid == bindparam("pid"), p.c.state.not_in(ENDED))
     .order_by(p.c.pid)
 )
 _claims = select(p.c.pid, p.c.epoch).where(p.c.owner == bindparam("owner"))
@@ -115,21 +108,12 @@ _counts = select(p.c.state, func.count()).group_by(p.c.state)
 _backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.c.queue)
 
 
-_BYTES: frozenset[Executable] = frozenset(
-    {_results, _outputs, _inputs, _checkpoint, _recorded, _signals, BLOBS}
-)
-"""Those that read values."""
+class Reads(ABC):
+    """The reads that `StoreContract` names; blocking, safe from any thread."""
 
-
-class Reader:
-    """The reads of one store."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @property
-    def drivername(self) -> str:
-        return self._database.url.drivername
+    @abstractmethod
+    def _reader(self) -> RowReader:
+        """What reads. Raises StoreClosed if the store is not open."""
 
     def get(self, pid: int) -> ProcessRow | None:
         return self._one(_get, pid=pid)
@@ -141,107 +125,85 @@ class Reader:
 
     def select(self, selection: Selection) -> list[ProcessRow]:
         statement, parameters = chosen(live_rows(), selection)
-        return [frozen(row) for row in self.all(statement, **parameters)]
+        return [frozen(row) for row in self._reader().rows(statement, **parameters)]
 
     def tree(self, pid: int) -> list[ProcessRow]:
-        return _parents_first([frozen(row) for row in self.all(_tree, tops=[pid])])
+        return _parents_first([frozen(row) for row in self._reader().rows(_tree, tops=[pid])])
 
-    def results(self, pids: Sequence[int], small: int | None = None) -> list[Result]:
+    def results(self, pids: Sequence[int], *, small: int | None = None) -> list[Result]:
         if small is None:
-            rows = self.all(_results, pids=list(pids))
+            rows = self._reader().rows(_results, large=True, pids=list(pids))
             found = {row[0]: Result(frozen(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows}
         else:
-            rows = self.all(_small_results, pids=list(pids), small=small)
+            rows = self._reader().rows(_small_results, pids=list(pids), small=small)
             found = {row[0]: _small(frozen(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows}
         return [found[pid] for pid in pids if pid in found]
 
-    def outputs(self, pid: int, within: float | None) -> bytes | None:
-        rows = self.all(_outputs, within=within, pid=pid)
-        return rows[0][0] if rows else None
+    def outputs(self, pid: int, *, within: float | None = None) -> bytes | None:
+        return self._value(_outputs, within=within, pid=pid)
 
     def inputs(self, pid: int) -> bytes | None:
-        return self._blob(_inputs, pid)
+        return self._value(_inputs, pid=pid)
 
     def checkpoint(self, pid: int) -> bytes | None:
-        return self._blob(_checkpoint, pid)
+        return self._value(_checkpoint, pid=pid)
 
     def recorded(self, pid: int, key: str) -> Recorded | None:
-        rows = self.all(_recorded, pid=pid, key=key)
+        rows = self._reader().rows(_recorded, large=True, pid=pid, key=key)
         return Recorded(*rows[0]) if rows else None
 
     def signals(self, pid: int) -> list[SignalRow]:
-        return [SignalRow(*row) for row in self.all(_signals, pid=pid)]
+        return [SignalRow(*row) for row in self._reader().rows(_signals, large=True, pid=pid)]
 
     def awaited(self, pid: int) -> list[ProcessRow]:
-        return [frozen(row) for row in self.all(_awaited, pid=pid)]
+        return [frozen(row) for row in self._reader().rows(_awaited, pid=pid)]
 
     def claims(self, owner: str) -> dict[int, int]:
-        return dict(map(tuple, self.all(_claims, owner=owner)))
+        return dict(map(tuple, self._reader().rows(_claims, owner=owner)))
 
     def awaited_in_tree(self, pid: int) -> dict[int, list[int]]:
         awaited: dict[int, list[int]] = {}
-        for waiting, child in self.all(_awaited_in_tree, tops=[pid]):
+        for waiting, child in self._reader().rows(_awaited_in_tree, tops=[pid]):
             awaited.setdefault(waiting, []).append(child)
         return awaited
 
     def asked(self, owner: str) -> list[ProcessRow]:
-        return [frozen(row) for row in self.all(_asked, owner=owner)]
+        return [frozen(row) for row in self._reader().rows(_asked, owner=owner)]
 
-    def events(self, pid: int, after: int, limit: int | None) -> list[EventRow]:
+    def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> list[EventRow]:
         statement = _events if limit is None else _events.limit(limit)
         return [
             EventRow(seq, of, at, kind, msgspec.json.decode(body), author)
-            for seq, of, at, kind, body, author in self.all(statement, pid=pid, after=after)
+            for seq, of, at, kind, body, author in self._reader().rows(statement, pid=pid, after=after)
         ]
 
     def started(self, pids: Sequence[int]) -> dict[int, float]:
-        return {row[0]: row[1] for row in self.all(_started, pids=list(pids))}
+        return {row[0]: row[1] for row in self._reader().rows(_started, pids=list(pids))}
 
     def workers(self) -> list[WorkerRow]:
         held = self.owners()
-        rows = self.all(_workers)
+        rows = self._reader().rows(_workers)
         return [worker_row(row, held.get(row[0], 0)) for row in rows]
 
     def owners(self) -> dict[str, int]:
-        return dict(map(tuple, self.all(_held)))
+        return dict(map(tuple, self._reader().rows(_held)))
 
     def counts(self) -> dict[State, int]:
-        found = dict(map(tuple, self.all(_counts)))
+        found = dict(map(tuple, self._reader().rows(_counts)))
         return {state: found.get(state.value, 0) for state in State}
 
     def backlog(self) -> dict[str, int]:
-        return dict(map(tuple, self.all(_backlog)))
+        return dict(map(tuple, self._reader().rows(_backlog)))
 
     def _one(self, statement: Select[Any], **parameters: Any) -> ProcessRow | None:
-        rows = self.all(statement, **parameters)
+        rows = self._reader().rows(statement, **parameters)
         return frozen(rows[0]) if rows else None
 
-    def _blob(self, statement: Select[Any], pid: int) -> bytes | None:
-        rows = self.all(statement, pid=pid)
+    def _value(
+        self, statement: Select[Any], *, within: float | None = None, **parameters: Any
+    ) -> bytes | None:
+        rows = self._reader().rows(statement, large=True, within=within, **parameters)
         return rows[0][0] if rows else None
-
-    def all(self, statement: Executable, *, within: float | None = None, **parameters: Any) -> Sequence[Any]:
-        """The rows. A connection that was lost is made again, for a while (`within` so many seconds).
-
-        Raises:
-            StoreUnavailable: the database does not answer, or not this.
-        """
-        until = time.monotonic() + (READ_PATIENCE if within is None else within)
-        pause = 0.0
-        while True:
-            try:
-                with self._database.exclusive(), self._database.engine().connect() as connection:
-                    if statement in _BYTES:
-                        return fetch_bytes(connection, statement, parameters)
-                    return connection.execute(statement, parameters).all()
-            except PersistenceError:
-                raise
-            except Exception as error:
-                again = self._database.classify(error) in {ErrorKind.LOST, ErrorKind.CONFLICT}
-                if not again or time.monotonic() > until:
-                    raise for_caller(self._database, error) from error
-            time.sleep(pause)
-            pause = min(pause * 2 + 0.01, 1.0)
 
 
 def _small(row: ProcessRow, outputs: bytes | None, length: int | None) -> Result:

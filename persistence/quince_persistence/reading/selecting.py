@@ -22,6 +22,17 @@ from quince_persistence.schema.tables import checkpoints, inputs, processes
 
 p = processes
 
+ENDED = sorted(state.value for state in TERMINAL)
+"""The states of processes that have terminated, as they stand in the table."""
+
+IDLE = (
+    select(p.c.pid, p.c.owner, p.c.queue, p.c.priority)
+    .where(p.c.idle_since > 0, p.c.idle_since < bindparam("before"))
+    .order_by(p.c.idle_since)
+)
+"""What `Woken` takes, of processes that have been ready and unowned since `before`, the longest first.
+The `> 0` lets SQLite use the index, which has no nulls."""
+
 family = select(p.c.pid).where(one_of(p.c.pid, "tops")).cte("family", recursive=True)
 family = family.union(select(p.c.pid).join(family, p.c.parent == family.c.pid))
 """The pids bound to `tops` and all their descendants."""
@@ -63,7 +74,7 @@ def _conditions(selection: Selection) -> tuple[list[ColumnElement[bool]], dict[s
     if selection.states:
         conditions.append(p.c.state.in_([state.value for state in selection.states]))
     if selection.live:
-        conditions.append(p.c.state.not_in(sorted(state.value for state in TERMINAL)))
+        conditions.append(p.c.state.not_in(ENDED))
     if selection.classes:
         conditions.append(or_(*(_class_is(name, f"class_{n}") for n, name in enumerate(selection.classes))))
         parameters.update({f"class_{n}": name for n, name in enumerate(selection.classes)})

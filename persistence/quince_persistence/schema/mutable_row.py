@@ -12,7 +12,8 @@ from quince_persistence.schema.tables import processes as p
 
 _RUNNABLE = frozenset({State.CREATED.value, State.RUNNING.value})
 _STATES = {state.value: state for state in State}
-_CONTROLS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
+CONTROLS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
+"""What a column of intents holds, as a control."""
 
 COLUMNS = tuple(p.c)
 """What `MutableRow` takes, in its order."""
@@ -137,7 +138,7 @@ class MutableRow:
             self.queue,
             self.priority,
             self.key,
-            _CONTROLS[self.intent],
+            CONTROLS[self.intent],
             self.intent_reason,
             self.status,
             self.step,

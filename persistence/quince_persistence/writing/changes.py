@@ -43,7 +43,7 @@ class Changes:
         awaits_over: Those that nobody waits for any more.
     """
 
-    born: dict[int, MutableRow] = field(default_factory=dict)
+    inserted: dict[int, MutableRow] = field(default_factory=dict)
     rows: dict[int, MutableRow] = field(default_factory=dict)
     inputs: Rows = field(default_factory=list)
     checkpoints: dict[int, bytes | None] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Changes:
     def write(self, connection: Connection) -> None:
         """Write it all: no order matters but that old awaits go before new ones come, and signals come
         before those of processes that have ended go."""
-        born = [{name: getattr(row, name) for name in _NAMES} for row in self.born.values()]
-        _many(connection, processes.insert(), born)
+        inserted = [{name: getattr(row, name) for name in _NAMES} for row in self.inserted.values()]
+        _many(connection, processes.insert(), inserted)
         _many(connection, inputs.insert(), self.inputs)
         self._write_rows(connection)
         self._write_once(connection)
@@ -83,7 +83,7 @@ class Changes:
     def _write_once(self, connection: Connection) -> None:
         """Never as the first statement: until it has arrived as a whole, PostgreSQL takes a transaction for
         idle, and the connection for one to give up."""
-        if self.once and not (self.born or self.rows):
+        if self.once and not (self.inserted or self.rows):
             connection.execute(_nothing)
         _many(connection, _KEEP_FIRST[connection.dialect.name], self.once)
 

@@ -58,11 +58,11 @@ def end(unit: UnitOfWork, row: MutableRow, state: State, author: str | None = No
     if row.epoch:  # else nobody has ever claimed it, and there is none
         unit.changes.checkpoints[row.pid] = None
     if waited:
-        unit.await_nothing(row)
+        unit.wait_for_nothing(row)
     unit.change(row)
     woken = [parent for parent in unit.waiting_for(row.pid) if count_down(unit, parent)]
     unit.ended(row.pid)
-    return [wake_up(parent) for parent in woken]
+    return [as_woken(parent) for parent in woken]
 
 
 def count_down(unit: UnitOfWork, row: MutableRow, over: int = 1) -> bool:
@@ -72,7 +72,7 @@ def count_down(unit: UnitOfWork, row: MutableRow, over: int = 1) -> bool:
     return row.awaiting == 0 and row.ready
 
 
-def wake_up(row: MutableRow) -> Woken:
+def as_woken(row: MutableRow) -> Woken:
     return Woken(row.pid, row.owner, row.queue, row.priority)
 
 
@@ -115,7 +115,7 @@ def pause(row: MutableRow, reason: str | None) -> None:
     row.status = reason or row.status
 
 
-def let_go(unit: UnitOfWork, row: MutableRow) -> list[ControlOutcome]:
+def release(unit: UnitOfWork, row: MutableRow) -> list[ControlOutcome]:
     """Take the owner away. An intent that waited for the owner is applied here and now, so that a
     process without an owner never has one.
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CompoundSelect, Connection, Select, cast, null, select
 
 from quince_persistence.databases.pipeline import fetch, fetch_bytes
-from quince_persistence.reading.selecting import BLOBS
+from quince_persistence.reading.selecting import BLOBS, family
 from quince_persistence.records import Control
 from quince_persistence.schema.in_list import among, each_of, one_of
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
@@ -33,11 +33,9 @@ _given = select(each_of("pids").c.value)
 _awaiting = select(awaits.c.pid, awaits.c.child).where(one_of(awaits.c.child, "children"))
 _by_key = select(processes.c.key, processes.c.pid).where(one_of(processes.c.key, "keys"))
 
-_tops = select(processes.c.pid).where(one_of(processes.c.pid, "tops")).cte("family", recursive=True)
-_family = _tops.union(select(processes.c.pid).join(_tops, processes.c.parent == _tops.c.pid))
-_family_pids = select(_family.c.pid)
+_family_pids = select(family.c.pid)
 _await_family = among(awaits.c.child, _family_pids)
-_relatives = select(_family.c.pid, cast(null(), BigInteger)).union_all(
+_relatives = select(family.c.pid, cast(null(), BigInteger)).union_all(
     select(awaits.c.child, awaits.c.pid).where(_await_family)
 )
 
@@ -218,7 +216,7 @@ class UnitOfWork:
         if self._blobs is None:
             found = fetch_bytes(self.connection, BLOBS, {"pids": sorted(self.wanted_blobs)})
             self._blobs = {(pid, number): blob for pid, number, blob in found}
-            self._blobs.update(((born["pid"], 0), born["blob"]) for born in self.changes.inputs)
+            self._blobs.update(((inserted["pid"], 0), inserted["blob"]) for inserted in self.changes.inputs)
         checkpoint = self.changes.checkpoints.get(pid, self._blobs.get((pid, 1)))
         return self._blobs[pid, 0], checkpoint
 
@@ -234,18 +232,18 @@ class UnitOfWork:
     def insert(self, row: MutableRow, inputs: bytes) -> None:
         row.refresh(self.now)
         self.rows[row.pid] = row
-        self.changes.born[row.pid] = row
+        self.changes.inserted[row.pid] = row
         self.changes.inputs.append({"pid": row.pid, "blob": inputs})
         if row.key is not None:
             self.taken[row.key] = row.pid
 
-    def await_(self, row: MutableRow, children: Sequence[int]) -> None:
+    def wait_for(self, row: MutableRow, children: Sequence[int]) -> None:
         """The process awaits these, which live."""
         self.changes.awaits[row.pid] = set(children)
         for child in children:
             self._added[child].add(row.pid)
 
-    def await_nothing(self, row: MutableRow) -> None:
+    def wait_for_nothing(self, row: MutableRow) -> None:
         """Forget all that the process awaits."""
         self.changes.awaits_cleared.add(row.pid)
         for child in self.changes.awaits.pop(row.pid, ()):

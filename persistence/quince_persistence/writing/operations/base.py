@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 T = TypeVar("T")
@@ -49,3 +50,28 @@ class Operation(ABC, Generic[T]):
         """Called when all operations of the group were applied, to read what the answer needs."""
         result: T = outcome
         return result
+
+
+class ClaimedOperation(Operation[T]):
+    """A write under a claim: it is fenced, and changes nothing, when that claim does not hold any more."""
+
+    def __init__(self, pid: int, owner: str, epoch: int, size: int = 0) -> None:
+        super().__init__(size)
+        self._pid, self._owner, self._epoch = pid, owner, epoch
+
+    def need(self, needs: Needs) -> None:
+        needs.pids.add(self._pid)
+
+    def apply(self, unit: UnitOfWork) -> T:
+        row = unit.rows.get(self._pid)
+        if row is None or row.owner != self._owner or row.epoch != self._epoch:
+            return self.fenced()
+        return self.change(unit, row)
+
+    @abstractmethod
+    def fenced(self) -> T:
+        """The answer when the claim does not hold any more."""
+
+    @abstractmethod
+    def change(self, unit: UnitOfWork, row: MutableRow) -> T:
+        """Change the row, and what follows from it."""

@@ -15,7 +15,7 @@ from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 _log = logging.getLogger("quince.store")
 
 
-class TakeClaims(Operation[Sequence[Claim]]):
+class ClaimProcesses(Operation[Sequence[Claim]]):
     """Those that are ready and unowned become the owner's, running, with epoch + 1."""
 
     def __init__(self, pids: Sequence[int], owner: str) -> None:

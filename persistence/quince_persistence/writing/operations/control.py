@@ -9,12 +9,12 @@ import msgspec
 from quince_persistence.reading.selecting import matching_pids
 from quince_persistence.records import Control, ControlOutcome, Selection
 from quince_persistence.schema.mutable_row import MutableRow
-from quince_persistence.writing.lifecycle import kill_family, pause, wake_up
+from quince_persistence.writing.lifecycle import as_woken, kill_family, pause
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
-class ControlAll(Operation[Sequence[ControlOutcome]]):
+class ControlProcesses(Operation[Sequence[ControlOutcome]]):
     """One verb for every process of a selection."""
 
     def __init__(
@@ -68,7 +68,7 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
             if row is not None and not row.terminated and pid in chosen:
                 targets.append(row)
             elif pid in named:
-                refused.append(_refusal(pid, row))
+                refused.append(refusal(pid, row))
         return targets, refused
 
     def _pause(self, unit: UnitOfWork, row: MutableRow) -> ControlOutcome:
@@ -96,7 +96,7 @@ class ControlAll(Operation[Sequence[ControlOutcome]]):
             row.paused = False
             row.status = None
         unit.change(row)
-        woken = (wake_up(row),) if row.ready and not before.ready else ()
+        woken = (as_woken(row),) if row.ready and not before.ready else ()
         return ControlOutcome(row.pid, True, before, row.frozen(), applied=True, owner=row.owner, woken=woken)
 
 
@@ -105,12 +105,13 @@ def _only_pids(selection: Selection) -> Sequence[int] | None:
     return tuple(selection.pids) if selection.pids and selection == Selection(pids=selection.pids) else None
 
 
-def _refusal(pid: int, row: MutableRow | None) -> ControlOutcome:
+def refusal(pid: int, row: MutableRow | None) -> ControlOutcome:
+    """The outcome for a process that was named and does not exist, has terminated or is not selected."""
     if row is None:
         return ControlOutcome(pid, False, None, None, applied=False, refused=f"there is no process {pid}")
     frozen = row.frozen()
     if row.terminated:
-        said = f"process {pid} has terminated ({row.state})"
+        why = f"process {pid} has terminated ({row.state})"
     else:
-        said = f"process {pid} is not among those selected"
-    return ControlOutcome(pid, True, frozen, frozen, applied=False, refused=said)
+        why = f"process {pid} is not among those selected"
+    return ControlOutcome(pid, True, frozen, frozen, applied=False, refused=why)

@@ -24,7 +24,7 @@ from quince_persistence.schema.tables import (
     workers,
 )
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.control import ControlAll
+from quince_persistence.writing.operations.control import ControlProcesses
 from quince_persistence.writing.transaction import Transactions
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
@@ -58,7 +58,7 @@ class CopyTo(Operation[Mapping[str, int]]):
         self._target, self._shown, self._own, self._alive = target, shown, own, alive
         reason = f"copied to {shown}, where it goes on"
         live = Selection(live=True)
-        self._pause = ControlAll(Control.PAUSE, live, author, reason, False) if pause else None
+        self._pause = ControlProcesses(Control.PAUSE, live, author, reason, False) if pause else None
 
     def find(self, unit: UnitOfWork) -> None:
         if unit.connection.dialect.name == "postgresql":

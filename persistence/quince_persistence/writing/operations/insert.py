@@ -19,20 +19,20 @@ class Insert(Operation[Sequence[int]]):
         self._processes = tuple(processes)
 
     def need(self, needs: Needs) -> None:
-        need_births(needs, self._processes)
+        need_new(needs, self._processes)
 
     def apply(self, unit: UnitOfWork) -> list[int]:
-        check_births(unit, self._processes)
+        check_new(unit, self._processes)
         return [self._insert(unit, new) for new in self._processes]
 
     def _insert(self, unit: UnitOfWork, new: NewProcess) -> int:
         if new.key is not None and new.key in unit.taken:
             return unit.taken[new.key]
-        bear(unit, new, None if new.parent is None else unit.rows[new.parent])
+        insert_new(unit, new, None if new.parent is None else unit.rows[new.parent])
         return new.pid
 
 
-def need_births(needs: Needs, processes: Sequence[NewProcess]) -> None:
+def need_new(needs: Needs, processes: Sequence[NewProcess]) -> None:
     """What must be read before these are inserted: their parents (whose flags they see) and keys."""
     for new in processes:
         if new.parent is not None:
@@ -41,7 +41,7 @@ def need_births(needs: Needs, processes: Sequence[NewProcess]) -> None:
             needs.keys.add(new.key)
 
 
-def check_births(unit: UnitOfWork, processes: Sequence[NewProcess]) -> None:
+def check_new(unit: UnitOfWork, processes: Sequence[NewProcess]) -> None:
     """Refuse what cannot be inserted, before anything is changed.
 
     Raises:
@@ -57,7 +57,7 @@ def check_births(unit: UnitOfWork, processes: Sequence[NewProcess]) -> None:
         coming.add(new.pid)
 
 
-def bear(unit: UnitOfWork, new: NewProcess, parent: MutableRow | None) -> MutableRow:
+def insert_new(unit: UnitOfWork, new: NewProcess, parent: MutableRow | None) -> MutableRow:
     """Insert one process; under a paused tree it is born paused."""
     tree_paused = parent is not None and parent.tree_paused
     root = new.root if new.root is not None else (new.pid if parent is None else parent.root)

@@ -20,7 +20,7 @@ _take = (
 )
 
 
-class TakePids(Operation[range]):
+class AllocatePids(Operation[range]):
     """So many pids that nobody has had."""
 
     prompt = True

@@ -9,13 +9,14 @@ import msgspec
 from quince_persistence.records import ControlOutcome, NewSignal, State, Woken
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.signal_state import SignalState
-from quince_persistence.writing.lifecycle import count_down, wake_up
+from quince_persistence.writing.lifecycle import as_woken, count_down
 from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.control import refusal
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
 class Send(Operation[Sequence[ControlOutcome]]):
-    """Signals from outside; one to a process that has terminated, or is not there, is refused."""
+    """Signals from outside; one to a process that has terminated or does not exist is refused."""
 
     def __init__(self, signals: Sequence[NewSignal], author: str) -> None:
         super().__init__(sum(len(signal.value) for signal in signals))
@@ -29,29 +30,25 @@ class Send(Operation[Sequence[ControlOutcome]]):
 
     def _send(self, unit: UnitOfWork, signal: NewSignal) -> ControlOutcome:
         row = unit.rows.get(signal.pid)
-        if row is None:
-            refused = f"there is no process {signal.pid}"
-            return ControlOutcome(signal.pid, False, None, None, applied=False, refused=refused)
+        if row is None or row.terminated:
+            return refusal(signal.pid, row)
         before = row.frozen()
-        if row.terminated:
-            refused = f"process {signal.pid} has terminated ({row.state})"
-            return ControlOutcome(signal.pid, True, before, before, applied=False, refused=refused)
-        woken = deliver(unit, row, signal, self._author)
+        woken = add_signal(unit, row, signal, self._author)
         return ControlOutcome(signal.pid, True, before, row.frozen(), applied=True, woken=woken)
 
 
-def deliver(unit: UnitOfWork, row: MutableRow, signal: NewSignal, author: str | None) -> Sequence[Woken]:
-    """Lay a signal into the mailbox of a live process; it is ready if that was all it waited for."""
+def add_signal(unit: UnitOfWork, row: MutableRow, signal: NewSignal, author: str | None) -> Sequence[Woken]:
+    """Store a signal for a live process, which is ready if that was all that it waited for."""
     unit.changes.signals.append(
         {"pid": row.pid, "name": signal.name, "blob": signal.value, "author": author, "at": unit.now}
     )
     unit.log(row.pid, "signal", msgspec.json.encode({"name": signal.name}), author)
-    mailbox = SignalState.read(row.signals)
-    awaited = mailbox.put(signal.name) and row.state == State.WAITING
-    if awaited and mailbox.deadline and not mailbox.missing:
-        mailbox.deadline, row.due = False, None
-    row.signals = mailbox.text()
+    state = SignalState.read(row.signals)
+    awaited = state.put(signal.name) and row.state == State.WAITING
+    if awaited and state.deadline and not state.missing:
+        state.deadline, row.due = False, None
+    row.signals = state.text()
     if awaited and count_down(unit, row):
-        return (wake_up(row),)
+        return (as_woken(row),)
     unit.change(row)
     return ()

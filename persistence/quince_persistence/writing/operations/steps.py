@@ -18,65 +18,70 @@ from quince_persistence.records import (
     StepOutcome,
     Woken,
 )
-from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.schema.mutable_row import CONTROLS, MutableRow
 from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.writing.lifecycle import (
+    as_woken,
     check_transition,
     end,
     enter,
     kill_family,
-    let_go,
     pause,
-    wake_up,
+    release,
 )
-from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.insert import bear, check_births, need_births
-from quince_persistence.writing.operations.signals import deliver
+from quince_persistence.writing.operations.base import ClaimedOperation, Operation
+from quince_persistence.writing.operations.insert import check_new, insert_new, need_new
+from quince_persistence.writing.operations.signals import add_signal
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 _FENCED = StepOutcome(fenced=True)
-_VERBS: dict[str | None, Control | None] = {None: None, **{verb.value: verb for verb in Control}}
 
 Lines = Sequence[tuple[str, bytes, str | None]]
 
 
-class CommitStep(Operation[StepOutcome]):
+class _StepOperation(ClaimedOperation[StepOutcome]):
+    def fenced(self) -> StepOutcome:
+        return _FENCED
+
+
+class CommitStep(_StepOperation):
     """One step, one transaction."""
 
     def __init__(self, step: Step) -> None:
         super().__init__(
+            step.pid,
+            step.owner,
+            step.epoch,
             len(step.checkpoint or b"")
             + len(step.outputs or b"")
             + sum(len(child.inputs) for child in step.children)
-            + sum(len(signal.value) for signal in step.sends)
+            + sum(len(signal.value) for signal in step.sends),
         )
         self._step = step
 
     def need(self, needs: Needs) -> None:
         step = self._step
-        needs.pids.add(step.pid)
+        super().need(needs)
         if step.children:
-            need_births(needs, step.children)
+            need_new(needs, step.children)
         if step.awaits:
-            born = {child.pid for child in step.children}
-            needs.pids.update(pid for pid in step.awaits if pid not in born)
+            inserted = {child.pid for child in step.children}
+            needs.pids.update(pid for pid in step.awaits if pid not in inserted)
         needs.pids.update(signal.pid for signal in step.sends)
         if step.state in TERMINAL:
             needs.ending.add(step.pid)
             if step.state is State.KILLED:
                 needs.families.add(step.pid)
 
-    def apply(self, unit: UnitOfWork) -> StepOutcome:
-        step, row = self._step, owned(unit, self._step.pid, self._step.owner, self._step.epoch)
-        if row is None:
-            return _FENCED
+    def change(self, unit: UnitOfWork, row: MutableRow) -> StepOutcome:
+        step = self._step
         check_transition(row, step.state)
         self._check_mentioned(unit)
-        lines = as_lines(step.events)
+        lines = encode_events(step.events)
         if row.intent == Control.KILL and step.state in TERMINAL:
             return self._killed_first(unit, row, lines)
         for child in step.children:
-            bear(unit, child, row if child.parent is None else unit.rows[child.parent])
+            insert_new(unit, child, row if child.parent is None else unit.rows[child.parent])
         self._write(unit, row, lines)
         outcome = self._end(unit, row) if step.state in TERMINAL else self._go_on(unit, row)
         return replace(outcome, signalled=self._send(unit)) if step.sends else outcome
@@ -84,16 +89,16 @@ class CommitStep(Operation[StepOutcome]):
     def _check_mentioned(self, unit: UnitOfWork) -> None:
         step = self._step
         if step.children:
-            check_births(unit, step.children)
+            check_new(unit, step.children)
             for child in step.children:
                 if child.key is not None and child.key in unit.taken:
                     raise KeyTaken(child.key, unit.taken[child.key])
         if step.awaits and step.state is State.WAITING:
-            born = {child.pid for child in step.children}
+            inserted = {child.pid for child in step.children}
             for pid in step.awaits:
                 if pid == step.pid:
                     raise RecordRefused(f"process {pid} cannot wait for itself")
-                if pid not in born and pid not in unit.rows:
+                if pid not in inserted and pid not in unit.rows:
                     raise UnknownProcess(pid, f"so process {step.pid} cannot wait for it")
 
     def _write(self, unit: UnitOfWork, row: MutableRow, lines: Lines) -> None:
@@ -130,13 +135,13 @@ class CommitStep(Operation[StepOutcome]):
             unit.changes.results[row.pid] = (step.outputs, step.error)
         for kind, body, author in lines:
             unit.log(row.pid, kind, body, author)
-        cascade = let_go(unit, row)
+        cascade = release(unit, row)
         return _outcome(row, _all_woken([], cascade), cascade)
 
     def _go_on(self, unit: UnitOfWork, row: MutableRow) -> StepOutcome:
         step = self._step
         if row.awaiting:
-            unit.await_nothing(row)
+            unit.wait_for_nothing(row)
         enter(unit, row, step.state)
         row.due = step.due if step.state is State.WAITING else None
         row.awaiting = self._await(unit, row)
@@ -149,11 +154,11 @@ class CommitStep(Operation[StepOutcome]):
         if step.paused:
             if not row.pause_void:  # else a play came in between, and has the last word
                 pause(row, step.reason)
-            cascade = let_go(unit, row)
+            cascade = release(unit, row)
             if row.ready:
-                woken.append(wake_up(row))
+                woken.append(as_woken(row))
         elif step.release and not (step.state is State.WAITING and not row.awaiting and row.intent is None):
-            cascade = let_go(unit, row)
+            cascade = release(unit, row)
         row.pause_void = False
         unit.change(row)
         return _outcome(row, _all_woken(woken, cascade), cascade)
@@ -165,18 +170,18 @@ class CommitStep(Operation[StepOutcome]):
             return 0
         live = [pid for pid in dict.fromkeys(step.awaits) if not unit.rows[pid].terminated]
         if live:
-            unit.await_(row, live)
+            unit.wait_for(row, live)
         return len(live)
 
     def _await_signals(self, row: MutableRow) -> None:
         """Use signals up, and wait for those that have not come."""
-        step, mailbox = self._step, SignalState.read(row.signals)
-        mailbox.take(signal.name for signal in step.used)
-        mailbox.wait(step.signals if step.state is State.WAITING else (), deadline=step.deadline)
-        row.awaiting += len(mailbox.missing)
-        if step.deadline and not mailbox.missing:
+        step, state = self._step, SignalState.read(row.signals)
+        state.take(signal.name for signal in step.used)
+        state.wait(step.signals if step.state is State.WAITING else (), deadline=step.deadline)
+        row.awaiting += len(state.missing)
+        if step.deadline and not state.missing:
             row.due = None
-        row.signals = mailbox.text()
+        row.signals = state.text()
 
     def _send(self, unit: UnitOfWork) -> list[Woken]:
         """Signals of this step to others; whoever has terminated needs none."""
@@ -184,45 +189,29 @@ class CommitStep(Operation[StepOutcome]):
         for signal in self._step.sends:
             there = unit.rows.get(signal.pid)
             if there is not None and not there.terminated:
-                woken += deliver(unit, there, signal, f"process {self._step.pid}")
+                woken += add_signal(unit, there, signal, f"process {self._step.pid}")
         return woken
 
 
-class Release(Operation[StepOutcome]):
+class Release(_StepOperation):
     """Give a claim up without a step."""
 
     def __init__(self, pid: int, owner: str, epoch: int, *, always: bool = False) -> None:
-        super().__init__()
-        self._pid, self._owner, self._epoch, self._always = pid, owner, epoch, always
+        super().__init__(pid, owner, epoch)
+        self._always = always
 
-    def need(self, needs: Needs) -> None:
-        needs.pids.add(self._pid)
-
-    def apply(self, unit: UnitOfWork) -> StepOutcome:
-        row = owned(unit, self._pid, self._owner, self._epoch)
-        if row is None:
-            return _FENCED
+    def change(self, unit: UnitOfWork, row: MutableRow) -> StepOutcome:
         waits_for_nothing = row.state == State.WAITING and row.awaiting == 0
         if waits_for_nothing and row.intent is None and not row.paused and not self._always:
             return StepOutcome(kept=True, state=State.WAITING, ready=row.ready)
-        cascade = let_go(unit, row)
+        cascade = release(unit, row)
         return _outcome(row, _all_woken([], cascade), cascade)
 
 
-class Suspend(Operation[StepOutcome]):
-    """A pause is applied in the middle of a step, whose program was stopped: the owner keeps it."""
+class Suspend(_StepOperation):
+    """Apply a pause in the middle of a step, whose program was stopped: the owner keeps the process."""
 
-    def __init__(self, pid: int, owner: str, epoch: int) -> None:
-        super().__init__()
-        self._pid, self._owner, self._epoch = pid, owner, epoch
-
-    def need(self, needs: Needs) -> None:
-        needs.pids.add(self._pid)
-
-    def apply(self, unit: UnitOfWork) -> StepOutcome:
-        row = owned(unit, self._pid, self._owner, self._epoch)
-        if row is None:
-            return _FENCED
+    def change(self, unit: UnitOfWork, row: MutableRow) -> StepOutcome:
         if row.intent == Control.PAUSE:
             pause(row, row.intent_reason)
             unit.change(row)
@@ -242,17 +231,11 @@ class Report(Operation[None]):
     def apply(self, unit: UnitOfWork) -> None:
         if self._pid not in unit.rows:
             raise UnknownProcess(self._pid, "so nothing can be written to its history")
-        for kind, body, author in as_lines(self._events):
+        for kind, body, author in encode_events(self._events):
             unit.log(self._pid, kind, body, author)
 
 
-def owned(unit: UnitOfWork, pid: int, owner: str, epoch: int) -> MutableRow | None:
-    """The row, if this claim still holds."""
-    row = unit.rows.get(pid)
-    return row if row is not None and row.owner == owner and row.epoch == epoch else None
-
-
-def as_lines(events: Sequence[NewEvent]) -> Lines:
+def encode_events(events: Sequence[NewEvent]) -> Lines:
     """Events with their bodies as JSON."""
     try:
         return [(event.kind, msgspec.json.encode(event.body), event.author) for event in events]
@@ -263,7 +246,7 @@ def as_lines(events: Sequence[NewEvent]) -> Lines:
 def _outcome(row: MutableRow, woken: Sequence[Woken], cascade: Sequence[ControlOutcome]) -> StepOutcome:
     return StepOutcome(
         awaiting=row.awaiting,
-        intent=_VERBS[row.intent],
+        intent=CONTROLS[row.intent],
         intent_reason=row.intent_reason,
         woken=woken,
         state=State(row.state),

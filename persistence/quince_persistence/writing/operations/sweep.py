@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, bindparam, exists, select
 
+from quince_persistence.reading.selecting import IDLE
 from quince_persistence.reading.worker_rows import worker_row
 from quince_persistence.records import State, Sweep, Woken, WorkerRow
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.schema.tables import processes, workers
-from quince_persistence.writing.lifecycle import count_down, wake_up
-from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.steps import owned
+from quince_persistence.writing.lifecycle import as_woken, count_down
+from quince_persistence.writing.operations.base import ClaimedOperation, Operation
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 AT_ONCE = 5_000
@@ -21,12 +21,7 @@ AT_ONCE = 5_000
 
 p = processes
 _due = select(p.c.pid).where(p.c.due <= bindparam("now")).order_by(p.c.due).limit(AT_ONCE)
-_idle = (
-    select(p.c.pid, p.c.owner, p.c.queue, p.c.priority)
-    .where(p.c.idle_since.is_not(None), p.c.idle_since < bindparam("before"))
-    .order_by(p.c.idle_since)
-    .limit(AT_ONCE)
-)
+_idle = IDLE.limit(AT_ONCE)
 _silent = select(workers).where(workers.c.heartbeat < bindparam("before"))
 _orphans = (
     select(p.c.owner)
@@ -38,23 +33,18 @@ _orphans = (
 )
 
 
-class Wake(Operation[Sequence[Woken]]):
-    """A timer fired, says the owner."""
+class Wake(ClaimedOperation[Sequence[Woken]]):
+    """The owner says that a timer fired."""
 
-    def __init__(self, pid: int, owner: str, epoch: int) -> None:
-        super().__init__()
-        self._pid, self._owner, self._epoch = pid, owner, epoch
+    def fenced(self) -> Sequence[Woken]:
+        return []
 
-    def need(self, needs: Needs) -> None:
-        needs.pids.add(self._pid)
-
-    def apply(self, unit: UnitOfWork) -> list[Woken]:
-        row = owned(unit, self._pid, self._owner, self._epoch)
-        return [] if row is None else fire(unit, row)
+    def change(self, unit: UnitOfWork, row: MutableRow) -> Sequence[Woken]:
+        return fire_timer(unit, row)
 
 
-class SweepAll(Operation[Sweep]):
-    """Everything that waits for nobody."""
+class SweepProcesses(Operation[Sweep]):
+    """Fire the timers that are due; find idle processes, and workers that may be dead."""
 
     alone = True
 
@@ -79,22 +69,22 @@ class SweepAll(Operation[Sweep]):
             one
             for pid in self._due
             if (row := unit.rows[pid]).due is not None and row.due <= unit.now
-            for one in fire(unit, row)
+            for one in fire_timer(unit, row)
         ]
         return Sweep(enqueue=enqueue, due=fired, dead=dead)
 
 
-def fire(unit: UnitOfWork, row: MutableRow) -> list[Woken]:
-    """Count the timer off, if it is still set; or all signals whose deadline it is."""
+def fire_timer(unit: UnitOfWork, row: MutableRow) -> list[Woken]:
+    """Count the timer down, if it is still set; or all signals whose deadline it is."""
     if row.state != State.WAITING or row.due is None:
         return []
     row.due = None
-    mailbox = SignalState.read(row.signals)
-    over = len(mailbox.missing) if mailbox.deadline else 1
-    if mailbox.deadline:
-        mailbox.wait_no_more()
-        row.signals = mailbox.text()
-    return [wake_up(row)] if count_down(unit, row, over) else []
+    state = SignalState.read(row.signals)
+    over = len(state.missing) if state.deadline else 1
+    if state.deadline:
+        state.wait_no_more()
+        row.signals = state.text()
+    return [as_woken(row)] if count_down(unit, row, over) else []
 
 
 def _orphaned(owner: str) -> WorkerRow:

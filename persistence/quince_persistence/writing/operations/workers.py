@@ -13,7 +13,7 @@ from quince_persistence.records import SUSPECT, TERMINAL, State, Woken, WorkerRo
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import WRITER, counters, processes, workers
-from quince_persistence.writing.lifecycle import end, let_go, wake_up
+from quince_persistence.writing.lifecycle import as_woken, end, release
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
@@ -34,7 +34,7 @@ MARKED_SECONDS = 86_400.0
 """Age of a writer's mark that nobody asks for any more."""
 
 
-class Register(Operation[None]):
+class RegisterWorker(Operation[None]):
     """A worker's row, with a heartbeat of now. The marks of programs that are long gone go."""
 
     def __init__(self, worker: WorkerRow) -> None:
@@ -120,10 +120,10 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
             if row.deaths_alone >= self._max_deaths and row.intent is None:
                 self._give_up(unit, row, woken)
             else:
-                for outcome in let_go(unit, row):
+                for outcome in release(unit, row):
                     woken.update((parent.pid, parent) for parent in outcome.woken)
         free = [row for row in (*released, *moved) if row.ready and row.owner is None]
-        woken.update((row.pid, wake_up(row)) for row in free)
+        woken.update((row.pid, as_woken(row)) for row in free)
         return [one for pid, one in woken.items() if unit.rows[pid].ready]
 
     def _move(self, unit: UnitOfWork) -> list[MutableRow]:

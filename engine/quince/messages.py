@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from quince.text import storable
 from quince_messaging.contract import BroadcastMessage, SubjectFilter
-from quince_persistence.records import TERMINAL, ControlOutcome, ProcessRow, State
+from quince_persistence.records import TERMINAL, Control, ControlOutcome, ProcessRow, State
 
 
 def task_for(pid: int) -> dict[str, int]:
@@ -66,14 +66,29 @@ def run_queue(worker_id: str) -> str:
     return RUN_QUEUE + worker_id
 
 
-def run_message(bodies: Sequence[dict[str, int]]) -> dict[str, Any]:
-    """The RPC that tells a worker to run these, in place of a task on a queue."""
-    return {"verb": "run", "pids": [body["pid"] for body in bodies]}
+def worker_of_run(queue: str) -> str | None:
+    """The id of the worker of the `run()` whose queue that is; None for a queue of tasks."""
+    return queue.removeprefix(RUN_QUEUE) if queue.startswith(RUN_QUEUE) else None
 
 
-def look_message(pid: int) -> dict[str, Any]:
+def run_message(pids: Sequence[int]) -> dict[str, Any]:
+    """The RPC that tells a worker to run these, in place of tasks on a queue."""
+    return {"verb": "run", "pids": list(pids)}
+
+
+def recheck_message(pid: int) -> dict[str, Any]:
     """The RPC that tells a worker to ask the store whether a process that lingers there may go on."""
     return {"verb": "look", "pids": [pid]}
+
+
+def control_message(verb: Control, pids: Sequence[int], wait: float | None = None) -> dict[str, Any]:
+    """The RPC that tells a worker to apply a control to processes that it owns.
+
+    Args:
+        wait: Seconds that the answer may wait for steps to end; none if not given.
+    """
+    message: dict[str, Any] = {"verb": verb.value, "pids": list(pids)}
+    return message if wait is None else message | {"wait": wait}
 
 
 def change_of(pid: int, before: State, after: State) -> BroadcastMessage:

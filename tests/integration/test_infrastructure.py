@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
     """Its heartbeats do not reach the store; that it lives is known all the same."""
     location = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
     lock, worker_id = tmp_path / "lock", "here:1:aa"
-    with Workspace(location) as home, Lease(_Silent(), worker_id, lock, lambda: None):
+    with Workspace(location) as home, Lease(silent(), worker_id, lock, lambda: None):
         now = home.store.clock()
         host, ospid = host_name(), os.getpid()
         row = WorkerRow(worker_id, host, ospid, "cut-off", (), 1, str(lock), "running", now, now)
@@ -177,16 +178,14 @@ def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     """It neither answers nor fails: a frozen server does so. The worker's log tells, and its troubles do."""
     monkeypatch.setattr("quince.recovery.lease.EXPIRY_SECONDS", 0.0)
     side = SideTasks(logging.getLogger("quince.worker"), (StoreUnavailable,))
-    with Lease(_Silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
+    with Lease(silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
         lease.beat()
         assert any("has not answered" in sentence for sentence in side.sentences())
 
 
-class _Silent:
+def silent() -> Any:
     """A store that does not answer."""
-
-    def heartbeat(self, worker_id: str, *, troubles: Sequence[str]) -> Future[None]:
-        return Future()
+    return SimpleNamespace(heartbeat=lambda worker_id, *, troubles: Future())
 
 
 def _submitted(home: Workspace, class_path: str) -> ProcessHandle:

@@ -33,7 +33,7 @@ SERVERS = EMBEDDED | {
     "renewing what is held of quince.tasks.p9.control",
 }
 FAILURES = [OSError(5, "Input/output error"), MemoryError(), asyncio.CancelledError(), None]
-PARTS = ["_bury_neighbours", "_heed", "_return_strays", "_sweep"]
+PARTS = ["_release_dead", "_apply_missed_controls", "_return_orphan_claims", "_sweep"]
 
 
 @pytest.fixture(autouse=True)

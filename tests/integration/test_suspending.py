@@ -54,7 +54,7 @@ def test_a_suspended_program_is_killed_with_its_process(home: Workspace, crew: C
         eventually(lambda p=program: condition(p) == "", what="its end")  # type: ignore[misc]
 
 
-def test_a_play_whose_message_is_lost_is_heeded(home: Workspace, crew: Crew, tmp_path: Path) -> None:
+def test_a_play_whose_message_is_lost_is_applied(home: Workspace, crew: Crew, tmp_path: Path) -> None:
     """It is written into the store, and nobody tells the worker."""
     crew.start()
     handle, program = begun(home, tmp_path / "gate")

@@ -16,6 +16,7 @@ import quince_messaging
 from quince.recovery import sweeper as recovery
 from quince.recovery.lease import Lease
 from quince.settings import HEARTBEAT_SECONDS, MESSAGES, STATE
+from quince.worker import registration
 from quince.worker import worker as worker_module
 from quince.worker.worker import Worker
 from quince.workspace.class_loader import ClassLoader
@@ -215,8 +216,8 @@ class Fleet:
         places: list[tuple[Any, str, Any]] = [
             (worker_module, "open_store", lambda location: self._machine().open_store()),
             (worker_module, "new_worker_id", lambda: _in_host(world, next(ids))),
-            (worker_module, "host_name", lambda: world.current.host if world.current else "h0"),
-            (worker_module, "Lease", lambda *args: SteppedLease(self._machine(), *args)),
+            (registration, "host_name", lambda: world.current.host if world.current else "h0"),
+            (registration, "Lease", lambda *args: SteppedLease(self._machine(), *args)),
             (quince_messaging, "connect_async", lambda uri, *, prefix=None: self._machine().connect()),
             (recovery, "is_dead", self.is_dead),
             (recovery, "DEATH_SECONDS", DEATH_SECONDS),

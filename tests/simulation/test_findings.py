@@ -8,7 +8,6 @@ from unittest.mock import patch
 
 import pytest
 
-from quince.worker.interfaces import Phase
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import MAX_DEATHS, Control, Selection, State
 from quince_persistence.writing.operations.base import Operation
@@ -101,14 +100,14 @@ def test_a_kill_that_comes_before_a_coroutine_has_begun_leaves_nothing_held() ->
         (pid,) = course.client.roots
 
         def collects() -> bool:
-            runner = machine.worker.held.get(pid)
-            return runner is not None and runner.phase is Phase.STEPPING and (pid, 0) in course.ledger.runs
+            runner = machine.worker.runners.get(pid)
+            return runner is not None and runner.stepping and (pid, 0) in course.ledger.runs
 
         assert course.world.run(collects, 5.0)
         assert course.world.run(lambda: not collects(), 5.0)
         assert course.world.run(collects, 5.0)  # a thread finds the step, and makes its coroutine
         course.client.control(Control.KILL, [pid], tree=False)
-        machine.loop.visit(lambda: machine.worker.held[pid].nudge(Control.KILL))
+        machine.loop.visit(lambda: machine.worker.runners[pid].notify(Control.KILL))
         assert course.finish() == []
         row = course.client.store.get(pid)
         assert row is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from quince.worker.interfaces import Phase
 from quince_persistence.records import Control, Selection, State
 from tests.simulation.simulation import scene
 from tests.simulation.test_findings import TREE, at_work
@@ -20,15 +19,15 @@ def test_it_holds_although_the_worker_never_hears_of_it(seed: int, verb: Control
         (pid,) = course.client.roots
 
         def lingers() -> bool:
-            runner = machine.worker.held.get(pid)
-            return runner is not None and runner.phase is Phase.LINGERING
+            runner = machine.worker.runners.get(pid)
+            return runner is not None and runner.waiting.lingering
 
         assert course.world.run(lingers, 5.0)
         selection = Selection(pids=[pid])
         outcomes = course.client.store.control(verb, selection, author="ann").result()
         assert [(o.applied, o.owner) for o in outcomes if o.pid == pid] == [(True, machine.worker.id)]
         steps = {step for step in course.ledger.runs if step[0] == pid}
-        assert course.world.run(lambda: pid not in machine.worker.held, 90.0)
+        assert course.world.run(lambda: pid not in machine.worker.runners, 90.0)
         assert {step for step in course.ledger.runs if step[0] == pid} == steps
         if verb is Control.PAUSE:
             course.client.control(Control.PLAY, [pid], tree=False)

@@ -7,7 +7,15 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from quince.messages import RUN_QUEUE, change_of, changes_of, look_message, run_message, task_for
+from quince.messages import (
+    change_of,
+    changes_of,
+    control_message,
+    recheck_message,
+    run_message,
+    task_for,
+    worker_of_run,
+)
 from quince.recovery.dead_workers import hand_on
 from quince.recovery.lease import is_dead
 from quince.workspace.workspace import Workspace
@@ -19,21 +27,21 @@ _log = logging.getLogger("quince")
 
 def ring(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
     """Put the tasks of ready processes on their queues; the sweeps do it if the broker is away."""
-    batches: dict[tuple[str, int], list[dict[str, int]]] = defaultdict(list)
+    ready: dict[tuple[str, int], list[int]] = defaultdict(list)
     for process in woken:
         if process.owner is None:
-            batches[(process.queue, process.priority)].append(task_for(process.pid))
-    for (queue, priority), bodies in batches.items():
+            ready[process.queue, process.priority].append(process.pid)
+    for (queue, priority), pids in ready.items():
         try:
-            if queue.startswith(RUN_QUEUE):
-                workspace.communicator.rpc_cast(queue.removeprefix(RUN_QUEUE), run_message(bodies))
+            if (worker_id := worker_of_run(queue)) is not None:
+                workspace.communicator.rpc_cast(worker_id, run_message(pids))
             else:
-                workspace.communicator.send_tasks(bodies, queue=queue, priority=priority)
+                workspace.communicator.send_tasks(list(map(task_for, pids)), queue=queue, priority=priority)
         except MessagingError as error:
             _log.warning(
                 "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them",
                 error,
-                extra={"queue": queue, "count": len(bodies), "error": type(error).__name__},
+                extra={"queue": queue, "count": len(pids), "error": type(error).__name__},
             )
 
 
@@ -59,20 +67,20 @@ def _tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) ->
     for one in woken:
         if one.owner is not None:
             with contextlib.suppress(UnroutableError):
-                workspace.communicator.rpc_cast(one.owner, look_message(one.pid))
+                workspace.communicator.rpc_cast(one.owner, recheck_message(one.pid))
     rows = [outcome.after for outcome in outcomes if outcome.applied and outcome.after is not None]
     if rows:
         workspace.communicator.broadcast_many([change_of(row.pid, row.state, row.state) for row in rows])
 
 
 def _tell(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], everybody: bool) -> None:
-    held = _by_owner(outcomes)
+    owned = _by_owner(outcomes)
     if everybody:
         workspace.communicator.broadcast_send({"verb": verb.value}, subject=f"control.{verb.value}")
     else:
-        dead = {owner for owner, pids in held.items() if not _told(workspace, owner, verb, pids)}
+        dead = {owner for owner, pids in owned.items() if not _notified(workspace, owner, verb, pids)}
         if dead:
-            _bury(workspace, dead)
+            _release_dead(workspace, dead)
     ring(workspace, (woken for outcome in outcomes for woken in outcome.woken))
     messages = changes_of(outcomes)
     if messages:
@@ -80,30 +88,30 @@ def _tell(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome
 
 
 def _by_owner(outcomes: Sequence[ControlOutcome]) -> dict[str, list[int]]:
-    held: dict[str, list[int]] = defaultdict(list)
+    owned: dict[str, list[int]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.owner is not None:
-            held[outcome.owner].append(outcome.pid)
-    return held
+            owned[outcome.owner].append(outcome.pid)
+    return owned
 
 
-def _told(workspace: Workspace, owner: str, verb: Control, pids: Sequence[int]) -> bool:
+def _notified(workspace: Workspace, owner: str, verb: Control, pids: Sequence[int]) -> bool:
     """False if the owner is not there."""
     try:
-        workspace.communicator.rpc_cast(owner, {"verb": verb.value, "pids": pids})
+        workspace.communicator.rpc_cast(owner, control_message(verb, pids))
     except UnroutableError:
         return False
     return True
 
 
-def _bury(workspace: Workspace, owners: set[str]) -> None:
-    """Release what these held, if they are proven dead: then what was asked for is applied, also with no
-    worker left that would do it."""
+def _release_dead(workspace: Workspace, owners: set[str]) -> None:
+    """Release the processes of these workers, if they are proven dead: that applies what was asked for, also
+    with no worker left that would do it."""
     for worker in workspace.store.workers():
         if worker.id in owners and is_dead(worker):
             woken = hand_on(workspace.store, worker.id).result()
             _log.warning(
-                "worker %s (%s) is dead; what it held was released",
+                "worker %s (%s) is dead; its processes were released",
                 worker.name,
                 worker.id,
                 extra={"worker": worker.id, "host": worker.host, "count": len(woken)},

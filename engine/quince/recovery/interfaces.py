@@ -23,7 +23,7 @@ class Driven(Protocol):
     def suspended(self) -> bool:
         """Its program is stopped, as a pause."""
 
-    def nudge(self, verb: Control) -> None:
+    def notify(self, verb: Control) -> None:
         """A control was written for it: apply it as soon as may be."""
 
 
@@ -53,4 +53,4 @@ class SweepOwner(Protocol):
     def outbox(self) -> Queues: ...
 
     @property
-    def held(self) -> Mapping[int, Driven]: ...
+    def runners(self) -> Mapping[int, Driven]: ...

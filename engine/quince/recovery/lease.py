@@ -17,13 +17,14 @@ from collections.abc import Callable, Container
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from quince.os_process import Program, program_of
 from quince.patience import is_blocked
 from quince.private_files import open_private
 from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
 from quince_messaging.side_tasks import SideTasks
+from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import unquoted
 from quince_persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
 from quince_persistence.records import WorkerRow
@@ -59,7 +60,7 @@ class Lease:
 
     def __init__(
         self,
-        store: Any,
+        store: StoreContract,
         worker_id: str,
         lock: Path,
         on_lost: Callable[[], None],

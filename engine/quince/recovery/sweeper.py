@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from quince.concurrency import aside, landed
-from quince.messages import RUN_QUEUE
+from quince.messages import worker_of_run
 from quince.recovery.broker_presence import SILENCE_SECONDS, BrokerPresence
 from quince.recovery.dead_workers import hand_on
 from quince.recovery.interfaces import SweepOwner
@@ -50,7 +50,7 @@ class Sweeper:
         self._communicator = communicator
         self._suspects: dict[str, tuple[float, float]] = {}
         self._presence = BrokerPresence(worker.id, communicator)
-        self._strays: set[tuple[int, int]] = set()
+        self._orphans: set[tuple[int, int]] = set()
         self._turn = 0
 
     def start(self, side: SideTasks) -> None:
@@ -65,14 +65,14 @@ class Sweeper:
         """
         full = self._turn % max(1, round(SWEEP_SECONDS / DEATH_SECONDS)) == 0
         self._turn += 1
-        parts: list[Part] = [self._bury_neighbours]
+        parts: list[Part] = [self._release_dead]
         if full:
-            parts += [self._heed, self._return_strays]
+            parts += [self._apply_missed_controls, self._return_orphan_claims]
         if full or self._suspects:
             parts.append(self._sweep)
         await _each(parts)
 
-    async def _bury_neighbours(self) -> None:
+    async def _release_dead(self) -> None:
         """Workers of this host whose lock is free are dead for certain. So are those of another one that
         neither the broker nor the store has heard of for a while."""
         began = time.monotonic()
@@ -80,40 +80,40 @@ class Sweeper:
         self._presence.saw(workers, began)
         silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
         dead = [(worker, LOCK_FREE) for worker in await aside(self._dead_here, workers)]
-        await self._bury_all(dead)
-        await self._bury_all([(worker, silent) for worker in await self._presence.vanished(workers)])
+        await self._release_all(dead)
+        await self._release_all([(worker, silent) for worker in await self._presence.vanished(workers)])
 
     def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
         if self._turn % LOCK_ROUNDS == 1:
             sweep_locks(self._worker.location.state / "locks", {worker.id for worker in workers})
         return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
 
-    async def _heed(self) -> None:
+    async def _apply_missed_controls(self) -> None:
         """Controls whose message did not come: the broker is away, or was when they were accepted."""
-        held = self._worker.held
-        suspended = [runner for runner in held.values() if runner.suspended]
+        runners = self._worker.runners
+        suspended = [runner for runner in runners.values() if runner.suspended]
         asked = {row.pid: row for row in await aside(self._worker.store.asked, self._worker.id)}
         for row in asked.values():
-            if row.intent is not None and row.pid in held:
-                held[row.pid].nudge(row.intent)
+            if row.intent is not None and row.pid in runners:
+                runners[row.pid].notify(row.intent)
         for runner in suspended:
             if runner.pid not in asked:
-                runner.nudge(Control.PLAY)
+                runner.notify(Control.PLAY)
 
-    async def _return_strays(self) -> None:
-        """What the store counts as this worker's and nobody here drives: the answer to a claim was lost.
+    async def _return_orphan_claims(self) -> None:
+        """Claims that the store counts as this worker's and nobody here drives: the answer to one was lost.
 
-        A claim whose answer is on its way is no stray: it would have to be so in two sweeps in a row.
+        A claim whose answer is on its way is no orphan: it would have to be one in two sweeps in a row.
         """
-        claims: dict[int, int] = await aside(self._worker.store.claims, self._worker.id)
-        driven = {(runner.pid, runner.epoch) for runner in self._worker.held.values()}
-        strays = set(claims.items()) - driven
-        still, self._strays = strays & self._strays, strays
+        claims = await aside(self._worker.store.claims, self._worker.id)
+        driven = {(runner.pid, runner.epoch) for runner in self._worker.runners.values()}
+        orphans = set(claims.items()) - driven
+        still, self._orphans = orphans & self._orphans, orphans
         await _each([partial(self._return, pid, epoch) for pid, epoch in sorted(still)])
 
     async def _return(self, pid: int, epoch: int) -> None:
         _log.warning(
-            "process %d is held here and nobody drives it; given back",
+            "process %d is claimed here and nobody drives it; released",
             pid,
             extra={"pid": pid, "epoch": epoch, "worker": self._worker.id},
         )
@@ -132,21 +132,21 @@ class Sweeper:
         dead = [(worker, silent) for worker in self._really_silent(found.dead)]
         await _each(
             [
-                partial(self._bury_all, dead),
+                partial(self._release_all, dead),
                 partial(self._take_over, found.enqueue),
-                partial(self._ring_again, found.enqueue),
+                partial(self._notify_again, found.enqueue),
             ]
         )
 
-    async def _ring_again(self, idle: Sequence[Woken]) -> None:
+    async def _notify_again(self, idle: Sequence[Woken]) -> None:
         """Ready processes that have waited for a while get another task, where their queue is empty."""
         forgotten: dict[str, list[Woken]] = {}
         for process in idle:
             if process.queue in self._worker.queues:
                 forgotten.setdefault(process.queue, []).append(process)
-        await _each([partial(self._ring_for, queue, found) for queue, found in forgotten.items()])
+        await _each([partial(self._notify_queue, queue, found) for queue, found in forgotten.items()])
 
-    async def _ring_for(self, queue: str, processes: Sequence[Woken]) -> None:
+    async def _notify_queue(self, queue: str, processes: Sequence[Woken]) -> None:
         if await self._communicator.queue_size(queue=queue) == 0:
             _log.info(
                 "%d ready processes had no task on queue %s; enqueued",
@@ -158,7 +158,7 @@ class Sweeper:
 
     async def _take_over(self, idle: Sequence[Woken]) -> None:
         """Ready processes of a `run()` that has ended and could hand nothing on."""
-        runs = {one.queue.removeprefix(RUN_QUEUE) for one in idle if one.queue.startswith(RUN_QUEUE)}
+        runs = {worker_id for one in idle if (worker_id := worker_of_run(one.queue)) is not None}
         if runs:
             known = {worker.id for worker in await aside(self._worker.store.workers)}
             for ended in sorted(runs - known):
@@ -188,10 +188,10 @@ class Sweeper:
         silent = [w for w in expired if now - suspects[w.id][1] > SUSPICION_SECONDS]
         return [worker for worker in silent if worker.id != self._worker.id]
 
-    async def _bury_all(self, dead: Sequence[tuple[WorkerRow, str]]) -> None:
-        await _each([partial(self._bury, worker, proof) for worker, proof in dead])
+    async def _release_all(self, dead: Sequence[tuple[WorkerRow, str]]) -> None:
+        await _each([partial(self._release, worker, proof) for worker, proof in dead])
 
-    async def _bury(self, worker: WorkerRow, proof: str) -> None:
+    async def _release(self, worker: WorkerRow, proof: str) -> None:
         """What a dead worker left goes on elsewhere."""
         woken = await landed(hand_on(self._worker.store, worker.id, proven=proof is LOCK_FREE))
         _log.warning(

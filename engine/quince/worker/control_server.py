@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from quince.concurrency import aside, landed
@@ -21,6 +21,7 @@ from quince.messages import (
     VERBS,
     change_of,
     changes_of,
+    control_message,
     control_queue,
     control_subject,
     is_pid,
@@ -51,7 +52,7 @@ class ControlServer:
     def __init__(self, worker: ControlOwner, communicator: AsyncCommunicator) -> None:
         self._worker = worker
         self._communicator = communicator
-        self._store: str = worker.store.identity
+        self._store = worker.store.identity
         self._apart: AsyncCommunicator | None = None
         self._neighbours: Neighbours
         self._answers: set[asyncio.Task[None]] = set()
@@ -106,7 +107,7 @@ class ControlServer:
         if others:
             raise SeveralStores([str(self._neighbours.own), *map(str, others)])
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         answer = self._worker.side.spawn("an answer to a control", work)
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
@@ -141,7 +142,7 @@ class ControlServer:
             return await self._status(pid)
         if verb == "signal":
             return await self._signal(pid, message, _author(body))
-        if not isinstance(verb, str) or verb not in {"pause", "play", "kill"}:
+        if not isinstance(verb, str) or verb not in VERBS:
             raise ValueError(f"a process takes status, signal, pause, play and kill, not {shown(verb)}")
         outcomes = await landed(
             self._worker.store.control(
@@ -167,7 +168,7 @@ class ControlServer:
             raise ProcessNotFound(f"there is no process {pid}")
         accepted = outcome.refused is None
         if outcome.after is not None and accepted:
-            self._worker.wake_signalled(outcome.woken)
+            self._worker.wakeups.wake_signalled(outcome.woken)
             self._worker.outbox.announce(change_of(pid, outcome.after.state, outcome.after.state))
         answer = {"pid": pid, "verb": "signal", "by": self._worker.name}
         return answer | {"accepted": accepted, "applied": accepted, "message": outcome.refused or "sent"}
@@ -182,7 +183,7 @@ class ControlServer:
             return answer | {"accepted": False, "applied": False, "message": own.refused}
         for outcome in outcomes:
             if outcome.owner is not None and outcome.applied:
-                self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
+                self._worker.outbox.call(outcome.owner, control_message(verb, [outcome.pid]))
         held = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
         still = await asyncio.gather(*(self._tell_owner(verb, owner, one) for owner, one in held))
         applied = own.applied or not any(
@@ -193,7 +194,7 @@ class ControlServer:
 
     async def _tell_owner(self, verb: Control, owner: str | None, pid: int) -> bool:
         """Have the owner apply it; True if it has not done so in time."""
-        call = {"verb": verb.value, "pids": [pid], "wait": APPLY_SECONDS}
+        call = control_message(verb, [pid], wait=APPLY_SECONDS)
         try:
             reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
         except (MessagingError, TimeoutError) as error:
@@ -241,7 +242,7 @@ class ControlServer:
         self._tell_of(outcomes)
         for outcome in outcomes:
             if outcome.owner is not None:
-                self._worker.outbox.tell(outcome.owner, {"verb": verb.value, "pids": [outcome.pid]})
+                self._worker.outbox.call(outcome.owner, control_message(verb, [outcome.pid]))
 
 
 def _author(body: Any) -> str:

@@ -1,75 +1,48 @@
-"""What a runner needs of its worker, and what it is at."""
+"""What the parts of a worker need of it, and how the driving of a process breaks off."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from quince.processes.child import ChildProcess
+from quince.processes.interfaces import Host
 from quince.processes.process import Process
 from quince.worker.outbox import Outbox
 from quince.worker.slots import Slots
 from quince.worker.stepper import Stepper
+from quince.worker.wakeups import WakeUps
 from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
-from quince_persistence.records import ProcessRow, StepOutcome, Woken
+from quince_persistence.contract import StoreContract
 
 
-class RunnerOwner(Protocol):
-    """What a runner needs of its worker."""
+class RunnerOwner(Host, Protocol):
+    """What a runner needs of its worker.
 
-    id: str
-    store: Any
-    stepper: Stepper
+    Attributes:
+        linger: Seconds that a waiting process stays in memory.
+        draining: No process begins a step any more.
+        checked: Each checkpoint is round-tripped.
+    """
+
     slots: Slots
-    outbox: Outbox
     linger: float
     draining: bool
     checked: bool
-    troubles: dict[int, str]
 
-    async def load_class(self, path: str) -> type[Process]: ...
+    @property
+    def stepper(self) -> Stepper: ...
 
-    def new_pid(self, *, within: float | None = None) -> int: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
-    def excepted(self, pid: int, error: BaseException) -> None: ...
+    @property
+    def wakeups(self) -> WakeUps: ...
 
-    def name_of(self, cls: Any) -> str: ...
+    async def load_class(self, path: str) -> type[Process]:
+        """The class of a class path, imported on a thread if it is not there yet."""
 
-    async def load_children(self, children: Sequence[ChildProcess], pid: int) -> ProcessRow | None: ...
-
-    def watch(self, runner: Any, pids: Sequence[int]) -> None: ...
-
-    def unwatch(self, runner: Any, pids: Sequence[int]) -> None: ...
-
-    def wake(self, outcome: StepOutcome) -> None: ...
-
-
-class Phase(enum.Enum):
-    """What a runner is at."""
-
-    LOADING = "loading"
-    STEPPING = "stepping"
-    COMMITTING = "committing"
-    LINGERING = "lingering"
-    DONE = "done"
-
-
-class Fenced(Exception):
-    """The claim was lost; whatever this runner knows no longer counts."""
-
-
-class Restored(Exception):
-    """The store was put back to a backup under this worker; what this runner knows is of another history."""
-
-
-class InDoubt(Exception):
-    """Whether the last step was committed is not known."""
-
-
-class Unmet(Exception):
-    """A coroutine step needed the store, which was away."""
+    def excepted(self, pid: int, error: BaseException) -> None:
+        """A process ends with this exception."""
 
 
 class ControlOwner(Protocol):
@@ -79,8 +52,37 @@ class ControlOwner(Protocol):
     name: str
     location: Location
     side: SideTasks
-    store: Any
-    outbox: Outbox
 
-    def wake_signalled(self, woken: Sequence[Woken]) -> None:
-        """Have those go on that signals have made ready."""
+    @property
+    def store(self) -> StoreContract: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def wakeups(self) -> WakeUps: ...
+
+
+class Fenced(Exception):
+    """The claim was lost; whatever this runner knows no longer counts."""
+
+
+class Restored(Exception):
+    """The store was restored from a backup under this worker; what a runner knows is of another history."""
+
+    def __str__(self) -> str:
+        return "the store was restored from a backup"
+
+
+class InDoubt(Exception):
+    """Whether the last step was committed is not known."""
+
+    def __str__(self) -> str:
+        return "its last step may be committed or not"
+
+
+class Unmet(Exception):
+    """A coroutine step needed the store, which was away."""
+
+    def __str__(self) -> str:
+        return f"its step needed the store ({self.args[0]})"

@@ -7,18 +7,22 @@ broker is away they are dropped, once with a warning, and the sweeps make up for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from quince.concurrency import failure_of
-from quince.messages import RUN_QUEUE, run_message, task_for
+from quince.messages import run_message, task_for, worker_of_run
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_persistence.records import NewProcess, ProcessRow, Woken
 
 _log = logging.getLogger("quince.worker")
+
+DRAIN_SECONDS = 5.0
+"""Seconds that a worker that leaves waits for the broker."""
 
 
 class Outbox:
@@ -34,9 +38,9 @@ class Outbox:
         self._communicator = communicator
         self._own_queue = own_queue
         self._feed = feed
-        self._tasks: dict[tuple[str, int], list[Any]] = defaultdict(list)
+        self._ready: dict[tuple[str, int], list[int]] = defaultdict(list)
         self._broadcasts: list[BroadcastMessage] = []
-        self._calls: list[tuple[str, Any]] = []
+        self._calls: list[tuple[str, dict[str, Any]]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -47,7 +51,7 @@ class Outbox:
             if process.queue == self._own_queue:
                 own.append(process.pid)
             else:
-                self._tasks[(process.queue, process.priority)].append(task_for(process.pid))
+                self._ready[process.queue, process.priority].append(process.pid)
         if own:
             self._feed(own)
         self._ring()
@@ -57,20 +61,22 @@ class Outbox:
         self._broadcasts.append(message)
         self._ring()
 
-    def tell(self, worker_id: str, message: Any) -> None:
+    def call(self, worker_id: str, message: dict[str, Any]) -> None:
         """Call a worker, soon, without an answer."""
         self._calls.append((worker_id, message))
         self._ring()
 
     async def drain(self) -> None:
-        """Everything gathered so far has been sent, or given up."""
-        while self._flusher is not None:
-            await asyncio.wait([self._flusher])
-            await asyncio.sleep(0)  # it is begun again if something is left
+        """Send what was gathered so far; what is not sent in a few seconds is left to the sweeps."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._flusher is not None:
+                    await asyncio.wait([self._flusher])
+                    await asyncio.sleep(0)  # it is begun again if something is left
 
     @property
     def _anything(self) -> bool:
-        return bool(self._tasks or self._broadcasts or self._calls)
+        return bool(self._ready or self._broadcasts or self._calls)
 
     def _ring(self) -> None:
         if self._flusher is None and self._anything:
@@ -86,10 +92,10 @@ class Outbox:
 
     async def _flush(self) -> None:
         while self._anything:
-            tasks, self._tasks = self._tasks, defaultdict(list)
+            ready, self._ready = self._ready, defaultdict(list)
             broadcasts, self._broadcasts = self._broadcasts, []
             calls, self._calls = self._calls, []
-            sends = (self._send_broadcasts(broadcasts), self._send_tasks(tasks), self._send_calls(calls))
+            sends = (self._send_broadcasts(broadcasts), self._send_tasks(ready), self._send_calls(calls))
             for outcome in await asyncio.gather(*sends, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     _log.error(
@@ -98,30 +104,32 @@ class Outbox:
                         extra={"error": type(outcome).__name__},
                     )
 
-    async def _send_tasks(self, tasks: dict[tuple[str, int], list[Any]]) -> None:
-        for (queue, priority), bodies in tasks.items():
+    async def _send_tasks(self, ready: dict[tuple[str, int], list[int]]) -> None:
+        for (queue, priority), pids in ready.items():
             try:
-                if queue.startswith(RUN_QUEUE):
-                    await self._communicator.rpc_cast(queue.removeprefix(RUN_QUEUE), run_message(bodies))
+                if (worker_id := worker_of_run(queue)) is not None:
+                    await self._communicator.rpc_cast(worker_id, run_message(pids))
                 else:
-                    await self._communicator.send_tasks(bodies, queue=queue, priority=priority)
+                    await self._communicator.send_tasks(
+                        list(map(task_for, pids)), queue=queue, priority=priority
+                    )
                 self._recovered()
             except UnroutableError:
                 _log.info(
-                    "the program that runs %s has gone", bodies, extra={"queue": queue, "count": len(bodies)}
+                    "the program that runs %s has gone", pids, extra={"queue": queue, "count": len(pids)}
                 )
             except MessagingError as error:
                 self._failed(error)
             except Exception as error:  # perhaps a queue that no broker has, of a store made elsewhere
                 _log.error(
                     "%d tasks cannot be put on queue %r: %s",
-                    len(bodies),
+                    len(pids),
                     queue,
                     error,
-                    extra={"queue": queue, "count": len(bodies), "error": type(error).__name__},
+                    extra={"queue": queue, "count": len(pids), "error": type(error).__name__},
                 )
 
-    async def _send_calls(self, calls: list[tuple[str, Any]]) -> None:
+    async def _send_calls(self, calls: list[tuple[str, dict[str, Any]]]) -> None:
         for worker_id, message in calls:
             try:
                 await self._communicator.rpc_cast(worker_id, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from quince.errors import ClaimLost, Unrestorable
@@ -24,26 +25,21 @@ _log = logging.getLogger("quince.worker")
 
 
 class StepWriter:
-    """Writes the steps of one process down, under one claim.
+    """Writes down what the steps of one process did under one claim.
+
+    Args:
+        facts: What log records about the process carry.
 
     Attributes:
         copy: What the last checkpoint gave back, and the children that it mentions, where checkpoints
             are round-tripped; whoever takes it puts None there.
     """
 
-    def __init__(self, crew: RunnerOwner, claim: Claim) -> None:
+    def __init__(self, owner: RunnerOwner, claim: Claim, facts: Mapping[str, object]) -> None:
         self.claim = claim
         self.copy: tuple[Execution, list[ChildProcess]] | None = None
-        self._crew = crew
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What a log record about this process carries."""
-        row = self.claim.row
-        return {
-            "pid": row.pid, "class": row.class_path, "queue": row.queue,
-            "worker": self._crew.id, "epoch": row.epoch,
-        }  # fmt: skip
+        self._owner = owner
+        self._facts = facts
 
     def step(self, execution: Execution, end: StepEnd) -> Step:
         """The step that has ended so; what cannot be saved makes the process excepted.
@@ -64,9 +60,9 @@ class StepWriter:
 
     def excepted(self, execution: Execution, error: BaseException, *, outputs: bool = True) -> Step:
         """The process ends with this error."""
-        self._crew.excepted(execution.pid, error)
+        self._owner.excepted(execution.pid, error)
         story = ErrorRecord.of(error)
-        facts = {**self.facts, "step": execution.label(), "error": story.type_name}
+        facts = {**self._facts, "step": execution.label(), "error": story.type_name}
         _log.warning("process %s excepted: %s: %s", execution.pid, story.type_name, story.text, extra=facts)
         kept: bytes | None = None
         with contextlib.suppress(Unsaveable):
@@ -86,8 +82,8 @@ class StepWriter:
         blob = checkpoint.save(execution, views)
         check_step(record.size + len(blob or b""), "what this step commits")
         used, execution.used = execution.used, []
-        if blob is not None and (self._crew.checked or views):  # what shares memory does so no longer
-            self.copy = roundtrip.restored(execution, blob, self.claim, self._crew)
+        if blob is not None and (self._owner.checked or views):  # what shares memory does so no longer
+            self.copy = roundtrip.restored(execution, blob, self.claim, self._owner)
         return self._step(
             execution,
             State.WAITING if waits else State.RUNNING,
@@ -123,7 +119,7 @@ class StepWriter:
         row = self.claim.row
         return Step(
             row.pid,
-            self._crew.id,
+            self._owner.id,
             row.epoch,
             state,
             status=None if execution.status is None else storable(str(execution.status)),

@@ -22,6 +22,7 @@ from quince.settings import host_name
 from quince.workspace.location import Location
 from quince_persistence.records import WorkerRow
 
+NO_STORE: Any = None
 GONE = 2**22 + 7  # no process has such an id: the kernel gives none above 2**22
 
 
@@ -35,14 +36,14 @@ def left(tmp_path: Path) -> Path:
     lock = tmp_path / "locks" / "h:1:aa"
     child = os.fork()
     if not child:
-        Lease(None, lock.name, lock, lambda: None).__enter__()
+        Lease(NO_STORE, lock.name, lock, lambda: None).__enter__()
         os._exit(0)
     os.waitpid(child, 0)
     return lock
 
 
 def test_locks_of_the_dead_are_swept_when_nobody_asks_for_them_any_more(left: Path) -> None:
-    with Lease(None, "h:2:bb", left.with_name("h:2:bb"), lambda: None) as mine:
+    with Lease(NO_STORE, "h:2:bb", left.with_name("h:2:bb"), lambda: None) as mine:
         mine.over = True
         shutil.copy(left, left.with_name("h:3:cc"))  # of another folder: nobody knows
         left.with_name("h:4:dd").touch()  # is just being made
@@ -91,7 +92,7 @@ def test_a_worker_whose_process_was_killed_is_dead(left: Path) -> None:
 
 
 def test_a_worker_that_lives_is_not_dead(tmp_path: Path) -> None:
-    with Lease(None, "w", tmp_path / "w", lambda: None):
+    with Lease(NO_STORE, "w", tmp_path / "w", lambda: None):
         assert not is_dead(row(tmp_path / "w"))
         assert process_of(row(tmp_path / "w")) == Program.this()
     assert is_dead(row(tmp_path / "w")), "it could not say good-bye to the store, and its program goes on"
@@ -119,7 +120,7 @@ def test_a_forked_child_that_lives_on_does_not_keep_its_worker_alive(tmp_path: P
     lock, (out, into) = tmp_path / "w", os.pipe()
     worker = os.fork()
     if not worker:
-        Lease(None, "w", lock, lambda: None).__enter__()
+        Lease(NO_STORE, "w", lock, lambda: None).__enter__()
         child = os.fork()
         if not child:
             signal.pause()

@@ -10,8 +10,9 @@ import pytest
 
 from quince.processes.child import ChildProcess
 from quince.processes.process import Process
-from quince.worker.runner import Runner
+from quince.worker.claimed_process import ClaimedProcess
 from quince_persistence.errors import StoreUnavailable
+from quince_persistence.records import Result
 from tests.unit.engine.solo import solo
 
 
@@ -24,18 +25,19 @@ async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
 ) -> None:
     """A process that did not learn how its children ended must not be lost in the worker's memory."""
     monkeypatch.setattr("quince.patience.LONGEST_PAUSE", 0.0)
-    asked: list[Sequence[ChildProcess]] = []
+    asked: list[Sequence[int]] = []
 
-    async def load_children(children: Sequence[ChildProcess], _pid: int) -> None:
-        asked.append(children)
+    def results(pids: Sequence[int], *, small: int) -> list[Result]:
+        asked.append(pids)
         if len(asked) < 3:
             raise StoreUnavailable("away")
+        return []
 
-    crew: Any = SimpleNamespace(load_children=load_children, troubles={})
+    owner: Any = SimpleNamespace(id="w", store=SimpleNamespace(results=results), troubles={})
     children = [ChildProcess(7)]
     with solo() as host:
-        runner = Runner(crew, host.claimed(host.submitted(Plain)))
-        await runner._look_at([])
+        claimed = ClaimedProcess(owner, host.claimed(host.submitted(Plain)))
+        await claimed.read_ends([])
         assert asked == []
-        await runner._look_at(children)
-    assert asked == [children] * 3
+        await claimed.read_ends(children)
+    assert list(map(set, asked)) == [{7, claimed.pid}] * 3

@@ -38,14 +38,14 @@ async def test_time_for_which_a_sweep_waited_is_no_silence_of_others(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     outbox = SimpleNamespace(enqueue=lambda found: list(found))
     worker: Any = SimpleNamespace(
-        id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), held={}, location=None
+        id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), runners={}, location=None
     )
     sweeper = Sweeper(worker, SimpleNamespace())
 
     async def bury(dead: Any) -> None:
         buried.append(len(dead))
 
-    monkeypatch.setattr(sweeper, "_bury_all", bury)
+    monkeypatch.setattr(sweeper, "_release_all", bury)
     for _ in range(rounds):
         await sweeper._sweep()
         clock[0] += SWEEP_SECONDS

@@ -1,0 +1,160 @@
+"""One process under one claim: what the store takes and tells of it, however long the store is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeVar
+
+from quince.concurrency import aside, landed
+from quince.messages import change_of
+from quince.patience import until_store_answers
+from quince.processes.child import ChildProcess
+from quince.text import storable
+from quince.worker.interfaces import Fenced, InDoubt, Restored, RunnerOwner
+from quince_persistence.errors import PersistenceError, PidTaken, StoreUnavailable
+from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Selection, Step, StepOutcome
+
+T = TypeVar("T")
+
+SMALL_OUTPUTS = 4096
+SMALL_TOGETHER = 4_000_000
+"""Bytes of outputs of a child, and of all children of a chain, that are read with how they ended."""
+
+
+class ClaimedProcess:
+    """Commits, releases and reads one process under the claim of its worker.
+
+    Every method tries again until the store answers. Those that write raise `Fenced` if the claim was lost.
+
+    Attributes:
+        state: Its state after the last commit.
+        facts: What a log record about this process carries.
+    """
+
+    def __init__(self, owner: RunnerOwner, claim: Claim) -> None:
+        self.pid = claim.row.pid
+        self.epoch = claim.row.epoch
+        self.state = claim.row.state
+        self.facts: dict[str, object] = {
+            "pid": claim.row.pid, "class": claim.row.class_path, "queue": claim.row.queue,
+            "worker": owner.id, "epoch": claim.row.epoch,
+        }  # fmt: skip
+        self._owner = owner
+        self._row = claim.row
+        self._saved = hash(claim.checkpoint)
+
+    async def read(self, read: Callable[[], T]) -> T:
+        """The answer of a blocking call of the store."""
+        return await until_store_answers(self._owner, self.pid, lambda: aside(read))
+
+    async def write(self, write: Callable[[], Future[T]]) -> T:
+        """The outcome of a write of the store that does no harm if it is done twice."""
+        return await until_store_answers(self._owner, self.pid, lambda: landed(write()))
+
+    async def commit(self, step: Step) -> StepOutcome:
+        """Commit a step, once; then send what follows from it.
+
+        Raises:
+            Fenced: the claim was lost.
+            InDoubt: nobody knows whether the step was written.
+            PersistenceError: the store refuses this step, and would refuse it again.
+        """
+
+        async def attempt() -> StepOutcome:
+            try:
+                return await landed(self._owner.store.commit(step))
+            except StoreUnavailable as error:
+                if error.in_doubt:
+                    raise InDoubt from error
+                raise
+
+        outcome = self._unfenced(await until_store_answers(self._owner, self.pid, attempt))
+        before, self.state = self.state, outcome.state or step.state  # killed, if that was accepted first
+        if step.checkpoint is not None:
+            self._saved = hash(step.checkpoint)
+        if self.state is not before or step.events:
+            self._owner.outbox.announce(change_of(self.pid, before, self.state))
+        if self.state is step.state:
+            self._owner.outbox.enqueue(step.children)
+        return outcome
+
+    async def check_history(self, refused: PersistenceError) -> None:
+        """A step is refused: is it because the store does not know the steps before it any more?
+
+        Raises:
+            Restored: so it is, or its children have pids that were given to others.
+        """
+        if isinstance(refused, PidTaken):
+            self._owner.store.forget_pids()
+            raise Restored from refused
+        if hash(await self.read(lambda: self._owner.store.checkpoint(self.pid))) != self._saved:
+            raise Restored from refused
+
+    async def release(self, *, always: bool = False) -> bool:
+        """Release the claim; a pause or kill that was asked for is applied with it.
+
+        Args:
+            always: Also if nothing is left to wait for.
+
+        Returns:
+            False (never with `always`): nothing is left to wait for, and the worker keeps the claim.
+        """
+        store, worker_id = self._owner.store, self._owner.id
+        outcome = self._unfenced(
+            await self.write(lambda: store.release(self.pid, worker_id, self.epoch, always=always))
+        )
+        if outcome.kept:
+            return False
+        if outcome.state is not None and (outcome.paused or outcome.state in TERMINAL):
+            self._owner.outbox.announce(change_of(self.pid, self.state, outcome.state))
+        elif outcome.ready:
+            self._owner.outbox.enqueue([self._row])
+        return True
+
+    async def put_on_hold(self, reason: str) -> None:
+        """Pause the process as it was after its last commit, and release it; `play` tries again."""
+        store, chosen, reason = self._owner.store, Selection(pids=[self.pid]), storable(reason)
+        await self.write(lambda: store.control(Control.PAUSE, chosen, author="quince", reason=reason))
+        await self.release()
+
+    async def suspend(self) -> bool:
+        """Apply a pause in the middle of a step. False: the pause was taken back meanwhile."""
+        store, worker_id = self._owner.store, self._owner.id
+        outcome = await self.write(lambda: store.suspend(self.pid, worker_id, self.epoch))
+        if outcome.paused:
+            self._owner.outbox.announce(change_of(self.pid, self.state, self.state))
+        return bool(outcome.paused)
+
+    async def timer_fired(self) -> None:
+        """Count down the timer that the process waited for, or the signals whose deadline it was."""
+        store, worker_id = self._owner.store, self._owner.id
+        await self.write(lambda: store.wake(self.pid, worker_id, self.epoch))
+
+    async def read_ends(self, children: Sequence[ChildProcess]) -> ProcessRow | None:
+        """Take in how children ended, and outputs that are small.
+
+        Returns:
+            With the same read: how the process itself stands. None without children.
+        """
+        if not children:
+            return None
+        pids = list({child.pid for child in children} | {self.pid})
+        small = min(SMALL_OUTPUTS, SMALL_TOGETHER // len(pids))
+        found = await self.read(partial(self._owner.store.results, pids, small=small))
+        results = {result.row.pid: result for result in found}
+        for child in children:
+            if child.pid in results:
+                child.load(results[child.pid])
+        return results[self.pid].row if self.pid in results else None
+
+    def still_owns(self, row: ProcessRow) -> bool:
+        """Whether the process is still under this claim."""
+        return (row.owner, row.epoch) == (self._owner.id, self.epoch)
+
+    def _unfenced(self, outcome: StepOutcome) -> StepOutcome:
+        if outcome.fenced:
+            raise Fenced
+        self._owner.wakeups.wake(outcome)
+        return outcome

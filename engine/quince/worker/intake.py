@@ -1,0 +1,206 @@
+"""From a task to a running process: a free slot, a claim, a runner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from quince.concurrency import failure_of, landed
+from quince.messages import pid_of, shown
+from quince.patience import Patience
+from quince.recovery import poison
+from quince.recovery.poison import Suspects
+from quince.worker.interfaces import RunnerOwner
+from quince.worker.runner import Runner
+from quince.worker.task_buffer import Entry, TaskBuffer
+from quince_messaging.contract import TaskConsumer, TaskHandle
+from quince_persistence.records import Claim
+
+_log = logging.getLogger("quince.worker")
+
+
+class Intake:
+    """Takes tasks while the worker has free slots, claims their processes, and drives them.
+
+    Args:
+        runners: Where those are kept that drive a process, by pid.
+    """
+
+    def __init__(self, owner: RunnerOwner, runners: dict[int, Runner]) -> None:
+        self._owner = owner
+        self._runners = runners
+        self._buffer = TaskBuffer(owner.slots, self._claim)
+        self._suspects = Suspects(lambda: asyncio.get_running_loop().time())
+        self._refusals = Patience(owner, 0, "tasks cannot be claimed")
+        self._driving: set[asyncio.Task[None]] = set()
+        self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
+        self._life = 0
+        self._abandoned = False
+
+    # Tasks
+
+    def add_consumer(self, consumer: TaskConsumer) -> None:
+        """A consumer to pause and resume, and to close in the end."""
+        self._buffer.add_consumer(consumer)
+
+    def feed(self, pids: Sequence[int]) -> None:
+        """Run these, as if tasks for them had come."""
+        self._buffer.put_pids(pids)
+
+    def on_tasks(self, tasks: Sequence[TaskHandle]) -> None:
+        """Tasks have been delivered."""
+        known = []
+        for task in tasks:
+            pid = pid_of(task.body)
+            if pid is None:
+                task.dead_letter(f"not a task of this engine: {shown(task.body)}")
+            else:
+                known.append((pid, task))
+        self._buffer.put(known)
+
+    # Claims
+
+    def _claim(self, batch: Sequence[Entry]) -> None:
+        """Claim what the buffer gives (a slot is taken for each); then acknowledge its tasks."""
+        life = self._life
+        try:
+            claiming = landed(self._owner.store.claim([pid for pid, _ in batch], self._owner.id))
+        except Exception as error:
+            self._unclaimed(batch, error)
+            return
+        self._claiming.add(claiming)
+        claiming.add_done_callback(lambda done: self._claimed(batch, done, life))
+
+    def _claimed(self, batch: Sequence[Entry], done: asyncio.Future[Sequence[Claim]], life: int) -> None:
+        self._claiming.discard(done)
+        if (error := failure_of(done)) is not None:
+            self._unclaimed(batch, error)
+            return
+        self._refusals.over()
+        # Those of an earlier life were released with it; a worker that leaves hands them on with the rest.
+        claims = done.result() if life == self._life and not self._abandoned else ()
+        for _, task in batch:
+            if task is not None:
+                task.ack()
+        for claim in sorted(claims, key=lambda claim: -claim.row.deaths):  # who wants to be alone goes first
+            try:
+                self._start(claim)
+            except Exception:  # nobody drives it: a sweep gives it back
+                _log.exception(
+                    "process %s cannot be begun",
+                    claim.row.pid,
+                    extra={
+                        "pid": claim.row.pid,
+                        "class": claim.row.class_path,
+                        "queue": claim.row.queue,
+                        "worker": self._owner.id,
+                    },
+                )
+                self._owner.slots.give()
+        self._owner.slots.give(len(batch) - len(claims))
+
+    def _unclaimed(self, batch: Sequence[Entry], error: BaseException) -> None:
+        """They are kept for a while, and their slots with them, so that nobody is asked again at once."""
+        pause = 0.0 if self._owner.draining else self._refusals.after(error)
+        asyncio.get_running_loop().call_later(pause, self._return, batch)
+
+    def _return(self, batch: Sequence[Entry]) -> None:
+        """They could not be claimed. Others may take the tasks; what has none is tried here again."""
+        for _, task in batch:
+            if task is not None:
+                task.requeue()
+        self._owner.slots.give(len(batch))
+        if not self._owner.draining:
+            self.feed([pid for pid, task in batch if task is None])
+
+    # Runners
+
+    def _start(self, claim: Claim) -> None:
+        row = claim.row
+        idle = all(runner.waiting.lingering for runner in self._runners.values())
+        entry = self._suspects.admit(row.pid, row.deaths, kept=self._owner.slots.kept, empty=idle)
+        if entry is poison.Entry.ELSEWHERE:
+            self._offer(claim)
+            return
+        runner = Runner(self._owner, claim, alone=entry is poison.Entry.ALONE)
+        self._runners[runner.pid] = runner
+        if self._owner.draining:
+            runner.drain()
+        task = asyncio.get_running_loop().create_task(runner.run(), name=f"process {runner.pid}")
+        self._driving.add(task)
+        task.add_done_callback(lambda done: self._ended(runner, done))
+
+    def _offer(self, claim: Claim) -> None:
+        """It is kept apart from another one here, of which workers have died: let others take it."""
+        self._owner.slots.give()
+        self._owner.store.release(claim.row.pid, self._owner.id, claim.row.epoch)
+        asyncio.get_running_loop().call_later(poison.SECONDS, self._owner.outbox.enqueue, [claim.row])
+
+    def _ended(self, runner: Runner, task: asyncio.Task[None]) -> None:
+        self._driving.discard(task)
+        self._suspects.ended(runner.pid)
+        if task.cancelled() and self._owner.draining:
+            return  # it is released with the others
+        if self._runners.get(runner.pid) is runner:
+            del self._runners[runner.pid]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            _log.error(
+                "process %s: the engine failed",
+                runner.pid,
+                exc_info=error,
+                extra={"pid": runner.pid, "worker": self._owner.id, "error": type(error).__name__},
+            )
+
+    # The end
+
+    @property
+    def idle(self) -> bool:
+        """It drives nothing, claims nothing, and has no task at hand."""
+        return self._buffer.empty and not (self._runners or self._claiming)
+
+    @property
+    def at_work(self) -> int:
+        """How many processes are driven or being claimed."""
+        return len(self._driving) + len(self._claiming)
+
+    async def close(self) -> None:
+        """Take no more tasks; those at hand go back to the queue. May be called twice."""
+        await self._buffer.close()
+
+    def drain(self) -> None:
+        """Let every process end after the step that it is in."""
+        for runner in list(self._runners.values()):
+            runner.drain()
+
+    async def all_ended(self) -> None:
+        """No process is driven, and no claim is under way that would start one."""
+        while self._driving or self._claiming:
+            waits: list[asyncio.Future[Any]] = [*self._driving, *self._claiming]
+            await asyncio.wait(waits)
+
+    def forget(self) -> None:
+        """Drop every process: none of them is this worker's any more, nor is what it claims just now."""
+        for task in self._driving:
+            task.cancel()
+        self._runners.clear()
+        self._life += 1
+
+    async def abandon(self, steps: float, claims: float) -> None:
+        """Cancel what is driven, and begin no step any more.
+
+        Args:
+            steps: Seconds for steps that are cut off.
+            claims: Seconds for claims under way.
+        """
+        self._abandoned = True
+        for task in self._driving:
+            task.cancel()
+        if self._driving:
+            await asyncio.wait(list(self._driving), timeout=steps)
+        if self._claiming:
+            await asyncio.wait(list(self._claiming), timeout=claims)

@@ -1,0 +1,121 @@
+"""A worker as others know it: its row in the store, the lease on it, and what it leaves when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from quince.concurrency import aside, failure_of, landed
+from quince.recovery.dead_workers import hand_on
+from quince.recovery.lease import Lease
+from quince.settings import host_name
+from quince.worker.outbox import Outbox
+from quince_messaging.side_tasks import SideTasks
+from quince_persistence.contract import StoreContract
+from quince_persistence.databases.sqlite_url import quoted
+from quince_persistence.errors import PersistenceError, StoreMoved
+from quince_persistence.records import Woken, WorkerRow
+
+_log = logging.getLogger("quince.worker")
+
+HAND_ON_SECONDS = 10.0
+"""Seconds that a worker that ends waits for the store to take down what it leaves."""
+
+
+def worker_row(worker_id: str, name: str, queues: tuple[str, ...], slots: int, lock: Path) -> WorkerRow:
+    """The row of a worker that begins now in this operating-system process."""
+    now = time.time()
+    return WorkerRow(
+        id=worker_id,
+        host=host_name(),
+        ospid=int(worker_id.split(":")[-2]),
+        name=name,
+        queues=queues,
+        slots=slots,
+        lock=quoted(lock),
+        state="running",
+        started=now,
+        heartbeat=now,
+    )
+
+
+class Registration:
+    """Held with `async with` for as long as a worker works.
+
+    Args:
+        row: Makes the row of the worker, as of now.
+        lock: The file of its lease.
+        on_lost: Called, from any thread, when the worker was declared dead.
+        on_moved: Called, from any thread, when the store is not where it was.
+    """
+
+    def __init__(
+        self,
+        store: StoreContract,
+        outbox: Outbox,
+        side: SideTasks,
+        row: Callable[[], WorkerRow],
+        lock: Path,
+        on_lost: Callable[[], None],
+        on_moved: Callable[[StoreMoved], None],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._row = row
+        self._worker = row()
+        self._lease = Lease(store, self._worker.id, lock, on_lost, side, on_moved)
+
+    async def __aenter__(self) -> Registration:
+        await aside(self._lease.__enter__)
+        try:
+            await landed(self._store.register_worker(self._row()))
+        except BaseException:
+            self._lease.__exit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._hand_on()
+        finally:
+            self._lease.__exit__(kind, error, trace)
+
+    def renew(self) -> None:
+        """Register anew a worker that was declared dead.
+
+        What it has claimed since (a claim may have been on its way) is released: nobody here would run it.
+        """
+        released = landed(self._store.release_worker(self._worker.id, died=False))
+        released.add_done_callback(self._released)
+        self._store.register_worker(self._row())
+
+    def _released(self, done: asyncio.Future[Sequence[Woken]]) -> None:
+        if (error := failure_of(done)) is None:
+            self._outbox.enqueue(woken for woken in done.result() if woken.owner is None)
+        else:
+            self._warn("%s could not release what it had claimed: %s", error)
+
+    async def _hand_on(self) -> None:
+        """Leave what a death leaves, and no less: all that it holds, or that is queued for it, is others'.
+
+        While the store is away whoever sweeps next does it: the lock, which stays, tells that nobody is here.
+        """
+        try:
+            handed_on = landed(hand_on(self._store, self._worker.id, died=False))
+            woken = await asyncio.wait_for(handed_on, HAND_ON_SECONDS)
+        except (PersistenceError, TimeoutError) as error:
+            self._warn("%s leaves what it holds to the next sweep: %s", error)
+            return
+        self._lease.over = True
+        self._outbox.enqueue(one for one in woken if one.owner is None)
+        await self._outbox.drain()
+
+    def _warn(self, sentence: str, error: BaseException) -> None:
+        extra = {"worker": self._worker.id, "error": type(error).__name__}
+        _log.warning(sentence, self._worker.name, error, extra=extra)

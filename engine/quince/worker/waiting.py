@@ -1,0 +1,125 @@
+"""What one process waits for, as far as its worker has heard, and how long it stays in memory for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from quince.worker.interfaces import RunnerOwner
+from quince_persistence.records import Step
+
+
+class Waiting:
+    """The waits of one runner.
+
+    Attributes:
+        lingering: It waits in memory: nothing of it is at work.
+        has_slot: It has one of the worker's slots.
+    """
+
+    def __init__(self, owner: RunnerOwner) -> None:
+        self.lingering = False
+        self.has_slot = True
+        self._owner = owner
+        self._woken: asyncio.Future[None] | None = None
+        self._awaits: Sequence[int] = ()
+        self._outstanding: set[int] = set()
+        self._due: float | None = None
+        self._deadline = False
+        self._signals = False
+        self._counted_down = False
+        self._recheck = False
+
+    # What is waited for
+
+    def begin(self, step: Step) -> None:
+        """A step is about to be committed: from now on the ends are heard that it waits for."""
+        self._awaits, self._outstanding = step.awaits, set(step.awaits)
+        self._due, self._deadline, self._signals = step.due, step.deadline, bool(step.signals)
+        self._counted_down = self._recheck = False
+        self._owner.wakeups.watch(self, step.awaits)
+
+    def end(self) -> None:
+        """It waits for nothing any more. May be called twice."""
+        self._owner.wakeups.unwatch(self, self._awaits)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Nothing is left to wait for, as far as is known here."""
+        return self._counted_down or not (self._outstanding or self._due is not None or self._signals)
+
+    @property
+    def is_due(self) -> bool:
+        """Its timer, or the deadline of its signals, is over."""
+        return self._due is not None and self._due <= time.time()
+
+    def child_ended(self, pid: int) -> None:
+        """A process that this one may wait for has ended (a broadcast said so)."""
+        self._outstanding.discard(pid)
+        if self.may_go_on or self._signals:
+            self.wake()  # signals may have come meanwhile: the store knows
+
+    def counted_down(self) -> None:
+        """The store has counted down the last thing it waited for."""
+        self._counted_down = True
+        self.wake()
+
+    def recheck(self) -> None:
+        """Somebody says that nothing is left to wait for: ask the store."""
+        self._recheck = True
+        self.wake()
+
+    # Being in memory without doing anything
+
+    def wake(self) -> None:
+        """End the sleep, if it sleeps."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def sleep(self, seconds: float, *, at_once: bool = False) -> None:
+        """Do nothing for so long, or until somebody wakes it; with `at_once` not at all."""
+        loop = asyncio.get_running_loop()
+        self._woken = loop.create_future()
+        timer = loop.call_later(seconds, self.wake)
+        self.lingering = True
+        try:
+            if not at_once:
+                await self._woken
+        finally:
+            timer.cancel()
+            self.lingering = False
+
+    async def rest(self, seconds: float, *, at_once: bool = False) -> bool:
+        """Sleep without a slot, and take one again. False: all are kept for another process."""
+        self._give_slot()
+        await self.sleep(seconds, at_once=at_once)
+        return await self.retake_slot()
+
+    async def linger(self, *, at_once: bool) -> None:
+        """Sleep without a slot until something comes, as long as it may come soon."""
+        self._give_slot()
+        try:
+            await self.sleep(self._linger_seconds, at_once=at_once or self.may_go_on or self._recheck)
+        finally:
+            self.end()
+
+    async def retake_slot(self) -> bool:
+        """Take a slot before all new tasks. False: all are kept for another process."""
+        self.has_slot = await self._owner.slots.retake()
+        return self.has_slot
+
+    def _give_slot(self) -> None:
+        self._owner.slots.give()
+        self.has_slot = False
+
+    @property
+    def _linger_seconds(self) -> float:
+        """How long to stay in memory: not at all for a timer that fires later than the linger."""
+        linger = self._owner.linger
+        if self._due is None:
+            return linger
+        until = max(0.0, self._due - time.time())
+        if self._deadline:
+            return min(until, linger)
+        return until if until <= linger else 0.0

@@ -1,0 +1,101 @@
+"""Who goes on, here or elsewhere, when something has happened to other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from quince.messages import change_of, control_message, pids_of, recheck_message
+from quince.worker.outbox import Outbox
+from quince_messaging.contract import BroadcastMessage
+from quince_persistence.records import Control, State, StepOutcome, Woken
+
+
+class Waits(Protocol):
+    """What a process of this worker waits for."""
+
+    def child_ended(self, pid: int) -> None:
+        """A process that it may wait for has ended (a broadcast said so)."""
+
+    def counted_down(self) -> None:
+        """The store has counted down the last thing it waited for."""
+
+    def recheck(self) -> None:
+        """Somebody says that nothing is left to wait for: ask the store."""
+
+
+class Wakeable(Protocol):
+    """A process that this worker drives."""
+
+    @property
+    def waiting(self) -> Waits: ...
+
+    def notify(self, verb: Control) -> None:
+        """A control was written for it: apply it as soon as may be."""
+
+
+class WakeUps:
+    """Hands on what commits, signals and broadcasts mean for other processes.
+
+    Args:
+        runners: The processes that this worker drives, by pid.
+        outbox: Where what concerns others goes.
+    """
+
+    def __init__(self, worker_id: str, runners: Mapping[int, Wakeable], outbox: Outbox) -> None:
+        self._worker_id = worker_id
+        self._runners = runners
+        self._outbox = outbox
+        self._watched: dict[int, dict[Waits, None]] = {}
+
+    def watch(self, waits: Waits, pids: Iterable[int]) -> None:
+        """Have it hear of the ends of these."""
+        for pid in pids:
+            self._watched.setdefault(pid, {})[waits] = None
+
+    def unwatch(self, waits: Waits, pids: Iterable[int]) -> None:
+        """It need not hear of the ends of these any more. May be called twice."""
+        for pid in pids:
+            watchers = self._watched.get(pid)
+            if watchers is not None:
+                watchers.pop(waits, None)
+                if not watchers:
+                    del self._watched[pid]
+
+    def on_termination(self, message: BroadcastMessage) -> None:
+        """A broadcast says that processes have ended."""
+        for pid in pids_of(message.body, message.sender):
+            for waits in list(self._watched.get(pid, ())):
+                waits.child_ended(pid)
+
+    def wake(self, outcome: StepOutcome) -> None:
+        """A commit has made processes ready, which go on, and has killed others, which end."""
+        unowned = []
+        for woken in outcome.woken:
+            if woken.owner is None:
+                unowned.append(woken)
+            elif (runner := self._own(woken)) is not None:
+                runner.waiting.counted_down()
+        if unowned:
+            self._outbox.enqueue(unowned)
+        self.wake_signalled(outcome.signalled)
+        for killed in outcome.cascade:
+            if killed.applied and killed.before is not None:
+                self._outbox.announce(change_of(killed.pid, killed.before.state, State.KILLED))
+            if killed.owner == self._worker_id and killed.pid in self._runners:
+                self._runners[killed.pid].notify(Control.KILL)
+            elif killed.owner is not None:
+                self._outbox.call(killed.owner, control_message(Control.KILL, [killed.pid]))
+
+    def wake_signalled(self, woken: Sequence[Woken]) -> None:
+        """Signals have made processes ready: they go on, get a task, or their worker is told."""
+        for one in woken:
+            if one.owner is None:
+                self._outbox.enqueue([one])
+            elif (runner := self._own(one)) is not None:
+                runner.waiting.recheck()
+            else:
+                self._outbox.call(one.owner, recheck_message(one.pid))
+
+    def _own(self, woken: Woken) -> Wakeable | None:
+        return self._runners.get(woken.pid) if woken.owner == self._worker_id else None

@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rabbitmq4",
         action="store_true",
         default=os.environ.get(VARIABLE) == "1",
-        help="run on RabbitMQ 4.0, in a root that is made with debootstrap (needs root; see CONTRIBUTING.md)",
+        help="run on RabbitMQ 4.0, in a root that is made with debootstrap (needs root; see docs/testing.md)",
     )
     parser.addoption(
         "--ten-minutes",

@@ -5,120 +5,110 @@
 What is exported is loaded when it is first asked for, so that `quince ps` need not wait for plumpy.
 """
 
+# isort: skip_file
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quince.client.control import Answer
-    from quince.client.find import find
-    from quince.client.handle import ProcessHandle, get_process
-    from quince.client.submit import asubmit, asubmit_many, submit, submit_many
+    from quince.client.control import Answer as Answer
+    from quince.client.find import find as find
+    from quince.client.handle import ProcessHandle as ProcessHandle, get_process as get_process
+    from quince.client.submit import (
+        asubmit as asubmit, asubmit_many as asubmit_many, submit as submit, submit_many as submit_many,
+    )  # fmt: skip
     from quince.errors import (
-        ClaimLost,
-        ControlRefused,
-        EngineError,
-        InvalidDefinition,
-        InvalidInput,
-        InvalidOutput,
-        InvalidWait,
-        MisusedOnce,
-        ProcessExcepted,
-        ProcessFailed,
-        ProcessKilled,
-        ProcessNotFound,
-        UnknownTarget,
-        UnreadableCheckpoint,
-        WaitTimeout,
-        WorkspaceError,
-    )
-    from quince.processes.functions import process
-    from quince.processes.process import Process
-    from quince.processes.spec import ExitCode
-    from quince.processes.workchain import ToContext, WorkChain, append_, if_, return_, signal_, while_
-    from quince.worker.inline import run
-    from quince.workspace.location import locate
-    from quince.workspace.workspace import Workspace
-    from quince_persistence.errors import Unsaveable
-    from quince_persistence.records import State as ProcessState
+        ClaimLost as ClaimLost, ControlRefused as ControlRefused, DaemonError as DaemonError,
+        EngineError as EngineError, InvalidDefinition as InvalidDefinition, InvalidInput as InvalidInput,
+        InvalidOutput as InvalidOutput, InvalidWait as InvalidWait, MisusedOnce as MisusedOnce,
+        MissingName as MissingName, ProcessExcepted as ProcessExcepted, ProcessFailed as ProcessFailed,
+        ProcessHeld as ProcessHeld, ProcessKilled as ProcessKilled, ProcessNotFound as ProcessNotFound,
+        ResultUnavailable as ResultUnavailable, SeveralStores as SeveralStores,
+        UnexpectedReturn as UnexpectedReturn, UnknownTarget as UnknownTarget,
+        UnloadableClass as UnloadableClass, UnloadableNow as UnloadableNow,
+        UnreadableCheckpoint as UnreadableCheckpoint, Unrestorable as Unrestorable,
+        WaitTimeout as WaitTimeout, WorkspaceError as WorkspaceError,
+    )  # fmt: skip
+    from quince.processes.awaiting import ToContext as ToContext, append_ as append_
+    from quince.processes.child import ChildProcess as ChildProcess
+    from quince.processes.functions import ProcessFunction as ProcessFunction, process as process
+    from quince.processes.instructions import if_ as if_, return_ as return_, while_ as while_
+    from quince.processes.process import Process as Process
+    from quince.processes.programs import CommandFailed as CommandFailed, Completed as Completed
+    from quince.processes.signals import signal_ as signal_
+    from quince.processes.spec import ExitCode as ExitCode, ProcessSpec as ProcessSpec
+    from quince.processes.workchain import WorkChain as WorkChain, WorkChainSpec as WorkChainSpec
+    from quince.worker.inline import RunInterrupted as RunInterrupted, run as run
+    from quince.workspace.location import locate as locate
+    from quince.workspace.workspace import Workspace as Workspace
+    from quince_messaging.errors import (
+        CommunicatorClosed as CommunicatorClosed, CommunicatorForked as CommunicatorForked,
+        ConnectionFailed as ConnectionFailed, DeliveryFailed as DeliveryFailed, InvalidUri as InvalidUri,
+        MessageTimeout as MessageTimeout, MessagingError as MessagingError,
+        ReconnectingError as ReconnectingError, RemoteError as RemoteError,
+        UnroutableError as UnroutableError,
+    )  # fmt: skip
+    from quince_persistence.errors import (
+        CopyRefused as CopyRefused, InvalidUrl as InvalidUrl, MissingDriver as MissingDriver,
+        NotAStore as NotAStore, PersistenceError as PersistenceError, SchemaOutdated as SchemaOutdated,
+        SchemaTooNew as SchemaTooNew, StoreBusy as StoreBusy, StoreClosed as StoreClosed,
+        StoreFull as StoreFull, StoreMoved as StoreMoved, StoreUnavailable as StoreUnavailable,
+        TooLarge as TooLarge, Unreadable as Unreadable, UnreadableValueUsed as UnreadableValueUsed,
+        Unsaveable as Unsaveable,
+    )  # fmt: skip
+    from quince_persistence.records import State
+
+    ProcessState = State
 
 _HOMES = {
     "quince.client.control": ("Answer",),
-    "quince.errors": (
-        "ClaimLost", "ControlRefused", "EngineError", "InvalidDefinition", "InvalidInput", "InvalidOutput",
-        "InvalidWait", "MisusedOnce", "ProcessExcepted", "ProcessFailed", "ProcessKilled", "ProcessNotFound",
-        "UnknownTarget", "UnreadableCheckpoint", "WaitTimeout", "WorkspaceError",
-    ),
     "quince.client.find": ("find",),
-    "quince.processes.functions": ("process",),
     "quince.client.handle": ("ProcessHandle", "get_process"),
     "quince.client.submit": ("asubmit", "asubmit_many", "submit", "submit_many"),
-    "quince.worker.inline": ("run",),
-    "quince.processes.process": ("Process",),
-    "quince.processes.spec": ("ExitCode",),
-    "quince.processes.workchain": (
-        "ToContext", "WorkChain", "append_", "if_", "return_", "signal_", "while_",
+    "quince.errors": (
+        "ClaimLost", "ControlRefused", "DaemonError", "EngineError", "InvalidDefinition", "InvalidInput",
+        "InvalidOutput", "InvalidWait", "MisusedOnce", "MissingName", "ProcessExcepted", "ProcessFailed",
+        "ProcessHeld", "ProcessKilled", "ProcessNotFound", "ResultUnavailable", "SeveralStores",
+        "UnexpectedReturn", "UnknownTarget", "UnloadableClass", "UnloadableNow", "UnreadableCheckpoint",
+        "Unrestorable", "WaitTimeout", "WorkspaceError",
     ),
+    "quince.processes.awaiting": ("ToContext", "append_"),
+    "quince.processes.child": ("ChildProcess",),
+    "quince.processes.functions": ("ProcessFunction", "process"),
+    "quince.processes.instructions": ("if_", "return_", "while_"),
+    "quince.processes.process": ("Process",),
+    "quince.processes.programs": ("CommandFailed", "Completed"),
+    "quince.processes.signals": ("signal_",),
+    "quince.processes.spec": ("ExitCode", "ProcessSpec"),
+    "quince.processes.workchain": ("WorkChain", "WorkChainSpec"),
+    "quince.worker.inline": ("RunInterrupted", "run"),
     "quince.workspace.location": ("locate",),
     "quince.workspace.workspace": ("Workspace",),
-    "quince_persistence.errors": ("Unsaveable",),
+    "quince_messaging.errors": (
+        "CommunicatorClosed", "CommunicatorForked", "ConnectionFailed", "DeliveryFailed", "InvalidUri",
+        "MessageTimeout", "MessagingError", "ReconnectingError", "RemoteError", "UnroutableError",
+    ),
+    "quince_persistence.errors": (
+        "CopyRefused", "InvalidUrl", "MissingDriver", "NotAStore", "PersistenceError", "SchemaOutdated",
+        "SchemaTooNew", "StoreBusy", "StoreClosed", "StoreFull", "StoreMoved", "StoreUnavailable",
+        "TooLarge", "Unreadable", "UnreadableValueUsed", "Unsaveable",
+    ),
     "quince_persistence.records": ("ProcessState",),
 }  # fmt: skip
+"""Where each name is, as above; a test compares them."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _OTHER_NAMES = {"ProcessState": "State"}
+
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), _OTHER_NAMES.get(name, name))
-    globals()[name] = value
+    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), _OTHER_NAMES.get(name, name))
     return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-__all__ = [
-    "Answer",
-    "ClaimLost",
-    "ControlRefused",
-    "EngineError",
-    "ExitCode",
-    "InvalidDefinition",
-    "InvalidInput",
-    "InvalidOutput",
-    "InvalidWait",
-    "MisusedOnce",
-    "Process",
-    "ProcessExcepted",
-    "ProcessFailed",
-    "ProcessHandle",
-    "ProcessKilled",
-    "ProcessNotFound",
-    "ProcessState",
-    "ToContext",
-    "UnknownTarget",
-    "UnreadableCheckpoint",
-    "Unsaveable",
-    "WaitTimeout",
-    "WorkChain",
-    "Workspace",
-    "WorkspaceError",
-    "append_",
-    "asubmit",
-    "asubmit_many",
-    "find",
-    "get_process",
-    "if_",
-    "locate",
-    "process",
-    "return_",
-    "run",
-    "signal_",
-    "submit",
-    "submit_many",
-    "while_",
-]

@@ -24,7 +24,15 @@ EngineError
 │   └── ProcessHeld         the engine paused it, because it cannot go on with it
 ├── WaitTimeout             not there in time (also TimeoutError)
 ├── WorkspaceError          the workspace cannot be found, read or made
-└── DaemonError             the daemon cannot be started, reached or stopped
+├── DaemonError             the daemon cannot be started, reached or stopped
+├── CommandFailed           a program that a step ran ended with a status other than 0
+└── CrashTestFailed         a workflow cannot be tried (of quince.testing)
+
+KeyboardInterrupt
+└── RunInterrupted          Ctrl-C during run(): its process is killed
+
+What the store and the messages raise passes through as it is: `PersistenceError` and `MessagingError` are the
+roots of `quince_persistence.errors` and `quince_messaging.errors`.
 """
 
 from __future__ import annotations

@@ -47,10 +47,12 @@ class TaskHandle(Protocol):
     """
 
     @property
-    def body(self) -> Any: ...
+    def body(self) -> Any:
+        """What was sent."""
 
     @property
-    def redelivered(self) -> bool: ...
+    def redelivered(self) -> bool:
+        """Whether it was delivered before, to a consumer that died or gave it back."""
 
     @property
     def no_reply(self) -> bool:
@@ -134,6 +136,10 @@ class SubjectFilter:
 
 EVERYTHING = SubjectFilter()
 
+Subscriber = Callable[[Any, Any], Any]
+"""Called with the communicator and the body of a call or a task; its answer, or a future of that, is sent."""
+BroadcastSubscriber = Callable[[Any, Any, Any, Any, Any], Any]
+"""Called with the communicator, the body, the sender, the subject and the correlation id of a broadcast."""
 RpcHandler = Callable[[Any], Awaitable[Any]]
 BroadcastHandler = Callable[[BroadcastMessage], None]
 LinkListener = Callable[[LinkState], None]
@@ -323,7 +329,7 @@ class AsyncCommunicator(Protocol):
 
     async def rpc_cast(self, recipient_id: Any, msg: Any) -> None: ...
 
-    async def add_rpc_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> str: ...
+    async def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> str: ...
 
     async def remove_rpc_subscriber(self, identifier: Any) -> None: ...
 
@@ -430,7 +436,7 @@ class Communicator(Protocol):
 
     def rpc_cast(self, recipient_id: Any, msg: Any) -> None: ...
 
-    def add_rpc_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> Any: ...
+    def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> Any: ...
 
     def remove_rpc_subscriber(self, identifier: Any) -> None: ...
 

@@ -12,6 +12,7 @@ MessagingError
 ├── RemoteError            the other side raised         (also kiwipy.RemoteException)
 ├── RemoteCancelled        the other side cancelled it   (also kiwipy.CancelledError)
 ├── TaskRejected           a subscriber passed the task on (also kiwipy.TaskRejected)
+├── InvalidTaskState       a task taken by hand is settled already (also asyncio.InvalidStateError)
 ├── QueueEmpty             no task to pull               (also kiwipy.QueueEmpty)
 ├── DuplicateSubscriber    the identifier is taken       (also kiwipy.DuplicateSubscriberIdentifier)
 ├── BodyTooDeep            lists in lists in lists, ... (also ValueError)
@@ -19,6 +20,8 @@ MessagingError
 """
 
 from __future__ import annotations
+
+import asyncio
 
 import kiwipy
 
@@ -81,6 +84,10 @@ class RemoteCancelled(MessagingError, kiwipy.CancelledError):  # type: ignore[mi
 
 class TaskRejected(MessagingError, kiwipy.TaskRejected):  # type: ignore[misc]  # kiwipy is untyped
     """Raised by a task subscriber to pass the task on to another one."""
+
+
+class InvalidTaskState(MessagingError, asyncio.InvalidStateError):
+    """A task that was taken by hand is processed, finished or requeued already."""
 
 
 class QueueEmpty(MessagingError, kiwipy.QueueEmpty):  # type: ignore[misc]  # kiwipy is untyped

@@ -14,6 +14,7 @@ PersistenceError
 ├── RecordRefused          the database does not take these values; nothing was written
 │   ├── IllegalTransition  a process cannot go from that state to that one
 │   ├── UnknownProcess     a process that is mentioned does not exist
+│   ├── PidTaken           a new process has the pid of one that is there
 │   ├── KeyTaken           a child's key belongs to another process
 │   └── UnknownWorker      the worker has no row (it was declared dead, or never registered)
 ├── CopyRefused            a store cannot be copied as it is, or not to there

@@ -116,6 +116,7 @@ class ProcessRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def terminated(self) -> bool:
+        """It has ended, in whatever way: finished, excepted or killed."""
         return self.state in TERMINAL
 
 

@@ -59,6 +59,7 @@ class ChildProcess(ProcessReference):
 
     @property
     def terminated(self) -> bool:
+        """It had ended, in whatever way, when the chain last woke."""
         return self.state in TERMINAL
 
     @property
@@ -68,10 +69,12 @@ class ChildProcess(ProcessReference):
 
     @property
     def exit_status(self) -> int | None:
+        """0 if it finished well, another number if not; None if it has not finished."""
         return None if self._result is None else self._result.row.exit_status
 
     @property
     def exit_message(self) -> str | None:
+        """What its exit code, its exception or its kill says to people."""
         return None if self._result is None else self._result.row.exit_message
 
     @property

@@ -290,7 +290,14 @@ class Process:
         )
 
     def run(self) -> Any:
-        """Do the work. May be `def` (it may block, it has a thread) or `async def`."""
+        """Do the work. May be `def` (it may block, it has a thread) or `async def`.
+
+        Returns:
+            None, an exit code (`self.exit_codes.LABEL`, an int), or a mapping of outputs.
+
+        Raises:
+            InvalidDefinition: the class does not define it.
+        """
         raise InvalidDefinition(f"{type(self).__qualname__} has no `run`")
 
     def __repr__(self) -> str:

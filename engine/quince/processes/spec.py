@@ -33,7 +33,7 @@ class ExitCode:
     label: str | None = None
 
     def format(self, **values: Any) -> ExitCode:
-        """The same code with the fields of its message filled in.
+        """This exit code, with the fields of its message filled in.
 
         Raises:
             InvalidDefinition: the message has a field that is not given, or that cannot be written so.

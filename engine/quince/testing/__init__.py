@@ -6,34 +6,42 @@
     assert report.passed, report.story()
 
 With pytest, the fixture of the same name does it, and fails with the story.
+
+What is exported is loaded when it is first asked for: every pytest loads the plugin, few use it.
 """
 
+# isort: skip_file
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quince.testing.crashes import CrashTestFailed, crash_everywhere
-    from quince.testing.points import Point, When
-    from quince.testing.report import CrashReport, Outcome, Verdict
+    from quince.testing.crashes import (
+        CrashTestFailed as CrashTestFailed, crash_everywhere as crash_everywhere,
+    )  # fmt: skip
+    from quince.testing.plugin import CrashEverywhere as CrashEverywhere
+    from quince.testing.points import Point as Point, When as When
+    from quince.testing.report import CrashReport as CrashReport, Outcome as Outcome, Verdict as Verdict
 
-_HOME_OF = {
-    "CrashReport": "quince.testing.report",
-    "CrashTestFailed": "quince.testing.crashes",
-    "Outcome": "quince.testing.report",
-    "Point": "quince.testing.points",
-    "Verdict": "quince.testing.report",
-    "When": "quince.testing.points",
-    "crash_everywhere": "quince.testing.crashes",
-}
+_HOMES = {
+    "quince.testing.crashes": ("CrashTestFailed", "crash_everywhere"),
+    "quince.testing.plugin": ("CrashEverywhere",),
+    "quince.testing.points": ("Point", "When"),
+    "quince.testing.report": ("CrashReport", "Outcome", "Verdict"),
+}  # fmt: skip
+"""Where each name is, as above; a test compares them."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: every pytest loads this package's plugin, few use it."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return value
 
 
-__all__ = ["CrashReport", "CrashTestFailed", "Outcome", "Point", "Verdict", "When", "crash_everywhere"]
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,6 +16,8 @@ import msgspec
 
 from quince.client.submit import submit
 from quince.errors import EngineError
+from quince.processes.functions import ProcessFunction
+from quince.processes.process import Process
 from quince.testing import snapshot
 from quince.testing.explorer import Job
 from quince.testing.grounds import SNAPSHOT, OnServers, place_of
@@ -32,7 +34,7 @@ class CrashTestFailed(EngineError):
 
 
 def crash_everywhere(
-    process_class: Any,
+    process_class: type[Process] | ProcessFunction[..., Any, Any],
     inputs: Mapping[str, Any] | None = None,
     *,
     folder: Path | None = None,
@@ -82,7 +84,7 @@ def crash_everywhere(
         _refuse_full(location)
     first = places[0] if places else place_of(template)
     with Workspace(dataclasses.replace(first, folder=template)) as home:
-        handle = submit(process_class, workspace=home, **(inputs or {}))
+        handle = submit(process_class, workspace=home, inputs=inputs)
         target = handle.row.class_path
     grounds = [OnServers(location.store, location.broker, handle.pid) for location in places]
     if grounds:

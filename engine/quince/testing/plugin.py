@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
 
 if TYPE_CHECKING:
+    from quince.processes.functions import ProcessFunction
+    from quince.processes.process import Process
     from quince.testing import CrashReport
     from quince.workspace.workspace import Workspace
 
-CrashEverywhere = Callable[..., "CrashReport"]
+
+class CrashEverywhere(Protocol):
+    """The fixture `crash_everywhere`: `crash_everywhere(MyChain, n=3)` crashes it at every point."""
+
+    def __call__(
+        self,
+        process_class: type[Process] | ProcessFunction[..., Any, Any],
+        /,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> CrashReport:
+        """Run it once undisturbed and once for each commit and message, at which its worker dies.
+
+        Fails the test, with the story, unless it always ends in one way.
+
+        Args:
+            process_class: A process class or a `@process` function, at the top level of a module.
+            settings: Whatever else `quince.testing.crash_everywhere` takes.
+            inputs: Its inputs, by name.
+
+        Returns:
+            What was tried, and how it ended.
+        """
 
 
 @pytest.fixture
@@ -48,7 +73,11 @@ def crash_everywhere(tmp_path: Path) -> CrashEverywhere:
     numbers = iter(range(1, 1_000_000))
 
     def crash_it(
-        process_class: Any, /, *, settings: dict[str, Any] | None = None, **inputs: Any
+        process_class: type[Process] | ProcessFunction[..., Any, Any],
+        /,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        **inputs: Any,
     ) -> CrashReport:
         report: CrashReport = crash(
             process_class, inputs, folder=tmp_path / f"crashes-{next(numbers)}", **(settings or {})

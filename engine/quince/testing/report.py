@@ -72,6 +72,7 @@ class CrashReport:
 
     @property
     def failures(self) -> Sequence[Outcome]:
+        """The points from which it did not end as it does when nothing disturbs it."""
         return [outcome for outcome in self.outcomes if outcome.verdict is Verdict.DIFFERENT]
 
     @property

@@ -35,7 +35,13 @@ TURN_SECONDS = 2.0
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """`run()` was interrupted; its process is killed, unless the store was away. Attribute `pid`."""
+    """`run()` was interrupted (Ctrl-C). It is a `KeyboardInterrupt`: `except Exception` does not catch it.
+
+    Its process is killed, unless the store was away.
+
+    Attributes:
+        pid: The process.
+    """
 
     def __init__(self, pid: int, story: str) -> None:
         super().__init__(f"process {pid} {story}")

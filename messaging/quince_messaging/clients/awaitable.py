@@ -23,6 +23,7 @@ from quince_messaging.contract import (
     LinkListener,
     LinkState,
     SubjectFilter,
+    Subscriber,
     TaskBatchCallback,
     TaskConsumer,
     TaskHandle,
@@ -172,7 +173,7 @@ class AwaitableCommunicator:
         """Call without an answer. Raises UnroutableError if nobody is there."""
         await self._run(self._transport.cast, str(recipient_id), msg)
 
-    async def add_rpc_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> str:
+    async def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> str:
         """Answer calls to `identifier` with `subscriber(communicator, msg)`, run on this loop."""
         name = uuid.uuid4().hex if identifier is None else str(identifier)
 

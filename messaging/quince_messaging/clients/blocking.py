@@ -26,10 +26,12 @@ from quince_messaging.clients.thread_pool import MOST_THREADS, InOrder, ThreadPo
 from quince_messaging.contract import (
     DEFAULT_QUEUE,
     BroadcastMessage,
+    BroadcastSubscriber,
     DeadLetter,
     LinkListener,
     LinkState,
     SubjectFilter,
+    Subscriber,
     TaskHandle,
     Transport,
 )
@@ -200,7 +202,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def add_task_subscriber(
         self,
-        subscriber: Callable[..., Any],
+        subscriber: Subscriber,
         identifier: Any = None,
         *,
         queue: str = DEFAULT_QUEUE,
@@ -276,7 +278,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         """Call without an answer. Raises UnroutableError if nobody is there."""
         self._bridge.wait(self._transport.cast, str(recipient_id), msg)
 
-    def add_rpc_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> Any:
+    def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> Any:
         """Answer calls to `identifier` with `subscriber(communicator, msg)`. Raises DuplicateSubscriber."""
         name = uuid.uuid4().hex if identifier is None else identifier
         handler = rpc_handler(subscriber, self, self._thread, self._pool)
@@ -314,7 +316,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
     def add_broadcast_subscriber(
         self,
-        subscriber: Callable[..., Any],
+        subscriber: BroadcastSubscriber,
         identifier: Any = None,
         *,
         wanted: SubjectFilter | None = None,
@@ -324,6 +326,9 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         Args:
             wanted: A filter for the broker. A `kiwipy.BroadcastFilter` as subscriber is turned into one
                 as far as it can be.
+
+        Raises:
+            DuplicateSubscriber: the identifier is taken.
         """
         self._thread.check()
         name = uuid.uuid4().hex if identifier is None else identifier
@@ -345,7 +350,8 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
     def remove_broadcast_subscriber(self, identifier: Any) -> None:
         """Stop receiving. No call begins after the return; one that runs already goes on.
 
-        Raises ValueError if there is no such subscriber.
+        Raises:
+            ValueError: there is no such subscriber.
         """
         self._thread.check()
         try:

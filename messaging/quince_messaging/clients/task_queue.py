@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import enum
@@ -11,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from quince_messaging.clients.task_subscribers import finish_task
-from quince_messaging.contract import Communicator, TaskHandle
-from quince_messaging.errors import MessagingError, QueueEmpty
+from quince_messaging.contract import Communicator, Subscriber, TaskHandle
+from quince_messaging.errors import InvalidTaskState, QueueEmpty
 
 
 class TaskState(enum.StrEnum):
@@ -22,10 +21,6 @@ class TaskState(enum.StrEnum):
     PROCESSING = "processing"
     FINISHED = "finished"
     REQUEUED = "requeued"
-
-
-class InvalidTaskState(MessagingError, asyncio.InvalidStateError):
-    """The task is processed, finished or requeued already."""
 
 
 class TaskQueue:
@@ -54,7 +49,7 @@ class TaskQueue:
         """Send a task to this queue; see `Communicator.task_send`."""
         return self._communicator.task_send(task, no_reply, queue=self.name)
 
-    def add_task_subscriber(self, subscriber: Callable[..., Any], identifier: Any = None) -> Any:
+    def add_task_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> Any:
         """Have `subscriber(communicator, task)` called with each task of this queue."""
         return self._communicator.add_task_subscriber(
             subscriber, identifier, queue=self.name, prefetch=self._prefetch

@@ -20,6 +20,7 @@ SURFACE = [
     "DeadLetter",
     "DeliveryFailed",
     "DuplicateSubscriber",
+    "InvalidTaskState",
     "InvalidUri",
     "LinkState",
     "MessageTimeout",

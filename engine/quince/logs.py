@@ -49,7 +49,15 @@ FIELDS = {
 
 FORMAT = "%(asctime)s %(levelname)-7s [%(process)d%(speaker)s] %(name)s: %(message)s"
 
-_ALWAYS = ("pid", "class", "step", "worker", "queue")
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(
+        ("time", "level", "logger", "message", "pid", "class", "step", "worker", "queue", "process")
+    ),
+    "in_step": False,
+    "exception": None,
+}
+"""What every document has, in this order."""
+
 _OF_LOGGING = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",
@@ -126,31 +134,31 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         speaker = current_speaker.get()
-        said = {**self._facts, **({} if speaker is None else speaker.facts)}
-        said |= {name: value for name, value in record.__dict__.items() if name not in _OF_LOGGING}
+        spoken = {} if speaker is None else speaker.facts
+        own = {name: value for name, value in record.__dict__.items() if name not in _OF_LOGGING}
+        facts = {**self._facts, **{name: value for name, value in own.items() if name in FIELDS}, **spoken}
+        others = {name: value for name, value in own.items() if not _is_said(name, value, facts)}
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         trace = "\n".join(filter(None, (record.exc_text, record.stack_info)))
         document = {
+            **_NOTHING,
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **dict.fromkeys(_ALWAYS),
             "process": record.process,
             "in_step": speaker is not None,
             "exception": trace or None,
-            **{name: value for name, value in said.items() if name in FIELDS},
+            **facts,
+            **({"extra": others} if others else {}),
         }
-        if others := {name: value for name, value in said.items() if name not in FIELDS}:
-            document["extra"] = others
-        return _dumped(document)
+        return json.dumps(_plain(document), separators=(",", ":"), allow_nan=False)
 
 
 def raw_document(line: str) -> dict[str, Any]:
     """The document of a line that is no log record: of a program in C, say, or of a crash."""
-    keys = ("time", "level", "logger", "message", *_ALWAYS, "process", "in_step", "exception")
-    return {**dict.fromkeys(keys), "message": without_passwords(line), "in_step": False}
+    return {**_NOTHING, "message": without_passwords(line)}
 
 
 def documents(line: str) -> Iterator[dict[str, Any]]:
@@ -214,6 +222,12 @@ _DECODER = json.JSONDecoder()
 _LINES = LineFormatter(FORMAT)
 
 
+def _is_said(name: str, value: object, facts: Mapping[str, object]) -> bool:
+    """Whether the facts have it already. (Values of users may not bear to be compared.)"""
+    said = facts.get(name)
+    return name in facts and (said is value or (type(said) is type(value) is str and said == value))
+
+
 def _speaker(facts: Mapping[str, Any]) -> str:
     name = str(facts.get("class")).replace(":", ".").rpartition(".")[2]
     return f"{facts.get('pid')} {name}"
@@ -237,13 +251,9 @@ def _record_of(document: Mapping[str, Any]) -> logging.LogRecord:
     )
 
 
-def _dumped(document: Mapping[str, object]) -> str:
-    return json.dumps(_plain(document), separators=(",", ":"), allow_nan=False)
-
-
 def _plain(value: Any, depth: int = 4) -> Any:
     """A value as JSON has it; what JSON lacks is told in words."""
-    if value is None or type(value) in (bool, int):
+    if value is None or type(value) is bool or (type(value) is int and abs(value) < 2**63):
         return value
     if isinstance(value, str):
         return without_passwords(value)

@@ -125,7 +125,8 @@ class Process:
 
     @property
     def logger(self) -> logging.Logger:
-        """A logger named after the class; what it writes goes to the worker's log."""
+        """A logger named after the class; what it writes goes to the worker's log, with the process and its
+        step as fields of each record."""
         return execution_of(self).logger()
 
     def out(self, name: str, value: Any) -> None:

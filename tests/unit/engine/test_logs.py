@@ -31,7 +31,7 @@ LOG = Path("worker-1.log")
 def calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:
     """Every call that makes a log record, and where it stands."""
     levels = {"debug", "info", "warning", "error", "exception", "critical", "log", "warn"}
-    loggers = {"log", "_log", "self._log", "self.logger", "_throttled", "self._throttled", "logging"}
+    loggers = re.compile(r"(^|\.)_?(log|logger|logging|throttled)$")
     for package in ("engine", "messaging", "persistence"):
         for file in (ROOT / package).rglob("*.py"):
             text = file.read_text()
@@ -40,7 +40,7 @@ def calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:
             ):
                 if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                     continue
-                if node.func.attr in levels and ast.unparse(node.func.value) in loggers:
+                if node.func.attr in levels and loggers.search(ast.unparse(node.func.value)):
                     yield f"{file.relative_to(ROOT)}:{node.lineno}", node
 
 
@@ -106,6 +106,14 @@ def test_what_a_step_says_carries_its_process_and_step() -> None:
     assert {name: document[name] for name in SQUARE} == SQUARE
     assert (document["step"], document["in_step"]) == ("area", True)
     assert as_text(LOG, line)[0].endswith(f" WARNING [{os.getpid()}, 12 Square] quince.worker: half done")
+
+
+def test_a_step_says_nothing_in_the_name_of_another_process() -> None:
+    with speaking(SQUARE, lambda: "area"):
+        line = written(pid=99, count=1)
+    (document,) = documents(line)
+    assert (document["pid"], document["count"], document["extra"]) == (12, 1, {"pid": 99})
+    assert " 12 Square] " in as_text(LOG, line)[0]
 
 
 @pytest.mark.parametrize("error", [None, failure()])
@@ -183,9 +191,16 @@ def test_facts_that_cannot_be_told_do_no_harm() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    line = written(mine=Odd(), far=float("nan"), much={"a": {"b": {"c": {"d": {"e": 1}}}}}, keys={1: b"\xff"})
+    line = written(
+        mine=Odd(),
+        huge=10**9999,
+        far=float("nan"),
+        much={"a": {"b": {"c": {"d": {"e": 1}}}}},
+        keys={1: b"\xff"},
+    )
     (document,) = documents(line)
     assert document["extra"]["mine"] == "(Odd)"
+    assert document["extra"]["huge"] == "(int)"
     assert document["extra"]["far"] == "nan"
     assert document["extra"]["keys"] == {"1": "b'\\xff'"}
 

@@ -133,7 +133,7 @@ def report_tree(backend: str, home: Workspace, size: int) -> None:
         began = time.perf_counter()
         answers = control(home, verb, Selection(trees=[top]))
         took = time.perf_counter() - began
-        home.teller.flush()
+        home.background.flush()
         told = time.perf_counter() - began
         print(
             f"{backend} {verb} a tree of {len(answers)}: accepted in {1e3 * took:.0f} ms, "

@@ -15,7 +15,7 @@ import pytest
 
 from quince import ProcessHandle, Workspace, submit, submit_many
 from quince.cli.worker_table import worker_table
-from quince.client.notify import ring
+from quince.client.notify import enqueue
 from quince.client.why import why
 from quince.diagnosis.doctor import doctor
 from quince.recovery.lease import Lease
@@ -194,5 +194,5 @@ def _submitted(home: Workspace, class_path: str) -> ProcessHandle:
     home.store.insert([NewProcess(pid, class_path, encode({}))]).result()
     row = home.store.get(pid)
     assert row is not None
-    ring(home, [row])
+    enqueue(home, [row])
     return ProcessHandle(pid, home)

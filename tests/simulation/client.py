@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from quince.client.control import control
 from quince.client.submit import submit
@@ -24,8 +24,8 @@ from tests.simulation.world import Actor, World
 Plan = dict[str, Any]
 
 
-class SteppedTeller(BackgroundSender):
-    """A teller whose thread is an event of the world."""
+class SteppedSender(BackgroundSender):
+    """A background sender whose thread is an event of the world."""
 
     def __init__(self, world: World, actor: Actor) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class SteppedTeller(BackgroundSender):
             with contextlib.suppress(MessagingError):
                 job()
 
-        self._world.after(self._world.delay(THREAD, SLOW_THREAD), self._actor, "teller", tell)
+        self._world.after(self._world.delay(THREAD, SLOW_THREAD), self._actor, "background", tell)
 
 
 class Client:
@@ -51,12 +51,12 @@ class Client:
         world, actor = around.world, Actor("client")
         self._lane = Lane(world, actor, "loop")
         transport = FaultyTransport(around.hub, actor, self._lane, Link(world, around.weather))
-        self.communicator = BlockingCommunicator(transport, self._lane)
+        self.communicator = cast(Any, BlockingCommunicator(transport, self._lane))
         self.store = SteppedStore(around.archive, world, actor, Cable(), around.witness, blocking=True)
         self.store.open()
         self._home = Workspace(PLACE, self.store, self.communicator)
         self._home.registry = REGISTRY
-        self._home.teller = SteppedTeller(world, actor)
+        self._home.background = SteppedSender(world, actor)
 
     def submit(self, plan: Plan) -> None:
         handle = submit(KINDS[plan["kind"]], workspace=self._home, **plan["inputs"])

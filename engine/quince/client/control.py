@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quince.client.notify import tell
+from quince.client.notify import notify
 from quince.errors import ControlRefused, ProcessNotFound, WaitTimeout
 from quince.text import storable
 from quince.workspace.workspace import Workspace
@@ -112,7 +112,7 @@ def control(
     who = storable(author or login())
     future = workspace.store.control(verb, selection, author=who, reason=why, force=force)
     outcomes: Sequence[ControlOutcome] = future.result()
-    tell(workspace, verb, outcomes)
+    notify(workspace, verb, outcomes)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
 
@@ -124,7 +124,7 @@ def control_all(
     who = storable(author or login())
     future = workspace.store.control(verb, Selection(live=True), author=who, reason=why)
     outcomes: Sequence[ControlOutcome] = future.result()
-    tell(workspace, verb, outcomes, everybody=True)
+    notify(workspace, verb, outcomes, everybody=True)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
 

@@ -1,4 +1,4 @@
-"""What follows from a control once it is in the store: who is told of it, and what is rung for."""
+"""What follows once a control or a signal is in the store: workers are notified, tasks put on queues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from quince_persistence.records import Control, ControlOutcome, ProcessRow, Woke
 _log = logging.getLogger("quince")
 
 
-def ring(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
+def enqueue(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
     """Put the tasks of ready processes on their queues; the sweeps do it if the broker is away."""
     ready: dict[tuple[str, int], list[int]] = defaultdict(list)
     for process in woken:
@@ -45,25 +45,25 @@ def ring(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
             )
 
 
-def tell(
+def notify(
     workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], *, everybody: bool = False
 ) -> None:
-    """In the background: owners are told, ready processes rung for, changes announced.
+    """In the background: notify the owners, enqueue ready processes, broadcast the changes.
 
     Args:
         everybody: One broadcast reaches all owners.
     """
-    workspace.teller.post(lambda: _tell(workspace, verb, outcomes, everybody))
+    workspace.background.post(lambda: _notify(workspace, verb, outcomes, everybody))
 
 
-def tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
-    """In the background, after signals: who is ready goes on, or is rung for; watchers hear of it."""
-    workspace.teller.post(lambda: _tell_signalled(workspace, outcomes))
+def notify_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    """In the background, after signals: have ready processes go on or enqueue them, broadcast the changes."""
+    workspace.background.post(lambda: _notify_signalled(workspace, outcomes))
 
 
-def _tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+def _notify_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
     woken = [one for outcome in outcomes for one in outcome.woken]
-    ring(workspace, woken)
+    enqueue(workspace, woken)
     for one in woken:
         if one.owner is not None:
             with contextlib.suppress(UnroutableError):
@@ -73,7 +73,7 @@ def _tell_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) ->
         workspace.communicator.broadcast_many([change_of(row.pid, row.state, row.state) for row in rows])
 
 
-def _tell(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], everybody: bool) -> None:
+def _notify(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], everybody: bool) -> None:
     owned = _by_owner(outcomes)
     if everybody:
         workspace.communicator.broadcast_send({"verb": verb.value}, subject=f"control.{verb.value}")
@@ -81,7 +81,7 @@ def _tell(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome
         dead = {owner for owner, pids in owned.items() if not _notified(workspace, owner, verb, pids)}
         if dead:
             _release_dead(workspace, dead)
-    ring(workspace, (woken for outcome in outcomes for woken in outcome.woken))
+    enqueue(workspace, (woken for outcome in outcomes for woken in outcome.woken))
     messages = changes_of(outcomes)
     if messages:
         workspace.communicator.broadcast_many(messages)
@@ -116,4 +116,4 @@ def _release_dead(workspace: Workspace, owners: set[str]) -> None:
                 worker.id,
                 extra={"worker": worker.id, "host": worker.host, "count": len(woken)},
             )
-            ring(workspace, woken)
+            enqueue(workspace, woken)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quince.client.control import login
-from quince.client.notify import tell_signalled
+from quince.client.notify import notify_signalled
 from quince.errors import ControlRefused, ProcessNotFound
 from quince.processes.signals import new_signal
 from quince.text import storable
@@ -26,7 +26,7 @@ def send(
     outcomes: Sequence[ControlOutcome] = workspace.store.send(
         signals, author=storable(author or login())
     ).result()
-    tell_signalled(workspace, outcomes)
+    notify_signalled(workspace, outcomes)
     return outcomes
 
 

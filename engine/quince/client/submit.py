@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 from quince.client.handle import ProcessHandle, WorkspaceLike
-from quince.client.notify import ring
+from quince.client.notify import enqueue
 from quince.errors import UnknownTarget
 from quince.processes.arguments import each_given, gathered, refuse_unnamed
 from quince.processes.creation import new_process
@@ -128,7 +128,7 @@ def submit_many(
     processes, pids = inserted(
         home, lambda: prepared(home, process_class, path, given, keys, queue, priority)
     )
-    ring(home, [_ready(new) for new, pid in zip(processes, pids, strict=True) if new.pid == pid])
+    enqueue(home, [_ready(new) for new, pid in zip(processes, pids, strict=True) if new.pid == pid])
     return [ProcessHandle(pid, home) for pid in pids]
 
 

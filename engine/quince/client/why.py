@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from quince.errors import ProcessNotFound
 from quince.moments import clock, span
@@ -15,6 +14,7 @@ from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.poison import ROOM_SECONDS
 from quince.settings import EXPIRY_SECONDS
 from quince.workspace.workspace import Workspace
+from quince_persistence.contract import StoreContract
 from quince_persistence.records import PRIME_SUSPECT, SUSPECT, Control, EventRow, ProcessRow, State, WorkerRow
 
 LONG_READY = 5.0
@@ -75,7 +75,7 @@ class _Facts:
 
     def __init__(self, workspace: Workspace, row: ProcessRow) -> None:
         self.row = row
-        self.store: Any = workspace.store
+        self.store: StoreContract = workspace.store
         self.now = time.time()
 
     def last_control(self, verb: Control) -> EventRow | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from quince.client.notify import ring
+from quince.client.notify import enqueue
 from quince.daemon import operations as daemon
 from quince.diagnosis.code_check import rehearse
 from quince.diagnosis.exposed_files import exposed, make_private
@@ -210,7 +210,7 @@ class _Checkup:
             )
 
     def _release(self, worker_id: str) -> None:
-        ring(self._workspace, hand_on(self._store, worker_id, proven=False).result())
+        enqueue(self._workspace, hand_on(self._store, worker_id, proven=False).result())
 
     # Ready, and nobody told
 
@@ -235,7 +235,7 @@ class _Checkup:
                 "queue",
                 f"{len(idle)} ready processes have no task on queue {queue}, which is empty",
                 "a running worker puts them there; so does --mend",
-                partial(ring, self._workspace, idle),
+                partial(enqueue, self._workspace, idle),
                 idle,
             )
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from quince.messages import ARE_YOU_THERE
 from quince.settings import HEARTBEAT_SECONDS
@@ -76,8 +75,7 @@ class BrokerPresence:
 
     async def _is_gone(self, worker_id: str) -> bool:
         try:
-            asking: Any = self._communicator.rpc_cast(worker_id, ARE_YOU_THERE)
-            await asyncio.wait_for(asking, ASK_SECONDS)
+            await asyncio.wait_for(self._communicator.rpc_cast(worker_id, ARE_YOU_THERE), ASK_SECONDS)
         except UnroutableError:
             return True
         except (MessagingError, TimeoutError):

@@ -16,6 +16,7 @@ from quince.processes.definition import class_of
 from quince.processes.error_record import user_frames
 from quince.processes.functions import P, ProcessFunction, Value
 from quince.processes.process import Process
+from quince.worker.switching import quick_switching
 from quince.worker.worker import Worker
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PersistenceError
@@ -108,7 +109,7 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
     home = resolve(workspace)
     home.location.require_shared()
     given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
-    with _WorkerThread(home) as worker:
+    with quick_switching(), _WorkerThread(home) as worker:
         path = home.registry.name_of(cls)
         queue = run_queue(worker.id)
         _, (pid,) = inserted(home, lambda: prepared(home, cls, path, [given], [key], queue, priority))

@@ -26,6 +26,7 @@ from quince.settings import (
     SUPERVISOR_VARIABLE,
 )
 from quince.worker.step_output import printed_lines
+from quince.worker.switching import quick_switching
 from quince.worker.worker import Worker
 from quince.workspace.location import Location
 
@@ -56,7 +57,7 @@ def serve(
     )
     configure_logging(worker=worker.id)
     _end_with_supervisor()
-    with _signals(worker), printed_lines(), _readiness() as started:
+    with quick_switching(), _signals(worker), printed_lines(), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%s has stopped", name, extra={"worker": worker.id})
     logging.shutdown()
@@ -124,8 +125,8 @@ def _readiness() -> Iterator[threading.Event]:
             pipe.write("ready\n" if not failed else f"{failed[0]}\n")
 
     failed: list[str] = []
-    teller = threading.Thread(target=tell, name="quince-ready", daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=tell, name="quince-ready", daemon=True)
+    reporter.start()
     try:
         yield started
     except Exception as error:
@@ -133,7 +134,7 @@ def _readiness() -> Iterator[threading.Event]:
         raise
     finally:
         started.set()
-        teller.join(1)
+        reporter.join(1)
 
 
 def _end_with_supervisor() -> None:

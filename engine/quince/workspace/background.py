@@ -32,7 +32,7 @@ class BackgroundSender:
         with self._lock:
             self._jobs.put(job)
             if self._thread is None:
-                thread = threading.Thread(target=self._work, name="quince-teller", daemon=True)
+                thread = threading.Thread(target=self._work, name="quince-background", daemon=True)
                 try:
                     thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
                 except (RuntimeError, MemoryError) as error:  # the next one that is posted tries again

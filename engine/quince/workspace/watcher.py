@@ -15,6 +15,8 @@ import kiwipy
 
 from quince.messages import pids_of
 from quince.text import words_of
+from quince.workspace.interfaces import WatcherOwner
+from quince_persistence.contract import StoreContract
 from quince_persistence.errors import StoreMoved, StoreUnavailable
 from quince_persistence.records import EventRow, ProcessRow, Selection
 from quince_persistence.writing.throttled_log import ThrottledLog
@@ -30,7 +32,7 @@ LAST_LOOK = 1.0
 class Watcher:
     """One subscription to all changes of state, for every wait of one workspace."""
 
-    def __init__(self, workspace: Any) -> None:
+    def __init__(self, workspace: WatcherOwner) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._bells: dict[int, set[Callable[[], object]]] = {}
@@ -135,7 +137,7 @@ class Watcher:
                 self._bells.setdefault(pid, set()).add(bell)
             subscribed = self._subscribed
         if not subscribed:
-            self._workspace.teller.post(self._subscribe)  # a broker that is away is not waited for
+            self._workspace.background.post(self._subscribe)  # a broker that is away is not waited for
         try:
             yield
         finally:
@@ -172,7 +174,7 @@ class _Patience:
     patience = FIRST_LOOK
     _answered = False
 
-    def _bear(self, away: StoreUnavailable, pid: int) -> None:
+    def _tolerate(self, away: StoreUnavailable, pid: int) -> None:
         """The store does not answer: look again later, if it ever did and may do so again."""
         if not self._answered or isinstance(away, StoreMoved):
             raise away
@@ -192,16 +194,16 @@ class _Trail(_Patience):
         over: The process has ended and its last event was given.
     """
 
-    def __init__(self, store: Any, pid: int, after: int) -> None:
+    def __init__(self, store: StoreContract, pid: int, after: int) -> None:
         self._store, self._pid, self._after = store, pid, after
         self.over = False
 
     def next(self) -> Sequence[EventRow]:
         try:
             row = self._store.get(self._pid)  # before the events: its end is then among them
-            events: Sequence[EventRow] = self._store.events(self._pid, after=self._after)
+            events = self._store.events(self._pid, after=self._after)
         except StoreUnavailable as away:
-            self._bear(away, self._pid)
+            self._tolerate(away, self._pid)
             return ()
         self._answered = True
         if events:
@@ -215,7 +217,7 @@ class _Look(_Patience):
 
     def __init__(
         self,
-        store: Any,
+        store: StoreContract,
         pids: Sequence[int],
         until: Callable[[ProcessRow], bool],
         timeout: float | None,
@@ -243,7 +245,7 @@ class _Look(_Patience):
         if away is not None and self._missing:
             if late:
                 raise away
-            self._bear(away, self._missing[0])
+            self._tolerate(away, self._missing[0])
         if left is not None:
             self.patience = max(0.0, min(self.patience, left))
         return not self._missing or late

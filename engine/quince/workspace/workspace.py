@@ -12,7 +12,6 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import quince_messaging
 from quince.errors import WorkspaceError
@@ -21,6 +20,7 @@ from quince.workspace.background import BackgroundSender
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import Location, locate
 from quince.workspace.watcher import Watcher
+from quince_messaging.contract import Communicator
 from quince_messaging.errors import MessagingError
 from quince_persistence.codec import find_classes_by
 from quince_persistence.errors import PersistenceError
@@ -33,15 +33,15 @@ class Workspace:
 
     Attributes:
         location: Where it is.
-        teller: Sends what follows from controls.
+        background: Sends what follows from controls.
     """
 
     location: Location
     _store: Store | None = None
-    _communicator: Any = None
+    _communicator: Communicator | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _dialling: threading.RLock = field(default_factory=threading.RLock)
-    teller: BackgroundSender = field(default_factory=BackgroundSender, init=False)
+    background: BackgroundSender = field(default_factory=BackgroundSender, init=False)
     registry: ClassLoader = field(init=False)
     watcher: Watcher = field(init=False)
 
@@ -75,7 +75,7 @@ class Workspace:
         _parents.append(self._communicator)
         self._communicator = None
         self._lock, self._dialling = threading.RLock(), threading.RLock()
-        self.teller, self.watcher = BackgroundSender(), Watcher(self)
+        self.background, self.watcher = BackgroundSender(), Watcher(self)
 
     @property
     def store(self) -> Store:
@@ -91,7 +91,7 @@ class Workspace:
             return self._store
 
     @property
-    def communicator(self) -> Any:
+    def communicator(self) -> Communicator:
         """The blocking communicator, connected at first use.
 
         Raises:
@@ -107,7 +107,7 @@ class Workspace:
 
     def close(self) -> None:
         """Close what was opened. May be called twice."""
-        self.teller.flush()
+        self.background.flush()
         with self._dialling, self._lock:
             communicator, self._communicator = self._communicator, None
             store, self._store = self._store, None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quince import ProcessHandle, Workspace, submit
-from quince.client.notify import ring
+from quince.client.notify import enqueue
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, Woken
@@ -85,7 +85,7 @@ class Stage:
         (pid,) = self.home.store.allocate_pids(1)
         self.home.store.insert([NewProcess(pid, class_path, encode({}), queue=queue)]).result()
         if rung:
-            ring(self.home, [Woken(pid, None, queue, 0)])
+            enqueue(self.home, [Woken(pid, None, queue, 0)])
         return ProcessHandle(pid, self.home)
 
     def held(self, home: Workspace, flow: Any, queue: str = "default") -> Subject:

@@ -14,6 +14,7 @@ import pytest
 
 from quince import Process, ProcessExcepted, Workspace, process, run
 from quince.cli.results import failing_line
+from quince.worker.switching import QUICK_SECONDS, quick_switching
 from quince.worker.worker import Worker
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
@@ -137,3 +138,28 @@ def test_a_worker_that_ends_leaves_nobody_waiting(home: Workspace, monkeypatch: 
     monkeypatch.setattr(Worker, "_drain", run_out)
     with pytest.raises(MemoryError):
         run(divide, by=1, workspace=home)
+
+
+def test_the_switch_interval_of_the_interpreter_is_put_back(home: Workspace) -> None:
+    """However `run()` ends, also beside another one that began later or ends first."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.0070005)
+    own = sys.getswitchinterval()
+    try:
+        run(divide, by=1, workspace=home)
+        assert sys.getswitchinterval() == own
+        with pytest.raises(ProcessExcepted):
+            run(divide, by=0, workspace=home)
+        assert sys.getswitchinterval() == own
+        first, second = quick_switching(), quick_switching()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert sys.getswitchinterval() == pytest.approx(QUICK_SECONDS, abs=2e-6), "the other one needs it"
+        second.__exit__(None, None, None)
+        assert sys.getswitchinterval() == own
+        with quick_switching():
+            sys.setswitchinterval(0.002)
+        assert sys.getswitchinterval() == pytest.approx(0.002, abs=2e-6), "what the program says itself stays"
+    finally:
+        sys.setswitchinterval(usual + 5e-7)

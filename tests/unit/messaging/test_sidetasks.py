@@ -178,10 +178,10 @@ OWNED = {
     ("messaging/quince_messaging/side_tasks.py", "begin"): 1,
     ("messaging/quince_messaging/side_tasks.py", "thread"): 1,
     # One for each process that is driven: `_ended` looks at its end, a sweep gives back what nobody drives.
-    ("engine/quince/worker/worker.py", "_start"): 1,
+    ("engine/quince/worker/intake.py", "_start"): 1,
     # Awaited where they are made.
-    ("engine/quince/worker/worker.py", "_drain"): 2,
-    ("engine/quince/worker/worker.py", "_on_rpc"): 1,
+    ("engine/quince/worker/worker.py", "_wait_for_steps"): 2,
+    ("engine/quince/worker/rpc_server.py", "_settled"): 1,
     ("engine/quince/processes/programs.py", "_end_of"): 1,
     ("engine/quince/processes/programs.py", "_guarded"): 1,
     ("engine/quince/processes/programs.py", "make_way"): 1,
@@ -192,8 +192,8 @@ OWNED = {
     ("engine/quince/worker/task_buffer.py", "_switch"): 1,
     ("engine/quince/workspace/background.py", "post"): 1,
     # A wish for one write or read, awaited when the process ends.
-    ("engine/quince/worker/runner.py", "_interrupt"): 1,
-    ("engine/quince/worker/runner.py", "_kill"): 1,
+    ("engine/quince/worker/step_control.py", "interrupt"): 1,
+    ("engine/quince/worker/step_control.py", "_kill"): 1,
     # What a caller waits for: its outcome, whatever it is, is his.
     ("messaging/quince_messaging/clients/loop_thread.py", "spawn"): 1,
     ("messaging/quince_messaging/clients/bridge.py", "_stages"): 1,

@@ -1,4 +1,4 @@
-"""The teller's thread: calls in order, and Ctrl-C while it starts."""
+"""The background sender's thread: calls in order, and Ctrl-C while it starts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from quince.workspace.background import BackgroundSender
 
 def test_what_was_posted_is_called_in_order_before_a_flush_returns() -> None:
     called: list[int] = []
-    teller = BackgroundSender()
+    sender = BackgroundSender()
     for number in range(3):
-        teller.post(lambda number=number: called.append(number))  # type: ignore[misc]
-    teller.flush()
+        sender.post(lambda number=number: called.append(number))  # type: ignore[misc]
+    sender.flush()
     assert called == [0, 1, 2]
 
 
@@ -22,14 +22,14 @@ def test_a_start_that_ctrl_c_cuts_off_is_not_waited_for(monkeypatch: pytest.Monk
     def interrupted(_: threading.Thread) -> None:
         raise KeyboardInterrupt
 
-    teller = BackgroundSender()
+    sender = BackgroundSender()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            teller.post(lambda: None)
-    teller.flush()
+            sender.post(lambda: None)
+    sender.flush()
 
     called = threading.Event()
-    teller.post(called.set)  # and it can be used again
-    teller.flush()
+    sender.post(called.set)  # and it can be used again
+    sender.flush()
     assert called.is_set()

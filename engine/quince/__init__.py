@@ -8,8 +8,12 @@ What is exported is loaded when it is first asked for, so that `quince ps` need 
 # isort: skip_file
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from quince import import_order
+
+import_order.guard()  # before whatever a file of the user's could take the place of
+
+import importlib  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     from quince.client.control import Answer as Answer
@@ -106,6 +110,7 @@ __all__ = sorted(_HOME_OF)
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_order.guard()  # other folders may have come meanwhile
     value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), _OTHER_NAMES.get(name, name))
     return value
 

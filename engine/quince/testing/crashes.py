@@ -16,6 +16,7 @@ import msgspec
 
 from quince.client.submit import submit
 from quince.errors import EngineError
+from quince.interpreter import EXPLORER, command_line
 from quince.processes.functions import ProcessFunction
 from quince.processes.process import Process
 from quince.testing import snapshot
@@ -110,11 +111,9 @@ def _refuse_full(location: Location) -> None:
 
 def _explore(job: Job, file: Path) -> list[Outcome]:
     file.write_bytes(msgspec.json.encode(job))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(job.paths)}
     done = subprocess.run(
-        [sys.executable, "-m", "quince.testing.explorer", str(file)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment,
-    )  # fmt: skip
+        command_line(EXPLORER, str(file)), stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     if done.returncode:
         raise CrashTestFailed(done.stderr.strip() or f"the explorer ended with status {done.returncode}")
     return [msgspec.json.decode(line, type=Outcome) for line in done.stdout.splitlines()]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from quince import import_order
 from quince.testing.grounds import OnServers, embedded
 from quince.testing.life import Course, Plan, live
 from quince.testing.outcomes import Portrait
@@ -63,7 +64,8 @@ class Job(msgspec.Struct, frozen=True):
 def main(file: str) -> None:
     """Explore, and print the outcomes."""
     job = msgspec.json.decode(Path(file).read_bytes(), type=Job)
-    sys.path[:] = [*job.paths, *(path for path in sys.path if path not in job.paths)]
+    for path in job.paths:
+        import_order.add(path)
     for module in FIRST_IMPORTS[bool(job.grounds)]:
         importlib.import_module(module)
     ClassLoader(Path.cwd()).load(job.target).spec()

@@ -172,7 +172,6 @@ class Worker:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
-        self._registry.make_importable()
         store = self.store = await aside(open_store, self.location)
         stack.callback(store.close)
         store.on_batch = loop.call_soon_threadsafe
@@ -180,6 +179,7 @@ class Worker:
         communicator = await stack.enter_async_context(
             quince_messaging.connect_async(self.location.broker, prefix=names)
         )
+        self._registry.make_importable()
         self.side.also += [
             communicator.troubles,
             LoopWatch().sentences,

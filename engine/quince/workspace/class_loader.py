@@ -19,10 +19,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from quince import import_order
 from quince.errors import EngineError, InvalidDefinition, UnknownTarget, UnloadableClass, UnloadableNow
 from quince.processes.definition import class_of, definition_of
 from quince.workspace.half_written import is_half_written, is_young
 from quince.workspace.trust import distrust, is_named
+from quince.workspace.user_modules import (
+    file_behind,
+    file_of,
+    import_file,
+    import_story,
+    is_known_by_file,
+    within_packages,
+)
 from quince_persistence.codec.temporary_errors import is_temporary
 
 _MODULE_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
@@ -116,13 +125,19 @@ class ClassLoader:
             self._require_own(file)
         else:
             self._require_allowed(path, [module_part])
-        module = self._import(module_part)
-        try:
-            found = functools.reduce(getattr, qualname.split("."), module)
-        except AttributeError:
-            raise _lacks(module, module_part, qualname) from None
+        found = self._find(module_part, qualname)
         self._require_allowed(path, _real_names(found, self.folder))
         return found
+
+    def _find(self, module_part: str, qualname: str) -> Any:
+        module = self._import(module_part)
+        try:
+            return functools.reduce(getattr, qualname.split("."), module)
+        except AttributeError:
+            own = file_behind(module_part, self.folder)
+            if own is not None:
+                return self._find(own.name, qualname)
+            raise _lacks(module, module_part, qualname) from None
 
     def _require_allowed(self, path: str, names: Iterable[str]) -> None:
         """One of the names is among what this workspace allows."""
@@ -156,7 +171,7 @@ class ClassLoader:
                 raise
             passing = is_temporary(error) or is_half_written(error, self._source(module_part))
             kind = UnloadableNow if passing else UnloadableClass
-            raise kind(_import_story(module_part, error, self.folder)) from error
+            raise kind(import_story(module_part, error, self.folder)) from error
 
     def _source(self, module_part: str) -> Path | None:
         """The file of a module that could not be imported, if it can be told."""
@@ -169,8 +184,7 @@ class ClassLoader:
 
     def make_importable(self) -> None:
         """Put the workspace's folder on the import path."""
-        if str(self.folder) not in sys.path:
-            sys.path.insert(0, str(self.folder))
+        import_order.add(str(self.folder), first=True)
 
 
 def load_target(target: str, registry: ClassLoader) -> Any:
@@ -184,8 +198,9 @@ def load_target(target: str, registry: ClassLoader) -> Any:
         UnknownTarget: one sentence that names what is missing and what there is.
     """
     module_part, _, qualname = target.partition(":")
-    if module_part.endswith(".py") or "/" in module_part:
-        file = Path(module_part).expanduser().resolve()
+    own = file_behind(module_part, Path.cwd())
+    if own is not None or module_part.endswith(".py") or "/" in module_part:
+        file = own or Path(module_part).expanduser().resolve()
         if not file.is_file():
             raise UnknownTarget(f"there is no file {module_part!r} (in {Path.cwd()})")
         try:
@@ -193,78 +208,18 @@ def load_target(target: str, registry: ClassLoader) -> Any:
         except UnknownTarget:
             raise
         except (Exception, SystemExit) as error:
-            raise UnknownTarget(_import_story(module_part, error, file.parent)) from error
+            raise UnknownTarget(import_story(module_part, error, file.parent)) from error
     else:
         if not re.fullmatch(r"[^\W\d][\w.]*", module_part):
             raise UnknownTarget(f"{target!r} is no target: write module:Class or file.py:Class")
-        if str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))
+        import_order.add(str(Path.cwd()))
         module = registry._import(module_part)
     return _pick(module, module_part, qualname)
 
 
-def import_file(file: Path) -> ModuleType:
-    """Import a script by its path, once; its folder becomes importable, as when it is run.
-
-    Raises:
-        UnknownTarget: there is no such file.
-    """
-    file = file.resolve()
-    root, dotted = _within_packages(file)
-    for module in (sys.modules.get("__main__"), sys.modules.get(dotted)):
-        if module is not None and _file_of(module) == file:
-            return module
-    if not file.is_file():
-        raise UnloadableClass(f"there is no file {file}")
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
-    if dotted != file.stem:
-        return _import_from_package(file, dotted)
-    name = (
-        file.stem
-        if file.stem not in sys.modules and file.stem.isidentifier()
-        else f"script_{abs(hash(file)):x}"
-    )
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise UnloadableClass(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    _by_file.add(name)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-_by_file: set[str] = set()
-"""Names of modules that were imported by their file: another interpreter may not find them by name."""
-
-
-def _within_packages(file: Path) -> tuple[Path, str]:
-    """The folder from which a file is imported, and its name there: dotted if it lies in a package."""
-    folder, parts = file.parent, [file.stem]
-    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    return folder, ".".join(parts)
-
-
-def _import_from_package(file: Path, name: str) -> ModuleType:
-    module = importlib.import_module(name)
-    if _file_of(module) != file:
-        raise UnloadableClass(f"{file} is {name}, but {_file_of(module)} is loaded under that name")
-    _by_file.add(name)
-    return module
-
-
 def _names_of_file(file: Path, folder: Path) -> set[str]:
     """The names of a file in a workspace: its path, and that by which it is imported from the folder."""
-    root, dotted = _within_packages(file)
+    root, dotted = within_packages(file)
     within = file.is_relative_to(folder)
     return {(file.relative_to(folder) if within else file).as_posix(), *([dotted] if root == folder else ())}
 
@@ -278,9 +233,9 @@ def _real_names(found: Any, folder: Path) -> set[str]:
         return set()
     if module is None or not any(found is one for one in (defined, getattr(defined, "process_class", None))):
         return set()
-    file = _file_of(module)
+    file = file_of(module)
     names = set() if file is None else _names_of_file(file, folder)
-    by_file = module.__name__ == "__main__" or module.__name__ in _by_file
+    by_file = module.__name__ == "__main__" or is_known_by_file(module.__name__)
     return names if by_file else names | {module.__name__}
 
 
@@ -291,7 +246,7 @@ def _path_of(cls: ProcessClass, folder: Path) -> str:
             "move it to the top level of its module"
         )
     module = sys.modules.get(cls.__module__)
-    file = _file_of(module) if module is not None else None
+    file = file_of(module) if module is not None else None
     if cls.__module__ == "__main__" and file is None:
         return f"__main__:{cls.__qualname__}"
     name = _main_name() if cls.__module__ == "__main__" else cls.__module__
@@ -312,16 +267,13 @@ def _is_script(file: Path, name: str, folder: Path) -> bool:
     by its file, or one in a folder below the workspace's."""
     if name == "__main__":
         return True
-    if name in _by_file:
-        return _within_packages(file) != (folder, name)  # `my-flow.py` has no name to import it by
+    if name in sys.stdlib_module_names and file.is_relative_to(folder):
+        return True  # by its name, another interpreter finds the standard library's
+    if is_known_by_file(name):
+        return within_packages(file) != (folder, name)  # `my-flow.py` has no name to import it by
     if "." in name or file.name == "__init__.py":
         return False
     return file.is_relative_to(folder) and file.parent != folder
-
-
-def _file_of(module: ModuleType) -> Path | None:
-    name = getattr(module, "__file__", None)
-    return Path(name).resolve() if name else None
 
 
 def _pick(module: ModuleType, module_part: str, qualname: str) -> Any:
@@ -366,16 +318,8 @@ def _suggest(module: ModuleType, qualname: str) -> str:
 def _lacks(module: ModuleType, module_part: str, qualname: str) -> UnloadableClass:
     """The module has no such class; if its file has been written just now, it may have been half of it."""
     story = f"{module_part} has no {qualname!r}{_suggest(module, qualname)}"
-    file = _file_of(module)
+    file = file_of(module)
     if file is None or not is_young(file):
         return UnloadableClass(story)
     sys.modules.pop(module.__name__, None)  # to be read anew
     return UnloadableNow(story)
-
-
-def _import_story(module_part: str, error: BaseException, folder: Path) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name and module_part.startswith(error.name):
-        return (
-            f"there is no module {error.name!r}: it is not installed, nor in the workspace's folder {folder}"
-        )
-    return f"importing {module_part} failed with {type(error).__name__}: {error}"

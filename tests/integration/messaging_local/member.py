@@ -120,7 +120,7 @@ class Member:
             # To this very thread: of a signal to the process it might hear too late, after its commit.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
-        self.transport._committer.run_unwatched(stop, heavy=True)
+        self.transport._group_commit.run_unwatched(stop, heavy=True)
 
     async def become(self, user: int) -> None:
         os.setuid(user)

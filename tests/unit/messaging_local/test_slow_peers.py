@@ -32,7 +32,7 @@ class Ear:
     """Hears broadcasts over a connection that a test holds up."""
 
     def __init__(self, receiver: LocalTransport) -> None:
-        ((self._link,),) = receiver._peers._links.values()
+        ((self._connection,),) = receiver._peers._connections.values()
         self.heard: list[int] = []
         self._more = asyncio.Event()
 
@@ -41,10 +41,10 @@ class Ear:
         self._more.set()
 
     def hold_up(self) -> None:
-        self._link._transport.pause_reading()
+        self._connection._transport.pause_reading()
 
     def go_on(self) -> None:
-        self._link._transport.resume_reading()
+        self._connection._transport.resume_reading()
 
     async def until(self, last: int) -> None:
         async with asyncio.timeout(20):
@@ -65,12 +65,12 @@ async def test_one_that_reads_slowly_hears_everything_in_order(
     await receiver.subscribe(ear.hear)
     real = PeerConnection.buffer_updated
 
-    def slowly(link: PeerConnection, nbytes: int) -> None:  # one piece, and then nothing for a while
-        real(link, nbytes)
+    def slowly(connection: PeerConnection, nbytes: int) -> None:  # one piece, and then nothing for a while
+        real(connection, nbytes)
         ear.hold_up()
         asyncio.get_running_loop().call_later(0.01, ear.go_on)
 
-    monkeypatch.setattr(ear._link, "buffer_updated", lambda nbytes: slowly(ear._link, nbytes))
+    monkeypatch.setattr(ear._connection, "buffer_updated", lambda nbytes: slowly(ear._connection, nbytes))
     async with asyncio.TaskGroup() as group:
         for number in range(16):
             group.create_task(sender.broadcast([large(number)]))
@@ -109,12 +109,12 @@ async def test_one_that_has_just_hung_up_is_not_asked_again_and_again(
 ) -> None:
     """Between the loss of a connection and the word of it, its sender must let the loop go on."""
     sender, _ = pair
-    ((link,),) = sender._peers._links.values()
-    peer = link.peer
+    ((connection,),) = sender._peers._connections.values()
+    peer = connection.peer
     assert peer is not None
-    link.abort("a test says so")
-    assert not link.ended.is_set()
+    connection.abort("a test says so")
+    assert not connection.ended.is_set()
     async with asyncio.timeout(10):
-        await sender._peers.tell(peer, b"payload", 1)
+        await sender._peers.send_broadcasts(peer, b"payload", 1)
         assert not await sender._peers.send_in_time(peer, b"payload")
-    assert link.ended.is_set()
+    assert connection.ended.is_set()

@@ -419,7 +419,7 @@ async def test_a_connection_that_comes_at_the_last_moment_leaves_no_socket(
                 turns: int = turns,
                 hang_up: Callable[[], Awaitable[None]] = hang_up,
             ) -> None:
-                late.connect(transport._seat.address)
+                late.connect(transport._registration.address)
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 await hang_up()

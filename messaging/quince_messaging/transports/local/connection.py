@@ -15,27 +15,27 @@ CROWDED = 1024 * 1024  # bytes from which a sender waits for the peer, if that r
 MOST_BUFFERED = 8 * 1024 * 1024  # bytes that wait for one peer to read them
 
 
-class Keeper(Protocol):
-    """Who is told what happens on a connection."""
+class ConnectionOwner(Protocol):
+    """What a connection needs of its owner."""
 
-    def made(self, link: PeerConnection) -> None:
-        """It begins."""
+    def connected(self, connection: PeerConnection) -> None:
+        """A connection begins."""
 
-    def heard(self, link: PeerConnection, payload: bytes) -> None:
-        """A frame arrived. Raises BadFrame if it makes no sense; then the connection is cut."""
+    def received(self, connection: PeerConnection, payload: bytes) -> None:
+        """A frame has arrived. Raises BadFrame if it makes no sense; then the connection is cut."""
 
-    def lost(self, link: PeerConnection) -> None:
-        """It has ended."""
+    def disconnected(self, connection: PeerConnection) -> None:
+        """A connection has ended."""
 
 
 class PeerConnection(asyncio.BufferedProtocol):
     """One connection; `peer` is None until the other side has said who it is."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: ConnectionOwner) -> None:
         self.peer: str | None = None
-        self.settled = asyncio.Event()
+        self.greeted = asyncio.Event()
         """Set when the other side has said hello, or never will."""
-        self._keeper = keeper
+        self._owner = keeper
         self._reader = FrameReader()
         # One buffer for ever: asyncio's own way takes and gives back 256 kB of memory for each read.
         self._buffer = memoryview(bytearray(READ_AT_ONCE))
@@ -43,9 +43,9 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._room = asyncio.Event()
         self._room.set()
         self._written = 0
-        self._stuck_at: int | None = None
+        self._stalled_at: int | None = None
         """How much it had taken when waiting for it was given up."""
-        self.told = -1
+        self.sent_revision = -1
         """The revision of our filters in the hello that was said here."""
         self._parts: list[bytes] = []
         self._unsent = 0
@@ -55,7 +55,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         """See `asyncio.BaseProtocol`."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(CROWDED)
-        self._keeper.made(self)
+        self._owner.connected(self)
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -64,22 +64,22 @@ class PeerConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
         self._room.set()
-        self._stuck_at = None
+        self._stalled_at = None
 
     @property
     def crowded(self) -> bool:
         """Whether it is worth waiting until the peer has read some of what was written."""
-        return not self._room.is_set() and not self.stuck
+        return not self._room.is_set() and not self.stalled
 
     @property
-    def roomy(self) -> bool:
+    def has_room(self) -> bool:
         """Whether next to nothing waits for the peer to read it."""
         return self._room.is_set()
 
     @property
-    def stuck(self) -> bool:
+    def stalled(self) -> bool:
         """Whether waiting for it was given up, and it has read nothing since."""
-        return self._stuck_at is not None and self._taken() <= self._stuck_at
+        return self._stalled_at is not None and self._taken() <= self._stalled_at
 
     async def make_room(self, patience: float) -> bool:
         """Wait until there is room, or the end, as long as the peer goes on reading.
@@ -96,9 +96,9 @@ class PeerConnection(asyncio.BufferedProtocol):
             except TimeoutError:
                 if self._taken() > taken:
                     continue
-                self._stuck_at = taken
+                self._stalled_at = taken
                 return False
-            self._stuck_at = None
+            self._stalled_at = None
             return True
 
     def _taken(self) -> int:
@@ -119,7 +119,7 @@ class PeerConnection(asyncio.BufferedProtocol):
 
     def _hear(self, payload: bytes) -> None:
         try:
-            self._keeper.heard(self, payload)
+            self._owner.received(self, payload)
         except BadFrame:
             raise
         except Exception:  # what comes next is to be heard
@@ -133,7 +133,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         """See `asyncio.BaseProtocol`."""
         self.ended.set()
         self._room.set()
-        self._keeper.lost(self)
+        self._owner.disconnected(self)
 
     @property
     def descriptor(self) -> int:
@@ -180,7 +180,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         )
         self._transport.abort()
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Write what is left, as far as it goes at once, and close."""
         if self._parts:
             self.flush()

@@ -37,7 +37,7 @@ class Surroundings:
         left: This consumer is no more.
     """
 
-    committer: GroupCommit
+    group_commit: GroupCommit
     ring: Callable[[str, Sequence[Hungry], int], None]
     reply: Callable[[Sequence[tuple[str, Reply]]], None]
     left: Callable[[int], None]
@@ -73,7 +73,7 @@ class LocalConsumer:
             return
         self._paused = True
         self._hungry = False
-        others = await self._around.committer.run(self._stop_hunger)
+        others = await self._around.group_commit.run(self._stop_hunger)
         self._around.ring(self.queue, others, 1)
 
     def _stop_hunger(self, file: TaskDb) -> Sequence[Hungry]:
@@ -96,7 +96,7 @@ class LocalConsumer:
         if self._timer is not None:
             self._timer.cancel()
         try:
-            others = await self._around.committer.run(lambda file: self._leave(file, verdict), heavy=True)
+            others = await self._around.group_commit.run(lambda file: self._leave(file, verdict), heavy=True)
         except DeliveryFailed as error:  # it has left all the same, as one that dies
             _log.warning(
                 "tasks of queue %s go back when others see that we are gone: %s",
@@ -141,7 +141,7 @@ class LocalConsumer:
         settled, self._unwritten = self._unwritten, []
         claim = Claim(self.number, self.queue, settled, limit, room, self._prefetch, self._turn, self._told)
         then = functools.partial(self._claimed, claim)
-        self._around.committer.run_then(lambda file: file.claim(claim), then)
+        self._around.group_commit.run_then(lambda file: file.claim(claim), then)
 
     def _claimed(self, claim: Claim, claimed: Claimed, error: Exception | None) -> None:
         self._claiming = False
@@ -197,7 +197,7 @@ class LocalConsumer:
                 )
                 asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self._read, unread)
 
-        self._around.committer.run_then(lambda file: file.read(unread), came)
+        self._around.group_commit.run_then(lambda file: file.read(unread), came)
 
     def _give_back(self, unread: Sequence[GivenTask]) -> None:
         """It was paused before it had read them: somebody else may."""
@@ -219,7 +219,7 @@ class LocalConsumer:
             else:
                 self._around.ring(self.queue, hungry, len(unread))
 
-        self._around.committer.run_then(work, offer, heavy=True)
+        self._around.group_commit.run_then(work, offer, heavy=True)
 
     def _handles(self, tasks: Sequence[ClaimedTask]) -> list[HeldTask]:
         handles = []
@@ -246,7 +246,7 @@ class LocalConsumer:
         while found and not handles:  # unreadable ones are dead-lettered on the way
             self._turn += 1
             claim = Claim(self.number, queue, (), 1, 2, 0, self._turn, self._turn - 1)
-            claimed = await self._around.committer.run(functools.partial(TaskDb.claim, claim=claim))
+            claimed = await self._around.group_commit.run(functools.partial(TaskDb.claim, claim=claim))
             found = bool(claimed.tasks)
             handles = self._handles(claimed.tasks)
         return handles[0] if handles else None
@@ -286,7 +286,7 @@ class LocalConsumer:
             others = [one for one in hungry if one.consumer != self.number]
             self._around.ring(self.queue, others or hungry, len(verdict.requeued))
 
-        self._around.committer.run_then(work, offer, heavy=True)
+        self._around.group_commit.run_then(work, offer, heavy=True)
 
     def _write(self) -> None:
         """No claim took them along: settle by themselves."""
@@ -305,11 +305,11 @@ class LocalConsumer:
                 )
                 self._unwritten += settled
 
-        self._around.committer.run_then(lambda file: file.delete(self.number, settled), written)
+        self._around.group_commit.run_then(lambda file: file.delete(self.number, settled), written)
 
 
 def _put_away(file: TaskDb, consumer: int, verdict: Verdict) -> None:
     if verdict.requeued:
         file.requeue(consumer, verdict.requeued)
     for id_, reason in verdict.dead:
-        file.bury_task(consumer, id_, reason)
+        file.dead_letter(consumer, id_, reason)

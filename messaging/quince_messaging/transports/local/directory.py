@@ -18,8 +18,6 @@ import hashlib
 import os
 import pwd
 import re
-import secrets
-import socket
 import stat
 import tempfile
 import time
@@ -42,7 +40,7 @@ class Directory:
         self.folder = self.root / prefix
         self.peers = self.folder / "peers"
         self.tasks = self.folder / "tasks.sqlite"
-        self.gate = self.folder / "tasks.gate"
+        self.task_lock = self.folder / "tasks.gate"
 
     def prepare(self) -> None:
         """Make the folders, private to this user. Any number of processes may do so at once.
@@ -63,11 +61,12 @@ class Directory:
             self.folder.chmod(0o700)
             self.peers.chmod(0o700)
             self._make_private(self.tasks)
-            self._make_private(self.gate)
+            self._make_private(self.task_lock)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self.unusable(error) from error
 
-    def _unusable(self, error: OSError) -> ConnectionFailed:
+    def unusable(self, error: OSError) -> ConnectionFailed:
+        """The error to raise when something in the folder cannot be made."""
         where = f": {error.filename}" if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         cure = "make room on its disk" if full else "choose a folder that you may write to"
@@ -113,11 +112,12 @@ class Directory:
             return None
 
     @contextlib.contextmanager
-    def bury(self, peer: str) -> Iterator[bool | None]:
-        """Find out whether `peer` is dead, and if so be the only one who cleans up after it.
+    def release_dead(self, peer: str) -> Iterator[bool | None]:
+        """Find out whether a communicator is dead; if so, be the only one who cleans up after it.
 
-        Yields True when it is dead and this caller holds its lock: the body of the `with` hands its
-        tasks back, then its files go. False: somebody holds the lock. None: it has left already.
+        Yields:
+            True: it is dead and this caller holds its lock. The body of the `with` hands its tasks back,
+            then its files are removed. False: its lock is held. None: it has left already.
         """
         path = self._lock_path(peer)
         try:
@@ -140,17 +140,6 @@ class Directory:
         finally:
             os.close(held)
 
-    def take_seat(self) -> Seat:
-        """Become a communicator here: a fresh identity, its lock held, and a socket path to bind."""
-        peer = f"{os.getpid()}-{secrets.token_hex(4)}"
-        address = self._socket_path(peer)
-        new = self.peers / f"{peer}.new"
-        try:
-            lock = _new_lock(new, address)
-        except OSError as error:
-            raise self._unusable(error) from error
-        return Seat(self, peer, address, lock, new)
-
     def remove(self, address: str, lock_path: Path) -> None:
         """Remove the files of one that is gone."""
         socket_path = Path(address)
@@ -164,96 +153,12 @@ class Directory:
     def _lock_path(self, peer: str) -> Path:
         return self.peers / f"{peer}{LOCK_SUFFIX}"
 
-    def _socket_path(self, peer: str) -> str:
+    def socket_path(self, peer: str) -> str:
+        """Where a communicator listens: beside its lock file, or elsewhere if that path is too long."""
         path = str(self.peers / f"{peer}.sock")
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path
         return str(_short_folder(self.peers) / f"{peer}.sock")
-
-
-class Seat:
-    """The place of one living communicator: its lock is held until `leave` or the process's death."""
-
-    def __init__(self, directory: Directory, peer: str, address: str, lock: int, new: Path) -> None:
-        self.peer = peer
-        self.address = address
-        self._directory = directory
-        self._lock: int | None = lock
-        self._path = new
-        self._published = 0
-        """The inode of the lock file that the others see."""
-
-    def listen(self) -> socket.socket:
-        """A socket that listens at its address. Raises ConnectionFailed."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            # Again, because the last one who left the short folder may just have removed it.
-            Path(self.address).parent.mkdir(mode=0o700, exist_ok=True)
-            listener.bind(self.address)
-        except OSError as error:
-            listener.close()
-            raise ConnectionFailed(f"cannot listen at {self.address} ({error.strerror})") from error
-        return listener
-
-    def in_place(self) -> bool:
-        """Whether its lock file is where the others look for it."""
-        try:
-            return os.stat(self._path).st_ino == self._published  # noqa: PTH116 - half the time of pathlib's
-        except OSError:
-            return False
-
-    def put_back(self) -> socket.socket:
-        """Make its files again, after somebody has removed them; to be published again.
-
-        Returns:
-            A socket that listens at its address, where the old one is heard no more.
-
-        Raises:
-            OSError, ConnectionFailed: they cannot be made.
-        """
-        peers = self._directory.peers
-        peers.mkdir(mode=0o700, exist_ok=True)
-        new = peers / f"{self.peer}.new"
-        new.unlink(missing_ok=True)
-        lock = _new_lock(new, self.address)
-        if self._lock is not None:
-            os.close(self._lock)
-        self._lock, self._path = lock, new
-        Path(self.address).unlink(missing_ok=True)
-        return self.listen()
-
-    def publish(self) -> None:
-        """Let the others see it; its socket must be listening by now."""
-        path = self._directory.peers / f"{self.peer}{LOCK_SUFFIX}"
-        self._path.rename(path)
-        self._path = path
-        self._published = path.stat().st_ino
-
-    def leave(self) -> None:
-        """Remove its files and free its lock. May be called twice."""
-        if self._lock is None:
-            return
-        with contextlib.suppress(OSError):  # somebody has put something else there: it is not ours to remove
-            self._directory.remove(self.address, self._path)
-        os.close(self._lock)
-        self._lock = None
-
-    def descriptors(self) -> list[int]:
-        """The lock, for a forked child to let go of."""
-        return [] if self._lock is None else [self._lock]
-
-
-def _new_lock(path: Path, address: str) -> int:
-    """A new lock file, its lock held."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        os.write(lock, os.fsencode(address))
-    except OSError:
-        path.unlink(missing_ok=True)
-        os.close(lock)
-        raise
-    return lock
 
 
 def _text(lock_path: Path) -> str:

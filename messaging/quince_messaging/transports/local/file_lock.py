@@ -1,8 +1,7 @@
 """Keeping writers and check-points of the task file apart, between processes.
 
-SQLite before 3.51.3 has a rare bug when a check-point runs beside a writer. So everybody who writes
-holds the gate together with the others, and a check-point holds it alone. The kernel frees the hold
-of a process that dies.
+SQLite before 3.51.3 has a rare bug when a check-point runs beside a writer. So writers share a lock
+(`tasks.gate`), and a check-point has it alone. The kernel frees the lock of a process that dies.
 """
 
 from __future__ import annotations
@@ -16,30 +15,30 @@ from pathlib import Path
 PATIENCE = 10.0  # seconds
 
 
-class GateTimeout(Exception):
-    """Somebody stood in the way for too long: a frozen process, most likely."""
+class LockTimeout(Exception):
+    """The lock was not free in time: most likely its holder is a frozen process."""
 
 
 class FileLock:
-    """One participant's hold on the gate; two in one process count as two."""
+    """One participant's hold on a lock; two in one process count as two."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def close(self) -> None:
-        """Leave, and be done with it."""
+        """Unlock, and close the file."""
         os.close(self.descriptor)
 
-    def try_enter(self) -> bool:
-        """Enter together with other writers; False while a check-point has it alone."""
+    def try_shared(self) -> bool:
+        """Take it together with other writers; False while a check-point has it alone."""
         return self._take(fcntl.LOCK_SH)
 
-    def try_enter_alone(self) -> bool:
-        """Enter if nobody else is inside."""
+    def try_exclusive(self) -> bool:
+        """Take it alone; False while anybody else has it."""
         return self._take(fcntl.LOCK_EX)
 
-    def leave(self) -> None:
-        """Let the others."""
+    def unlock(self) -> None:
+        """Give it up; it can be taken again."""
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
     def _take(self, how: int) -> bool:
@@ -50,15 +49,18 @@ class FileLock:
         return True
 
 
-def insist(attempt: Callable[[], bool]) -> None:
-    """Try until it succeeds. Raises GateTimeout after `PATIENCE`.
+def try_until_locked(attempt: Callable[[], bool]) -> None:
+    """Try to lock until it succeeds.
 
-    What is waited for lasts well under a millisecond, so waiting is trying again; a blocking call
-    could not be given up when the one in the way is frozen.
+    Locks are held for well under a millisecond, so waiting is trying again; a blocking call could not be
+    given up when the holder is frozen.
+
+    Raises:
+        LockTimeout: it has not succeeded within `PATIENCE`.
     """
     deadline, pause = time.monotonic() + PATIENCE, 0.0001
     while not attempt():
         if time.monotonic() > deadline:
-            raise GateTimeout
+            raise LockTimeout
         time.sleep(pause)
         pause = min(pause * 1.5, 0.002)

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from quince_messaging.at_fork import fork_guard
 from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
 from quince_messaging.side_tasks import SideTasks
-from quince_messaging.transports.local.file_lock import GateTimeout, insist
+from quince_messaging.transports.local.file_lock import LockTimeout, try_until_locked
 from quince_messaging.transports.local.task_db import TaskDb, is_busy
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class GroupCommit:
     """Runs pieces of work on a `TaskDb`, many to a transaction. Used on the event loop."""
 
     def __init__(self, file: TaskDb) -> None:
-        self.side = SideTasks(_log, (sqlite3.Error, OSError, GateTimeout))
+        self.side = SideTasks(_log, (sqlite3.Error, OSError, LockTimeout))
         self._file = file
         self._loop: asyncio.AbstractEventLoop
         self._next: _Batch = []
@@ -184,7 +184,7 @@ class GroupCommit:
 
     def _do_light(self) -> _Batch:
         """Do the light jobs at the head of what is asked for, as long as nobody is in the way."""
-        if not self._file.gate.try_enter():
+        if not self._file.lock.try_shared():
             return []
         done: _Batch = []
         try:
@@ -193,7 +193,7 @@ class GroupCommit:
                     break
                 done.append(job)
         finally:
-            self._file.gate.leave()
+            self._file.lock.unlock()
         if done:
             self._tries = 0
             del self._next[: len(done)]
@@ -270,12 +270,12 @@ class GroupCommit:
     def _write_batch(self, jobs: _Batch) -> None:
         """Do the jobs in order; when others stay in the way, what is left fails together."""
         for job in jobs:
-            insist(self._file.gate.try_enter)
+            try_until_locked(self._file.lock.try_shared)
             try:
-                insist(functools.partial(self._attempt, job))
+                try_until_locked(functools.partial(self._attempt, job))
                 job.done = True
             finally:
-                self._file.gate.leave()
+                self._file.lock.unlock()
 
     # The sync thread
 
@@ -379,7 +379,7 @@ def in_words(error: Exception) -> Exception:
     """The error to raise for one that the task file met, in one sentence with the way out."""
     told: str
     match error:
-        case GateTimeout():
+        case LockTimeout():
             told = "another process has locked the task file and does not go on; continue it or kill it"
         case FileNotFoundError():
             told = "the folder of this communicator was removed; connect again to make a new one"

@@ -60,11 +60,11 @@ class Queues:
     """The task queues of a directory, as one communicator sees them."""
 
     def __init__(
-        self, committer: GroupCommit, peers: Peers, reply: Callable[[Sequence[tuple[str, Reply]]], None]
+        self, group_commit: GroupCommit, peers: Peers, reply: Callable[[Sequence[tuple[str, Reply]]], None]
     ) -> None:
-        self._committer = committer
+        self._group_commit = group_commit
         self._peers = peers
-        self._around = Surroundings(committer, self.ring, reply, self._left)
+        self._around = Surroundings(group_commit, self.ring, reply, self._left)
         self._consumers: dict[int, LocalConsumer] = {}
         self._turn = 0
         self._watched: dict[str, asyncio.TimerHandle] = {}
@@ -141,7 +141,7 @@ class Queues:
         heavy = len(rows) > MOST_LIGHT or sum(len(body) for _, _, body in rows) > MOST_LIGHT_BYTES
         committed = None if outgoing.stored is None else outgoing.committed
         try:
-            self._committer.run_then(
+            self._group_commit.run_then(
                 work, stored, durable=outgoing.durable, committed=committed, heavy=heavy, now=True
             )
         except CommunicatorClosed as error:
@@ -155,7 +155,7 @@ class Queues:
         if error is not None:
             outgoing.stored.set_exception(error)
         else:
-            outgoing.stored.set_result(functools.partial(self._committer.until_durable, outgoing.mark))
+            outgoing.stored.set_result(functools.partial(self._group_commit.until_durable, outgoing.mark))
 
     async def revive(self, queue: str | None) -> int:
         """Put dead letters back on their queues."""
@@ -163,14 +163,14 @@ class Queues:
         def work(file: TaskDb) -> list[tuple[str, int, list[Hungry]]]:
             return [(name, count, file.hungry(name)) for name, count in file.revive(queue).items()]
 
-        revived = await self._committer.run(work, heavy=True)
+        revived = await self._group_commit.run(work, heavy=True)
         for name, count, hungry in revived:
             self.ring(name, hungry, count)
         return sum(count for _, count, _ in revived)
 
     async def consume(self, deliver: TaskBatchCallback, queue: str, prefetch: int) -> LocalConsumer:
         """A new consumer, which begins to claim at once."""
-        number = await self._committer.run(lambda file: file.add_consumer(self._peers.name, queue))
+        number = await self._group_commit.run(lambda file: file.add_consumer(self._peers.name, queue))
         consumer = LocalConsumer(self._around, number, queue, prefetch, deliver)
         self._consumers[number] = consumer
         consumer.claim()
@@ -179,17 +179,17 @@ class Queues:
     async def pull(self, queue: str) -> HeldTask | None:
         """One task now, or None."""
         if self._hand is None:
-            number = await self._committer.run(lambda file: file.add_consumer(self._peers.name, ""))
+            number = await self._group_commit.run(lambda file: file.add_consumer(self._peers.name, ""))
             self._hand = LocalConsumer(self._around, number, "", 0, lambda _: None)
         return await self._hand.pull(queue)
 
     async def size(self, queue: str) -> int:
         """How many tasks wait."""
-        return await self._committer.run(lambda file: file.size(queue), heavy=True)
+        return await self._group_commit.run(lambda file: file.size(queue), heavy=True)
 
     async def purge(self, queue: str) -> int:
         """Drop the tasks that wait; returns how many."""
-        return await self._committer.run(lambda file: file.purge(queue), heavy=True)
+        return await self._group_commit.run(lambda file: file.purge(queue), heavy=True)
 
     # Bells
 
@@ -208,7 +208,7 @@ class Queues:
         if whom.peer == self._peers.name:
             self.rung(Bell(queue, whom.consumer, count))
         elif not self._peers.send_note(whom.peer, Bell(queue, whom.consumer, count)):
-            self._peers.seek(whom.peer)
+            self._peers.reconnect(whom.peer)
 
     def rung(self, bell: Bell) -> None:
         """Somebody rang one of the consumers here."""
@@ -221,9 +221,9 @@ class Queues:
         for consumer in self._consumers.values():
             consumer.look_again()
 
-    async def hand_back(self, peer: str) -> None:
+    async def release_tasks(self, peer: str) -> None:
         """A communicator is dead: its tasks go to others."""
-        for queue in await self._committer.run(lambda file: file.remove_peer(peer), heavy=True):
+        for queue in await self._group_commit.run(lambda file: file.remove_peer(peer), heavy=True):
             self._offer(queue, EVERYBODY)
 
     def _watch(self, queue: str, look: int = 0) -> None:
@@ -255,7 +255,7 @@ class Queues:
                 self.ring(queue, hungry, count, look)
 
         if not self._closed:
-            self._committer.run_then(lambda file: _hungry_for(file, queue), offered)
+            self._group_commit.run_then(lambda file: _hungry_for(file, queue), offered)
 
 
 def _hungry_for(file: TaskDb, queue: str) -> Sequence[Hungry]:

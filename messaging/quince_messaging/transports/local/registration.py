@@ -1,131 +1,118 @@
-"""The place of a communicator in the folder, put back if somebody has removed it.
-
-Removing `peers/` under those who run breaks no connection that they have, but nobody new would find them.
-Nobody polls for that: whoever does anything, or hears anything, looks whether its lock file is there. One
-that puts it back tells the others, and all go on as if nothing had been. Only one that does nothing at all
-does not see it; those who look for it in vain say so.
-"""
+"""One living communicator in the shared folder: its identity, its lock file, its socket."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from pathlib import Path
 
-from quince_messaging.errors import MessagingError
-from quince_messaging.transports.local.directory import Directory, Seat
-from quince_messaging.transports.local.group_commit import GroupCommit
-from quince_messaging.transports.local.peers import Peers
+from quince_messaging.errors import ConnectionFailed
+from quince_messaging.transports.local.directory import LOCK_SUFFIX, Directory
 
-_log = logging.getLogger(__name__)
 
-BETWEEN_LOOKS = 0.5  # seconds
-BETWEEN_TRIES = 10.0  # seconds
+def register(directory: Directory) -> Registration:
+    """A new communicator in the folder: a fresh identity, its lock held, and a socket path to bind.
+
+    Raises:
+        ConnectionFailed: its files cannot be made.
+    """
+    peer = f"{os.getpid()}-{secrets.token_hex(4)}"
+    address = directory.socket_path(peer)
+    new = directory.peers / f"{peer}.new"
+    try:
+        lock = _new_lock(new, address)
+    except OSError as error:
+        raise directory.unusable(error) from error
+    return Registration(directory, peer, address, lock, new)
 
 
 class Registration:
-    """Looks after the seat of one communicator.
+    """The files of one living communicator. Its lock is held until `remove`, or until the process dies."""
 
-    Args:
-        shared: Whether the task file is the one that the folder holds; otherwise all of it was removed.
-        on_back: Called when the seat was put back: bells may have been missed.
-    """
-
-    def __init__(
-        self,
-        directory: Directory,
-        seat: Seat,
-        peers: Peers,
-        committer: GroupCommit,
-        *,
-        shared: Callable[[], bool],
-        on_back: Callable[[], None],
-    ) -> None:
+    def __init__(self, directory: Directory, peer: str, address: str, lock: int, new: Path) -> None:
+        self.peer = peer
+        self.address = address
         self._directory = directory
-        self._seat = seat
-        self._peers = peers
-        self._committer = committer
-        self._shared = shared
-        self._on_back = on_back
-        self._busy = False
-        self._stopped = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._asked = False
-        self._missed: set[str] = set()
+        self._lock: int | None = lock
+        self._path = new
+        self._published = 0
+        """The inode of the lock file that the others see."""
 
-    def look(self) -> None:
-        """Something is done here, or heard: see that the seat is there, and have it put back if not.
+    def listen(self) -> socket.socket:
+        """A socket that listens at its address.
 
-        Those who do much look twice a second, and once more when they have fallen silent.
+        Raises:
+            ConnectionFailed: none can be made there.
         """
-        if self._timer is not None:
-            self._asked = True
-            return
-        self._timer = asyncio.get_running_loop().call_later(BETWEEN_LOOKS, self._look_again)
-        if not (self._seat.in_place() or self._busy or self._stopped) and self._shared():
-            self._busy = True
-            self._peers.errand(self._return())
-
-    def _look_again(self) -> None:
-        self._timer = None
-        if self._asked and not self._stopped:
-            self._asked = False
-            self.look()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-
-    async def _return(self) -> None:
-        folder = self._directory.peers
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            await self._peers.listen(self._seat.put_back())
-            self._seat.publish()
-        except Exception as error:
-            _log.warning(
-                "%s was removed while it was in use, and the place of communicator %s in it cannot be "
-                "put back (%s): nobody new finds it; see to the folder, or restart the program",
-                folder,
-                self._peers.name,
-                error,
-                extra={"communicator": self._peers.name, "file": str(folder), "error": type(error).__name__},
-            )
-            asyncio.get_running_loop().call_later(BETWEEN_TRIES, self._try_again)
-            return
-        self._busy = False
-        _log.warning(
-            "%s was removed, or emptied, while it was in use; the place of communicator %s was put back",
-            folder,
-            self._peers.name,
-            extra={"communicator": self._peers.name, "file": str(folder)},
-        )
-        self._on_back()
-        await self._peers.meet_everybody()
+            # Again, because the last communicator in the short folder may just have removed it.
+            Path(self.address).parent.mkdir(mode=0o700, exist_ok=True)
+            listener.bind(self.address)
+        except OSError as error:
+            listener.close()
+            raise ConnectionFailed(f"cannot listen at {self.address} ({error.strerror})") from error
+        return listener
 
-    def _try_again(self) -> None:
-        self._busy = False
+    def in_place(self) -> bool:
+        """Whether its lock file is where the others look for it."""
+        try:
+            return os.stat(self._path).st_ino == self._published  # noqa: PTH116 - half the time of pathlib's
+        except OSError:
+            return False
 
-    async def absent(self, peer: str) -> None:
-        """Somebody is looked for who is not in the folder: say so once, unless it has left in order.
+    def restore(self) -> socket.socket:
+        """Make its files again, after somebody has removed them; then `publish` them again.
 
-        Those who leave, or are buried, are struck from the task file before their lock files go.
+        Returns:
+            A socket that listens at its address; nothing arrives at the old one any more.
+
+        Raises:
+            OSError, ConnectionFailed: they cannot be made.
         """
-        if peer in self._missed or self._directory.address(peer) is not None:
+        peers = self._directory.peers
+        peers.mkdir(mode=0o700, exist_ok=True)
+        new = peers / f"{self.peer}.new"
+        new.unlink(missing_ok=True)
+        lock = _new_lock(new, self.address)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock, self._path = lock, new
+        Path(self.address).unlink(missing_ok=True)
+        return self.listen()
+
+    def publish(self) -> None:
+        """Show it to the others; its socket must be listening by now."""
+        path = self._directory.peers / f"{self.peer}{LOCK_SUFFIX}"
+        self._path.rename(path)
+        self._path = path
+        self._published = path.stat().st_ino
+
+    def remove(self) -> None:
+        """Remove its files and free its lock. May be called twice."""
+        if self._lock is None:
             return
-        try:
-            registered = await self._committer.run(lambda file: file.is_registered(peer))
-        except MessagingError:
-            return
-        if registered and peer not in self._missed:
-            self._missed.add(peer)
-            _log.warning(
-                "communicator %s is registered in %s and cannot be found in %s, which was removed, or "
-                "emptied, while it ran; it comes back as soon as it sends or receives anything, or else "
-                "restart its program",
-                peer,
-                self._directory.tasks,
-                self._directory.peers,
-                extra={"communicator": peer, "file": str(self._directory.peers)},
-            )
+        with contextlib.suppress(OSError):  # something else is there, which is not ours to remove
+            self._directory.remove(self.address, self._path)
+        os.close(self._lock)
+        self._lock = None
+
+    def descriptors(self) -> list[int]:
+        """The lock, to be released in a forked child."""
+        return [] if self._lock is None else [self._lock]
+
+
+def _new_lock(path: Path, address: str) -> int:
+    """A new lock file, its lock held."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, os.fsencode(address))
+    except OSError:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+        raise
+    return lock

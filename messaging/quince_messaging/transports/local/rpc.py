@@ -37,8 +37,8 @@ SMALL = 4096
 class Rpc:
     """Both ends of RPC for one communicator. Lives on the event loop."""
 
-    def __init__(self, committer: GroupCommit, peers: Peers) -> None:
-        self._committer = committer
+    def __init__(self, group_commit: GroupCommit, peers: Peers) -> None:
+        self._group_commit = group_commit
         self._peers = peers
         self._pending = PendingCalls()
         self._handlers: dict[str, RpcHandler] = {}
@@ -126,7 +126,7 @@ class Rpc:
                     )
                     sent = False
                 if not sent:
-                    self._peers.errand(self._send_by_and_by(batch))
+                    self._peers.spawn(self._send_by_and_by(batch))
             self._peers.flush(peer)
 
     async def _send_by_and_by(self, calls: Sequence[Call]) -> None:
@@ -161,7 +161,7 @@ class Rpc:
             raise UnroutableError(f"nobody answers at {identifier!r}: its communicator is gone or frozen")
 
     async def _find(self, identifier: str) -> str:
-        peer = await self._committer.run(lambda file: file.who_serves(identifier))
+        peer = await self._group_commit.run(lambda file: file.who_serves(identifier))
         if peer is None:
             raise UnroutableError(f"nobody serves {identifier!r}")
         self._routes[identifier] = peer
@@ -178,7 +178,7 @@ class Rpc:
             return
         peer, asked = self._pending.notes[call]
         self._forget_routes(peer)
-        self._peers.errand(self._ask_another(call, peer, asked))
+        self._peers.spawn(self._ask_another(call, peer, asked))
 
     async def _ask_another(self, call: int, peer: str, asked: Call) -> None:
         try:
@@ -213,9 +213,9 @@ class Rpc:
 
     async def _register(self, identifier: str) -> None:
         mine = self._peers.name
-        server = await self._committer.run(lambda file: file.add_identifier(identifier, mine))
+        server = await self._group_commit.run(lambda file: file.add_identifier(identifier, mine))
         if server != mine and not await self._peers.reach(server):  # it died: it is cleaned up by now
-            server = await self._committer.run(lambda file: file.add_identifier(identifier, mine))
+            server = await self._group_commit.run(lambda file: file.add_identifier(identifier, mine))
         if server != mine:
             raise DuplicateSubscriber(f"{identifier!r} is served by another communicator ({server})")
 
@@ -226,7 +226,7 @@ class Rpc:
         del self._handlers[identifier]
         mine = self._peers.name
         self._routes.pop(identifier, None)
-        await self._committer.run(lambda file: file.remove_identifier(identifier, mine))
+        await self._group_commit.run(lambda file: file.remove_identifier(identifier, mine))
 
     def called(self, peer: str, call: Call) -> None:
         """A call came."""

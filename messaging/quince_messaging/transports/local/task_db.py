@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from quince_messaging.contract import DeadLetter
-from quince_messaging.transports.local.file_lock import FileLock, insist
+from quince_messaging.transports.local.file_lock import FileLock, try_until_locked
 from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry, NewTask
 from quince_messaging.transports.local.wal import WriteAheadLog
 
@@ -84,27 +84,27 @@ _place = operator.itemgetter(0, 1)
 class TaskDb:
     """One connection to the task file. Used by one thread at a time."""
 
-    def __init__(self, path: Path, gate_path: Path) -> None:
+    def __init__(self, path: Path, lock_path: Path) -> None:
         self._path = path
-        self._gate_path = gate_path
+        self._lock_path = lock_path
         self._db: sqlite3.Connection
-        self.gate: FileLock
+        self.lock: FileLock
         self.log: WriteAheadLog
         self._identity: tuple[int, int] = (0, 0)
 
     def open(self) -> None:
         """Open, and make the tables if they are missing."""
-        self.gate = FileLock(self._gate_path)
+        self.lock = FileLock(self._lock_path)
         self._db = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
         try:
-            insist(self.gate.try_enter_alone)
+            try_until_locked(self.lock.try_exclusive)
             self._set_up()
-            self.gate.leave()
+            self.lock.unlock()
         except BaseException:
             self._db.close()
-            self.gate.close()
+            self.lock.close()
             raise
-        self.log = WriteAheadLog(Path(f"{self._path}-wal"), self._gate_path)
+        self.log = WriteAheadLog(Path(f"{self._path}-wal"), self._lock_path)
         found = self._path.stat()
         self._identity = (found.st_dev, found.st_ino)
 
@@ -124,11 +124,11 @@ class TaskDb:
         """Close; the log is copied to the file if nobody else has it open."""
         self.log.close()
         self._db.close()
-        self.gate.close()
+        self.lock.close()
 
     def descriptors(self) -> list[int]:
-        """The gate, for a forked child to let go of. (SQLite's own locks are not inherited.)"""
-        return [self.gate.descriptor]
+        """The lock, to be released in a forked child. (SQLite's own locks are not inherited.)"""
+        return [self.lock.descriptor]
 
     def close_in_child(self) -> None:
         """In a forked child: the connection is the parent's."""
@@ -150,15 +150,15 @@ class TaskDb:
     def checkpoint(self) -> None:
         """Copy the log to the file proper, while nobody writes. Safe beside everything else.
 
-        It has its own connection and its own hold on the gate, so it may run in a thread of its own.
+        It has its own connection and its own hold on the lock, so it may run in a thread of its own.
         """
-        gate = FileLock(self._gate_path)
+        lock = FileLock(self._lock_path)
         try:
             with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as db:
-                insist(gate.try_enter_alone)
+                try_until_locked(lock.try_exclusive)
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
-            gate.close()
+            lock.close()
 
     def in_place(self) -> bool:
         """Whether the file is still the one at its path (its folder may have been removed)."""
@@ -204,10 +204,10 @@ class TaskDb:
             except (msgspec.MsgspecError, sqlite3.Error) as error:
                 if is_busy(error):
                     raise
-                buried = self._bury_unsound(claim.consumer)
-                if not buried:
+                found = self._dead_letter_unsound(claim.consumer)
+                if not found:
                     raise
-                self._exchange(claim, buried)  # so that it is hungry exactly if it has room
+                self._exchange(claim, found)  # so that it is hungry exactly if it has room
 
     def _look_at_given(self, consumer: int, since: int) -> list[GivenTask]:
         """All in one row, few and quick calls, but for large bodies: a row has a limit of 10^9 bytes."""
@@ -220,8 +220,8 @@ class TaskDb:
         return sorted(_given_tasks.decode(found), key=_place)
 
     def read(self, given: Sequence[GivenTask]) -> tuple[list[ClaimedTask], Sequence[GivenTask]]:
-        """The first of these tasks, as many as are read in one go, and the others. They are held here, so
-        that nobody changes them."""
+        """The first of these tasks, as many as are read in one go, and the others. The consumer holds them,
+        so nobody else changes them."""
         tasks: list[ClaimedTask] = []
         size = 0
         for position, (_, id_, again, body) in enumerate(given):
@@ -238,10 +238,10 @@ class TaskDb:
         (body,) = self._db.execute("SELECT CAST(body AS BLOB) FROM tasks WHERE id = ?", (id_,)).fetchone()
         return bytes(body)
 
-    def _bury_unsound(self, consumer: int) -> int:
-        """Put rows aside that somebody else has written, and that no task can be read from; how many.
+    def _dead_letter_unsound(self, consumer: int) -> int:
+        """Dead-letter rows that a foreign program wrote, and that are no tasks. Returns how many.
 
-        Dying between the two statements would leave one in both places, for the next to put aside again.
+        Dying between the two statements leaves a row in both places, to be dead-lettered again.
         """
         self._db.execute(
             "INSERT INTO dead_letters (queue, priority, reason, at, body) "
@@ -258,14 +258,14 @@ class TaskDb:
         return found.fetchone() is not None
 
     def delete(self, consumer: int, ids: Sequence[int]) -> None:
-        """These tasks of its are done."""
+        """Delete tasks of the consumer, which are done."""
         self._db.execute(
             "DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
             (_ids(ids), consumer),
         )
 
     def give_back(self, consumer: int, ids: Sequence[int]) -> None:
-        """These tasks of its, which it has not seen, go back to their places on the queue."""
+        """Return tasks of the consumer, which it has not seen, to their places on the queue."""
         self._db.execute(
             "UPDATE tasks SET owner = NULL, turn = NULL "
             "WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
@@ -273,15 +273,15 @@ class TaskDb:
         )
 
     def requeue(self, consumer: int, ids: Sequence[int]) -> None:
-        """These tasks of its go back to their places on the queue."""
+        """Return tasks of the consumer to their places on the queue, as redelivered."""
         self._db.execute(
             "UPDATE tasks SET owner = NULL, redelivered = 1 "
             "WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?",
             (_ids(ids), consumer),
         )
 
-    def bury_task(self, consumer: int, id_: int, reason: str) -> None:
-        """Move a held task to the dead letters."""
+    def dead_letter(self, consumer: int, id_: int, reason: str) -> None:
+        """Move a task that the consumer holds to the dead letters."""
         self._db.execute(
             "INSERT INTO dead_letters (queue, priority, reason, at, body) "
             "SELECT queue, priority, ?, ?, CAST(body AS BLOB) FROM tasks WHERE id = ? AND owner = ?",
@@ -297,7 +297,7 @@ class TaskDb:
         return [DeadLetter(*row) for row in found]
 
     def revive(self, queue: str | None) -> dict[str, int]:
-        """Put dead letters back on their queues; returns how many on which."""
+        """Return dead letters to their queues. Returns how many to which."""
         chosen = "FROM dead_letters WHERE ?1 IS NULL OR queue = ?1"
         counted = self._db.execute(f"SELECT queue, count(*) {chosen} GROUP BY queue", (queue,)).fetchall()
         self._db.execute(
@@ -326,16 +326,20 @@ class TaskDb:
         return int(added.lastrowid or 0)
 
     def set_hungry(self, consumer: int, hungry: bool) -> None:
-        """Whether senders are to ring it."""
+        """Set whether the consumer waits for tasks, and senders are to ring it."""
         self._db.execute("UPDATE consumers SET hungry = ? WHERE id = ?", (hungry, consumer))
 
     def remove_consumer(self, consumer: int) -> None:
-        """Hand its tasks back and forget it."""
+        """Return its tasks to their queue, and delete it."""
         self._db.execute("UPDATE tasks SET owner = NULL, redelivered = 1 WHERE owner = ?", (consumer,))
         self._db.execute("DELETE FROM consumers WHERE id = ?", (consumer,))
 
     def remove_peer(self, peer: str) -> list[str]:
-        """Hand back all that a communicator held and forget it. Returns the queues that it consumed."""
+        """Return the tasks of a communicator to their queues, and delete its consumers and identifiers.
+
+        Returns:
+            The queues that it consumed.
+        """
         found = self._db.execute("SELECT id, queue FROM consumers WHERE peer = ?", (peer,)).fetchall()
         for consumer, _ in found:
             self.remove_consumer(consumer)
@@ -348,7 +352,7 @@ class TaskDb:
         return self.who_serves(identifier) or peer
 
     def remove_identifier(self, identifier: str, peer: str) -> None:
-        """Nobody serves it any more, if it was this peer."""
+        """Delete an RPC identifier, if this peer has it."""
         self._db.execute("DELETE FROM identifiers WHERE identifier = ? AND peer = ?", (identifier, peer))
 
     def is_registered(self, peer: str) -> bool:

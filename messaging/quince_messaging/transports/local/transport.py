@@ -30,13 +30,14 @@ from quince_messaging.contract import (
     Transport,
 )
 from quince_messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
-from quince_messaging.transports.local.directory import Directory, Seat
-from quince_messaging.transports.local.file_lock import GateTimeout
+from quince_messaging.transports.local.directory import Directory
+from quince_messaging.transports.local.file_lock import LockTimeout
 from quince_messaging.transports.local.frames import Bell, Nobody
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 from quince_messaging.transports.local.queues import Queues
-from quince_messaging.transports.local.registration import Registration
+from quince_messaging.transports.local.registration import Registration, register
+from quince_messaging.transports.local.registration_watch import RegistrationWatch
 from quince_messaging.transports.local.rpc import Rpc
 from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.broadcasts import hand_over, in_envelopes
@@ -61,11 +62,11 @@ class LocalTransport(Transport):
         self._subscribers: Subscriptions[BroadcastHandler] = Subscriptions()
         self._process = 0
         self._broadcasting = asyncio.Lock()
-        self._seat: Seat
+        self._registration: Registration
         self._file: TaskDb
-        self._committer: GroupCommit
+        self._group_commit: GroupCommit
         self._peers: Peers
-        self._seating: Registration
+        self._registration_watch: RegistrationWatch
         self._queues: Queues
         self._rpc: Rpc
 
@@ -74,53 +75,53 @@ class LocalTransport(Transport):
         self._process = os.getpid()
         self._directory.prepare()
         self._directory.sweep()
-        self._seat = self._directory.take_seat()
+        self._registration = register(self._directory)
         try:
             await self._open()
         except BaseException:
-            self._seat.leave()
+            self._registration.remove()
             raise
         release_in_children(self, self._descriptors, self._file.close_in_child)
         self._become(LinkState.CONNECTED)
 
     def _descriptors(self) -> list[int]:
-        return [*self._seat.descriptors(), *self._file.descriptors(), *self._peers.descriptors()]
+        return [*self._registration.descriptors(), *self._file.descriptors(), *self._peers.descriptors()]
 
     async def _open(self) -> None:
-        self._file = TaskDb(self._directory.tasks, self._directory.gate)
-        self._committer = GroupCommit(self._file)
+        self._file = TaskDb(self._directory.tasks, self._directory.task_lock)
+        self._group_commit = GroupCommit(self._file)
         try:
-            await self._committer.open()
-        except (sqlite3.Error, OSError, GateTimeout) as error:
+            await self._group_commit.open()
+        except (sqlite3.Error, OSError, LockTimeout) as error:
             raise ConnectionFailed(
                 f"the task file {self._directory.tasks} cannot be opened ({error}); "
                 "see to its disk and permissions, or choose another folder"
             ) from error
         self._peers = Peers(
             self._directory,
-            self._seat,
+            self._registration,
             on_envelope=self._received,
             on_note=self._noted,
             on_gone=self._gone,
-            hand_back=lambda peer: self._queues.hand_back(peer),
-            on_absent=lambda peer: self._seating.absent(peer),
-            look=lambda: self._seating.look(),
+            release_tasks=lambda peer: self._queues.release_tasks(peer),
+            on_absent=lambda peer: self._registration_watch.report_absent(peer),
+            on_activity=lambda: self._registration_watch.check(),
         )
-        self._seating = Registration(
+        self._registration_watch = RegistrationWatch(
             self._directory,
-            self._seat,
+            self._registration,
             self._peers,
-            self._committer,
+            self._group_commit,
             shared=self._file.in_place,
-            on_back=lambda: self._queues.look_again(),
+            on_restored=lambda: self._queues.look_again(),
         )
-        self._rpc = Rpc(self._committer, self._peers)
-        self._queues = Queues(self._committer, self._peers, self._rpc.reply)
+        self._rpc = Rpc(self._group_commit, self._peers)
+        self._queues = Queues(self._group_commit, self._peers, self._rpc.reply)
         try:
             await self._peers.open()
         except BaseException:
             await self._peers.close()
-            await self._committer.close()
+            await self._group_commit.close()
             raise
 
     async def close(self) -> None:
@@ -128,20 +129,20 @@ class LocalTransport(Transport):
         if self.state is LinkState.CLOSED or os.getpid() != self._process:
             return
         self._become(LinkState.CLOSED)
-        self._seating.stop()
+        self._registration_watch.stop()
         nothing_to_release(self)
         await self._queues.close()
         await self._rpc.close()
-        self._committer.run_unwatched(lambda file: file.remove_peer(self._peers.name), heavy=True)
-        await self._committer.close()
+        self._group_commit.run_unwatched(lambda file: file.remove_peer(self._peers.name), heavy=True)
+        await self._group_commit.close()
         await self._peers.close()
-        self._seat.leave()
+        self._registration.remove()
 
     def troubles(self) -> list[str]:
         """See `Transport.troubles`."""
         if self.state is LinkState.CLOSED:
             return []
-        return self._committer.side.sentences() + self._peers.side.sentences()
+        return self._group_commit.side.sentences() + self._peers.side.sentences()
 
     def on_link(self, listener: LinkListener) -> None:
         """See `Transport.on_link`."""
@@ -162,7 +163,7 @@ class LocalTransport(Transport):
             )
         if self.state is LinkState.CLOSED:
             raise CommunicatorClosed("this communicator is closed; connect again")
-        self._seating.look()
+        self._registration_watch.check()
 
     # Task queue
 
@@ -212,7 +213,7 @@ class LocalTransport(Transport):
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
         """See `Transport.dead_letters`."""
         self._check()
-        return await self._committer.run(lambda file: file.dead_letters(limit), heavy=True)
+        return await self._group_commit.run(lambda file: file.dead_letters(limit), heavy=True)
 
     async def revive(self, *, queue: str | None = None) -> int:
         """See `Transport.revive`."""
@@ -267,7 +268,7 @@ class LocalTransport(Transport):
             if peer == self._peers.name:
                 asyncio.get_running_loop().call_soon(self._hear, envelope)
             else:
-                await self._peers.tell(peer, payload, len(envelope.messages))
+                await self._peers.send_broadcasts(peer, payload, len(envelope.messages))
         await self._peers.drain(peers)
 
     def _by_audience(

@@ -26,8 +26,8 @@ LONGEST_LOG = 16 * 1024 * 1024  # from here on it grows by itself until it is ch
 class WriteAheadLog:
     """One descriptor of the log. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, gate_path: Path) -> None:
-        self._gate_path = gate_path
+    def __init__(self, path: Path, lock_path: Path) -> None:
+        self._lock_path = lock_path
         self._descriptor = os.open(path, os.O_RDWR)
         self._lock = threading.Lock()
         self._begun = 0
@@ -87,13 +87,13 @@ class WriteAheadLog:
 
     def _lengthen(self) -> None:
         """Add zeros, if nobody writes just now. (Nobody else may: SQLite would write its own there.)"""
-        gate = FileLock(self._gate_path)
+        lock = FileLock(self._lock_path)
         try:
-            if gate.try_enter_alone():
+            if lock.try_exclusive():
                 length = os.fstat(self._descriptor).st_size
                 piece = min(max(length, SHORTEST_PIECE), LONGEST_PIECE)
                 if os.pwrite(self._descriptor, bytes(piece), length) < piece:
                     os.ftruncate(self._descriptor, length)  # leave the last room on the disk to others
                 self._grown = 0
         finally:
-            gate.close()
+            lock.close()

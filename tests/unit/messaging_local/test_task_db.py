@@ -73,7 +73,7 @@ def test_only_its_holder_settles_a_task(file: TaskDb) -> None:
     (task,) = claim(file, me, 1, 1).tasks
     file.delete(you, [task.id])
     file.requeue(you, [task.id])
-    file.bury_task(you, task.id, "not mine")
+    file.dead_letter(you, task.id, "not mine")
     assert file.size("q") == 0
     assert file.dead_letters(9) == []
     file.requeue(me, [task.id])
@@ -121,7 +121,7 @@ def test_dead_letters_are_listed_and_can_go_back(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file.insert([("q", 3, b"bad"), ("q", 3, b"good")])
     bad, good = claim(file, me, 2, 2).tasks
-    file.bury_task(me, bad.id, "because")
+    file.dead_letter(me, bad.id, "because")
     file.delete(me, [good.id])
     (letter,) = file.dead_letters(9)
     assert (letter.queue, letter.raw, letter.reason) == ("q", b"bad", "because")
@@ -190,7 +190,7 @@ def test_a_body_that_is_text_can_be_put_aside_and_listed(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
     file._db.execute("INSERT INTO tasks (queue, priority, body) VALUES ('q', 0, 'text')")
     (task,) = claim(file, me, 1, 1).tasks
-    file.bury_task(me, task.id, "because")
+    file.dead_letter(me, task.id, "because")
     (letter,) = file.dead_letters(9)
     assert letter.raw == b"text"
 

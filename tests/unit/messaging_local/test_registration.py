@@ -24,8 +24,8 @@ SOON = 10.0
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quince_messaging.transports.local.registration.BETWEEN_LOOKS", 0.02)
-    monkeypatch.setattr("quince_messaging.transports.local.registration.BETWEEN_TRIES", 0.05)
+    monkeypatch.setattr("quince_messaging.transports.local.registration_watch.BETWEEN_CHECKS", 0.02)
+    monkeypatch.setattr("quince_messaging.transports.local.registration_watch.BETWEEN_TRIES", 0.05)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def echo(body: Any) -> Any:
 
 
 async def until_back(peers: Path, transport: LocalTransport) -> None:
-    lock = peers / f"{transport._seat.peer}.lock"
+    lock = peers / f"{transport._registration.peer}.lock"
     async with asyncio.timeout(SOON):
         while not lock.exists():  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(0.005)
@@ -68,7 +68,7 @@ async def test_whoever_does_anything_puts_its_place_back_and_tells_the_others(
     assert await asyncio.wait_for(heard.get(), SOON) == 4
     told = said(caplog, peers)
     assert len(told) == 3
-    assert all("was removed" in text and "put back" in text for text in told)
+    assert all("was removed" in text and "restored" in text for text in told)
     for transport in (server, client, third, newcomer):
         await transport.close()
     assert list(peers.iterdir()) == []  # noqa: ASYNC240
@@ -83,7 +83,7 @@ async def test_a_newcomer_says_whom_it_cannot_find_and_finds_it_when_it_is_back(
     await idle.consume(tray.deliver, queue="q", prefetch=3)
     await settled(idle)
     async with asyncio.timeout(SOON):
-        while idle._seating._timer is not None:  # noqa: ASYNC110 - no event for it
+        while idle._registration_watch._timer is not None:  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(0.005)
     shutil.rmtree(peers)
     newcomer = await opened()
@@ -94,7 +94,7 @@ async def test_a_newcomer_says_whom_it_cannot_find_and_finds_it_when_it_is_back(
     (told,) = said(caplog, peers)
     assert "removed" in told
     assert "restart" in told
-    assert idle._seat.peer in told
+    assert idle._registration.peer in told
     assert tray.tasks == []
     await idle.queue_size(queue="q")
     assert [task.body for task in await tray.until(2)] == [1, 1]
@@ -129,7 +129,7 @@ async def test_a_place_that_cannot_be_put_back_is_said_and_tried_again(
     async with asyncio.timeout(SOON):
         while not said(caplog, peers):
             await transport.queue_size(queue="q")
-    assert "cannot be put back" in said(caplog, peers)[0]
+    assert "cannot be restored" in said(caplog, peers)[0]
     await leaving.close()
     os.unlink(peers)  # noqa: PTH108 - pathlib's would be taken for one that waits
     async with asyncio.timeout(SOON):
@@ -143,13 +143,13 @@ async def test_nothing_is_looked_at_while_nothing_is_done(
 ) -> None:
     transport = await opened()
     looked: list[float] = []
-    in_place = transport._seat.in_place
+    in_place = transport._registration.in_place
 
     def note() -> bool:
         looked.append(time.monotonic())
         return in_place()
 
-    monkeypatch.setattr(transport._seat, "in_place", note)
+    monkeypatch.setattr(transport._registration, "in_place", note)
     await settled(transport)
     done = time.monotonic()
     await asyncio.sleep(0.1)

@@ -27,7 +27,7 @@ from tests.services import RabbitMQ
 
 EMBEDDED = {"the sweep"}
 SERVERS = EMBEDDED | {
-    "the link to the broker",
+    "the connection to the broker",
     "watching for heartbeats",
     "renewing what is held of quince.tasks.p9.default",
     "renewing what is held of quince.tasks.p9.control",
@@ -63,7 +63,7 @@ def test_all_of_them_go_on_after_whatever_fails(location: Location, home: Worksp
     until(lambda: ended(home, pids), "lost doorbells are rung again")
     assert home.communicator.rpc_call(at_work.worker.id, {"verb": "present"}, timeout=10)
     if not location.embedded:
-        assert "the link to the broker failed" in " ".join(at_work.worker.side.sentences())
+        assert "the connection to the broker failed" in " ".join(at_work.worker.side.sentences())
         link_of(at_work).abort()
         pids = without_a_doorbell(home)
         until(lambda: ended(home, pids), "the link is made again")
@@ -71,7 +71,7 @@ def test_all_of_them_go_on_after_whatever_fails(location: Location, home: Worksp
 
 def link_of(at_work: AtWork) -> Any:
     communicator: Any = at_work.worker.outbox._communicator
-    link = communicator._transport._session._link
+    link = communicator._transport._session._connection
 
     class Link:
         def abort(self) -> None:

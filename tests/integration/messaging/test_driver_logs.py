@@ -25,6 +25,6 @@ async def test_a_broker_that_closes_our_connections_is_told_of_by_us_alone(
         await asyncio.to_thread(node.ctl, "close_all_connections", "maintenance")
         await until(lambda: LinkState.CONNECTED in states, what="the reconnect")
     assert [record for record in caplog.records if record.name.startswith("aiormq")] == []
-    lost = [record for record in caplog.records if "the link is lost" in record.message]
+    lost = [record for record in caplog.records if "the connection is lost" in record.message]
     assert len(lost) == 1
     assert "maintenance" in lost[0].message

@@ -100,7 +100,7 @@ async def test_everything_comes_back(
         await until_state(client, LinkState.CONNECTED)
         await service.works(client, "after")
         assert states[:2] == [LinkState.RECONNECTING, LinkState.CONNECTED]
-    told = [record for record in caplog.records if "the link is lost" in record.message]
+    told = [record for record in caplog.records if "the connection is lost" in record.message]
     assert 1 <= len(told) <= 2 * len(states)
 
 
@@ -158,7 +158,7 @@ async def test_calls_under_way_fail_when_the_link_goes(proxy: Proxy, uri: str) -
         call = asyncio.create_task(caller.rpc_send("hangs", 1))
         await asyncio.wait_for(called.wait(), 10)
         proxy.cut()
-        with pytest.raises(MessagingError, match="link"):
+        with pytest.raises(MessagingError, match="connection"):
             await asyncio.wait_for(call, 10)
         never.set()
 
@@ -285,7 +285,7 @@ async def test_a_promise_ends_when_the_caller_loses_his_link(proxy: Proxy, uri: 
         await server.add_rpc_subscriber(lambda _comm, _msg: promise, "promises")
         promised = await caller.rpc_send("promises", 1)
         proxy.cut()
-        with pytest.raises(MessagingError, match="link"):
+        with pytest.raises(MessagingError, match="connection"):
             await asyncio.wait_for(promised, 10)
 
 

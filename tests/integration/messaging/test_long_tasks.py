@@ -82,7 +82,7 @@ async def test_long_tasks_are_kept_and_done_once(impatient: str) -> None:
         assert await client.queue_size() == 0
 
 
-async def test_no_more_than_prefetch_while_tasks_are_parked(impatient: str) -> None:
+async def test_no_more_than_prefetch_while_tasks_are_renewed(impatient: str) -> None:
     async with quince_messaging.connect_async(f"{impatient}&renew_after=0.5") as worker:
         held: list[TaskHandle] = []
         await worker.consume(held.extend, prefetch=2)
@@ -97,7 +97,7 @@ async def test_no_more_than_prefetch_while_tasks_are_parked(impatient: str) -> N
         assert sorted(task.body for task in held) == [0, 1, 2, 3, 4]
 
 
-async def test_parked_tasks_of_a_lost_consumer_are_soon_with_another(impatient: str) -> None:
+async def test_renewed_tasks_of_a_lost_consumer_are_soon_with_another(impatient: str) -> None:
     async with quince_messaging.connect_async(impatient) as other:
         lost = quince_messaging.connect_async(f"{impatient}&renew_after=0.5")
         await lost.open()
@@ -124,6 +124,6 @@ def _drop(communicator: quince_messaging.AwaitableCommunicator) -> None:
         for kept in session.side.kept.values():
             if (task := kept.end()) is not None:
                 task.cancel()
-        session.live_link.abort()
+        session.live_connection.abort()
 
     communicator._thread.post(drop)

@@ -2,5 +2,5 @@
 
 aio-pika connects, authenticates, opens channels and declares; the three kinds of content frames that
 make up the load (publish, deliver, confirm) are packed and unpacked here, because that is where the
-time goes. `splitter` parts the two in the byte stream.
+time goes. `protocol` parts the two in the byte stream.
 """

@@ -1,12 +1,12 @@
 """Holding tasks for longer than the broker lets a delivery stay unacknowledged.
 
 RabbitMQ (3.8.17 to 4.2, default 30 minutes) closes a channel that holds a delivery for too long and
-gives its tasks to others. So a task that is held for long is parked: a copy goes to a queue of this
-consumer alone, is delivered from there, and only then is the first delivery acknowledged. The copy is
-parked anew in the same way before its time is up.
+gives its tasks to others. So one that is held for long is renewed: a copy of the task goes to a queue of
+this consumer alone, is delivered from there, and only then is the first delivery acknowledged. The copy is
+renewed in the same way before its time is up.
 
 That queue has a message TTL of a second and sends what expires to the task queue. A delivered message
-does not expire; but if the consumer dies the broker puts the copy back on the parking queue, finds it
+does not expire; but if the consumer dies the broker puts the copy back on that queue, finds it
 expired, and the task is on its queue again within milliseconds.
 """
 
@@ -21,35 +21,35 @@ from pamqp import commands
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
-from quince_messaging.transports.amqp.deliveries import DeliveredTask, Holder, Ways
+from quince_messaging.transports.amqp.deliveries import DeliveredTask, Deliveries, Destinations
 from quince_messaging.transports.amqp.frames import Delivery
 
 log = logging.getLogger(__name__)
 
 RENEW_AFTER = 600.0
-"""Seconds that a task is held before it is parked, or parked anew: a third of the broker's patience."""
+"""Seconds that a task is held before its delivery is renewed, each time: a third of the broker's patience."""
 TTL_MS = 1_000
 EMPTY_FOR_MS = 600_000
-"""Milliseconds after which the broker deletes the parking queue of a consumer that is gone."""
+"""Milliseconds after which the broker deletes the renewal queue of a consumer that is gone."""
 MOVE_TIMEOUT = 15.0
-_TAG = "parked"
+_TAG = "renewed"
 
 
 class AckRenewal:
-    """The parking queue of one consumer on one link."""
+    """The renewal queue of one consumer on one connection."""
 
-    def __init__(self, queue: str, ways: Ways) -> None:
+    def __init__(self, queue: str, destinations: Destinations) -> None:
         self.name = f"{queue}.held.{uuid.uuid4().hex}"
-        self.holder: Holder | None = None
+        self.deliveries: Deliveries | None = None
         self._out: BrokerChannel | None = None
         self._queue = queue
-        self._ways = ways
+        self._destinations = destinations
         self._arriving: dict[str, asyncio.Future[int]] = {}
 
-    async def open(self, link: BrokerConnection) -> None:
+    async def open(self, connection: BrokerConnection) -> None:
         """Declare the queue and consume it."""
-        lane = await link.lane()
-        await lane.rpc(
+        channel = await connection.channel()
+        await channel.rpc(
             commands.Queue.Declare(
                 queue=self.name,
                 durable=True,
@@ -62,24 +62,24 @@ class AckRenewal:
                 },
             )
         )
-        holder = Holder(lane, self._queue, self._ways, requeue=False)
+        deliveries = Deliveries(channel, self._queue, self._destinations, requeue=False)
 
         def arrived(about: Delivery, header: bytes, _body: bytes) -> None:
-            holder.settlements.opened(about.tag)
+            deliveries.settlements.opened(about.tag)
             waiting = self._arriving.pop(frames.read_message_id(header), None)
             if waiting is None or waiting.done():
-                holder.settlements.requeue(about.tag)
+                deliveries.settlements.requeue(about.tag)
             else:
                 waiting.set_result(about.tag)
 
-        await lane.consume(self.name, _TAG, arrived, no_ack=False, exclusive=True)
-        self._out = await link.sending.lane(confirms=True)
-        self.holder = holder
+        await channel.consume(self.name, _TAG, arrived, no_ack=False, exclusive=True)
+        self._out = await connection.sending.channel(confirms=True)
+        self.deliveries = deliveries
 
-    async def park(self, task: DeliveredTask) -> None:
+    async def renew(self, task: DeliveredTask) -> None:
         """Hold the task by a fresh delivery. Raises MessagingError or TimeoutError: it is held as before."""
-        if self.holder is None or self._out is None:
-            raise RuntimeError("the parking queue is not open")
+        if self.deliveries is None or self._out is None:
+            raise RuntimeError("the renewal queue is not open")
         token = uuid.uuid4().hex
         arrival: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._arriving[token] = arrival
@@ -98,18 +98,20 @@ class AckRenewal:
                 tag, _ = await asyncio.gather(arrival, receipt.future)
         finally:
             self._arriving.pop(token, None)
-        task.move(self.holder, tag)
+        task.move(self.deliveries, tag)
 
     async def close(self) -> None:
-        """Give everything back to the task queue, and take the parking queue away."""
-        if self.holder is None:
+        """Give everything back to the task queue, and take the renewal queue away."""
+        if self.deliveries is None:
             return
-        holder, self.holder = self.holder, None
-        for task in list(holder.tasks.values()):
+        deliveries, self.deliveries = self.deliveries, None
+        for task in list(deliveries.tasks.values()):
             task.requeue()
-        holder.settlements.flush()
+        deliveries.settlements.flush()
         if self._out is not None:
             await self._out.close()
-        if holder.lane.usable:
-            await holder.lane.rpc(commands.Queue.Delete(queue=self.name, if_empty=False, if_unused=False))
-            await holder.lane.close()
+        if deliveries.channel.usable:
+            await deliveries.channel.rpc(
+                commands.Queue.Delete(queue=self.name, if_empty=False, if_unused=False)
+            )
+            await deliveries.channel.close()

@@ -16,8 +16,8 @@ class Acks:
     queue sends its dead letters.
     """
 
-    def __init__(self, lane: BrokerChannel, *, requeue: bool = True) -> None:
-        self._lane = lane
+    def __init__(self, channel: BrokerChannel, *, requeue: bool = True) -> None:
+        self._channel = channel
         self._requeue = requeue
         self._open: dict[int, bool] = {}  # delivery tag, ascending -> acknowledged
         self._waiting: list[int] = []
@@ -36,7 +36,7 @@ class Acks:
     def requeue(self, tag: int) -> None:
         """Give it back."""
         self._open.pop(tag, None)
-        self._lane.write(frames.nack(self._lane.number, tag, requeue=self._requeue))
+        self._channel.write(frames.nack(self._channel.number, tag, requeue=self._requeue))
 
     def flush(self) -> None:
         """Tell the broker now."""
@@ -48,12 +48,12 @@ class Acks:
             if not acknowledged:
                 break
             last, run = tag, run + 1
-        channel = self._lane.number
+        number = self._channel.number
         out: list[bytes] = []
         if run:
-            out.append(frames.ack(channel, last, multiple=run > 1))
-        out += [frames.ack(channel, tag) for tag in self._waiting if tag > last]
+            out.append(frames.ack(number, last, multiple=run > 1))
+        out += [frames.ack(number, tag) for tag in self._waiting if tag > last]
         for tag in self._waiting:
             self._open.pop(tag, None)
         self._waiting.clear()
-        self._lane.write(b"".join(out))
+        self._channel.write(b"".join(out))

@@ -37,30 +37,32 @@ class Broadcasting:
         self._exchange = names.broadcast
         self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
         self._bound: Counter[str] = Counter()
-        self._lane: BrokerChannel | None = None
+        self._channel: BrokerChannel | None = None
         self._out: BrokerChannel | None = None
         self._queue = ""
         self._opening = asyncio.Lock()
         self._outbox: list[Broadcast] = []
 
-    async def restore(self, link: BrokerConnection) -> None:
-        """Open the lanes on a new link, and the queue if anybody subscribes."""
-        self._out = out = await link.sending.lane()
-        lane = await link.lane()
-        for opened in (lane, out):
-            opened.on_closed = lambda error: self._closed(link, error)
-        lane.on_cancelled = lambda _tag: self._session.broken(link, "the broadcast queue was deleted")
+    async def restore(self, connection: BrokerConnection) -> None:
+        """Open the channels on a new connection, and the queue if anybody subscribes."""
+        self._out = out = await connection.sending.channel()
+        channel = await connection.channel()
+        for opened in (channel, out):
+            opened.on_closed = lambda error: self._closed(connection, error)
+        channel.on_cancelled = lambda _tag: self._session.broken(
+            connection, "the broadcast queue was deleted"
+        )
         self._queue = ""
         if self._subscriptions:
-            await self._open_queue(lane)
-            await topology.bind(lane, self._queue, self._exchange, self._bound)
-        self._lane = lane
+            await self._open_queue(channel)
+            await topology.bind(channel, self._queue, self._exchange, self._bound)
+        self._channel = channel
 
     async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send, with the others of this turn of the loop."""
         packed = pack_broadcasts(messages).messages
-        link = self._session.live_link or await self._session.ready()
-        await link.sending.writable()
+        connection = self._session.live_connection or await self._session.ready()
+        await connection.sending.writable()
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outbox += packed
@@ -85,27 +87,27 @@ class Broadcasting:
             unused = [key for key in keys if self._bound[key] <= 0]
             for key in unused:
                 del self._bound[key]
-            if self._lane is not None and self._lane.usable and self._queue:
-                await topology.unbind(self._lane, self._queue, self._exchange, unused)
+            if self._channel is not None and self._channel.usable and self._queue:
+                await topology.unbind(self._channel, self._queue, self._exchange, unused)
 
     async def _bind(self, keys: set[str]) -> None:
         new = [key for key in keys if self._bound[key] <= 0]
-        lane = self._lane
-        if lane is not None:
+        channel = self._channel
+        if channel is not None:
             if not self._queue:
-                await self._open_queue(lane)
-            await topology.bind(lane, self._queue, self._exchange, new)
+                await self._open_queue(channel)
+            await topology.bind(channel, self._queue, self._exchange, new)
         self._bound.update(keys)
 
-    async def _open_queue(self, lane: BrokerChannel) -> None:
-        queue = await topology.declare_inbox(lane)
-        await lane.consume(queue, "broadcasts", self._received, no_ack=True, exclusive=True)
+    async def _open_queue(self, channel: BrokerChannel) -> None:
+        queue = await topology.declare_inbox(channel)
+        await channel.consume(queue, "broadcasts", self._received, no_ack=True, exclusive=True)
         self._queue = queue
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
-        lane = self._out
-        if lane is None or not lane.usable:
+        channel = self._out
+        if channel is None or not channel.usable:
             log.warning(
                 "%d broadcasts are lost: the broker is away", len(outbox), extra={"count": len(outbox)}
             )
@@ -115,16 +117,16 @@ class Broadcasting:
         for message in outbox:
             length = len(bytes(message.body))
             if batch and (len(batch) >= MOST_TOGETHER or size + length > MOST_BYTES):
-                self._send(lane, batch)
+                self._send(channel, batch)
                 batch, size = [], 0
             batch.append(message)
             size += length
-        self._send(lane, batch)
+        self._send(channel, batch)
 
-    def _send(self, lane: BrokerChannel, batch: list[Broadcast]) -> None:
+    def _send(self, channel: BrokerChannel, batch: list[Broadcast]) -> None:
         keys = list(dict.fromkeys(broadcast_key(m.sender, m.subject) for m in batch))
         headers = (("CC", text_array_field(keys[1:])),) if len(keys) > 1 else ()
-        lane.publish(self._exchange, keys[0], [encode(Broadcasts(batch))], headers=headers)
+        channel.publish(self._exchange, keys[0], [encode(Broadcasts(batch))], headers=headers)
 
     def _received(self, _about: Delivery, _header: bytes, body: bytes) -> None:
         try:
@@ -139,6 +141,6 @@ class Broadcasting:
             if handlers:
                 hand_over(broadcast, handlers)
 
-    def _closed(self, link: BrokerConnection, error: BaseException | None) -> None:
-        self._lane = None
-        self._session.broken(link, f"the channel of the broadcasts was closed ({error!r})")
+    def _closed(self, connection: BrokerConnection, error: BaseException | None) -> None:
+        self._channel = None
+        self._session.broken(connection, f"the channel of the broadcasts was closed ({error!r})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import aiormq
 from aiormq.abc import DeliveredMessage
@@ -17,9 +17,6 @@ from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.driver import ask_driver
 from quince_messaging.transports.amqp.frames import Delivery, Returned
 
-if TYPE_CHECKING:
-    from quince_messaging.transports.amqp.connection import BrokerConnection
-
 log = logging.getLogger(__name__)
 
 RPC_TIMEOUT = 15.0
@@ -27,6 +24,23 @@ RPC_TIMEOUT = 15.0
 
 OnDelivery = Callable[[Delivery, bytes, bytes], None]
 """Called with the method, the content header and the body of each message."""
+
+
+class OwningConnection(Protocol):
+    """What a channel needs of its connection."""
+
+    frame_max: int
+
+    @property
+    def alive(self) -> bool: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def write_here(self, data: bytes) -> bool: ...
+
+    def flush(self) -> None: ...
+
+    def forget(self, channel: BrokerChannel) -> None: ...
 
 
 class Receipt:
@@ -50,20 +64,20 @@ class Receipt:
 
 
 class BrokerChannel:
-    """A channel of a link.
+    """A channel of a connection.
 
-    Published messages are confirmed in groups (`Receipt`), or, on a lane without confirms, only told of
+    Published messages are confirmed in groups (`Receipt`), or, on a channel without confirms, only told of
     by `on_returned` if nobody listens; deliveries are handed to their consumer as they are read. When the
-    channel dies, by itself or with its link, open receipts are refused and `on_closed` is called once.
+    channel dies, by itself or with its connection, open receipts are refused and `on_closed` is called once.
     """
 
-    def __init__(self, link: BrokerConnection, channel: Channel, *, confirms: bool) -> None:
-        self.number = channel.number
-        self.channel = channel
+    def __init__(self, connection: OwningConnection, driver: Channel, *, confirms: bool) -> None:
+        self.number = driver.number
+        self._driver = driver
         self.on_closed: Callable[[BaseException | None], None] = lambda _error: None
         self.on_cancelled: Callable[[str], None] = lambda _consumer: None
         self.on_returned: Callable[[bytes], None] = lambda _body: None
-        self._link = link
+        self._connection = connection
         self._confirms = confirms
         self._sequence = 0
         self._unconfirmed: dict[int, Receipt] = {}
@@ -75,15 +89,11 @@ class BrokerChannel:
         self._body: list[bytes] = []
         self._missing = 0
         self._open = True
-        channel.closing.add_done_callback(self._channel_closed)
+        driver.closing.add_done_callback(self._channel_closed)
 
     @property
     def usable(self) -> bool:
-        return self._open and self._link.alive
-
-    @property
-    def unconfirmed(self) -> int:
-        return len(self._unconfirmed)
+        return self._open and self._connection.alive
 
     # Sending
 
@@ -100,11 +110,11 @@ class BrokerChannel:
         headers: tuple[tuple[str, bytes], ...] = (),
         message_id: str = "",
     ) -> None:
-        """Send messages; on a confirming lane the receipt is told what became of each."""
+        """Send messages; on a confirming channel the receipt is told what became of each."""
         if not self.usable:
-            raise DeliveryFailed("the link to the broker is gone")
+            raise DeliveryFailed("the connection to the broker is gone")
         method = self._method(exchange, routing_key, mandatory)
-        limit = self._link.frame_max
+        limit = self._connection.frame_max
         packed = frames.properties(
             persistent=persistent, priority=priority, headers=headers, message_id=message_id
         )
@@ -122,25 +132,25 @@ class BrokerChannel:
                         message_id=str(self._sequence),
                     )
             out += (method, frames.content(self.number, packed, body, limit))
-        self._link.write(b"".join(out))
+        self._connection.write(b"".join(out))
 
     def publish_here(self, exchange: str, routing_key: str, body: bytes, *, mandatory: bool = False) -> bool:
-        """From any thread, on a lane without confirms: send one message now, if nothing waits to be sent."""
+        """From any thread, on a channel without confirms: send one message now, if nothing else waits."""
         if not self.usable:
             return False
         method = self._method(exchange, routing_key, mandatory)
-        content = frames.content(self.number, frames.properties(), body, self._link.frame_max)
-        return self._link.write_here(method + content)
+        content = frames.content(self.number, frames.properties(), body, self._connection.frame_max)
+        return self._connection.write_here(method + content)
 
     def write(self, data: bytes) -> None:
         """Send whole frames of this channel."""
         if self.usable:
-            self._link.write(data)
+            self._connection.write(data)
 
     def flush(self) -> None:
         """Send what was written in this turn of the loop, without waiting for its end."""
         if self.usable:
-            self._link.flush()
+            self._connection.flush()
 
     # Receiving
 
@@ -167,27 +177,27 @@ class BrokerChannel:
         await self.rpc(commands.Basic.Cancel(consumer_tag=consumer))
 
     async def rpc(self, method: Any) -> Any:
-        """Send a method that the broker answers. A lane that gets no answer is closed."""
-        return await ask_driver(self.channel.rpc(method), RPC_TIMEOUT)
+        """Send a method that the broker answers. A channel that gets no answer is closed."""
+        return await ask_driver(self._driver.rpc(method), RPC_TIMEOUT)
 
     async def qos(self, prefetch: int) -> None:
         """How many unacknowledged messages consumers started from now on may hold, each."""
-        await ask_driver(self.channel.basic_qos(prefetch_count=prefetch), RPC_TIMEOUT)
+        await ask_driver(self._driver.basic_qos(prefetch_count=prefetch), RPC_TIMEOUT)
 
     async def get(self, queue: str) -> DeliveredMessage | None:
         """Take one message by hand; None if there is none now."""
         if not self.usable:
-            raise DeliveryFailed("the link to the broker is gone")
-        message = await ask_driver(self.channel.basic_get(queue), RPC_TIMEOUT)
+            raise DeliveryFailed("the connection to the broker is gone")
+        message = await ask_driver(self._driver.basic_get(queue), RPC_TIMEOUT)
         return message if isinstance(message.delivery, commands.Basic.GetOk) else None
 
     async def close(self) -> None:
         """Close the channel; the broker requeues what was unacknowledged on it."""
         if not self._open:
             return
-        self._link.flush()
+        self._connection.flush()
         try:
-            await ask_driver(self.channel.close(), RPC_TIMEOUT)
+            await ask_driver(self._driver.close(), RPC_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, RuntimeError) as error:
             log.debug(
                 "channel %s did not close in order: %r",
@@ -203,13 +213,13 @@ class BrokerChannel:
         if not self._open:
             return
         self._open = False
-        self._link.forget(self)
+        self._connection.forget(self)
         refused, self._unconfirmed = self._unconfirmed, {}
         for receipt in set(refused.values()):
-            receipt.refused(DeliveryFailed(f"the link was lost before the broker confirmed: {error!r}"))
+            receipt.refused(DeliveryFailed(f"the connection was lost before the broker confirmed: {error!r}"))
         self.on_closed(error)
 
-    # Frames, as the splitter finds them
+    # Frames, as the protocol finds them
 
     def frame(self, kind: int, payload: bytes) -> bool:
         """Take a load frame; leave the others."""

@@ -48,7 +48,7 @@ class _DriverConnection(aio_pika.Connection):
 
 
 class BrokerConnection:
-    """A live connection and its lanes.
+    """A live connection and its channels.
 
     Attributes:
         sending: The connection for what is published. A broker in need (memory, disk) stops reading from
@@ -61,10 +61,10 @@ class BrokerConnection:
         protocol, writer = connection.factory.protocol, connection.factory.writer
         if not isinstance(underlay, aiormq.Connection) or protocol is None or writer is None:
             raise ConnectionFailed("the connection was closed while it was being opened")
-        self._connection = connection
+        self._driver = connection
         self._underlay = underlay
         self._protocol = protocol
-        self._lanes: dict[int, BrokerChannel] = {}
+        self._channels: dict[int, BrokerChannel] = {}
         self._side = SideTasks(log)
         if interval := underlay.heartbeat_timeout:
             self._side.keep("watching for heartbeats", self._look_for_silence, every=interval / 2)
@@ -122,21 +122,21 @@ class BrokerConnection:
         """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""
         self._protocol.on_blocked = listener
 
-    async def lane(self, *, confirms: bool = False, prefetch: int = 0) -> BrokerChannel:
+    async def channel(self, *, confirms: bool = False, prefetch: int = 0) -> BrokerChannel:
         """Open a channel."""
-        channel = await ask_driver(self._underlay.channel(publisher_confirms=confirms), DIAL_TIMEOUT)
-        if not isinstance(channel, aiormq.Channel):
-            raise TypeError(f"aiormq gave a {type(channel).__name__} for a channel")
-        lane = BrokerChannel(self, channel, confirms=confirms)
-        self._lanes[lane.number] = lane
-        self._protocol.sinks[lane.number] = lane
+        driver = await ask_driver(self._underlay.channel(publisher_confirms=confirms), DIAL_TIMEOUT)
+        if not isinstance(driver, aiormq.Channel):
+            raise TypeError(f"aiormq gave a {type(driver).__name__} for a channel")
+        channel = BrokerChannel(self, driver, confirms=confirms)
+        self._channels[channel.number] = channel
+        self._protocol.sinks[channel.number] = channel
         if prefetch:
-            await lane.qos(prefetch)
-        return lane
+            await channel.qos(prefetch)
+        return channel
 
-    def forget(self, lane: BrokerChannel) -> None:
-        self._lanes.pop(lane.number, None)
-        self._protocol.sinks.pop(lane.number, None)
+    def forget(self, channel: BrokerChannel) -> None:
+        self._channels.pop(channel.number, None)
+        self._protocol.sinks.pop(channel.number, None)
 
     async def writable(self) -> None:
         """Wait until the socket takes more."""
@@ -147,16 +147,16 @@ class BrokerConnection:
         self._leaving = True
         both = {self, self.sending}
         try:
-            await asyncio.gather(*(link._say_good_bye() for link in both))
+            await asyncio.gather(*(connection._say_good_bye() for connection in both))
         finally:
-            for link in both:
-                link.abort()
+            for connection in both:
+                connection.abort()
 
     async def _say_good_bye(self) -> None:
         self.flush()
         try:
             if not self.lost.done():
-                await ask_driver(self._connection.close(), CLOSE_TIMEOUT)
+                await ask_driver(self._driver.close(), CLOSE_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, OSError) as error:
             log.debug(
                 "the connection did not close in order: %r", error, extra={"error": type(error).__name__}
@@ -178,8 +178,8 @@ class BrokerConnection:
         for kept in list(self._side.kept.values()):
             self._side.drop(kept)
         self._protocol.abort()
-        for lane in list(self._lanes.values()):
-            lane.shut(error)
+        for channel in list(self._channels.values()):
+            channel.shut(error)
 
     async def _look_for_silence(self) -> None:
         """A peer that is there sends a heartbeat at least every other interval."""

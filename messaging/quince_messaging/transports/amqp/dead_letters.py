@@ -30,8 +30,8 @@ class DeadLetters:
         self._session = session
         self._names = names
 
-    async def bury(
-        self, lane: BrokerChannel, body: bytes, *, origin: str, reason: str, priority: int
+    async def dead_letter(
+        self, channel: BrokerChannel, body: bytes, *, origin: str, reason: str, priority: int
     ) -> Receipt:
         """Publish a message to the dead letters; the receipt tells when it is durable."""
         receipt = Receipt(1)
@@ -41,40 +41,40 @@ class DeadLetters:
             (_AT, text_field(repr(time.time()))),
             (_PRIORITY, text_field(str(priority))),
         )
-        lane.publish("", self._names.dead, [body], receipt=receipt, persistent=True, headers=headers)
+        channel.publish("", self._names.dead, [body], receipt=receipt, persistent=True, headers=headers)
         return receipt
 
     async def look(self, limit: int) -> Sequence[DeadLetter]:
         """The oldest ones; they stay where they are."""
         found: list[DeadLetter] = []
-        link = await self._session.ready()
-        async with self._lane(await link.lane()) as lane:
-            while len(found) < limit and (message := await lane.get(self._names.dead)) is not None:
+        connection = await self._session.ready()
+        async with self._channel(await connection.channel()) as channel:
+            while len(found) < limit and (message := await channel.get(self._names.dead)) is not None:
                 found.append(self._letter(message))
         return found
 
     async def revive(self, queue: str | None) -> int:
         """Put them back on the queues they came from, if those are known; returns how many."""
         count = 0
-        link = await self._session.ready()
-        async with self._lane(await link.sending.lane(confirms=True)) as lane:
-            waiting = await topology.declare_dead_queue(lane, self._names)
+        connection = await self._session.ready()
+        async with self._channel(await connection.sending.channel(confirms=True)) as channel:
+            waiting = await topology.declare_dead_queue(channel, self._names)
             for _ in range(waiting):
-                message = await lane.get(self._names.dead)
+                message = await channel.get(self._names.dead)
                 if message is None:
                     break
                 letter = self._letter(message)
                 if self._is_of(message, letter, queue):
-                    await self._put_back(lane, letter)
-                    lane.write(ack(lane.number, message.delivery_tag or 0))
+                    await self._put_back(channel, letter)
+                    channel.write(ack(channel.number, message.delivery_tag or 0))
                     count += 1
         return count
 
-    async def _put_back(self, lane: BrokerChannel, letter: DeadLetter) -> None:
+    async def _put_back(self, channel: BrokerChannel, letter: DeadLetter) -> None:
         name = self._names.tasks(letter.queue)
-        await topology.declare_task_queue(lane, name)
+        await topology.declare_task_queue(channel, name)
         receipt = Receipt(1)
-        lane.publish(
+        channel.publish(
             "",
             name,
             [letter.raw],
@@ -86,11 +86,11 @@ class DeadLetters:
         await receipt.future
 
     @asynccontextmanager
-    async def _lane(self, lane: BrokerChannel) -> AsyncIterator[BrokerChannel]:
+    async def _channel(self, channel: BrokerChannel) -> AsyncIterator[BrokerChannel]:
         try:
-            yield lane
+            yield channel
         finally:
-            await lane.close()
+            await channel.close()
 
     def _is_of(self, message: DeliveredMessage, letter: DeadLetter, queue: str | None) -> bool:
         headers: dict[str, Any] = dict(message.header.properties.headers or {})

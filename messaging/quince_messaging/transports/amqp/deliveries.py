@@ -24,21 +24,33 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class Destinations:
     """Where the outcome of a task can go, besides back to its queue."""
 
     session: Session
     reply: Callable[[Address, Reply], None]
-    bury: Callable[..., Awaitable[None]]
+    dead_letter: Callable[..., Awaitable[None]]
 
 
 class DeliveredTask:
     """A task held by this consumer until it is settled. Settled on the transport's loop."""
 
-    __slots__ = ("_holder", "_open", "_reply_to", "_tag", "body", "data", "priority", "redelivered", "since")
+    __slots__ = (
+        "_deliveries",
+        "_open",
+        "_reply_to",
+        "_tag",
+        "body",
+        "data",
+        "priority",
+        "redelivered",
+        "since",
+    )
 
-    def __init__(self, holder: Holder, tag: int, redelivered: bool, header: bytes, data: bytes) -> None:
-        self._holder = holder
+    def __init__(
+        self, deliveries: Deliveries, tag: int, redelivered: bool, header: bytes, data: bytes
+    ) -> None:
+        self._deliveries = deliveries
         self._tag = tag
         self._open = True
         self.data = data
@@ -63,13 +75,13 @@ class DeliveredTask:
     def ack(self, result: Any = None) -> None:
         if self._close():
             self._answer(Status.RESULT, result)
-            self._holder.settlements.ack(self._tag)
+            self._deliveries.settlements.ack(self._tag)
 
     def fail(self, error: BaseException) -> None:
         if self._close():
             if self._reply_to is not None:
-                self._holder.reply(self._reply_to, error_reply(0, error))
-            self._holder.settlements.ack(self._tag)
+                self._deliveries.reply(self._reply_to, error_reply(0, error))
+            self._deliveries.settlements.ack(self._tag)
 
     def later(self) -> None:
         """Tell the sender that its result is on the way (its future gets a future)."""
@@ -78,56 +90,58 @@ class DeliveredTask:
 
     def requeue(self) -> None:
         if self._close():
-            self._holder.settlements.requeue(self._tag)
+            self._deliveries.settlements.requeue(self._tag)
 
     def dead_letter(self, reason: str) -> None:
         if self._close():
-            self._holder.bury(self, reason, self._tag)
+            self._deliveries.dead_letter(self, reason, self._tag)
             if self._reply_to is not None:
                 error = MessagingError(f"dead-lettered: {reason}")
-                self._holder.reply(self._reply_to, error_reply(0, error))
+                self._deliveries.reply(self._reply_to, error_reply(0, error))
 
-    def move(self, holder: Holder, tag: int) -> None:
+    def move(self, deliveries: Deliveries, tag: int) -> None:
         """Held by another delivery of the same message from now on; the old one is acknowledged.
 
         A task that was settled meanwhile needs the other delivery no more than the first.
         """
         if not self._open:
-            holder.settlements.ack(tag)
+            deliveries.settlements.ack(tag)
             return
-        self._holder.let_go(self._tag)
-        self._holder.settlements.ack(self._tag)
-        self._holder, self._tag = holder, tag
+        self._deliveries.release(self._tag)
+        self._deliveries.settlements.ack(self._tag)
+        self._deliveries, self._tag = deliveries, tag
         self.since = asyncio.get_running_loop().time()
-        holder.tasks[tag] = self
+        deliveries.tasks[tag] = self
 
     def _answer(self, status: Status, body: Any) -> None:
         if self._reply_to is not None:
-            self._holder.reply(self._reply_to, Reply(0, status, body))
+            self._deliveries.reply(self._reply_to, Reply(0, status, body))
 
     def _close(self) -> bool:
         was, self._open = self._open, False
         if was:
-            self._holder.let_go(self._tag)
-            self._holder.on_settled()
+            self._deliveries.release(self._tag)
+            self._deliveries.on_settled()
         return was
 
 
-class Holder:
-    """The lane on which tasks were delivered; what is settled after it died goes nowhere.
+class Deliveries:
+    """The channel on which tasks were delivered; what is settled after it died goes nowhere.
 
     Attributes:
         tasks: Those not settled, by delivery tag, the oldest first.
     """
 
-    def __init__(self, lane: BrokerChannel, queue: str, ways: Ways, *, requeue: bool = True) -> None:
-        self.lane = lane
-        self.settlements = Acks(lane, requeue=requeue)
-        self.reply = ways.reply
+    def __init__(
+        self, channel: BrokerChannel, queue: str, destinations: Destinations, *, requeue: bool = True
+    ) -> None:
+        self.channel = channel
+        self.settlements = Acks(channel, requeue=requeue)
+        self.reply = destinations.reply
         self.tasks: dict[int, DeliveredTask] = {}
         self.on_settled: Callable[[], None] = lambda: None
         self._queue = queue
-        self._ways = ways
+        self._destinations = destinations
 
     def received(
         self, tag: int, redelivered: bool, header: bytes, data: bytes, priority: int | None = None
@@ -146,7 +160,7 @@ class Holder:
                 error,
                 extra={"queue": self._queue, "error": type(error).__name__},
             )
-            self.bury(task, str(error), tag)
+            self.dead_letter(task, str(error), tag)
             return None
         except Exception:  # no memory, say: not the message's fault
             log.exception(
@@ -157,16 +171,16 @@ class Holder:
         self.tasks[tag] = task
         return task
 
-    def let_go(self, tag: int) -> None:
+    def release(self, tag: int) -> None:
         """A task is settled, or held elsewhere."""
         self.tasks.pop(tag, None)
 
-    def bury(self, task: DeliveredTask, reason: str, tag: int) -> None:
-        self._ways.session.spawn(self._bury(task, reason, tag))
+    def dead_letter(self, task: DeliveredTask, reason: str, tag: int) -> None:
+        self._destinations.session.spawn(self._dead_letter(task, reason, tag))
 
-    async def _bury(self, task: DeliveredTask, reason: str, tag: int) -> None:
+    async def _dead_letter(self, task: DeliveredTask, reason: str, tag: int) -> None:
         try:
-            await self._ways.bury(
+            await self._destinations.dead_letter(
                 task.data, origin=self._queue, reason=reason, priority=min(task.priority, MAX_PRIORITY)
             )
         except Exception as error:
@@ -180,24 +194,24 @@ class Holder:
             self.settlements.ack(tag)
 
 
-class Hand:
-    """Takes single tasks off a queue (`basic.get`), on a lane of its own."""
+class Puller:
+    """Takes single tasks off a queue (`basic.get`), on a channel of its own."""
 
-    def __init__(self, lane: BrokerChannel, queue: str, ways: Ways) -> None:
-        self._holder = Holder(lane, queue, ways)
+    def __init__(self, channel: BrokerChannel, queue: str, destinations: Destinations) -> None:
+        self._deliveries = Deliveries(channel, queue, destinations)
         self._queue = queue
 
     @property
     def usable(self) -> bool:
-        return self._holder.lane.usable
+        return self._deliveries.channel.usable
 
     async def pull(self) -> DeliveredTask | None:
         """The next task that can be read; None if there is none now."""
-        while (message := await self._holder.lane.get(self._queue)) is not None:
+        while (message := await self._deliveries.channel.get(self._queue)) is not None:
             delivery = message.delivery
             if not isinstance(delivery, commands.Basic.GetOk) or not delivery.delivery_tag:
                 break
-            task = self._holder.received(
+            task = self._deliveries.received(
                 delivery.delivery_tag,
                 bool(delivery.redelivered),
                 NO_HEADER,

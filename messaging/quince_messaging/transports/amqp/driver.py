@@ -59,4 +59,4 @@ async def ask_driver(call: Awaitable[T], timeout: float) -> T:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        raise DeliveryFailed("the link to the broker was lost meanwhile") from error
+        raise DeliveryFailed("the connection to the broker was lost meanwhile") from error

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 128
 MOST_UNSENT = 10_000
-"""Answers that wait for the link; the oldest go first when there are more."""
+"""Answers that wait for the connection; the oldest go first when there are more."""
 PROBE_TIMEOUT = 2.0
 _PROBE = "\x00who"
 _STILL = "\x00still"
@@ -56,47 +56,47 @@ class Rpc:
         self._handlers: dict[str, RpcHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue = ""
-        self._lane: BrokerChannel | None = None
+        self._channel: BrokerChannel | None = None
         self._out: BrokerChannel | None = None
         self._confirmed: BrokerChannel | None = None
         self._calls: dict[tuple[str, bool], list[Call]] = {}
         self._replies: dict[str, list[Reply]] = {}
         self._flushing = False
-        self._unanswered = CallWatch(self._worked_on, self.pending.fail, session.spawn)
+        self._call_watch = CallWatch(self._worked_on, self.pending.fail, session.spawn)
         self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MOST_UNSENT)
         self._answering = Answering(self.reply, self._reply_here)
         self._routing: dict[int, asyncio.Future[None]] = {}
 
-    async def restore(self, link: BrokerConnection) -> None:
-        """Open the inbox on a new link, bound as it was, and the lanes to send on."""
+    async def restore(self, connection: BrokerConnection) -> None:
+        """Open the inbox on a new connection, bound as it was, and the channels to send on."""
         self._loop = asyncio.get_running_loop()
-        self._out = await link.sending.lane()
+        self._out = await connection.sending.channel()
         self._out.on_returned = self._returned
-        self._confirmed = await link.sending.lane(confirms=True)
+        self._confirmed = await connection.sending.channel(confirms=True)
         for out in (self._out, self._confirmed):
             out.on_closed = lambda error: self._session.broken(
-                link, f"a channel for calls was closed ({error!r})"
+                connection, f"a channel for calls was closed ({error!r})"
             )
-        lane = await link.lane()
-        self._queue = await topology.declare_inbox(lane)
+        channel = await connection.channel()
+        self._queue = await topology.declare_inbox(channel)
         keys = [inbox_key(self.inbox), *map(call_key, self._handlers)]
-        await topology.bind(lane, self._queue, self._exchange, keys)
-        await lane.consume(self._queue, "inbox", self.received, no_ack=True, exclusive=True)
-        lane.on_closed = lambda error: self._closed(link, error)
-        lane.on_cancelled = lambda _tag: self._session.broken(link, "the inbox was deleted")
-        self._lane = lane
+        await topology.bind(channel, self._queue, self._exchange, keys)
+        await channel.consume(self._queue, "inbox", self.received, no_ack=True, exclusive=True)
+        channel.on_closed = lambda error: self._closed(connection, error)
+        channel.on_cancelled = lambda _tag: self._session.broken(connection, "the inbox was deleted")
+        self._channel = channel
         for _ in range(len(self._unsent)):
             self._send_answer(*self._unsent.popleft())
 
     async def stop(self) -> None:
-        """Stop the handlers; their callers hear of it with the link's last messages."""
+        """Stop the handlers; their callers hear of it with the connection's last messages."""
         await self._answering.close()
 
     async def farewell(self) -> None:
         """Take the inbox away: from now on calls to it are unroutable, not lost."""
         self._flush()
-        if self._lane is not None and self._lane.usable:
-            await self._lane.rpc(commands.Queue.Delete(queue=self._queue))
+        if self._channel is not None and self._channel.usable:
+            await self._channel.rpc(commands.Queue.Delete(queue=self._queue))
 
     # Calling
 
@@ -128,8 +128,8 @@ class Rpc:
         return future
 
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
-        """Call, if the link is there; the future of the answer also tells if nobody was."""
-        if self._session.live_link is None:
+        """Call, if the connection is there; the future of the answer also tells if nobody was."""
+        if self._session.live_connection is None:
             return None
         packed = pack(body)
         number, future = self._ask(identifier)
@@ -141,19 +141,24 @@ class Rpc:
 
         Of many, the calls of one turn of the loop go together, which is cheaper for everybody.
         """
-        lane = self._out
-        if self._loop is None or lane is None or self._session.live_link is None or len(self.pending):
+        channel = self._out
+        if (
+            self._loop is None
+            or channel is None
+            or self._session.live_connection is None
+            or len(self.pending)
+        ):
             return False
         number, future = self._ask(identifier, self._loop)
         attend(future)
         try:
             data = encode(Calls([Call(identifier, pack(body), Address(self.inbox, number))]))
-            sent = lane.publish_here(self._exchange, call_key(identifier), data, mandatory=True)
+            sent = channel.publish_here(self._exchange, call_key(identifier), data, mandatory=True)
         except (MessagingError, ValueError):  # the loop tells the caller
             sent = False
         if not sent:
             self.pending.forget(number)
-            self._unanswered.discard(number)
+            self._call_watch.discard(number)
         return sent
 
     async def _until_routed(self, number: int, future: asyncio.Future[Any]) -> None:
@@ -178,11 +183,11 @@ class Rpc:
 
         def ended(done: asyncio.Future[Any]) -> None:
             if done.cancelled() or done.exception() or not isinstance(done.result(), asyncio.Future):
-                self._unanswered.discard(number)
+                self._call_watch.discard(number)
             else:
                 done.result().add_done_callback(ended)
 
-        self._unanswered.add(number, identifier, future.get_loop())
+        self._call_watch.add(number, identifier, future.get_loop())
         future.add_done_callback(ended)
 
     async def cast(self, identifier: str, body: Any) -> None:
@@ -190,8 +195,8 @@ class Rpc:
         await self._session.ready()
         receipt = Receipt(1)
         data = encode(Calls([Call(identifier, pack(body))]))
-        lane = self._need(self._confirmed)
-        lane.publish(self._exchange, call_key(identifier), [data], receipt=receipt, mandatory=True)
+        channel = self._need(self._confirmed)
+        channel.publish(self._exchange, call_key(identifier), [data], receipt=receipt, mandatory=True)
         try:
             await receipt.future
         except UnroutableError as error:
@@ -199,11 +204,11 @@ class Rpc:
 
     def _reply_here(self, address: Address, reply: Reply) -> bool:
         """From any thread: send an answer at once, if no other waits to be sent."""
-        lane = self._out
-        if lane is None or self._replies:
+        channel = self._out
+        if channel is None or self._replies:
             return False
         try:
-            return lane.publish_here(self._exchange, inbox_key(address.inbox), encode(Replies([reply])))
+            return channel.publish_here(self._exchange, inbox_key(address.inbox), encode(Replies([reply])))
         except (MessagingError, ValueError):  # the loop tells the caller, or that nobody can be told
             return False
 
@@ -225,8 +230,8 @@ class Rpc:
             raise DuplicateSubscriber(f"{identifier!r} has an RPC subscriber elsewhere")
         self._handlers[identifier] = handler
         try:
-            lane = self._need(self._lane)
-            await topology.bind(lane, self._queue, self._exchange, [call_key(identifier)])
+            channel = self._need(self._channel)
+            await topology.bind(channel, self._queue, self._exchange, [call_key(identifier)])
         except BaseException:
             self._handlers.pop(identifier, None)
             raise
@@ -236,8 +241,8 @@ class Rpc:
         if identifier not in self._handlers:
             raise ValueError(f"no RPC subscriber {identifier!r}")
         del self._handlers[identifier]
-        if self._lane is not None and self._lane.usable:
-            await topology.unbind(self._lane, self._queue, self._exchange, [call_key(identifier)])
+        if self._channel is not None and self._channel.usable:
+            await topology.unbind(self._channel, self._queue, self._exchange, [call_key(identifier)])
 
     async def _is_served(self, identifier: str) -> bool:
         """Whether somebody answers there: a binding of one who died unnoticed does not count."""
@@ -289,9 +294,9 @@ class Rpc:
         if receipt is not None:
             receipt.future.add_done_callback(lambda done: self._routed(calls, done.exception()))
         try:
-            lane = self._need(self._confirmed if confirmed else self._out)
+            channel = self._need(self._confirmed if confirmed else self._out)
             data = encode(Calls(calls))
-            lane.publish(self._exchange, call_key(to), [data], receipt=receipt, mandatory=True)
+            channel.publish(self._exchange, call_key(to), [data], receipt=receipt, mandatory=True)
         except Exception as error:  # whatever it is: their callers wait, and so do the calls after them
             self._routed(calls, error)
 
@@ -331,8 +336,10 @@ class Rpc:
                 self._send_replies(inbox, [error_reply(replies[0].call, error)])
 
     def _send_answer(self, inbox: str, answer: bytes) -> None:
-        """Send an answer, or keep it until the link is back. One to an address that no broker has is dropped:
-        it came with a call that somebody else has made up."""
+        """Send an answer, or keep it until the connection is back.
+
+        One to an address that no broker has is dropped: it came with a call that somebody else has made up.
+        """
         if self._out is None or not self._out.usable:
             self._unsent.append((inbox, answer))
             return
@@ -395,14 +402,14 @@ class Rpc:
         except (TypeError, ValueError):
             return []
 
-    def _need(self, lane: BrokerChannel | None) -> BrokerChannel:
-        if lane is None or not lane.usable:
+    def _need(self, channel: BrokerChannel | None) -> BrokerChannel:
+        if channel is None or not channel.usable:
             raise ReconnectingError("the broker is away just now")
-        return lane
+        return channel
 
-    def _closed(self, link: BrokerConnection, error: BaseException | None) -> None:
-        self._lane = None
+    def _closed(self, connection: BrokerConnection, error: BaseException | None) -> None:
+        self._channel = None
         if self._session.closed:
             return
-        self._unanswered.fail_all("the link was lost before the answer came")
-        self._session.broken(link, f"the channel of the inbox was closed ({error!r})")
+        self._call_watch.fail_all("the connection was lost before the answer came")
+        self._session.broken(connection, f"the channel of the inbox was closed ({error!r})")

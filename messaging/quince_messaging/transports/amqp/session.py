@@ -1,4 +1,4 @@
-"""Keeps a link to the broker up: dials, notices its loss, dials again, and lets its parts restore."""
+"""Keeps a connection to the broker up: dials, notices its loss, dials again, and lets its parts restore."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ LINK_ERRORS = (
     asyncio.InvalidStateError,
     RuntimeError,
 )
-"""What the driver raises when the link goes away under a declaration."""
+"""What the driver raises when the connection goes away under a declaration."""
 
 
 class Session:
-    """The link of one transport, renewed as often as needed.
+    """The connection of one transport, renewed as often as needed.
 
-    `restore` is called with every new link before anybody may use it, so topology and consumers are
+    `restore` is called with every new connection before anybody may use it, so topology and consumers are
     back when `ready` returns; `farewell` with the last one, before it is closed in order.
     """
 
@@ -50,23 +50,23 @@ class Session:
         self._name = name
         self._restore = restore
         self._farewell = farewell
-        self._link: BrokerConnection | None = None
+        self._connection: BrokerConnection | None = None
         self._ready = asyncio.Event()
         self.side = SideTasks(log, LINK_ERRORS)
         self._listeners: list[LinkListener] = []
         self._closed = False
 
     async def open(self) -> None:
-        """Dial once; raises ConnectionFailed. From then on the link is kept up."""
-        link = await self._dial()
+        """Dial once; raises ConnectionFailed. From then on the connection is kept up."""
+        connection = await self._dial()
         try:
-            await self._adopt(link)
+            await self._adopt(connection)
         except LINK_ERRORS as error:
-            await link.close()
+            await connection.close()
             raise ConnectionFailed(
                 f"{self.uri.shown}: the broker hung up while being set up: {error}"
             ) from error
-        self.side.keep("the link to the broker", self._supervise, longest=LONGEST_PAUSE)
+        self.side.keep("the connection to the broker", self._supervise, longest=LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Disconnect and stop dialling."""
@@ -74,20 +74,20 @@ class Session:
             return
         self._closed = True
         self._ready.set()
-        # What they say at the end, to callers, leaves with the link's last messages.
+        # What they say at the end, to callers, leaves with the connection's last messages.
         await self.side.close(FAREWELL_TIMEOUT)
-        link, self._link = self._link, None
+        connection, self._connection = self._connection, None
         try:
-            if link is not None:
-                await self._leave(link)
+            if connection is not None:
+                await self._leave(connection)
         finally:  # also if the broker does not let us go in time
             self._enter(LinkState.CLOSED)
 
-    async def _leave(self, link: BrokerConnection) -> None:
+    async def _leave(self, connection: BrokerConnection) -> None:
         try:
-            if link.alive:
+            if connection.alive:
                 async with asyncio.timeout(FAREWELL_TIMEOUT):
-                    await self._farewell(link)
+                    await self._farewell(connection)
         except LINK_ERRORS as error:
             log.debug(
                 "%s: no orderly farewell: %r",
@@ -96,7 +96,7 @@ class Session:
                 extra={"broker": self.uri.shown, "error": type(error).__name__},
             )
         finally:
-            await link.close()
+            await connection.close()
 
     def on_link(self, listener: LinkListener) -> None:
         self._listeners.append(listener)
@@ -106,17 +106,21 @@ class Session:
         return self._closed
 
     @property
-    def live_link(self) -> BrokerConnection | None:
-        """The link, if there is one that can be used just now."""
-        return self._link if self._link is not None and self._link.alive and self._ready.is_set() else None
+    def live_connection(self) -> BrokerConnection | None:
+        """The connection, if there is one that can be used just now."""
+        return (
+            self._connection
+            if self._connection is not None and self._connection.alive and self._ready.is_set()
+            else None
+        )
 
     async def ready(self) -> BrokerConnection:
-        """The link, waited for if it is away. Raises ReconnectingError after `PATIENCE` seconds."""
-        if (link := self.live_link) is not None:
-            return link
+        """The connection, waited for if it is away. Raises ReconnectingError after `PATIENCE` seconds."""
+        if (connection := self.live_connection) is not None:
+            return connection
         try:
             async with asyncio.timeout(PATIENCE):
-                while (link := self.live_link) is None:
+                while (connection := self.live_connection) is None:
                     if self._closed:
                         raise CommunicatorClosed("the communicator is closed; open a new one")
                     self._ready.clear()
@@ -125,29 +129,29 @@ class Session:
             raise ReconnectingError(
                 f"the broker at {self.uri.shown} is away; it is dialled again and again, try later"
             ) from error
-        return link
+        return connection
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a side task that ends with the session; its failure is logged."""
         self.side.spawn(f"something for {self.uri.shown}", coroutine)
 
-    def broken(self, link: BrokerConnection, why: str) -> None:
-        """Something on this link does not work: drop it and dial anew."""
-        if link.alive and not self._closed:
+    def broken(self, connection: BrokerConnection, why: str) -> None:
+        """Something on this connection does not work: drop it and dial anew."""
+        if connection.alive and not self._closed:
             log.warning("%s: %s; connecting anew", self.uri.shown, why, extra={"broker": self.uri.shown})
-            link.abort()
+            connection.abort()
 
     async def _supervise(self) -> None:
-        """See to it that there is a link. Begun again at whatever point it failed."""
+        """See to it that there is a connection. Begun again at whatever point it failed."""
         while True:
-            if self._link is not None:
-                await asyncio.wait([self._link.lost])
-                error = self._link.lost.result()
+            if self._connection is not None:
+                await asyncio.wait([self._connection.lost])
+                error = self._connection.lost.result()
                 self._ready.clear()
-                self._link = None
+                self._connection = None
                 self._enter(LinkState.RECONNECTING)
                 log.warning(
-                    "%s: the link is lost (%s); connecting anew",
+                    "%s: the connection is lost (%s); connecting anew",
                     self.uri.shown,
                     error or "closed",
                     extra={"broker": self.uri.shown, "error": type(error).__name__ if error else None},
@@ -159,11 +163,11 @@ class Session:
         pause = SHORTEST_PAUSE
         while True:
             try:
-                link = await self._dial()
+                connection = await self._dial()
                 try:
-                    await self._adopt(link)
+                    await self._adopt(connection)
                 except BaseException:
-                    link.abort()
+                    connection.abort()
                     raise
             except LINK_ERRORS as error:
                 log.debug(
@@ -180,19 +184,19 @@ class Session:
             pause = min(pause * 1.6, LONGEST_PAUSE)
 
     async def _dial(self) -> BrokerConnection:
-        link = await BrokerConnection.dial(self.uri, self._name)
+        connection = await BrokerConnection.dial(self.uri, self._name)
         try:
-            link.join(await BrokerConnection.dial(self.uri, f"{self._name}, sending"))
+            connection.join(await BrokerConnection.dial(self.uri, f"{self._name}, sending"))
         except BaseException:
-            link.abort()
+            connection.abort()
             raise
-        return link
+        return connection
 
-    async def _adopt(self, link: BrokerConnection) -> None:
-        await self._restore(link)
-        self._link = link
-        self.server = link.server
-        link.sending.on_blocked(self._blocked)
+    async def _adopt(self, connection: BrokerConnection) -> None:
+        await self._restore(connection)
+        self._connection = connection
+        self.server = connection.server
+        connection.sending.on_blocked(self._blocked)
         self._ready.set()
         self._enter(LinkState.CONNECTED)
 
@@ -218,9 +222,9 @@ class Session:
         for listener in self._listeners:
             try:
                 listener(state)
-            except Exception:  # the link must not be kept from coming back
+            except Exception:  # the connection must not be kept from coming back
                 log.exception(
-                    "%s: a listener to the link failed",
+                    "%s: a listener to the connection failed",
                     self.uri.shown,
                     extra={"broker": self.uri.shown, "state": state.value},
                 )

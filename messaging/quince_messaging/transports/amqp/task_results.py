@@ -1,7 +1,7 @@
 """Where the results of tasks come in.
 
-A call fails when its link does; a task goes on, and so must the way of its result. So results come to a
-durable queue of the communicator's own, which outlives its link, and leave it when they have been read.
+A call fails when its connection does; a task goes on, and so must the way of its result. So results come to a
+durable queue of the communicator's own, which outlives its connection, and leave it when they have been read.
 Communicators that ask for no results have none.
 """
 
@@ -40,7 +40,7 @@ class TaskResults:
         self._read = read
         self._inbox = uuid.uuid4().hex
         self._queue = names.answers(self._inbox)
-        self._lane: BrokerChannel | None = None
+        self._channel: BrokerChannel | None = None
         self._opening = asyncio.Lock()
         self._wanted = False
         self._opened = False
@@ -55,25 +55,25 @@ class TaskResults:
         """Have a place for results, if one is wanted. Those who wait for it go on in the order they came."""
         if self._wanted and not self._opened:
             async with self._opening:
-                link = await self._session.ready()
-                if not self._opened:  # a new link may have brought it
-                    await self._open(link)
+                connection = await self._session.ready()
+                if not self._opened:  # a new connection may have brought it
+                    await self._open(connection)
 
-    async def restore(self, link: BrokerConnection) -> None:
-        """Go on reading on a new link."""
+    async def restore(self, connection: BrokerConnection) -> None:
+        """Go on reading on a new connection."""
         if self._wanted:
-            await self._open(link)
+            await self._open(connection)
 
     async def farewell(self) -> None:
         """Nobody waits for results any more."""
-        if self._lane is not None and self._lane.usable:
-            await self._lane.rpc(commands.Queue.Delete(queue=self._queue))
+        if self._channel is not None and self._channel.usable:
+            await self._channel.rpc(commands.Queue.Delete(queue=self._queue))
 
-    async def _open(self, link: BrokerConnection) -> None:
-        lane = await link.lane(prefetch=PREFETCH)
-        settlements = Acks(lane)
-        await topology.declare_answers(lane, self._queue)
-        await topology.bind(lane, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
+    async def _open(self, connection: BrokerConnection) -> None:
+        channel = await connection.channel(prefetch=PREFETCH)
+        settlements = Acks(channel)
+        await topology.declare_answers(channel, self._queue)
+        await topology.bind(channel, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
 
         def received(about: Delivery, header: bytes, body: bytes) -> None:
             settlements.opened(about.tag)
@@ -82,12 +82,12 @@ class TaskResults:
             finally:  # one that is not settled would be kept from the count of those that may come
                 settlements.ack(about.tag)
 
-        await lane.consume(self._queue, "answers", received, no_ack=False)
-        lane.on_closed = lambda error: self._session.broken(
-            link, f"the channel for the results of tasks was closed ({error!r})"
+        await channel.consume(self._queue, "answers", received, no_ack=False)
+        channel.on_closed = lambda error: self._session.broken(
+            connection, f"the channel for the results of tasks was closed ({error!r})"
         )
-        lane.on_cancelled = lambda _tag: self._session.broken(
-            link, "the queue for the results of tasks was deleted"
+        channel.on_cancelled = lambda _tag: self._session.broken(
+            connection, "the queue for the results of tasks was deleted"
         )
-        self._lane = lane
+        self._channel = channel
         self._opened = True

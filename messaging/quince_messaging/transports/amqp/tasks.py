@@ -16,7 +16,7 @@ from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.consumer import Consumer
 from quince_messaging.transports.amqp.dead_letters import DeadLetters
-from quince_messaging.transports.amqp.deliveries import DeliveredTask, Hand, Ways
+from quince_messaging.transports.amqp.deliveries import DeliveredTask, Destinations, Puller
 from quince_messaging.transports.amqp.rpc import Rpc
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.task_results import TaskResults
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 CHUNK = 500
 WINDOW = 4_000
 CONFIRM_TIMEOUT = 30.0
-"""Seconds that the broker may take to confirm, before its link is given up."""
+"""Seconds that the broker may take to confirm, before its connection is given up."""
 
 
 class TaskQueues:
@@ -39,7 +39,7 @@ class TaskQueues:
     ) -> None:
         self._session = session
         self._names = names
-        self._answers = TaskResults(session, names, rpc.pending, rpc.received)
+        self._results = TaskResults(session, names, rpc.pending, rpc.received)
         self._dead = dead
         self._renew_after = renew_after
         self._out: BrokerChannel | None = None
@@ -47,32 +47,32 @@ class TaskQueues:
         self._declared: set[str] = set()
         self._groups: dict[tuple[str, int], tuple[list[bytes], asyncio.Future[None]]] = {}
         self._consumers: set[Consumer] = set()
-        self._hands: dict[str, Hand] = {}
+        self._pullers: dict[str, Puller] = {}
         self._pulling = asyncio.Lock()
-        self._ways = Ways(session, rpc.reply, self.bury)
+        self._destinations = Destinations(session, rpc.reply, self.dead_letter)
 
-    async def restore(self, link: BrokerConnection) -> None:
-        """Open the lanes on a new link."""
+    async def restore(self, connection: BrokerConnection) -> None:
+        """Open the channels on a new connection."""
         self._declared.clear()
-        self._control = control = await link.lane()
+        self._control = control = await connection.channel()
         await topology.declare_exchanges(control, self._names)
         await topology.declare_dead_queue(control, self._names)
-        self._out = await link.sending.lane(confirms=True)
-        for lane in (self._control, self._out):
-            lane.on_closed = lambda error: self._session.broken(
-                link, f"a channel of the task queues was closed ({error!r})"
+        self._out = await connection.sending.channel(confirms=True)
+        for channel in (self._control, self._out):
+            channel.on_closed = lambda error: self._session.broken(
+                connection, f"a channel of the task queues was closed ({error!r})"
             )
 
-    async def restore_consumers(self, link: BrokerConnection) -> None:
-        """Consume again: the last thing on a new link, for what is done with a task needs all of it."""
-        await self._answers.restore(link)
+    async def restore_consumers(self, connection: BrokerConnection) -> None:
+        """Consume again: the last thing on a new connection, for what is done with a task needs all of it."""
+        await self._results.restore(connection)
         for consumer in list(self._consumers):
             await topology.declare_task_queue(self._need(self._control), consumer.queue)
-            await consumer.restore(link)
+            await consumer.restore(connection)
 
     async def farewell(self) -> None:
         """Take away what nobody else needs."""
-        await self._answers.farewell()
+        await self._results.farewell()
 
     # Sending
 
@@ -102,7 +102,7 @@ class TaskQueues:
         self, name: str, priority: int, encoded: list[bytes], sent: asyncio.Future[None]
     ) -> None:
         try:
-            await self._answers.ready()
+            await self._results.ready()
             await self._send_all(name, priority, encoded)
         except asyncio.CancelledError:
             sent.cancel()
@@ -125,7 +125,7 @@ class TaskQueues:
 
     async def call(self, body: Any, *, queue: str, priority: int) -> Awaitable[Any]:
         """Put one task on a queue; returns the future of its result."""
-        reply_to, future = self._answers.expect()
+        reply_to, future = self._results.expect()
         try:
             await self.send([body], queue=queue, priority=priority, reply_to=reply_to)
         except BaseException:
@@ -133,33 +133,33 @@ class TaskQueues:
             raise
         return future
 
-    async def bury(self, body: bytes, *, origin: str, reason: str, priority: int) -> None:
+    async def dead_letter(self, body: bytes, *, origin: str, reason: str, priority: int) -> None:
         """Put a message on the dead-letter queue, with where it was and why it is here."""
-        link = await self._session.ready()
-        receipt = await self._dead.bury(
+        connection = await self._session.ready()
+        receipt = await self._dead.dead_letter(
             self._need(self._out), body, origin=origin, reason=reason, priority=priority
         )
-        await self._confirmed(receipt, link)
+        await self._confirmed(receipt, connection)
 
     async def _publish(self, name: str, chunk: list[bytes], priority: int) -> Receipt:
-        link = await self._session.ready()
+        connection = await self._session.ready()
         await self._declare(name)
-        await link.sending.writable()
-        lane = self._need(self._out)
+        await connection.sending.writable()
+        channel = self._need(self._out)
         receipt = Receipt(len(chunk))
-        lane.publish("", name, chunk, receipt=receipt, mandatory=True, persistent=True, priority=priority)
+        channel.publish("", name, chunk, receipt=receipt, mandatory=True, persistent=True, priority=priority)
         return receipt
 
-    async def _confirmed(self, receipt: Receipt, link: BrokerConnection | None = None) -> None:
-        link = link or self._session.live_link
+    async def _confirmed(self, receipt: Receipt, connection: BrokerConnection | None = None) -> None:
+        connection = connection or self._session.live_connection
         try:
             await self._patiently(receipt)
         except UnroutableError as error:
             self._declared.clear()
             raise DeliveryFailed("the task queue was deleted meanwhile; send again") from error
         except TimeoutError as error:
-            if link is not None:
-                self._session.broken(link, f"no confirmation within {CONFIRM_TIMEOUT:g} s")
+            if connection is not None:
+                self._session.broken(connection, f"no confirmation within {CONFIRM_TIMEOUT:g} s")
             raise DeliveryFailed(f"the broker did not confirm within {CONFIRM_TIMEOUT:g} s") from error
 
     async def _patiently(self, receipt: Receipt) -> None:
@@ -176,26 +176,26 @@ class TaskQueues:
     # Consuming
 
     async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> Consumer:
-        """Start a consumer; it comes back by itself on each new link."""
-        link = await self._session.ready()
+        """Start a consumer; it comes back by itself on each new connection."""
+        connection = await self._session.ready()
         name = self._names.tasks(queue)
         await self._declare(name)
-        consumer = Consumer(self._ways, name, prefetch, deliver, self._restart, self._renew_after)
+        consumer = Consumer(self._destinations, name, prefetch, deliver, self._restart, self._renew_after)
         consumer.on_closed = self._consumers.discard
-        await consumer.restore(link)
+        await consumer.restore(connection)
         self._consumers.add(consumer)
         return consumer
 
     async def pull(self, *, queue: str) -> DeliveredTask | None:
         """One task now, held until it is settled."""
-        link = await self._session.ready()
+        connection = await self._session.ready()
         name = self._names.tasks(queue)
         await self._declare(name)
         async with self._pulling:
-            hand = self._hands.get(name)
-            if hand is None or not hand.usable:
-                hand = self._hands[name] = Hand(await link.lane(), name, self._ways)
-            return await hand.pull()
+            puller = self._pullers.get(name)
+            if puller is None or not puller.usable:
+                puller = self._pullers[name] = Puller(await connection.channel(), name, self._destinations)
+            return await puller.pull()
 
     async def size(self, *, queue: str) -> int:
         """How many tasks wait."""
@@ -212,17 +212,17 @@ class TaskQueues:
 
     async def _restart(self, consumer: Consumer) -> None:
         """The broker cancelled a consumer (its queue was deleted): declare and consume again."""
-        link = await self._session.ready()
+        connection = await self._session.ready()
         self._declared.discard(consumer.queue)
         await self._declare(consumer.queue)
-        await consumer.restore(link)
+        await consumer.restore(connection)
 
     async def _declare(self, name: str) -> None:
         if name not in self._declared:
             await topology.declare_task_queue(self._need(self._control), name)
             self._declared.add(name)
 
-    def _need(self, lane: BrokerChannel | None) -> BrokerChannel:
-        if lane is None or not lane.usable:
+    def _need(self, channel: BrokerChannel | None) -> BrokerChannel:
+        if channel is None or not channel.usable:
             raise ReconnectingError("the broker is away just now")
-        return lane
+        return channel

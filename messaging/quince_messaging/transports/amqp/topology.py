@@ -24,7 +24,7 @@ from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.wire.filters import sender_key
 
 ANSWERS_KEPT = 3_600_000
-"""Milliseconds that results wait for a communicator that has lost its link."""
+"""Milliseconds that results wait for a communicator that has lost its connection."""
 _KEY_BYTES = 255
 _SENDER_BYTES = 100
 
@@ -54,15 +54,15 @@ class Names:
         return f"{self.prefix}.broadcast"
 
 
-async def declare_exchanges(lane: BrokerChannel, names: Names) -> None:
+async def declare_exchanges(channel: BrokerChannel, names: Names) -> None:
     """Declare the exchanges of a prefix."""
     for exchange, kind in ((names.rpc, "direct"), (names.broadcast, "topic")):
-        await lane.rpc(commands.Exchange.Declare(exchange=exchange, exchange_type=kind, durable=True))
+        await channel.rpc(commands.Exchange.Declare(exchange=exchange, exchange_type=kind, durable=True))
 
 
-async def declare_task_queue(lane: BrokerChannel, name: str) -> int:
+async def declare_task_queue(channel: BrokerChannel, name: str) -> int:
     """Declare a task queue; returns how many tasks wait on it."""
-    declared = await lane.rpc(
+    declared = await channel.rpc(
         commands.Queue.Declare(
             queue=name,
             durable=True,
@@ -72,17 +72,17 @@ async def declare_task_queue(lane: BrokerChannel, name: str) -> int:
     return int(declared.message_count)
 
 
-async def declare_dead_queue(lane: BrokerChannel, names: Names) -> int:
+async def declare_dead_queue(channel: BrokerChannel, names: Names) -> int:
     """Declare the dead-letter queue; returns how many messages are on it."""
-    declared = await lane.rpc(
+    declared = await channel.rpc(
         commands.Queue.Declare(queue=names.dead, durable=True, arguments={"x-queue-type": "classic"})
     )
     return int(declared.message_count)
 
 
-async def declare_inbox(lane: BrokerChannel) -> str:
+async def declare_inbox(channel: BrokerChannel) -> str:
     """Declare a queue for this connection alone; returns the name that the broker gave it."""
-    declared = await lane.rpc(
+    declared = await channel.rpc(
         commands.Queue.Declare(
             queue="", exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"}
         )
@@ -90,9 +90,9 @@ async def declare_inbox(lane: BrokerChannel) -> str:
     return str(declared.queue)
 
 
-async def declare_answers(lane: BrokerChannel, name: str) -> None:
+async def declare_answers(channel: BrokerChannel, name: str) -> None:
     """Declare a queue for the results of tasks."""
-    await lane.rpc(
+    await channel.rpc(
         commands.Queue.Declare(
             queue=name,
             durable=True,
@@ -111,16 +111,16 @@ def inbox_key(inbox: str) -> str:
     return f"inbox.{inbox}"
 
 
-async def bind(lane: BrokerChannel, queue: str, exchange: str, keys: Iterable[str]) -> None:
+async def bind(channel: BrokerChannel, queue: str, exchange: str, keys: Iterable[str]) -> None:
     """Bind a queue under each key."""
     for key in keys:
-        await lane.rpc(commands.Queue.Bind(queue=queue, exchange=exchange, routing_key=key))
+        await channel.rpc(commands.Queue.Bind(queue=queue, exchange=exchange, routing_key=key))
 
 
-async def unbind(lane: BrokerChannel, queue: str, exchange: str, keys: Iterable[str]) -> None:
+async def unbind(channel: BrokerChannel, queue: str, exchange: str, keys: Iterable[str]) -> None:
     """Undo `bind`."""
     for key in keys:
-        await lane.rpc(commands.Queue.Unbind(queue=queue, exchange=exchange, routing_key=key))
+        await channel.rpc(commands.Queue.Unbind(queue=queue, exchange=exchange, routing_key=key))
 
 
 def broadcast_key(sender: object, subject: str | None) -> str:

@@ -77,13 +77,13 @@ class AmqpTransport(Transport):
     def on_link(self, listener: LinkListener) -> None:
         self._session.on_link(listener)
 
-    async def _restore(self, link: BrokerConnection) -> None:
-        await self._tasks.restore(link)
-        await self._rpc.restore(link)
-        await self._broadcasting.restore(link)
-        await self._tasks.restore_consumers(link)
+    async def _restore(self, connection: BrokerConnection) -> None:
+        await self._tasks.restore(connection)
+        await self._rpc.restore(connection)
+        await self._broadcasting.restore(connection)
+        await self._tasks.restore_consumers(connection)
 
-    async def _farewell(self, link: BrokerConnection) -> None:
+    async def _farewell(self, connection: BrokerConnection) -> None:
         """Take the inboxes away before the connection, so that callers see at once that we are gone."""
         await self._rpc.farewell()
         await self._tasks.farewell()

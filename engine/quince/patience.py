@@ -24,6 +24,8 @@ LOOP_SECONDS = 2.0
 _WHOSE = "process "
 BLOCKED = "its event loop is blocked"
 """Begins what a worker says whose loop does not turn; see `quince.worker.loop_watch`."""
+STALE = "changed since this worker imported"
+"""Stands in what a worker says whose code is older than its files; see `quince.worker.stale_code`."""
 
 
 class Troubled(Protocol):
@@ -59,6 +61,11 @@ def trouble_of(pid: int, told: Sequence[str]) -> str | None:
 def is_blocked(told: str) -> bool:
     """Whether a worker says that its event loop does not turn."""
     return told.startswith(BLOCKED)
+
+
+def is_stale(told: str) -> bool:
+    """Whether a worker says that it runs code that is older than its files."""
+    return STALE in told
 
 
 def _sentence(pids: Sequence[int], trouble: str) -> str:

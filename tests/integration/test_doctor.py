@@ -217,5 +217,7 @@ def test_the_command_tells_by_its_status(home: Workspace, location: Location) ->
     assert status == 0
     assert "mended owner" in said
     document: dict[str, Any] = json.loads(run("--json")[1])
-    assert document == {"healthy": True, "findings": []}
+    (noted,) = document["findings"]
+    assert (document["healthy"], noted["note"]) == (True, True)
+    assert noted["sentence"] == "1 processes are ready, and no worker runs"
     assert time.time() - handle.row.updated < 60

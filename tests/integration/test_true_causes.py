@@ -51,8 +51,10 @@ def test_edited_code_is_told_until_the_workers_are_new(tmp_path: Path, forks: Fo
         told = "flow.py has changed since this worker imported it: `quince daemon restart`"
         eventually(lambda: told in quince.good("status").out, what="the word of the worker")
         assert told in quince("doctor").out
+        assert f"worker-1: {told}" in quince.good("why", "--all").out
         quince.good("daemon", "restart")
         assert told not in quince.good("status").out
+        assert told not in quince.good("why", "--all").out
         assert "newer" in quince.good("submit", "flow.py:f", "--wait").out
     finally:
         quince("daemon", "stop", "--timeout", "1")

@@ -11,7 +11,7 @@ from quince.cli.errors import DONE, FAILED
 from quince.cli.options import AsJson
 from quince.cli.session import session
 from quince.cli.terminal import NEWLINE, Styled, Text, show, show_json
-from quince.diagnosis.doctor import Finding
+from quince.diagnosis.doctor import Finding, unattended
 from quince.diagnosis.doctor import doctor as examine
 
 app = typer.Typer()
@@ -33,7 +33,7 @@ def doctor(
     Exit status 0 if all is well, or was mended; 1 if not.
     """
     with session.workspace() as home:
-        findings = examine(home, mend=mend)
+        findings = [*examine(home, mend=mend), *unattended(home)]
     healthy = all(one.mended or one.note for one in findings)
     if as_json:
         show_json({"healthy": healthy, "findings": [dataclasses.asdict(one) for one in findings]})

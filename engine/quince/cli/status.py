@@ -9,7 +9,7 @@ import typer
 from quince.cli.errors import DONE, FAILED
 from quince.cli.options import AsJson
 from quince.cli.session import session
-from quince.cli.status_view import look_around
+from quince.cli.status_view import overview
 from quince.cli.terminal import show_json
 
 app = typer.Typer()
@@ -21,7 +21,7 @@ def status(as_json: AsJson = False) -> int:
     location = session.location()
     if location.has_own_store:
         location.require_made()
-    facts = look_around(location)
+    facts = overview(location)
     if as_json:
         show_json(facts.document())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from quince.cli.documents import worker_document
 from quince.cli.output import put
 from quince.cli.ps import summary
 from quince.cli.terminal import NEWLINE, Styled, Text, show
-from quince.cli.worker_table import trouble_lines, worker_table
+from quince.cli.worker_table import alive, trouble_lines, worker_table
 from quince.daemon import operations as daemon
 from quince.workspace.link_warnings import broker_warning, store_warning
 from quince.workspace.location import Location
@@ -24,10 +25,13 @@ from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import State, WorkerRow
 
+WRITE_SECONDS = 2.0
+"""How long a write that changes nothing may take, which is tried if some worker is in trouble."""
+
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What was found; an error is the sentence that says why something is unreachable."""
+class Overview:
+    """What was found; an error is the sentence that says why something is unreachable, or takes no writes."""
 
     location: Location
     daemon: daemon.DaemonState
@@ -71,7 +75,7 @@ class Surroundings:
         table.add_row("store", _answers(store, self.store_error, store_warning(self.location)))
         table.add_row("broker", _answers(broker, self.broker_error, broker_warning(self.location)))
         table.add_row("daemon", _daemon(self.daemon))
-        if self.store_error is None:
+        if self.identity is not None:
             table.add_row("processes", summary(self.counts))
             table.add_row("backlog", _backlog(self.backlog, self.workers))
         show(table)
@@ -82,25 +86,27 @@ class Surroundings:
                 show(line)
 
 
-def look_around(location: Location) -> Surroundings:
+def overview(location: Location) -> Overview:
     """Ask everything, whatever else does not answer."""
-    found: dict[str, Any] = {"store_error": None, "broker_error": None}
+    found: dict[str, Any] = {}
     with Workspace(location) as home:
         try:
             found["workers"] = sorted(home.store.workers(), key=lambda worker: (worker.host, worker.name))
             found["counts"] = home.store.counts()
             found["backlog"] = home.store.backlog()
             found["identity"] = home.store.identity
+            if any(one.troubles or not alive(one, time.time()) for one in found["workers"]):
+                home.store.try_write(within=WRITE_SECONDS)
         except PersistenceError as error:
             found["store_error"] = _sentence(error)
         try:
-            if found["store_error"] is None:
+            if "identity" in found:
                 _ = home.communicator
             else:  # what is there is named after the store
                 quince_messaging.connect(location.broker).close()
         except MessagingError as error:
             found["broker_error"] = _sentence(error)
-    return Surroundings(location, daemon.state(location), **found)
+    return Overview(location, daemon.state(location), **found)
 
 
 def _sentence(error: Exception) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from quince.errors import ProcessNotFound
 from quince.moments import clock, span
 from quince.on_hold import UNLOADABLE
-from quince.patience import is_blocked, trouble_of
+from quince.patience import is_blocked, is_stale, trouble_of
 from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.poison import ROOM_SECONDS
 from quince.settings import EXPIRY_SECONDS
@@ -52,7 +52,7 @@ def why(workspace: Workspace, pid: int) -> Why:
         raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
     facts = _Facts(workspace, row)
     sentence, evidence = _reason(facts)
-    return Why(pid, sentence, (*evidence, *_suspicion(row)))
+    return Why(pid, sentence, (*evidence, *_suspicion(row), *_stale_code(facts)))
 
 
 def nobody_works(workspace: Workspace, row: ProcessRow) -> str | None:
@@ -123,6 +123,19 @@ def _suspicion(row: ProcessRow) -> list[str]:
     return [
         f"{row.deaths} workers have died while they held it, so it is kept apart from others like it; "
         f"from {PRIME_SUSPECT} on it is tried alone"
+    ]
+
+
+def _stale_code(facts: _Facts) -> list[str]:
+    """What those say who run it, would run it or may have run it, of code that has changed since."""
+    row = facts.row
+    return [
+        f"{worker.name}: {trouble}"
+        for worker in _living(facts)
+        for trouble in worker.troubles
+        if is_stale(trouble)
+        and (worker.id == row.owner if row.owner is not None else row.queue in worker.queues)
+        and (row.ended is None or worker.started < row.ended)
     ]
 
 

@@ -72,6 +72,22 @@ def doctor(workspace: Workspace, *, mend: bool = False) -> list[Finding]:
     return list(dict.fromkeys(_Checkup(workspace, mend).findings()))
 
 
+def unattended(workspace: Workspace) -> list[Finding]:
+    """That processes are ready and no worker is there to take them up, which may be as it should be.
+
+    Empty also if the store does not answer: `doctor` says so.
+    """
+    try:
+        now, ready = workspace.store.clock(), sum(workspace.store.backlog().values())
+        working = any(now - worker.heartbeat <= EXPIRY_SECONDS for worker in workspace.store.workers())
+    except PersistenceError:
+        return []
+    if working or not ready:
+        return []
+    sentence = f"{ready} processes are ready, and no worker runs"
+    return [Finding("queue", sentence, "they are kept; `quince daemon start` starts workers", note=True)]
+
+
 class _Checkup:
     def __init__(self, workspace: Workspace, mend: bool) -> None:
         self._workspace = workspace
@@ -91,10 +107,9 @@ class _Checkup:
             began = time.monotonic()
             try:
                 yield from check()
-            except StoreUnavailable as error:
-                lost += time.monotonic() - began
-                yield Finding("store", _sentence(error), "make the store answer, then look again")
             except PersistenceError as error:
+                if isinstance(error, StoreUnavailable):
+                    lost += time.monotonic() - began
                 yield Finding("store", _sentence(error), "make the store answer, then look again")
             except MessagingError as error:
                 yield Finding("broker", _sentence(error), "make the broker answer; nothing is lost meanwhile")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from quince.patience import STALE
+
 RESTART = "`quince daemon restart` lets workers run it as it is now"
 NAMED = 3
 
@@ -39,7 +41,7 @@ class StaleCode:
             return []
         names = ", ".join(file.name for file in changed[:NAMED]) + (", ..." if changed[NAMED:] else "")
         has, it = ("has", "it") if len(changed) == 1 else ("have", "them")
-        return [f"{names} {has} changed since this worker imported {it}: {RESTART}"]
+        return [f"{names} {has} {STALE} {it}: {RESTART}"]
 
     def _differs(self, file: str) -> bool:
         try:

@@ -6,8 +6,9 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quince.processes.child import ChildProcess, ProcessReference, as_child
+from quince.processes.child import ChildProcess, as_child
 from quince.processes.definition import is_process_class
+from quince.processes.reference import ProcessReference
 from quince.processes.signals import AwaitedSignal
 
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, cast
 from quince.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
 from quince.processes.awaiting import Append, ToContext, awaited, processes_in
 from quince.processes.chain_spec import WorkChainSpec
-from quince.processes.child import ProcessReference
 from quince.processes.context import Context
 from quince.processes.execution import Execution, execution_of
 from quince.processes.once import forbid_inside
 from quince.processes.outline import START, Call, Outline, Position, Search
+from quince.processes.reference import ProcessReference
 from quince.processes.signals import AwaitedSignal, Expected, is_duration
 from quince.processes.spec import ExitCode
 

@@ -11,8 +11,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from quince.errors import InvalidDefinition
 from quince.processes.appended import appended_names
-from quince.processes.child import ProcessReference
 from quince.processes.interfaces import Host
+from quince.processes.reference import ProcessReference
 from quince.text import close_to, words_of
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.records import ProcessRow

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from quince.errors import InvalidDefinition, UnreadableCheckpoint
-from quince.processes.child import ChildProcess, ProcessReference
+from quince.processes.child import ChildProcess
 from quince.processes.definition import P, ProcessFunctionLike, definition_of, run_by
 from quince.processes.execution import Execution, execution_of
 from quince.processes.namespace import Namespace
 from quince.processes.programs import Completed
+from quince.processes.reference import ProcessReference
 from quince.processes.spec import ExitCodes, ProcessSpec
 
 Result = TypeVar("Result")

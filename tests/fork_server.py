@@ -40,7 +40,7 @@ def main(descriptor: int) -> None:
 
 def prepare() -> None:
     """Import everything, but leave no thread and no trace of this file."""
-    del sys.path[0]  # where this file is
+    del sys.path[0]  # where it was started
     for name in WHEN_RUN:
         importlib.import_module(name)
     group = importlib.import_module("typer.main").get_command(importlib.import_module(PROGRAM).app)

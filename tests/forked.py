@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Self
 
 SERVER = Path(__file__).with_name("fork_server.py")
+RUN = f"import runpy; runpy.run_path({str(SERVER)!r}, run_name='__main__')"
+"""Not as a script, whose folder would come before the standard library: it has a `typing` too."""
 READ_LATE = ("QUINCE_", "PYTEST_")
 """How the names of variables begin that nobody reads before the command itself runs."""
 
@@ -33,7 +35,7 @@ class ForkServer:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(SERVER), str(theirs.fileno())],
+                [sys.executable, "-c", RUN, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # as the forks will
                 env=self._settled, pass_fds=[theirs.fileno()],
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Changes of the task file for an event loop that must not wait.
+"""Group commit for the task file, on an event loop that must not wait.
 
 If nobody else is writing just then, a small piece of work runs on the loop itself: without waiting
 for the disk that takes some 50 microseconds, less than waking a thread. Otherwise it is tried again
@@ -6,6 +6,9 @@ in the next turns of the loop, and then goes to the writing thread; so does heav
 follows until that thread is done, so the order is kept. Commits are made durable (`fdatasync` of the
 write-ahead log, once for all that have come meanwhile) on the thread of a caller who waits for that
 anyway, or else on the sync thread; that one check-points the log, too.
+
+The group commit of `quince_persistence` is no second copy of this: there, one thread runs all transactions of a
+store and may wait for the disk; here, a turn of the loop is the group, and no thread need wake.
 """
 
 from __future__ import annotations
@@ -21,17 +24,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from quince_messaging.at_fork import fork_guard
-from quince_messaging.errors import CommunicatorClosed, DeliveryFailed
+from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.transports.local.db_errors import explained, is_busy
 from quince_messaging.transports.local.file_lock import LockTimeout, try_until_locked
-from quince_messaging.transports.local.task_db import TaskDb, is_busy
+from quince_messaging.transports.local.sync_thread import SyncThread, resolve
+from quince_messaging.transports.local.task_db import TaskDb
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 500
 MOST_TRIES = 8  # turns of the loop in which work waits for others before it goes to the thread
-COMMITS_PER_CHECKPOINT = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -60,25 +63,25 @@ class GroupCommit:
         self._with_writer = 0
         self._tries = 0
         self._to_write: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._to_sync: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._writer: threading.Thread
+        self._sync: SyncThread
         self._ended: asyncio.Future[None]
-        self._commits = 0
-        self._checkpointed = 0
         self._open = False
         self._file_open = False
 
     async def open(self) -> None:
-        """Open the file on the writing thread. Raises what opening raises."""
+        """Open the file on the writing thread.
+
+        Raises:
+            sqlite3.Error, OSError, LockTimeout: it cannot be opened.
+        """
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         opened: asyncio.Future[None] = self._loop.create_future()
-        self._threads = [
-            self.side.thread("quince-local-writer", functools.partial(self._write, opened)),
-            self.side.thread("quince-local-sync", self._sync),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._sync = SyncThread(self._file, self.side, self._post)
+        self._writer = self.side.thread("quince-local-writer", functools.partial(self._write, opened))
+        self._writer.start()
+        self._sync.start()
         try:
             await opened
         except BaseException:
@@ -94,8 +97,8 @@ class GroupCommit:
         self._open = False
         self._to_write.put(None)
         await self._ended
-        for thread in self._threads:
-            thread.join()
+        self._writer.join()
+        self._sync.join()
 
     def run(self, work: Callable[[TaskDb], T], *, heavy: bool = False) -> asyncio.Future[T]:
         """Run `work`; the future ends when that is committed.
@@ -108,7 +111,7 @@ class GroupCommit:
             DeliveryFailed: it could not be written.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._put(_Job(work, functools.partial(_resolve, future), None, heavy))
+        self._put(_Job(work, functools.partial(resolve, future), None, heavy))
         return future
 
     def run_then(
@@ -121,22 +124,24 @@ class GroupCommit:
         heavy: bool = False,
         now: bool = False,
     ) -> None:
-        """As `run`, with a plain call of `then(outcome, error)` on the loop (cheaper than a future).
+        """Run `work`, and call `then(outcome, error)` on the loop when it is committed: cheaper than a future.
 
-        `durable`, if given, ends when the commit is on the disk, or with the error. `committed` is
-        called with the mark for `until_durable`, on whatever thread commits. With `now` the work does
-        not wait for others of this turn of the loop, if none are waiting already.
+        Args:
+            durable: Ends when the commit is on the disk, or with the error.
+            committed: Called with the mark for `until_durable`, on whatever thread commits.
+            heavy: It may take long: one transaction, in the writing thread.
+            now: Do not wait for other work of this turn of the loop, if none is waiting already.
         """
         self._put(_Job(work, then, durable, heavy, committed), now=now)
 
     def run_unwatched(self, work: Callable[[TaskDb], Any], *, heavy: bool = False) -> None:
-        """As `run`, for work whose failure can only be logged."""
+        """Run `work`, whose outcome nobody waits for: a failure is logged."""
         self._put(_Job(work, _log_failure, None, heavy))
 
     def until_durable(self, mark: int) -> None:
-        """On a thread that may wait: wait until what was committed before that mark is on the disk.
+        """Wait, on a thread that may, until what was committed before that mark is on the disk.
 
-        Closing does not come between: what is marked is on the disk by then.
+        It may be called after closing: what is marked is on the disk by then.
 
         Raises:
             DeliveryFailed: the disk failed.
@@ -144,7 +149,7 @@ class GroupCommit:
         try:
             self._file.log.sync(mark)
         except OSError as error:
-            raise in_words(error) from error
+            raise explained(error) from error
 
     def _put(self, job: _Job, *, now: bool = False) -> None:
         if not self._open:
@@ -234,10 +239,8 @@ class GroupCommit:
         return True
 
     def _sync_later(self, jobs: _Batch) -> None:
-        self._commits += len(jobs)
-        durable = [job for job in jobs if job.durable is not None and job.error is None]
-        if durable or self._commits - self._checkpointed >= COMMITS_PER_CHECKPOINT:
-            self._to_sync.put(durable)
+        durable = [job.durable for job in jobs if job.durable is not None and job.error is None]
+        self._sync.committed(len(jobs), durable)
 
     # The writing thread
 
@@ -247,11 +250,11 @@ class GroupCommit:
                 with fork_guard:
                     self._file.open()
             except Exception as error:
-                self._post(_fail, opened, error)
-                self._to_sync.put(None)
+                self._post(resolve, opened, None, error)
+                self._sync.stop()
                 return
             self._file_open = True
-            self._post(_succeed, opened, None)
+            self._post(resolve, opened, None, None)
         while (jobs := self._to_write.get()) is not None:
             try:
                 self._write_batch(jobs)
@@ -261,11 +264,11 @@ class GroupCommit:
                         job.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
             self._sync_later(jobs)
             self._post(self._written, jobs)
-        self._to_sync.put(None)
-        self._threads[1].join()
+        self._sync.stop()
+        self._sync.join()
         with fork_guard:
             self._file.close()
-        self._post(_succeed, self._ended, None)
+        self._post(resolve, self._ended, None, None)
 
     def _write_batch(self, jobs: _Batch) -> None:
         """Do the jobs in order; when others stay in the way, what is left fails together."""
@@ -277,36 +280,6 @@ class GroupCommit:
             finally:
                 self._file.lock.unlock()
 
-    # The sync thread
-
-    def _sync(self) -> None:
-        more = True
-        while more:
-            batches, more = _drain(self._to_sync, MOST_AT_ONCE)
-            jobs = [job for batch in batches for job in batch]
-            if jobs:
-                self._make_durable(jobs)
-            if self._commits - self._checkpointed >= COMMITS_PER_CHECKPOINT:
-                self._checkpointed = self._commits
-                self._checkpoint()
-
-    def _make_durable(self, jobs: _Batch) -> None:
-        try:
-            self._file.log.sync(self._file.log.mark())
-        except Exception as error:  # whatever it is: those who wait are told
-            for job in jobs:
-                job.error = error
-        self._post(_settle_durable, jobs)
-
-    def _checkpoint(self) -> None:
-        try:
-            with fork_guard:
-                self._file.checkpoint()
-        except Exception as error:
-            self.side.failed("check-pointing the task file", error)
-        else:
-            self.side.well("check-pointing the task file")
-
     def _post(self, function: Callable[..., None], *args: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(function, *args)
@@ -317,23 +290,11 @@ class GroupCommit:
             )
 
 
-def _drain(source: queue.SimpleQueue[_Batch | None], most: int) -> tuple[list[_Batch], bool]:
-    """What is in the queue, waiting for the first; and whether there may be more."""
-    found: list[_Batch] = []
-    batch = source.get()
-    while batch is not None:
-        found.append(batch)
-        if len(found) == most or source.empty():
-            return found, True
-        batch = source.get()
-    return found, False
-
-
 def _settle(jobs: _Batch) -> None:
     for job in jobs:
-        error = None if job.error is None else in_words(job.error)
+        error = None if job.error is None else explained(job.error)
         if error is not None and job.durable is not None:
-            _fail(job.durable, error)
+            resolve(job.durable, None, error)
         try:
             job.then(job.outcome, error)
         except Exception:  # the others wait for their outcome
@@ -343,52 +304,6 @@ def _settle(jobs: _Batch) -> None:
             )
 
 
-def _settle_durable(jobs: _Batch) -> None:
-    for job in jobs:
-        if job.durable is None:
-            continue
-        if job.error is None:
-            _succeed(job.durable, None)
-        else:
-            _fail(job.durable, in_words(job.error))
-
-
-def _resolve(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
-    if error is None:
-        _succeed(future, value)
-    else:
-        _fail(future, error)
-
-
 def _log_failure(_: Any, error: Exception | None) -> None:
     if error is not None:
         _log.error("a change of the task file was lost: %s", error, extra={"error": type(error).__name__})
-
-
-def _succeed(future: asyncio.Future[Any], value: Any) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
-def in_words(error: Exception) -> Exception:
-    """The error to raise for one that the task file met, in one sentence with the way out."""
-    told: str
-    match error:
-        case LockTimeout():
-            told = "another process has locked the task file and does not go on; continue it or kill it"
-        case FileNotFoundError():
-            told = "the folder of this communicator was removed; connect again to make a new one"
-        case sqlite3.OperationalError() if "full" in str(error):
-            told = "the disk that holds the task file is full; make room and send again"
-        case sqlite3.Error() | OSError():
-            told = f"the task file cannot be written ({error}); see to its disk and permissions"
-        case _:
-            return error
-    failed = DeliveryFailed(told)
-    failed.__cause__ = error
-    return failed

@@ -3,7 +3,7 @@
 Most statements are transactions of their own, and that matters: a statement takes and frees SQLite's
 lock inside one call that runs without the interpreter's lock. A transaction of several would hold the
 file while its thread waits, between them, for busy threads of its own process, and with it every
-other process. So what must happen together in the hot path is one statement (`_EXCHANGE`), and what
+other process. So what must happen together in the hot path is one statement (`EXCHANGE`), and what
 must follow in order is arranged so that dying in between is harmless.
 """
 
@@ -20,56 +20,15 @@ from pathlib import Path
 import msgspec
 
 from quince_messaging.contract import DeadLetter
+from quince_messaging.transports.local.db_errors import is_busy
 from quince_messaging.transports.local.file_lock import FileLock, try_until_locked
 from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry, NewTask
+from quince_messaging.transports.local.task_tables import EXCHANGE, SCHEMA, SCHEMA_VERSION
 from quince_messaging.transports.local.wal import WriteAheadLog
 
-SCHEMA_VERSION = 2
 ROWS_PER_STATEMENT = 500
 MOST_INLINE = 4096  # bytes of a body; twice that for each of 65,535 tasks is well under 10^9
 MOST_READ = 16 * 1024 * 1024  # bytes of bodies that are read in one go, or one that is larger
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS tasks (
-    id INTEGER PRIMARY KEY,
-    queue TEXT NOT NULL,
-    priority INTEGER NOT NULL,
-    owner INTEGER,
-    turn INTEGER,
-    redelivered INTEGER NOT NULL DEFAULT 0,
-    body BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS tasks_ready ON tasks (queue, priority DESC, id) WHERE owner IS NULL;
-CREATE INDEX IF NOT EXISTS tasks_held ON tasks (owner) WHERE owner IS NOT NULL;
-CREATE TABLE IF NOT EXISTS consumers (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    peer TEXT NOT NULL,
-    queue TEXT NOT NULL,
-    hungry INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS identifiers (identifier TEXT PRIMARY KEY, peer TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dead_letters (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    queue TEXT NOT NULL,
-    priority INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    at REAL NOT NULL,
-    body BLOB NOT NULL
-);
-"""
-
-_EXCHANGE = """
-CREATE TEMP VIEW exchange AS
-    SELECT NULL AS consumer, NULL AS settled, NULL AS queue, NULL AS most, NULL AS turn, NULL AS prefetch;
-CREATE TEMP TRIGGER make_exchange INSTEAD OF INSERT ON exchange BEGIN
-    DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(NEW.settled)) AND owner = NEW.consumer;
-    UPDATE tasks SET owner = NEW.consumer, turn = NEW.turn WHERE id IN (
-        SELECT id FROM tasks WHERE queue = NEW.queue AND owner IS NULL
-        ORDER BY priority DESC, id LIMIT NEW.most);
-    UPDATE consumers SET hungry = NOT hungry WHERE id = NEW.consumer
-        AND hungry != ((SELECT count(*) FROM tasks WHERE owner = NEW.consumer) < NEW.prefetch);
-END;
-"""
 
 _UNSOUND = (
     "(typeof(priority) != 'integer' OR typeof(redelivered) != 'integer' "
@@ -116,8 +75,8 @@ class TaskDb:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version not in (0, SCHEMA_VERSION):
             raise sqlite3.DatabaseError(f"task file of another version ({version})")
-        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        self._db.executescript(_EXCHANGE)
+        self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._db.executescript(EXCHANGE)
         self._db.execute("SELECT count(*) FROM json_each('[]')")  # fails here if this SQLite has no JSON
 
     def close(self) -> None:
@@ -377,10 +336,3 @@ def _insertion(count: int) -> str:
 
 def _ids(ids: Sequence[int]) -> str:
     return f"[{','.join(map(str, ids))}]"
-
-
-def is_busy(error: BaseException) -> bool:
-    """Whether another process was writing just then: the same can be tried again."""
-    if not isinstance(error, sqlite3.OperationalError):
-        return False
-    return (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

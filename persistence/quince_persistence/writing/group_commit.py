@@ -2,6 +2,9 @@
 
 Nobody is made to wait for company: a lone call is committed at once, and what arrives during that
 commit makes the next group.
+
+The group commit of `quince_messaging` for its task file is no second copy of this: it runs on an event loop,
+and waits for nothing there; here, one thread waits for the database.
 """
 
 from __future__ import annotations

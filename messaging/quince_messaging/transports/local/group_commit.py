@@ -7,8 +7,8 @@ follows until that thread is done, so the order is kept. Commits are made durabl
 write-ahead log, once for all that have come meanwhile) on the thread of a caller who waits for that
 anyway, or else on the sync thread; that one check-points the log, too.
 
-The group commit of `quince_persistence` is no second copy of this: there, one thread runs all transactions of a
-store and may wait for the disk; here, a turn of the loop is the group, and no thread need wake.
+The group commit of `quince_persistence` is no second copy of this: there, one thread runs all transactions of
+a store, and may wait for the disk; here, a turn of the loop is the group, and no thread need wake.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class GroupCommit:
         heavy: bool = False,
         now: bool = False,
     ) -> None:
-        """Run `work`, and call `then(outcome, error)` on the loop when it is committed: cheaper than a future.
+        """Run `work`; when it is committed, call `then(outcome, error)` on the loop: cheaper than a future.
 
         Args:
             durable: Ends when the commit is on the disk, or with the error.

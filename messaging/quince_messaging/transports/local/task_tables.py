@@ -45,5 +45,5 @@ CREATE TEMP TRIGGER make_exchange INSTEAD OF INSERT ON exchange BEGIN
         AND hungry != ((SELECT count(*) FROM tasks WHERE owner = NEW.consumer) < NEW.prefetch);
 END;
 """
-"""Delete what a consumer has settled, give it tasks, and note whether it waits for more: one statement, so that
-no other process finds the file locked between them."""
+"""Delete what a consumer has settled, give it tasks, and note whether it waits for more: one statement, so
+that no other process finds the file locked between them."""

@@ -107,7 +107,7 @@ def subject_of(before: State, after: State) -> str:
 
 
 GROUPED = 50
-"""From so many like changes on, one broadcast tells of `AT_ONCE` of them."""
+"""From so many like changes on, one broadcast says `AT_ONCE` of them."""
 
 AT_ONCE = 5_000
 
@@ -132,7 +132,7 @@ def changes_of(outcomes: Sequence[ControlOutcome]) -> list[BroadcastMessage]:
 
 
 def pids_of(body: Any, sender: Any) -> Sequence[int]:
-    """Whose change a broadcast tells."""
+    """The pids of the processes that a broadcast of a change is about."""
     if isinstance(body, dict) and isinstance(body.get("pids"), list):
         return [pid for pid in body["pids"] if is_pid(pid)]
     if isinstance(sender, str) and sender.isascii() and sender.isdigit() and len(sender) < DIGITS:
@@ -152,10 +152,10 @@ VERBS = ("pause", "play", "kill")
 
 
 def control_queue(store: str | None) -> str:
-    """Where wishes stand.
+    """The queue of requests to any worker.
 
     Args:
-        store: The identity of the store that is meant; None: that of whoever is there.
+        store: The identity of the store that is meant; None: the only one that is there.
     """
     return CONTROL_QUEUE if store is None else f"{CONTROL_QUEUE}.{store}"
 

@@ -11,5 +11,5 @@ UNLOADABLE = f"{HELD}it cannot be loaded: "
 
 
 def is_held(row: ProcessRow) -> bool:
-    """It does not move until somebody has mended what its status says, and plays it."""
+    """It goes on when somebody has repaired what its status names, and plays it."""
     return row.paused and (row.status or "").startswith(HELD)

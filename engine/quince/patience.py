@@ -29,7 +29,7 @@ STALE = "changed since this worker imported"
 
 
 class Troubled(Protocol):
-    """Whoever tells of its troubles.
+    """A worker, which says with its heartbeats what troubles it has.
 
     Attributes:
         troubles: What keeps processes from going on just now, by their pids.
@@ -124,7 +124,7 @@ def wait_for_store(host: Troubled, pid: int, call: Callable[[], T]) -> T:
 
 
 async def until_store_answers(host: Troubled, pid: int, call: Callable[[], Awaitable[T]]) -> T:
-    """The same for coroutines."""
+    """The answer of the store, however long it is away. For coroutines."""
     try:
         return await call()
     except StoreUnavailable as error:

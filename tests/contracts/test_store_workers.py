@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from quince_persistence.codec import decode
-from quince_persistence.errors import UnknownWorker
+from quince_persistence.errors import StoreUnavailable, UnknownWorker
 from quince_persistence.records import MAX_DEATHS, SUSPECT, Control, Selection, State, WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.writing.operations.workers import TOGETHER
+from quince_persistence.writing.operations.workers import TOGETHER, ReleaseWorker
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 
 __all__ = ["store", "store_url"]
@@ -238,6 +238,29 @@ def test_what_was_queued_for_a_worker_alone_moves_when_it_is_released(store: Sto
     moved = dict.fromkeys((idle, own, others, waiting, paused), "default")
     assert queues == {**moved, ended: "gone", other: "fast"}
     assert store.release_worker("w", queues=("gone", "default")).result() == []
+
+
+def test_a_failure_in_the_middle_of_a_release_leaves_all_as_it_was(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is where nobody looks: the worker is still there to be found dead, and so is all that is its."""
+    registered(store, "w")
+    queued, owned = born(store, 2, queue="gone")
+    store.claim([owned], "w").result()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("in the middle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ReleaseWorker, "_blame", fail)  # its row has gone by then, and its queue has moved
+        with pytest.raises(StoreUnavailable, match="in the middle"):
+            store.release_worker("w", queues=("gone", "default")).result()
+    assert [worker.id for worker in store.workers()] == ["w"]
+    assert store.claims("w").keys() == {owned}
+    assert {row.queue for row in store.select(Selection())} == {"gone"}
+    woken = store.release_worker("w", queues=("gone", "default")).result()
+    assert {(one.pid, one.queue) for one in woken} == {(queued, "default"), (owned, "default")}
+    assert store.workers() == []
 
 
 def test_every_attempt_and_every_death_is_in_the_history(store: Store) -> None:

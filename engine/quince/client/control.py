@@ -3,7 +3,7 @@
 A control answers twice. *Accepted*: the intent is durable; it needs no daemon and no broker.
 *Applied*: the process has really stopped, gone on or ended. One that no worker holds, or that waits in
 a worker's memory, is changed by the very transaction that accepts; for one that may be in a step its
-worker is told by RPC.
+worker is called by RPC.
 """
 
 from __future__ import annotations
@@ -119,7 +119,10 @@ def control(
 def control_all(
     workspace: Workspace, verb: Control, *, reason: str | None = None, author: str | None = None
 ) -> list[Answer]:
-    """The same for every process that has not terminated: one statement and one broadcast."""
+    """Pause, play or kill every process that has not terminated: one statement and one broadcast.
+
+    Durable on return; the answers are as those of `control`.
+    """
     why = None if reason is None else storable(reason)
     who = storable(author or login())
     future = workspace.store.control(verb, Selection(live=True), author=who, reason=why)
@@ -137,7 +140,7 @@ def control_one(
     author: str | None,
     force: bool = False,
 ) -> Answer:
-    """The same for one process.
+    """Pause, play or kill one process, and return its answer. Durable on return.
 
     Raises:
         ProcessNotFound: there is none of that pid.

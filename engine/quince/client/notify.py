@@ -16,7 +16,7 @@ from quince.messages import (
     task_for,
     worker_of_run,
 )
-from quince.recovery.dead_workers import hand_on
+from quince.recovery.dead_workers import release_worker
 from quince.recovery.lease import is_dead
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError, UnroutableError
@@ -109,7 +109,7 @@ def _release_dead(workspace: Workspace, owners: set[str]) -> None:
     with no worker left that would do it."""
     for worker in workspace.store.workers():
         if worker.id in owners and is_dead(worker):
-            woken = hand_on(workspace.store, worker.id).result()
+            woken = release_worker(workspace.store, worker.id).result()
             _log.warning(
                 "worker %s (%s) is dead; its processes were released",
                 worker.name,

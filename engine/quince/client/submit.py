@@ -124,7 +124,7 @@ def submit_many(
     home.location.require_shared()
     path = _path_for_workers(process_class, home)
     given = each_given(inputs, keys)
-    _ = home.communicator  # a broker that cannot be reached is told before anything is written
+    _ = home.communicator  # a broker that cannot be reached is an error before anything is written
     processes, pids = inserted(
         home, lambda: prepared(home, process_class, path, given, keys, queue, priority)
     )
@@ -226,7 +226,7 @@ def _ready(new: NewProcess) -> Woken:
 def inserted(
     home: Workspace, prepare: Callable[[], list[NewProcess]]
 ) -> tuple[list[NewProcess], Sequence[int]]:
-    """Insert what `prepare` makes, with other pids if the store was put back to a backup meanwhile."""
+    """Insert what `prepare` makes, with other pids if the store was restored from a backup meanwhile."""
     try:
         processes = prepare()
         return processes, home.store.insert(processes).result()

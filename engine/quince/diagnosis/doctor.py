@@ -19,7 +19,7 @@ from quince.daemon import operations as daemon
 from quince.diagnosis.code_check import rehearse
 from quince.diagnosis.exposed_files import exposed, make_private
 from quince.messages import RUN_QUEUE
-from quince.recovery.dead_workers import hand_on
+from quince.recovery.dead_workers import release_worker
 from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.sweeper import STALE_SECONDS, SUSPICION_SECONDS
 from quince.settings import EXPIRY_SECONDS
@@ -225,7 +225,7 @@ class _Checkup:
             )
 
     def _release(self, worker_id: str) -> None:
-        enqueue(self._workspace, hand_on(self._store, worker_id, proven=False).result())
+        enqueue(self._workspace, release_worker(self._store, worker_id, proven=False).result())
 
     # Ready, and nobody told
 

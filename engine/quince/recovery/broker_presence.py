@@ -1,4 +1,4 @@
-"""Workers of other hosts that have vanished from the broker: looked at closely, before their lease ends.
+"""Workers of other hosts that have vanished from the broker: found dead before their lease ends.
 
 The broker drops the queue of a worker within milliseconds of its death, and also when only the link between
 the two breaks. So a queue that is gone is a hint. The proof is a heartbeat that does not come.
@@ -23,7 +23,7 @@ SILENCE_SECONDS = HEARTBEAT_SECONDS + 1.5
 """No heartbeat for so long, and no queue in the broker: dead."""
 
 GAP_SECONDS = 2.0
-"""Whoever has not looked for so long has not seen whether heartbeats came."""
+"""Seconds without a read of the rows after which nothing is known of the heartbeats before."""
 
 ASK_SECONDS = 2.0
 

@@ -11,7 +11,7 @@ from quince_persistence.contract import StoreContract
 from quince_persistence.records import Woken
 
 
-def hand_on(
+def release_worker(
     store: StoreContract, worker_id: str, *, died: bool = True, proven: bool = True
 ) -> Future[Sequence[Woken]]:
     """Release all that a worker holds, and give what was queued for it alone to every worker.

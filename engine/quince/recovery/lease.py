@@ -1,6 +1,6 @@
 """A worker's claim to be alive: its process for its own host, a heartbeat in the store for the others.
 
-The lock file tells of the process, and where it is to be believed. A file that is not there, or was copied,
+The lock file names the process, and says where it is to be believed. A file that is not there, or was copied,
 proves nothing, and neither does the name of a host: two machines, or containers, may have one name.
 """
 
@@ -39,23 +39,23 @@ def new_worker_id() -> str:
     return f"{host_name()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _tell_only(error: StoreMoved) -> None:
+def _log_only(error: StoreMoved) -> None:
     _log.error("%s", error, extra={"store": str(error), "error": type(error).__name__})
 
 
 class Lease:
-    """Held from `with` until its end, or the death of the operating-system process.
+    """Lasts from `with` until its end, or the death of the operating-system process.
 
     The heartbeat has a thread of its own, so it goes on whatever the user's code does to the loop.
 
     Args:
         on_lost: Called, from any thread, when the worker finds that it was declared dead.
         on_moved: Called, from any thread, when the store's file is not where it was.
-        side: Keeps the thread going, and knows what else is wrong with the worker: the heartbeats tell it.
+        side: Keeps the thread going, and knows what else is wrong with the worker: heartbeats carry it.
 
     Attributes:
-        over: The store has forgotten the worker. Else the file of the lock stays, and tells of nobody: so
-            whoever sweeps knows at once that the worker is gone.
+        over: The store has forgotten the worker. Else the file of the lock stays, and names no process: so
+            every sweep knows at once that the worker has ended.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Lease:
         lock: Path,
         on_lost: Callable[[], None],
         side: SideTasks | None = None,
-        on_moved: Callable[[StoreMoved], None] = _tell_only,
+        on_moved: Callable[[StoreMoved], None] = _log_only,
     ) -> None:
         self._store = store
         self._id = worker_id
@@ -84,7 +84,7 @@ class Lease:
         self._file = open_private(self.lock, "w")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what earlier versions look at
         self._write(Program.this())
-        _held.add(self)
+        _leases.add(self)
         self._thread.start()
         return self
 
@@ -107,7 +107,7 @@ class Lease:
         self._file.write(f"{program}\n{_place_of(self._file)}\n")
         self._file.flush()
 
-    def let_go(self) -> None:
+    def release_in_child(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""
         if self._file is not None:
             nothing = os.open(os.devnull, os.O_RDWR)
@@ -195,12 +195,12 @@ def _place_of(file: IO[str]) -> str:
     return f"{found.st_dev}:{found.st_ino}"
 
 
-_held: weakref.WeakSet[Lease] = weakref.WeakSet()
+_leases: weakref.WeakSet[Lease] = weakref.WeakSet()
 
 
-def _let_go_of_all() -> None:
-    for lease in list(_held):
-        lease.let_go()
+def _release_all_in_child() -> None:
+    for lease in list(_leases):
+        lease.release_in_child()
 
 
-os.register_at_fork(after_in_child=_let_go_of_all)
+os.register_at_fork(after_in_child=_release_all_in_child)

@@ -1,4 +1,4 @@
-"""Mending what messages and workers lost: dead workers, lost doorbells, timers.
+"""Repairing what messages and workers lost: dead workers, lost messages, timers.
 
 Every sweep is a few indexed queries; any worker does it, and doing it twice does no harm.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from quince.concurrency import aside, landed
 from quince.messages import worker_of_run
 from quince.recovery.broker_presence import SILENCE_SECONDS, BrokerPresence
-from quince.recovery.dead_workers import hand_on
+from quince.recovery.dead_workers import release_worker
 from quince.recovery.interfaces import SweepOwner
 from quince.recovery.lease import is_dead, sweep_locks
 from quince.settings import EXPIRY_SECONDS
@@ -28,10 +28,10 @@ DEATH_SECONDS = 0.5
 SWEEP_SECONDS = 2.0
 STALE_SECONDS = 5.0
 LOCK_ROUNDS = 120
-"""Rounds between two looks for lock files that the dead have left."""
+"""Rounds between two searches for lock files that dead workers have left."""
 
 SUSPICION_SECONDS = 2.5
-"""Seconds that a worker with an expired heartbeat is watched before it is held for dead: more than the
+"""Seconds that a worker with an expired heartbeat is watched before it is taken for dead: more than the
 time between two heartbeats."""
 
 
@@ -163,7 +163,7 @@ class Sweeper:
             known = {worker.id for worker in await aside(self._worker.store.workers)}
             for ended in sorted(runs - known):
                 _log.info("what the run() of %s has left goes on here", ended, extra={"worker": ended})
-                woken = await landed(hand_on(self._worker.store, ended, died=False))
+                woken = await landed(release_worker(self._worker.store, ended, died=False))
                 self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 
     def _forgive(self, seconds: float) -> None:
@@ -177,7 +177,7 @@ class Sweeper:
         """Those whose heartbeat has expired and did not come while we watched.
 
         A clock that was stepped makes every heartbeat look old; a worker that lives beats again
-        before it is looked at a second time.
+        before the second sweep.
         """
         now = time.monotonic()
         suspects = {worker.id: (worker.heartbeat, now) for worker in expired}
@@ -193,7 +193,7 @@ class Sweeper:
 
     async def _release(self, worker: WorkerRow, proof: str) -> None:
         """What a dead worker left goes on elsewhere."""
-        woken = await landed(hand_on(self._worker.store, worker.id, proven=proof is LOCK_FREE))
+        woken = await landed(release_worker(self._worker.store, worker.id, proven=proof is LOCK_FREE))
         _log.warning(
             "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
             worker.name,

@@ -1,4 +1,4 @@
-"""One process under one claim: what the store takes and tells of it, however long the store is away."""
+"""One process under one claim: its commits and reads, however long the store is away."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Where any worker answers for any process: the shared control queue.
 
-A program that knows nothing but the broker's URI puts its wish there, and whichever worker is free
+A program that knows nothing but the broker's URI sends its request there, and any worker that is free
 answers, for every process in every state. There is no broker object for each process.
 
 It has the names that all stores on a broker have in common, and one queue for each store beside the one for
-those who do not say which store they mean. Such a wish is refused when several stores are there.
+those who do not say which store they mean. Such a request is refused when several stores are there.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class ControlServer:
         return answer | {"accepted": accepted, "applied": accepted, "message": outcome.refused or "sent"}
 
     async def _apply(self, verb: Control, pid: int, outcomes: Sequence[ControlOutcome]) -> dict[str, Any]:
-        self._tell_of(outcomes)
+        self._send_results(outcomes)
         own = next((outcome for outcome in outcomes if outcome.pid == pid), None)
         if own is None or not own.found:
             raise ProcessNotFound(f"there is no process {pid}")
@@ -184,22 +184,22 @@ class ControlServer:
         for outcome in outcomes:
             if outcome.owner is not None and outcome.applied:
                 self._worker.outbox.call(outcome.owner, control_message(verb, [outcome.pid]))
-        held = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
-        still = await asyncio.gather(*(self._tell_owner(verb, owner, one) for owner, one in held))
+        owned = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
+        still = await asyncio.gather(*(self._notify_owner(verb, owner, one) for owner, one in owned))
         applied = own.applied or not any(
-            late for (_, one), late in zip(held, still, strict=True) if one == pid
+            late for (_, one), late in zip(owned, still, strict=True) if one == pid
         )
         word = "applied" if applied else f"accepted; {own.owner} applies it when its step ends"
         return answer | {"accepted": True, "applied": applied, "message": word}
 
-    async def _tell_owner(self, verb: Control, owner: str | None, pid: int) -> bool:
+    async def _notify_owner(self, verb: Control, owner: str | None, pid: int) -> bool:
         """Have the owner apply it; True if it has not done so in time."""
         call = control_message(verb, [pid], wait=APPLY_SECONDS)
         try:
             reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
         except (MessagingError, TimeoutError) as error:
             _log.info(
-                "%s cannot be told to %s process %d (%s)",
+                "%s cannot be called to %s process %d (%s)",
                 owner,
                 verb,
                 pid,
@@ -209,7 +209,7 @@ class ControlServer:
             return True
         return bool(reply.get("still"))
 
-    def _tell_of(self, outcomes: Sequence[ControlOutcome]) -> None:
+    def _send_results(self, outcomes: Sequence[ControlOutcome]) -> None:
         outbox = self._worker.outbox
         outbox.enqueue(woken for outcome in outcomes for woken in outcome.woken if woken.owner is None)
         for message in changes_of(outcomes):
@@ -239,7 +239,7 @@ class ControlServer:
         outcomes = await landed(
             self._worker.store.control(verb, Selection(live=True), author="remote", reason=reason)
         )
-        self._tell_of(outcomes)
+        self._send_results(outcomes)
         for outcome in outcomes:
             if outcome.owner is not None:
                 self._worker.outbox.call(outcome.owner, control_message(verb, [outcome.pid]))

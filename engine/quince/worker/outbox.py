@@ -1,6 +1,6 @@
 """What a worker sends after its commits: tasks for the queue, broadcasts of terminations.
 
-Both are doorbells: the store knows it all already. They are gathered and sent in batches; while the
+Both may be lost: the store knows it all already. They are gathered and sent in batches; while the
 broker is away they are dropped, once with a warning, and the sweeps make up for them.
 """
 
@@ -54,17 +54,17 @@ class Outbox:
                 self._ready[process.queue, process.priority].append(process.pid)
         if own:
             self._feed(own)
-        self._ring()
+        self._begin_flush()
 
     def announce(self, message: BroadcastMessage) -> None:
         """Broadcast it, soon."""
         self._broadcasts.append(message)
-        self._ring()
+        self._begin_flush()
 
     def call(self, worker_id: str, message: dict[str, Any]) -> None:
         """Call a worker, soon, without an answer."""
         self._calls.append((worker_id, message))
-        self._ring()
+        self._begin_flush()
 
     async def drain(self) -> None:
         """Send what was gathered so far; what is not sent in a few seconds is left to the sweeps."""
@@ -78,17 +78,17 @@ class Outbox:
     def _anything(self) -> bool:
         return bool(self._ready or self._broadcasts or self._calls)
 
-    def _ring(self) -> None:
+    def _begin_flush(self) -> None:
         if self._flusher is None and self._anything:
             self._flusher = asyncio.get_running_loop().create_task(self._flush(), name="outbox")
             self._flusher.add_done_callback(self._flushed)
 
     def _flushed(self, done: asyncio.Task[None]) -> None:
         self._flusher = None
-        if (error := failure_of(done)) is not None:  # doorbells are lost: the sweeps make up for them
+        if (error := failure_of(done)) is not None:  # the sweeps make up for them
             _log.error("what was to be sent is lost: %r", error, extra={"error": type(error).__name__})
         if not done.cancelled():
-            self._ring()
+            self._begin_flush()
 
     async def _flush(self) -> None:
         while self._anything:
@@ -135,16 +135,16 @@ class Outbox:
                 await self._communicator.rpc_cast(worker_id, message)
             except UnroutableError:
                 _log.info(
-                    "worker %s has gone; whoever finds that out applies %s",
+                    "worker %s has gone; the worker that finds it dead applies %s",
                     worker_id,
                     message,
                     extra={"worker": worker_id},
                 )
             except MessagingError as error:
                 self._failed(error)
-            except Exception as error:  # those after it are told all the same
+            except Exception as error:  # those after it are called all the same
                 _log.error(
-                    "worker %s cannot be told: %s",
+                    "worker %s cannot be called: %s",
                     worker_id,
                     error,
                     extra={"worker": worker_id, "error": type(error).__name__},

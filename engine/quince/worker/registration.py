@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from quince.concurrency import aside, failure_of, landed
-from quince.recovery.dead_workers import hand_on
+from quince.recovery.dead_workers import release_worker
 from quince.recovery.lease import Lease
 from quince.settings import host_name
 from quince.worker.outbox import Outbox
@@ -22,7 +22,7 @@ from quince_persistence.records import Woken, WorkerRow
 
 _log = logging.getLogger("quince.worker")
 
-HAND_ON_SECONDS = 10.0
+RELEASE_SECONDS = 10.0
 """Seconds that a worker that ends waits for the store to take down what it leaves."""
 
 
@@ -44,7 +44,7 @@ def worker_row(worker_id: str, name: str, queues: tuple[str, ...], slots: int, l
 
 
 class Registration:
-    """Held with `async with` for as long as a worker works.
+    """Keeps a worker registered inside an `async with` block.
 
     Args:
         row: Makes the row of the worker, as of now.
@@ -82,7 +82,7 @@ class Registration:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self._hand_on()
+            await self._release()
         finally:
             self._lease.__exit__(kind, error, trace)
 
@@ -101,14 +101,14 @@ class Registration:
         else:
             self._warn("%s could not release what it had claimed: %s", error)
 
-    async def _hand_on(self) -> None:
+    async def _release(self) -> None:
         """Leave what a death leaves, and no less: all that it holds, or that is queued for it, is others'.
 
-        While the store is away whoever sweeps next does it: the lock, which stays, tells that nobody is here.
+        While the store is away the next sweep does it: the lock, which stays, proves that the worker is gone.
         """
         try:
-            handed_on = landed(hand_on(self._store, self._worker.id, died=False))
-            woken = await asyncio.wait_for(handed_on, HAND_ON_SECONDS)
+            released = landed(release_worker(self._store, self._worker.id, died=False))
+            woken = await asyncio.wait_for(released, RELEASE_SECONDS)
         except (PersistenceError, TimeoutError) as error:
             self._warn("%s leaves what it holds to the next sweep: %s", error)
             return

@@ -124,7 +124,7 @@ class Runner:
             if end is None:
                 await self._claimed.release()
                 return
-            if isinstance(end.error, Unreadable):  # whoever brings back what is missing can play it
+            if isinstance(end.error, Unreadable):  # when it can be read again, a play goes on
                 if is_temporary(end.error):
                     raise end.error
                 await self._claimed.put_on_hold(f"{HELD}{words_of(end.error)}")
@@ -291,7 +291,7 @@ class Runner:
                     await self._fail(error)
 
     async def _begin_anew(self, *, needs_pids: bool) -> None:
-        """Hand the process, as it was before the step that ran, to whoever takes it, also this worker.
+        """Release the process as it was before the step that ran; any worker takes it, also this one.
 
         Args:
             needs_pids: Wait until the store gives pids again.

@@ -111,7 +111,7 @@ def _signals(worker: Worker) -> Iterator[None]:
 
 @contextmanager
 def _readiness() -> Iterator[threading.Event]:
-    """Tells whoever started this process when it is ready, or why it never will be."""
+    """Report to the program that started this one when it is ready, or why it never will be."""
     started = threading.Event()
     descriptor = os.environ.pop(READY_VARIABLE, None)
     if descriptor is None:
@@ -119,13 +119,13 @@ def _readiness() -> Iterator[threading.Event]:
         return
     pipe = os.fdopen(int(descriptor), "w")
 
-    def tell() -> None:
+    def report() -> None:
         started.wait()
         with pipe:
             pipe.write("ready\n" if not failed else f"{failed[0]}\n")
 
     failed: list[str] = []
-    reporter = threading.Thread(target=tell, name="quince-ready", daemon=True)
+    reporter = threading.Thread(target=report, name="quince-ready", daemon=True)
     reporter.start()
     try:
         yield started

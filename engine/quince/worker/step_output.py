@@ -1,4 +1,4 @@
-"""What steps print and log: told at once, a line at a time, with the process that says it."""
+"""What steps print and log: logged at once, a line at a time, with the process that says it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TextIO
 from quince.logs import Speaker, current_speaker
 
 LONGEST = 8_000
-"""Characters after which a line that does not end is told in pieces."""
+"""Characters after which a line that does not end is logged in pieces."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _telling = threading.local()

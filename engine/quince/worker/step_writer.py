@@ -32,7 +32,7 @@ class StepWriter:
 
     Attributes:
         copy: What the last checkpoint gave back, and the children that it mentions, where checkpoints
-            are round-tripped; whoever takes it puts None there.
+            are round-tripped; the one that takes it puts None there.
     """
 
     def __init__(self, owner: RunnerOwner, claim: Claim, facts: Mapping[str, object]) -> None:

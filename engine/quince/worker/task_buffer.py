@@ -15,7 +15,7 @@ _log = logging.getLogger("quince.worker")
 Entry = tuple[int, TaskHandle | None]
 
 AGAIN_SECONDS = 1.0
-"""Until a consumer that could not be paused, or resumed, is told again."""
+"""Seconds until pausing or resuming a consumer is tried again."""
 HOLD_SECONDS = 5.0
 """A task that finds no slot for so long goes back to the queue, for other workers."""
 
@@ -24,7 +24,7 @@ class TaskBuffer:
     """Gives tasks to `claim`, as many at a time as there are free slots.
 
     While no slot is free for long, it hands its tasks back and asks for no more, so that none is
-    kept from other workers and none is held until the broker takes it away.
+    kept from other workers, nor until the broker takes it away.
     """
 
     def __init__(self, slots: Slots, claim: Callable[[Sequence[Entry]], None]) -> None:
@@ -54,7 +54,7 @@ class TaskBuffer:
         self.pump()
 
     def put_pids(self, pids: Sequence[int]) -> None:
-        """The same without a message to acknowledge."""
+        """Pids have come, without tasks to acknowledge."""
         self.put([(pid, None) for pid in pids])
 
     @property
@@ -111,7 +111,7 @@ class TaskBuffer:
     def _switch(self, *, paused: bool) -> None:
         self._paused = paused
         if self._switching is None or self._switching.done():
-            self._switching = asyncio.get_running_loop().create_task(self._follow(), name="inbox switch")
+            self._switching = asyncio.get_running_loop().create_task(self._follow(), name="task buffer")
             self._switching.add_done_callback(self._followed)
 
     async def _follow(self) -> None:

@@ -88,7 +88,7 @@ class WakeUps:
                 self._outbox.call(killed.owner, control_message(Control.KILL, [killed.pid]))
 
     def wake_signalled(self, woken: Sequence[Woken]) -> None:
-        """Signals have made processes ready: they go on, get a task, or their worker is told."""
+        """Signals have made processes ready: they go on, get a task, or their worker is called."""
         for one in woken:
             if one.owner is None:
                 self._outbox.enqueue([one])

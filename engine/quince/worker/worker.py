@@ -226,14 +226,14 @@ class Worker:
         stack.push_async_callback(self._intake.close)
 
     def _moved(self, error: StoreMoved) -> None:
-        """Nothing of what it does can be kept any more: it ends, and whoever has the store goes on."""
+        """Nothing of what it does can be kept any more: it ends, and other workers go on."""
         _log.error("%s ends: %s", self.name, error, extra={"worker": self.id, "error": type(error).__name__})
         self.leave()
 
     def _start_anew(self) -> None:
         """This worker was declared dead (it was frozen, or cut off): drop everything and register again.
 
-        Nothing of what it held can be written any more; others have it.
+        It can write nothing of its processes any more: others have them.
         """
         if self.draining:
             return

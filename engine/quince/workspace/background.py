@@ -19,7 +19,7 @@ class BackgroundSender:
     """Calls what is posted, one after the other. Usable from any thread; starts at first use.
 
     When the broker is away, what stands in the queue is dropped: all of it follows from the store, where
-    the workers look every two seconds.
+    the workers read it every two seconds.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class BackgroundSender:
                     thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
                 except (RuntimeError, MemoryError) as error:  # the next one that is posted tries again
                     _log.warning(
-                        "nobody can be told for now (%s); workers look in the store",
+                        "nothing can be sent for now (%s); workers read it in the store",
                         error,
                         extra={"error": type(error).__name__},
                     )
@@ -59,7 +59,7 @@ class BackgroundSender:
                 job()
             except MessagingError as error:
                 _log.info(
-                    "nobody can be told (%s); the store knows, and workers look there",
+                    "nothing can be sent (%s); workers read it in the store",
                     error,
                     extra={"error": type(error).__name__},
                 )
@@ -71,7 +71,7 @@ class BackgroundSender:
                     error,
                     extra={"error": type(error).__name__},
                 )
-            except BaseException:  # also SystemExit: what comes next is to be told
+            except BaseException:  # also SystemExit: what comes next is to be sent
                 _log.exception(
                     "what follows from a control is left to the workers",
                     extra={"function": getattr(job, "__qualname__", None)},

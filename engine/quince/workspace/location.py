@@ -44,7 +44,7 @@ class Location:
         return self.folder / STATE
 
     def require_made(self) -> None:
-        """Refuse to look into an embedded store that nobody has made yet.
+        """Refuse to read an embedded store that nobody has made yet.
 
         Raises:
             WorkspaceError: it is not there; says what makes one.
@@ -121,7 +121,7 @@ class Location:
     def names(self, identity: str) -> str | None:
         """First part of all names on the broker; None: the usual one, since nobody else is there.
 
-        Whoever has another store meets none of ours: not their tasks, nor their controls.
+        Programs with another store get none of ours: neither tasks nor controls.
 
         Args:
             identity: Of its store.

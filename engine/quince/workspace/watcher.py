@@ -24,9 +24,9 @@ from quince_persistence.writing.throttled_log import ThrottledLog
 _log = logging.getLogger("quince")
 _throttled = ThrottledLog(_log)
 
-FIRST_LOOK = 0.05
-LAST_LOOK = 1.0
-"""Seconds between looks at the store while no broadcast comes; a lost one costs no more than this."""
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+"""Seconds between reads of the store while no broadcast comes; a lost one costs no more than this."""
 
 
 class Watcher:
@@ -35,7 +35,7 @@ class Watcher:
     def __init__(self, workspace: WatcherOwner) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
-        self._bells: dict[int, set[Callable[[], object]]] = {}
+        self._wakers: dict[int, set[Callable[[], object]]] = {}
         self._subscribed = False
 
     def wait(
@@ -47,11 +47,11 @@ class Watcher:
     ) -> list[ProcessRow]:
         """Block until `until` holds for every one of `pids`, or the time is over.
 
-        A store that stops to answer in the middle is waited for, and told once a minute.
+        A store that stops to answer in the middle is waited for, and logged once a minute.
 
         Args:
             timeout: Seconds; None waits for ever.
-            progress: Called with the rows after every look.
+            progress: Called with the rows after every read of the store.
 
         Returns:
             The rows as last seen, in the order of `pids`; those that do not exist are left out.
@@ -60,14 +60,14 @@ class Watcher:
             StoreUnavailable: the store did not answer from the beginning, or when the time was over; or its
                 file was moved away.
         """
-        look = _Look(self._workspace.store, pids, until, timeout, progress)
-        bell = threading.Event()
-        with self._listening(pids, bell.set):
+        poll = _Poll(self._workspace.store, pids, until, timeout, progress)
+        changed = threading.Event()
+        with self._listening(pids, changed.set):
             while True:
-                bell.clear()
-                if look.look():
-                    return look.seen
-                look.rang(bell.wait(look.patience))
+                changed.clear()
+                if poll.check():
+                    return poll.seen
+                poll.waited(changed.wait(poll.pause))
 
     async def wait_async(
         self,
@@ -78,63 +78,63 @@ class Watcher:
     ) -> list[ProcessRow]:
         """`wait` from a coroutine; no thread waits meanwhile. `progress` is called on a thread."""
         loop = asyncio.get_running_loop()
-        look = await loop.run_in_executor(None, _Look, self._workspace.store, pids, until, timeout, progress)
-        bell = asyncio.Event()
-        listening = self._listening(pids, lambda: loop.call_soon_threadsafe(bell.set))
+        poll = await loop.run_in_executor(None, _Poll, self._workspace.store, pids, until, timeout, progress)
+        changed = asyncio.Event()
+        listening = self._listening(pids, lambda: loop.call_soon_threadsafe(changed.set))
         await loop.run_in_executor(None, listening.__enter__)
         try:
             while True:
-                bell.clear()
-                if await loop.run_in_executor(None, look.look):
-                    return look.seen
+                changed.clear()
+                if await loop.run_in_executor(None, poll.check):
+                    return poll.seen
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), look.patience)
-                look.rang(bell.is_set())
+                    await asyncio.wait_for(changed.wait(), poll.pause)
+                poll.waited(changed.is_set())
         finally:
             listening.__exit__(None, None, None)
 
     def follow(self, pid: int, after: int = 0) -> Iterator[EventRow]:
         """The history of a process as it grows, complete and in order, until its end.
 
-        Broadcasts only say when to look; the events come from the store by their sequence, so none is
+        Broadcasts only say when to read; the events come from the store by their sequence, so none is
         missed or doubled if broadcasts are. A store that is away is waited for, as by `wait`.
 
         Args:
             after: Begin behind the event of this `seq`.
         """
-        bell = threading.Event()
-        trail = _Trail(self._workspace.store, pid, after)
-        with self._listening([pid], bell.set):
-            while not trail.over:
-                bell.clear()
-                yield from trail.next()
-                if not trail.over:
-                    trail.rang(bell.wait(trail.patience))
+        changed = threading.Event()
+        history = _History(self._workspace.store, pid, after)
+        with self._listening([pid], changed.set):
+            while not history.over:
+                changed.clear()
+                yield from history.next()
+                if not history.over:
+                    history.waited(changed.wait(history.pause))
 
     async def follow_async(self, pid: int, after: int = 0) -> AsyncIterator[EventRow]:
-        """The same from a coroutine; no thread waits meanwhile."""
+        """`follow` from a coroutine; no thread waits meanwhile."""
         loop = asyncio.get_running_loop()
-        bell = asyncio.Event()
-        trail = _Trail(self._workspace.store, pid, after)
-        listening = self._listening([pid], lambda: loop.call_soon_threadsafe(bell.set))
+        changed = asyncio.Event()
+        history = _History(self._workspace.store, pid, after)
+        listening = self._listening([pid], lambda: loop.call_soon_threadsafe(changed.set))
         await loop.run_in_executor(None, listening.__enter__)
         try:
-            while not trail.over:
-                bell.clear()
-                for event in await loop.run_in_executor(None, trail.next):
+            while not history.over:
+                changed.clear()
+                for event in await loop.run_in_executor(None, history.next):
                     yield event
-                if not trail.over:
+                if not history.over:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(bell.wait(), trail.patience)
-                    trail.rang(bell.is_set())
+                        await asyncio.wait_for(changed.wait(), history.pause)
+                    history.waited(changed.is_set())
         finally:
             listening.__exit__(None, None, None)
 
     @contextmanager
-    def _listening(self, pids: Sequence[int], bell: Callable[[], object]) -> Iterator[None]:
+    def _listening(self, pids: Sequence[int], wake: Callable[[], object]) -> Iterator[None]:
         with self._lock:
             for pid in pids:
-                self._bells.setdefault(pid, set()).add(bell)
+                self._wakers.setdefault(pid, set()).add(wake)
             subscribed = self._subscribed
         if not subscribed:
             self._workspace.background.post(self._subscribe)  # a broker that is away is not waited for
@@ -143,11 +143,11 @@ class Watcher:
         finally:
             with self._lock:
                 for pid in pids:
-                    bells = self._bells.get(pid)
-                    if bells is not None:
-                        bells.discard(bell)
-                        if not bells:
-                            del self._bells[pid]
+                    wakers = self._wakers.get(pid)
+                    if wakers is not None:
+                        wakers.discard(wake)
+                        if not wakers:
+                            del self._wakers[pid]
 
     def _subscribe(self) -> None:
         if not self._subscribed:
@@ -156,38 +156,38 @@ class Watcher:
             self._subscribed = True
 
     def _on_change(
-        self, _communicator: Any, body: Any, sender: Any, _subject: Any, _correlation: Any
+        self, _communicator: object, body: Any, sender: Any, _subject: object, _correlation: object
     ) -> None:
         with self._lock:
-            bells = {bell for pid in pids_of(body, sender) for bell in self._bells.get(pid, ())}
-        for bell in bells:
-            bell()
+            wakers = {wake for pid in pids_of(body, sender) for wake in self._wakers.get(pid, ())}
+        for wake in wakers:
+            wake()
 
 
-class _Patience:
-    """How long to wait for a bell before the next look at the store: longer while nothing is heard.
+class _Pacing:
+    """How long to wait for a broadcast before the next read of the store: longer while none comes.
 
     Attributes:
-        patience: Seconds until the next look if nobody rings.
+        pause: Seconds until the next read if no broadcast comes.
     """
 
-    patience = FIRST_LOOK
+    pause = FIRST_PAUSE
     _answered = False
 
     def _tolerate(self, away: StoreUnavailable, pid: int) -> None:
-        """The store does not answer: look again later, if it ever did and may do so again."""
+        """The store does not answer: read again later, if it ever did and may do so again."""
         if not self._answered or isinstance(away, StoreMoved):
             raise away
         said = words_of(away)
         facts = {"pid": pid, "error": type(away).__name__}
         _throttled.warn("waiting for process %s: %s; it is tried again", pid, said, extra=facts, key=said)
 
-    def rang(self, heard: bool) -> None:
-        """How the pause before the next look ended."""
-        self.patience = FIRST_LOOK if heard else min(max(self.patience, FIRST_LOOK) * 1.5, LAST_LOOK)
+    def waited(self, heard: bool) -> None:
+        """The pause before the next read is over; `heard`: a broadcast has ended it."""
+        self.pause = FIRST_PAUSE if heard else min(max(self.pause, FIRST_PAUSE) * 1.5, LONGEST_PAUSE)
 
 
-class _Trail(_Patience):
+class _History(_Pacing):
     """The history of one process, read piece by piece.
 
     Attributes:
@@ -212,8 +212,8 @@ class _Trail(_Patience):
         return events
 
 
-class _Look(_Patience):
-    """The looks at the store of one wait."""
+class _Poll(_Pacing):
+    """The reads of the store for one wait."""
 
     def __init__(
         self,
@@ -235,19 +235,19 @@ class _Look(_Patience):
     def seen(self) -> list[ProcessRow]:
         return [self._rows[pid] for pid in self._pids if pid in self._rows]
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Read what is missing; True if nothing is, or the time is over."""
         left = None if self._deadline is None else self._deadline - time.monotonic()
         late = left is not None and left <= 0
         away = self._away(self._read)
-        if self._progress is not None:  # also while the store is away: who waits for a worker looks after it
+        if self._progress is not None:  # also while the store is away: it may find that a worker has ended
             away = self._away(self._progress, self.seen) or away
         if away is not None and self._missing:
             if late:
                 raise away
             self._tolerate(away, self._missing[0])
         if left is not None:
-            self.patience = max(0.0, min(self.patience, left))
+            self.pause = max(0.0, min(self.pause, left))
         return not self._missing or late
 
     def _read(self) -> None:

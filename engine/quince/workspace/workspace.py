@@ -160,7 +160,7 @@ _open: dict[Location, Workspace] = {}
 _open_lock = threading.Lock()
 _all: weakref.WeakSet[Workspace] = weakref.WeakSet()
 _parents: list[object] = []
-"""In a forked child: communicators of its parent, kept so that none of them says good-bye."""
+"""In a forked child: communicators of its parent, kept so that none of them is closed."""
 
 
 def _renew_all() -> None:

@@ -35,8 +35,8 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Away:
         for name in ("select", "get"):
             monkeypatch.setattr(Store, name, failing(getattr(Store, name), error, times, answered))
 
-    monkeypatch.setattr("quince.workspace.watcher.LAST_LOOK", 0.01)
-    monkeypatch.setattr("quince.workspace.watcher.FIRST_LOOK", 0.01)
+    monkeypatch.setattr("quince.workspace.watcher.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("quince.workspace.watcher.FIRST_PAUSE", 0.01)
     return go
 
 

@@ -188,7 +188,7 @@ OWNED = {
     ("messaging/quince_messaging/transports/local/peers.py", "close"): 1,
     ("engine/quince/testing/life.py", "_work"): 1,
     # Begun again by their done-callback, or with the next thing that is to be sent.
-    ("engine/quince/worker/outbox.py", "_ring"): 1,
+    ("engine/quince/worker/outbox.py", "_begin_flush"): 1,
     ("engine/quince/worker/task_buffer.py", "_switch"): 1,
     ("engine/quince/workspace/background.py", "post"): 1,
     # A wish for one write or read, awaited when the process ends.

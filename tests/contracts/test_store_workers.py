@@ -243,7 +243,7 @@ def test_what_was_queued_for_a_worker_alone_moves_when_it_is_released(store: Sto
 def test_a_failure_in_the_middle_of_a_release_leaves_all_as_it_was(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is where nobody looks: the worker is still there to be found dead, and so is all that is its."""
+    """The worker is still there to be found dead, with all that it holds and all that is queued for it."""
     registered(store, "w")
     queued, owned = born(store, 2, queue="gone")
     store.claim([owned], "w").result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -21,11 +21,6 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 LOOP_SECONDS = 2.0
 """How long a coroutine step may hold up the event loop while the store is slow."""
-_WHOSE = "process "
-BLOCKED = "its event loop is blocked"
-"""Begins what a worker says whose loop does not turn; see `quince.worker.loop_watch`."""
-STALE = "changed since this worker imported"
-"""Stands in what a worker says whose code is older than its files; see `quince.worker.stale_code`."""
 
 
 class Troubled(Protocol):
@@ -38,48 +33,14 @@ class Troubled(Protocol):
     troubles: dict[int, str]
 
 
-_MOST_TOLD = 20
-
-
-def told_of(troubles: Mapping[int, str]) -> list[str]:
-    """What a worker says of its troubles with a heartbeat: of those that are alike, of the first ones."""
-    alike: dict[str, list[int]] = {}
-    for pid, trouble in sorted(dict(troubles).items()):
-        alike.setdefault(trouble, []).append(pid)
-    return [_sentence(pids, trouble) for trouble, pids in list(alike.items())[:_MOST_TOLD]]
-
-
-def trouble_of(pid: int, told: Sequence[str]) -> str | None:
-    """What of that is about this process."""
-    for sentence in told:
-        whose, _, trouble = sentence.partition(": ")
-        if str(pid) in whose.removeprefix(_WHOSE).split(", "):
-            return trouble
-    return None
-
-
-def is_blocked(told: str) -> bool:
-    """Whether a worker says that its event loop does not turn."""
-    return told.startswith(BLOCKED)
-
-
-def is_stale(told: str) -> bool:
-    """Whether a worker says that it runs code that is older than its files."""
-    return STALE in told
-
-
-def _sentence(pids: Sequence[int], trouble: str) -> str:
-    return f"{_WHOSE}{', '.join(map(str, pids))}: {trouble}" if any(pids) else trouble
-
-
 class Patience:
-    """One thing that is tried until it succeeds. Used by one thread, or one task, in a `with` block: while it
-    lasts, what the process is kept up by stands among the troubles of its worker.
+    """Tries one thing until it succeeds. For one thread, or one task, and in a `with` block: while it lasts,
+    what keeps the process from going on stands among the troubles of its worker.
 
     Args:
         host: The worker.
         pid: The process for which it is done; 0 if it is for none.
-        what: What fails, for people: `the store is away`.
+        what: What fails, for people.
     """
 
     def __init__(self, host: Troubled, pid: int, what: str = "the store is away") -> None:
@@ -87,6 +48,7 @@ class Patience:
         self._pid = pid
         self._what = what
         self._pause = FIRST_PAUSE / 2
+        self._failed = False
 
     def __enter__(self) -> Patience:
         return self
@@ -97,9 +59,10 @@ class Patience:
         self.over()
 
     def over(self) -> None:
-        """It has succeeded, or nobody tries any more."""
-        self._pause = FIRST_PAUSE / 2
-        self._host.troubles.pop(self._pid, None)
+        """It has succeeded, or is not tried any more."""
+        if self._failed:
+            self._failed, self._pause = False, FIRST_PAUSE / 2
+            self._host.troubles.pop(self._pid, None)
 
     def after(self, error: BaseException) -> float:
         """It has failed again; returns how many seconds to wait."""
@@ -109,7 +72,7 @@ class Patience:
         _throttled.warn(
             "process %s: %s (%s); it is tried again", self._pid, self._what, said, extra=facts, key=said
         )
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._failed, self._pause = True, min(2 * self._pause, LONGEST_PAUSE)
         return self._pause
 
 
@@ -125,17 +88,13 @@ def wait_for_store(host: Troubled, pid: int, call: Callable[[], T]) -> T:
 
 async def until_store_answers(host: Troubled, pid: int, call: Callable[[], Awaitable[T]]) -> T:
     """The answer of the store, however long it is away. For coroutines."""
-    try:
-        return await call()
-    except StoreUnavailable as error:
-        failure = error
     with Patience(host, pid) as patience:
         while True:
-            await asyncio.sleep(patience.after(failure))
             try:
                 return await call()
             except StoreUnavailable as error:
-                failure = error
+                pause = patience.after(error)
+            await asyncio.sleep(pause)
 
 
 def on_loop() -> bool:

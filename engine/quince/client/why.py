@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from quince.errors import ProcessNotFound
 from quince.moments import clock, span
 from quince.on_hold import UNLOADABLE
-from quince.patience import is_blocked, is_stale, trouble_of
 from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.poison import ROOM_SECONDS
 from quince.settings import EXPIRY_SECONDS
+from quince.troubles import is_blocked, is_stale, trouble_of
 from quince.workspace.workspace import Workspace
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import PRIME_SUSPECT, SUSPECT, Control, EventRow, ProcessRow, State, WorkerRow

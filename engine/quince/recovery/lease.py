@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import IO
 
 from quince.os_process import Program, program_of
-from quince.patience import is_blocked
 from quince.private_files import open_private
 from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
+from quince.troubles import is_blocked
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import unquoted

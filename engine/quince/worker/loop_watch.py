@@ -11,8 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from quince.own_code import OWN_FOLDERS
-from quince.patience import BLOCKED
 from quince.processes.execution import Execution
+from quince.troubles import BLOCKED
 from quince.worker.stepper import Stepper
 
 LATE = 1.5

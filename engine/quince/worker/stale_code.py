@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from quince.patience import STALE
+from quince.troubles import STALE
 
 RESTART = "`quince daemon restart` lets workers run it as it is now"
 NAMED = 3

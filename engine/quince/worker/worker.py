@@ -13,13 +13,13 @@ from typing import Any
 import quince_messaging
 from quince.concurrency import StepThreads, aside
 from quince.messages import CONTROLS, TERMINATIONS, run_queue
-from quince.patience import told_of
 from quince.processes.definition import class_of
 from quince.processes.process import Process
 from quince.processes.programs import TERM_SECONDS
 from quince.recovery.lease import new_worker_id
 from quince.recovery.sweeper import Sweeper
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS, LINGER_SECONDS
+from quince.troubles import sentences_of
 from quince.worker import checkpoint_check as roundtrip
 from quince.worker.control_server import ControlServer
 from quince.worker.intake import Intake
@@ -112,7 +112,7 @@ class Worker:
         self._left: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         find_classes_by(self._registry)
-        self.side.also.append(lambda: told_of(self.troubles))
+        self.side.also.append(lambda: sentences_of(self.troubles))
 
     # Life
 

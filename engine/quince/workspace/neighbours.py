@@ -115,7 +115,7 @@ class Neighbours:
                 extra={"communicator": to, "error": type(error).__name__},
             )
 
-    async def _called(self, _communicator: Any, body: Any) -> Any:
+    async def _called(self, _communicator: object, body: Any) -> Any:
         self._learn(card_of(body))
         return msgspec.to_builtins(self.own)
 
@@ -134,7 +134,7 @@ def roll_call(uri: str) -> Sequence[Card]:
     with quince_messaging.connect(uri) as outside:
         address = f"asks:{uuid.uuid4().hex}"
 
-        def heard(_communicator: Any, body: Any) -> None:
+        def heard(_communicator: object, body: Any) -> None:
             if (card := card_of(body)) is not None:
                 cards.append(card)
 

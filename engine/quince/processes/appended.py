@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Callable
 
 
-def appended_names(cls: type, base: type) -> frozenset[str]:
-    """Every `name` of `name=append_(...)` in the methods of a class and its parents, up to `base`."""
+def appended_names(cls: type, is_own: Callable[[type], bool]) -> frozenset[str]:
+    """Every `name` of `name=append_(...)` in the methods of a class and its parents, but not in ours."""
     found: set[str] = set()
     for one in cls.__mro__:
-        if one is not base and issubclass(one, base):
+        if one is not object and not is_own(one):
             found |= _names_in(one)
     return frozenset(found)
 

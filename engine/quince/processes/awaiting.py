@@ -6,8 +6,8 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from quince.processes.bases import process_class_in
 from quince.processes.child import ChildProcess, as_child
-from quince.processes.definition import is_process_class
 from quince.processes.reference import ProcessReference
 from quince.processes.signals import AwaitedSignal
 
@@ -82,7 +82,7 @@ def _one(value: Any, name: str) -> ChildProcess:
         )
     elif isinstance(value, (AwaitedSignal, Append)):
         instead = "signals, and what is appended, stand by themselves: name=signal_(...), name=append_(...)"
-    elif is_process_class(value) or is_process_class(getattr(value, "process_class", None)):
+    elif process_class_in(value) is not None:
         instead = f"write {name}=self.submit({value.__name__}, ...)"
     raise TypeError(
         f"to_context({name}=...) waits for what self.submit() returned, handles and signal_(), and not for "

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 from quince.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
 from quince.processes.awaiting import Append, ToContext, awaited, processes_in
+from quince.processes.bases import is_base, owner_of
 from quince.processes.chain_spec import WorkChainSpec
 from quince.processes.context import Context
 from quince.processes.execution import Execution, execution_of
@@ -16,6 +17,7 @@ from quince.processes.once import forbid_inside
 from quince.processes.outline import START, Call, Outline, Position, Search
 from quince.processes.reference import ProcessReference
 from quince.processes.signals import AwaitedSignal, Expected, is_duration
+from quince.processes.signatures import takes_self
 from quince.processes.spec import ExitCode
 
 
@@ -50,7 +52,10 @@ class ChainExecution(Execution):
             raise InvalidDefinition(
                 f"{process_class.__qualname__} has no outline: call spec.outline(cls.first_step, ...)"
             )
-        return Outline(spec.steps, process_class)
+        outline = Outline(spec.steps, process_class)
+        if takes_self(process_class.run) and not is_base(owner_of(process_class, "run")):
+            _require_step(process_class, outline)
+        return outline
 
     def receive(self) -> None:
         arrived, self.arrived, self.expected = self.arrived, [], []
@@ -194,3 +199,11 @@ def chain_execution_of(process: object) -> ChainExecution:
 
 def _place(label: str | None) -> str:
     return "the end" if label is None else f"step {label!r}"
+
+
+def _require_step(cls: type, outline: Outline) -> None:
+    if "run" not in outline.names():
+        raise InvalidDefinition(
+            f"{cls.__qualname__}: `run` would never be called: the work of a WorkChain is its outline; make "
+            "it a step there, or give it another name, or derive from Process"
+        )

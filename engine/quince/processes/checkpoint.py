@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from quince.errors import EngineError, UnreadableCheckpoint
+from quince.processes.bases import kind_of
 from quince.processes.child import ChildProcess, collect_children
-from quince.processes.definition import kind_of
 from quince.processes.execution import Execution
 from quince.processes.interfaces import Host
 from quince.text import words_of

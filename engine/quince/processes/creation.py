@@ -40,6 +40,7 @@ def new_process(
     """
     cls = class_of(process_class)
     definition = definition_of(cls)
+    definition.require_makeable()
     values = parse_inputs(definition.spec, cls.__name__, inputs)
     for name, value in values.items():
         check(value, f"inputs.{name}")

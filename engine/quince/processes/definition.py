@@ -6,16 +6,15 @@ import inspect
 import re
 import reprlib
 import traceback
-from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol
 
 from quince.errors import InvalidDefinition
 from quince.processes.appended import appended_names
-from quince.processes.interfaces import Host
+from quince.processes.bases import is_base, kind_of, owner_of, process_class_in, refuse_overriding
 from quince.processes.reference import ProcessReference
+from quince.processes.signatures import takes_self
 from quince.text import close_to, words_of
 from quince_persistence.codec.temporary_errors import is_temporary
-from quince_persistence.records import ProcessRow
 
 P = ParamSpec("P")
 
@@ -36,64 +35,8 @@ _FORGOT_SELF = re.compile(r"^(?:[\w<>]+\.)*(\w+)\(\) missing \d+ required positi
 
 NAME = "__quince__"
 """The one name that the engine takes on a process class: there stands its definition, once it is made."""
-
-Kind = TypeVar("Kind", bound=type)
-
-
-class ExecutionKind(Protocol):
-    """How processes of a base class are run; a class of which each run is an instance.
-
-    Attributes:
-        spec_class: With what they declare.
-    """
-
-    spec_class: type[Any]
-
-    def __call__(self, cls: type[Any], row: ProcessRow, inputs: bytes, host: Host) -> Any:
-        """The run of a process under a claim."""
-
-    def outline_of(self, cls: type[Any], spec: Any) -> Any:
-        """The outline, checked, or None if the work is `run`.
-
-        Raises:
-            InvalidDefinition: the class has no work to do, or one that cannot be done.
-        """
-
-
-_KINDS: list[tuple[type, ExecutionKind]] = []
-"""The engine's base classes, each after those from whom it derives. (Users' classes may have metaclasses of
-their own, which say of a class what they like: they are compared by identity.)"""
-
-
-def run_by(kind: ExecutionKind) -> Callable[[Kind], Kind]:
-    """Decorate one of the engine's own base classes: so are those run that derive from it."""
-
-    def registered(cls: Kind) -> Kind:
-        _KINDS.append((cls, kind))
-        return cls
-
-    return registered
-
-
-def kind_of(cls: type) -> ExecutionKind:
-    """How processes of a class are run: that of the nearest base."""
-    return next(kind for base, kind in reversed(_KINDS) if issubclass(cls, base))
-
-
-def is_process_class(thing: object) -> bool:
-    """It is a subclass of `Process` (or `Process` itself)."""
-    return isinstance(thing, type) and any(issubclass(thing, base) for base, _ in _KINDS)
-
-
-def owner_of(cls: type, name: str) -> type | None:
-    """The nearest base (or the class itself) that has an attribute of that name in it."""
-    return next((base for base in cls.__mro__ if name in base.__dict__), None)
-
-
-def is_inherited(cls: type, name: str) -> bool:
-    """What the class has under that name is the engine's own."""
-    owner = owner_of(cls, name)
-    return any(owner is base for base, _ in _KINDS)
+_MADE_BY_CLASS = 1 << 9
+"""Of the flags of a type: it is made by a class statement (CPython's `Py_TPFLAGS_HEAPTYPE`)."""
 
 
 class Definition:
@@ -104,14 +47,27 @@ class Definition:
         outline: None for a process that has `run`.
     """
 
-    __slots__ = ("_appended", "cls", "outline", "spec")
+    __slots__ = ("_appended", "_makeable", "cls", "outline", "spec")
 
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls
+        refuse_overriding(cls)
+        _check_hooks(cls)
         self.spec = declared(cls)
         self.outline = kind_of(cls).outline_of(cls, self.spec)
         self.spec.seal()
         self._appended: frozenset[str] | None = None
+        self._makeable = False
+
+    def require_makeable(self) -> None:
+        """Nothing is submitted of which no worker could make an object.
+
+        Raises:
+            InvalidDefinition: none can; says why.
+        """
+        if not self._makeable:
+            _check_making(self.cls)
+            self._makeable = True
 
     @property
     def version(self) -> str:
@@ -121,7 +77,7 @@ class Definition:
     def appended(self) -> frozenset[str]:
         """Names in the context to which the class appends: lists, though nothing may come."""
         if self._appended is None:
-            self._appended = appended_names(self.cls, _KINDS[-1][0])
+            self._appended = appended_names(self.cls, is_base)
         return self._appended
 
 
@@ -132,7 +88,7 @@ def definition_of(cls: type[Any]) -> Definition:
         InvalidDefinition: names the class, the line and the way out.
     """
     found = cls.__dict__.get(NAME)
-    if not isinstance(found, Definition):
+    if not isinstance(found, Definition) or found.cls is not cls:
         found = Definition(cls)
         type.__setattr__(cls, NAME, found)
     return found
@@ -167,9 +123,8 @@ def class_of(thing: Any) -> Any:
     Raises:
         InvalidDefinition: it is neither; says what to write instead.
     """
-    if is_process_class(thing):
-        return thing
-    if not isinstance(thing, type) and is_process_class(cls := getattr(thing, "process_class", None)):
+    cls = process_class_in(thing)
+    if cls is not None:
         return cls
     words = reprlib.repr(thing)
     if isinstance(thing, type):
@@ -198,6 +153,34 @@ def _check_signature(cls: Any) -> None:
         raise InvalidDefinition(
             f"{name}: define{inspect.signature(plain.__func__)} must be define(cls, spec)"
         ) from None
+
+
+def _check_hooks(cls: type[Any]) -> None:
+    name = cls.__qualname__
+    if not isinstance(inspect.getattr_static(cls, "migrate"), classmethod):
+        raise InvalidDefinition(f"{name}: migrate() is no class method; write @classmethod above it")
+    version = inspect.getattr_static(cls, "version")
+    if not isinstance(version, (str, int)) or isinstance(version, bool):
+        raise InvalidDefinition(
+            f"{name}: `version` says which checkpoints the class continues from; write a text (version = "
+            f'"2"), and not {reprlib.repr(version)}'
+        )
+
+
+def _check_making(cls: type[Any]) -> None:
+    name = cls.__qualname__
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise InvalidDefinition(f"{name} is abstract, and cannot be submitted: it lacks {missing}")
+    built_in = next((base for base in cls.__mro__[:-1] if not base.__flags__ & _MADE_BY_CLASS), None)
+    if built_in is not None:
+        raise InvalidDefinition(
+            f"{name} derives from {built_in.__qualname__}, and a process cannot; keep one in an attribute"
+        )
+    if owner_of(cls, "__init__") is not object and not takes_self(cls.__init__):
+        raise InvalidDefinition(
+            f"{name}: its __init__ needs arguments, and workers give none; inputs are declared in define()"
+        )
 
 
 def _told(cls: Any, error: BaseException) -> str:

@@ -20,11 +20,11 @@ from quince.errors import EngineError, InvalidDefinition, InvalidOutput, Unexpec
 from quince.logs import with_speaker
 from quince.patience import LOOP_SECONDS, on_loop, wait_for_store
 from quince.processes.arguments import gathered
+from quince.processes.bases import is_base, owner_of
 from quince.processes.child import ChildProcess, collect_children, pid_of
 from quince.processes.creation import new_process
-from quince.processes.definition import class_of, definition_of, is_inherited
+from quince.processes.definition import class_of, definition_of
 from quince.processes.fitting import fitted
-from quince.processes.instructions import takes_self, yields
 from quince.processes.interfaces import Host
 from quince.processes.left_programs import Mark
 from quince.processes.namespace import Given, Namespace
@@ -33,6 +33,7 @@ from quince.processes.outline import Call, Search
 from quince.processes.placing import put_out
 from quince.processes.programs import Completed, Programs
 from quince.processes.signals import Arrival, Expected, new_signal
+from quince.processes.signatures import takes_self, yields
 from quince.processes.spec import SUCCESS, ExitCode, ProcessSpec, check_output
 from quince.processes.step_record import StepRecord
 from quince.text import storable
@@ -100,7 +101,7 @@ class Execution:
             InvalidDefinition: it cannot be called.
         """
         name = process_class.__qualname__
-        if is_inherited(process_class, "run"):
+        if is_base(owner_of(process_class, "run")):
             raise InvalidDefinition(f"{name} has no `run`: define `run(self)`, as `def` or `async def`")
         run = process_class.run
         if not callable(run) or not takes_self(run):

@@ -12,6 +12,7 @@ from typing import Any, Generic, Never, NoReturn, Protocol, TypeVar
 
 from quince.errors import InvalidDefinition
 from quince.processes.awaiting import ToContext
+from quince.processes.signatures import takes_self, yields
 from quince.processes.spec import ExitCode
 from quince.text import close_to
 
@@ -231,10 +232,8 @@ def _of_step(function: Any, cls: type) -> Iterator[str]:
         yield f"the outline has {function!r} where a step belongs; write cls.step, a method of the class"
     elif name == "<lambda>":
         yield "the outline has a lambda where a step belongs; write a method: checkpoints know steps by name"
-    elif not callable(inspect.getattr_static(cls, name, None)) and not hasattr(cls, name):
+    elif not _is_method(name, cls):
         yield f"the outline names {name!r}, which is no method of the class"
-    elif _hides(name, cls):
-        yield f"a step cannot be called {name!r}: that is a method of every process, which it would hide"
     elif not takes_self(function):
         yield (
             f"step {name!r} takes {_signature(function)}, and a step takes self alone; what it needs comes "
@@ -250,37 +249,16 @@ def _of_return(code: Any) -> Iterator[str]:
         yield f"return_({code!r}): it takes an exit code (spec.exit_codes.LABEL) or a status, from 0 on"
 
 
-def _hides(name: str, cls: type) -> bool:
-    """It stands in the place of one of the engine's own methods, other than `run`."""
-    own = [base for base in cls.__mro__ if base.__module__ in _OURS and name in vars(base)]
-    return bool(own) and name != "run" and inspect.getattr_static(cls, name) is not vars(own[0])[name]
-
-
-_PACKAGE = __name__.rpartition(".")[0]
-_OURS = (f"{_PACKAGE}.workchain", f"{_PACKAGE}.process")
-
-
-def takes_self(function: Callable[..., Any]) -> bool:
-    """It can be called with the process alone."""
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # one that does not tell
-        pass
-    return True
+def _is_method(name: str, cls: type) -> bool:
+    """The class has it, if under the longer name that Python gives to `__private` ones."""
+    longer = [f"_{base.__name__.lstrip('_')}{name}" for base in cls.__mro__ if name.startswith("__")]
+    return any(hasattr(cls, one) for one in (name, *longer))
 
 
 def _signature(function: Callable[..., Any]) -> str:
     """`(self, x)`, without hints."""
     names = [str(one).partition(":")[0] for one in inspect.signature(function).parameters.values()]
     return f"({', '.join(names)})"
-
-
-def yields(function: Callable[..., Any]) -> bool:
-    """It is a generator function, under whatever decorators."""
-    inner = inspect.unwrap(function)
-    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
 
 
 def _name(function: Any) -> str:

@@ -8,7 +8,7 @@ body. It is all that a checkpoint needs to hold. `None` is the end.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ class Outline:
 
     def __init__(self, block: Block, cls: type) -> None:
         self._block = checked(block, cls)
+
+    def names(self) -> frozenset[str]:
+        """Those of all steps and tests."""
+        return frozenset(_names(self._block))
 
     def search(self, position: Position) -> Search:
         """Look for the step to run from `position` on."""
@@ -88,6 +92,19 @@ class Outline:
                 return "return"
             if place[0] >= len(block):
                 return None
+
+
+def _names(block: Block) -> Iterator[str]:
+    for one in block:
+        if isinstance(one, Step):
+            yield one.function.__name__
+        elif isinstance(one, If):
+            for branch in one.branches:
+                yield branch.test.__name__
+                yield from _names(branch.steps)
+        elif isinstance(one, While):
+            yield one.conditional.test.__name__
+            yield from _names(one.conditional.steps)
 
 
 def verdict(owner: str, test: Test, answer: Any) -> bool:

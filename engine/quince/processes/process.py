@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from quince.errors import InvalidDefinition, UnreadableCheckpoint
+from quince.processes.bases import refuse_overriding, refuse_setting, run_by
 from quince.processes.child import ChildProcess
-from quince.processes.definition import P, ProcessFunctionLike, definition_of, run_by
+from quince.processes.definition import P, ProcessFunctionLike, definition_of
 from quince.processes.execution import Execution, execution_of
 from quince.processes.namespace import Namespace
 from quince.processes.programs import Completed
@@ -81,6 +82,16 @@ class Process:
         raise InvalidDefinition(
             f"{name} is not called: write run({name}, ...) or submit({name}, ...), with inputs by name"
         )
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refuse_overriding(cls)
+
+    if not TYPE_CHECKING:  # which would take any attribute for one that can be set
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            refuse_setting(self, name)
+            super().__setattr__(name, value)
 
     @property
     def status(self) -> str | None:

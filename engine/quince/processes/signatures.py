@@ -25,6 +25,23 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function, **_LAZY)
 
 
+def takes_self(function: Callable[..., Any]) -> bool:
+    """It can be called with the process alone."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # one that does not tell
+        pass
+    return True
+
+
+def yields(function: Callable[..., Any]) -> bool:
+    """It is a generator function, under whatever decorators."""
+    inner = inspect.unwrap(function)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
 def hints_of(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, Any]:
     """The hints of its parameters, and of its `return`, that mean a type here.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Never
 
 from quince.processes.awaiting import Append, Awaited, ToContext, append_
+from quince.processes.bases import run_by
 from quince.processes.chain_execution import ChainExecution, chain_execution_of
 from quince.processes.chain_spec import WorkChainSpec
 from quince.processes.child import ChildProcess
-from quince.processes.definition import run_by
 from quince.processes.exposing import exposed_inputs, exposed_outputs
 from quince.processes.instructions import if_, return_, while_
 from quince.processes.process import Process
@@ -46,12 +46,6 @@ class WorkChain(Process):
     def ctx(self) -> Any:
         """The context: values that go from step to step, as a mapping and as attributes."""
         return chain_execution_of(self).context
-
-    @ctx.setter
-    def ctx(self, values: Any) -> None:
-        raise AttributeError(
-            "self.ctx cannot be replaced; write self.ctx.update(...), or self.ctx.name = ..."
-        )
 
     def to_context(self, *unnamed: Never, **awaited: Awaited) -> None:
         """Wait for processes and signals after this step, and find them in `ctx` in the next one.

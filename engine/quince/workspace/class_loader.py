@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from quince import import_order
-from quince.errors import EngineError, InvalidDefinition, UnknownTarget, UnloadableClass, UnloadableNow
-from quince.processes.definition import class_of, definition_of
+from quince.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
+from quince.processes.bases import process_class_in
 from quince.workspace.half_written import is_half_written, is_young
 from quince.workspace.trust import distrust, is_named
 from quince.workspace.user_modules import (
@@ -59,7 +59,7 @@ class ClassLoader:
         self.folder = folder.resolve()
         self.allowed = tuple(allowed)
         self._loaded: dict[str, Any] = {}
-        self._names: dict[Any, str] = {}
+        self._names: dict[int, tuple[ProcessClass, str]] = {}  # by identity
 
     def name_of(self, cls: ProcessClass) -> str:
         """The class path under which another interpreter finds the class.
@@ -71,9 +71,9 @@ class ClassLoader:
             UnknownTarget: it cannot be found from outside (defined in a function, or in a session
                 without a file).
         """
-        path = self._names.get(cls)
-        if path is None:
-            path = self._names[cls] = _path_of(cls, self.folder)
+        if id(cls) not in self._names:
+            self._names[id(cls)] = cls, _path_of(cls, self.folder)
+        _, path = self._names[id(cls)]
         self._loaded[path] = cls
         return path
 
@@ -102,12 +102,11 @@ class ClassLoader:
             InvalidDefinition: it is one that cannot work.
         """
         found = self.load(path)
+        cls = process_class_in(found)
+        if cls is None:
+            raise UnloadableClass(f"{path} is not a process class")
         try:
-            cls = class_of(found)
-        except InvalidDefinition:
-            raise UnloadableClass(f"{path} is not a process class") from None
-        try:
-            definition_of(cls)
+            cls.spec()
         except EngineError:
             raise
         except Exception as error:  # its `define` may fail in any way
@@ -289,7 +288,7 @@ def _pick(module: ModuleType, module_part: str, qualname: str) -> Any:
         found = functools.reduce(getattr, qualname.split("."), module)
     except AttributeError:
         raise UnknownTarget(f"{module_part} has no {qualname!r}{_suggest(module, qualname)}") from None
-    if not hasattr(found, "spec"):
+    if process_class_in(found) is None:
         raise UnknownTarget(
             f"{module_part}:{qualname} is no process class but {_article(type(found).__name__)}"
             f"{_suggest(module, qualname)}"
@@ -306,7 +305,7 @@ def _process_names(module: ModuleType) -> list[str]:
     return [
         name
         for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == module.__name__ and hasattr(value, "spec")
+        if getattr(value, "__module__", None) == module.__name__ and process_class_in(value) is not None
     ]
 
 

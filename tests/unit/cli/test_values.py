@@ -214,12 +214,15 @@ def test_a_port_says_what_a_word_means(hint: Any, text: str, value: Any) -> None
     found = parse_inputs([f"inner.x={text}"], spec.inputs)["inner"]["x"]
     assert type(found) is type(value)
     assert found == value or found != found
-    new_process(_class_with(spec), {"inner": {"x": found}}, pid=1, class_path="")
+    new_process(_class_with(hint), {"inner": {"x": found}}, pid=1, class_path="")
 
 
-def _class_with(spec: Any) -> Any:
-    spec.based = True
-    return type("Taking", (Process,), {"_spec": spec, "run": lambda self: None})
+def _class_with(hint: Any) -> Any:
+    def define(cls: Any, spec: Any) -> None:
+        Process.define(spec)
+        spec.input("inner.x", valid_type=hint)
+
+    return type("Taking", (Process,), {"define": classmethod(define), "run": lambda self: None})
 
 
 def test_arrays_are_lists_or_files(tmp_path: Path) -> None:

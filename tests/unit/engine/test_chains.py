@@ -142,7 +142,6 @@ def always(self: Any) -> bool:
 
 def step(self: Any) -> None: ...
 def more(self: Any, x: int) -> None: ...
-def submit(self: Any) -> None: ...
 def yields(self: Any) -> Any:
     yield 1
 
@@ -170,7 +169,6 @@ OUTLINES: list[tuple[Any, str]] = [
     ([always], r"the outline names 'always', which is no method of the class"),
     (["more"], r"step 'more' takes \(self, x\), and a step takes self alone"),
     (["yields"], r"step 'yields' yields, and a step returns"),
-    (["submit"], r"a step cannot be called 'submit'"),
     ([], r"its outline has no steps"),
     ([Build(lambda cls: cls.stpe)], r"the class has no 'stpe'; did you mean 'step'\? \(line \d+ of"),
     ([Build(lambda cls: cls.step())], r"write cls\.step, without brackets"),
@@ -196,7 +194,7 @@ OUTLINES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("outline", "words"), OUTLINES)
 def test_an_outline_that_cannot_be_walked_says_why(outline: Any, words: str) -> None:
-    chain = chain_of(*outline, step=step, more=more, yields=yields, submit=submit)
+    chain = chain_of(*outline, step=step, more=more, yields=yields)
     with pytest.raises(InvalidDefinition, match=f"^Chain: {words}"):
         chain.spec()
 

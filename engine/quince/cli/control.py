@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from quince.cli.errors import DONE, FAILED, WrongUsage
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import complain, put, say
-from quince.cli.resolve_pids import require
+from quince.cli.resolve_pids import require_found
 from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.control import Answer, control, control_all
@@ -32,7 +32,7 @@ Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is appli
 
 
 @app.command(rich_help_panel="Control")
-@filtered
+@with_filter
 def pause(
     chosen: Filter,
     reason: Reason = None,
@@ -45,7 +45,7 @@ def pause(
 
 
 @app.command(rich_help_panel="Control")
-@filtered
+@with_filter
 def play(
     chosen: Filter,
     reason: Reason = None,
@@ -58,7 +58,7 @@ def play(
 
 
 @app.command(rich_help_panel="Control")
-@filtered
+@with_filter
 def kill(
     chosen: Filter,
     reason: Reason = None,
@@ -110,7 +110,7 @@ def _ask(
         return control_all(home, verb, reason=reason)
     if selection.trees:  # the store answers for those that it finds; a root that is missing is an error
         roots = home.store.select(Selection(pids=selection.trees))
-        require(home, set(selection.trees) - {root.pid for root in roots})
+        require_found(home, set(selection.trees) - {root.pid for root in roots})
     return control(home, verb, selection, reason=reason, force=force)
 
 

@@ -68,13 +68,13 @@ def start(
     location = session.location()
     ospid = daemon.start(location, settings)
     left = daemon.state(location).orphans
-    beside = f"; {_named(left)}, left of an earlier one, work on until their steps end" if left else ""
+    beside = f"; {_names(left)}, left of an earlier one, work on until their steps end" if left else ""
     say(f"the daemon runs as process {ospid} with {_count(workers)} of {slots} slots{beside}")
-    _tell_of_strangers(location)
+    _say_who_shares(location)
     return DONE
 
 
-def _tell_of_strangers(location: Location) -> None:
+def _say_who_shares(location: Location) -> None:
     with Workspace(location) as home, contextlib.suppress(PersistenceError, MessagingError):
         others, copies = strangers(home)
         if others:
@@ -92,7 +92,7 @@ def stop(
     before = daemon.state(location)
     stopped = daemon.stop(location, timeout, say)
     if before.orphans:
-        say(f"ended what an earlier daemon had left: {_named(before.orphans)}")
+        say(f"ended what an earlier daemon had left: {_names(before.orphans)}")
     if stopped and before.running:
         say("the daemon has stopped")
     elif not before.orphans:
@@ -181,8 +181,8 @@ def daemon_sentence(state: daemon.DaemonState) -> str:
     """One line about a daemon that runs."""
     settings = state.settings or Settings()
     queues = "" if settings.queues == ("default",) else f", queues {', '.join(settings.queues)}"
-    crew = f"{_count(settings.workers)} of {settings.slots} slots{queues}"
-    return f"the daemon runs as process {state.ospid}: {crew}"
+    size = f"{_count(settings.workers)} of {settings.slots} slots{queues}"
+    return f"the daemon runs as process {state.ospid}: {size}"
 
 
 def orphans_sentence(state: daemon.DaemonState) -> str:
@@ -191,7 +191,7 @@ def orphans_sentence(state: daemon.DaemonState) -> str:
         return ""
     which = "an earlier daemon" if state.running else "the daemon was killed"
     verb = "live" if len(state.orphans) > 1 else "lives"
-    lead = f"{_named(state.orphans)} of {which}" if state.running else f"{which}; {_named(state.orphans)}"
+    lead = f"{_names(state.orphans)} of {which}" if state.running else f"{which}; {_names(state.orphans)}"
     return f"{lead} still {verb}; `quince daemon stop` ends everything"
 
 
@@ -221,7 +221,7 @@ def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
         return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]
 
 
-def _named(left: Sequence[Orphan]) -> str:
+def _names(left: Sequence[Orphan]) -> str:
     return ", ".join(str(one) for one in left)
 
 

@@ -40,11 +40,11 @@ def doctor(
     elif all(one.note for one in findings):
         show(Text.assemble(("✔ ", "green"), "all is well"))
     for one in [] if as_json else findings:
-        show(_told(one))
+        show(_lines(one))
     return DONE if healthy else FAILED
 
 
-def _told(finding: Finding) -> Styled:
+def _lines(finding: Finding) -> Styled:
     sign = ("✔ mended ", "green") if finding.mended else ("✘ ", "bold red")
     sign = ("○ ", "dim") if finding.note else sign
     text = Text.assemble(sign, (f"{finding.about}: ", "bold"), finding.sentence)

@@ -34,26 +34,26 @@ class WrongUsage(typer.BadParameter):
 
 
 @contextmanager
-def ending() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn whatever leaves the block into a line on stderr and `SystemExit`."""
     try:
         yield
     except SystemExit as end:
-        _leave(end.code if isinstance(end.code, int) else FAILED if end.code else DONE)
+        _exit(end.code if isinstance(end.code, int) else FAILED if end.code else DONE)
     except (KeyboardInterrupt, typer.Abort):
-        _leave(INTERRUPTED)
+        _exit(INTERRUPTED)
     except BrokenPipeError:
         _abandon_stdout()
-        _leave(FAILED)
+        _exit(FAILED)
     except Exception as error:
         if session.debug:
             trace(error)
-        status, line = _told(error)
+        status, line = _status_and_line(error)
         complain(line)
-        _leave(status)
+        _exit(status)
 
 
-def _told(error: Exception) -> tuple[int, str]:
+def _status_and_line(error: Exception) -> tuple[int, str]:
     if isinstance(error, _USAGE_ERROR):
         return USAGE, _usage(error)
     if _is_ours(error):
@@ -78,7 +78,7 @@ def _formatted(error: BaseException) -> str:
     return str(text)
 
 
-def _leave(status: int) -> NoReturn:
+def _exit(status: int) -> NoReturn:
     """End now, even if a blocking step was left behind in its thread (it was killed, for example)."""
     try:
         sys.stdout.flush()

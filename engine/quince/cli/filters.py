@@ -108,14 +108,14 @@ class Filter:
             classes=tuple(name for word in self.classes or () for name in word.split(",") if name),
             parent=None if self.parent is None else _pid(self.parent),
             queue=self.queue,
-            since=None if self.since is None else moment(self.since, time.time(), "--since"),
-            until=None if self.older is None else moment(self.older, time.time(), "--older-than"),
+            since=None if self.since is None else parse_time(self.since, time.time(), "--since"),
+            until=None if self.older is None else parse_time(self.older, time.time(), "--older-than"),
             live=live or live_wanted,
             limit=limit,
         )
 
 
-def filtered(command: Callable[..., int]) -> Callable[..., int]:
+def with_filter(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the pids and the filter set: it gets a `Filter` as its first argument."""
     hints = get_type_hints(command, include_extras=True)
     own = list(inspect.signature(command).parameters.values())[1:]
@@ -139,7 +139,7 @@ def filtered(command: Callable[..., int]) -> Callable[..., int]:
     return wrapped
 
 
-def moment(text: str, now: float, option: str = "--since") -> float:
+def parse_time(text: str, now: float, option: str = "--since") -> float:
     """Seconds since the epoch of `30m` (ago) or of a date in local time.
 
     Raises:

@@ -12,24 +12,24 @@ from quince_persistence.records import Control, ProcessRow, State
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a state looks: a glyph, a word, a rich style."""
+class StateStyle:
+    """How a state is shown: a glyph, a word, a rich style."""
 
     glyph: str
     word: str
     style: str
 
 
-_LOOKS: Mapping[State, Look] = {
-    State.CREATED: Look("○", "created", "blue"),
-    State.RUNNING: Look("●", "running", "bold cyan"),
-    State.WAITING: Look("◔", "waiting", "yellow"),
-    State.FINISHED: Look("✔", "finished", "green"),
-    State.EXCEPTED: Look("✘", "excepted", "bold red"),
-    State.KILLED: Look("■", "killed", "red"),
+_STYLES: Mapping[State, StateStyle] = {
+    State.CREATED: StateStyle("○", "created", "blue"),
+    State.RUNNING: StateStyle("●", "running", "bold cyan"),
+    State.WAITING: StateStyle("◔", "waiting", "yellow"),
+    State.FINISHED: StateStyle("✔", "finished", "green"),
+    State.EXCEPTED: StateStyle("✘", "excepted", "bold red"),
+    State.KILLED: StateStyle("■", "killed", "red"),
 }
-_FAILED = Look("✘", "finished", "dark_orange")
-_PAUSED = Look("‖", "paused", "magenta")
+_FAILED = StateStyle("✘", "finished", "dark_orange")
+_PAUSED = StateStyle("‖", "paused", "magenta")
 LONGEST_CELL = 60
 """Characters of a sentence in a table; `show` and `why` have all of it."""
 
@@ -48,20 +48,20 @@ def actual_state(row: ProcessRow) -> State:
     return row.state
 
 
-def look_of(row: ProcessRow) -> Look:
+def style_of(row: ProcessRow) -> StateStyle:
     """Glyph, word and colour of a process as it stands."""
     state = actual_state(row)
     if row.paused and not row.terminated:
         return _PAUSED
     if state is State.FINISHED and row.exit_status:
         return _FAILED
-    return _LOOKS[state]
+    return _STYLES[state]
 
 
 def state_text(row: ProcessRow) -> Styled:
     """Its state with glyph and colour, and the control that is under way."""
-    look = look_of(row)
-    text = Text(f"{look.glyph} {look.word}", style=look.style)
+    shown = style_of(row)
+    text = Text(f"{shown.glyph} {shown.word}", style=shown.style)
     if row.paused and not row.terminated:
         text.append(f" ({row.state.value})", style="dim")
     if row.intent is not None:
@@ -71,7 +71,7 @@ def state_text(row: ProcessRow) -> Styled:
 
 def state_word(state: State, count: int) -> Styled:
     """`12 waiting`, in the state's colour."""
-    return Text(f"{count} {state.value}", style=_LOOKS[state].style if count else "dim")
+    return Text(f"{count} {state.value}", style=_STYLES[state].style if count else "dim")
 
 
 def class_name(row: ProcessRow) -> str:

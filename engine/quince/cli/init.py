@@ -63,14 +63,14 @@ def init(
     say(f"store     {without_password(location.store)}")
     say(f"broker    {without_password(location.broker)}")
     if before.store != location.store:
-        _tell_left_behind(before)
+        _say_left_behind(before)
     for warning in (store_warning(location), broker_warning(location)):
         if warning is not None:
             say(f"warning: {warning}")
     return DONE
 
 
-def _tell_left_behind(before: Location) -> None:
+def _say_left_behind(before: Location) -> None:
     """What the store that the workspace had before still holds, and how it comes along."""
     with contextlib.suppress(WorkspaceError, PersistenceError):
         before.require_made()

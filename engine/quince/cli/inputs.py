@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quince.cli.errors import WrongUsage
-from quince.cli.input_parsing import NotMeant, Word, meant
+from quince.cli.input_values import Word, WrongValue, read_value
 from quince.errors import InvalidInput
 from quince.processes.hints import shown
 
@@ -67,8 +67,8 @@ def _of_port(given: Any, ports: Any, path: Sequence[str], around: Sequence[str] 
         return None
     hint = hint if ports is None else ports.valid_type
     try:
-        return meant(given, hint)
-    except NotMeant as error:
+        return read_value(given, hint)
+    except WrongValue as error:
         said = repr(given.text) if isinstance(given, Word) else json.dumps(given)
         raise InvalidInput(
             f"input {name!r}: it is {said}, and must be {shown(hint)}; {error}", name

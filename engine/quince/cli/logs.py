@@ -9,12 +9,12 @@ import typer
 
 from quince.cli.documents import event_document
 from quince.cli.errors import DONE, WrongUsage
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.formatting import class_name
 from quince.cli.history_view import history_lines
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.resolve_pids import picked
+from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show, show_documents
 from quince.workspace.workspace import Workspace
@@ -24,7 +24,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@filtered
+@with_filter
 def logs(
     chosen: Filter,
     with_states: Annotated[
@@ -37,7 +37,7 @@ def logs(
 ) -> int:
     """Print what processes reported and how they were controlled, by whom and why."""
     with session.workspace() as home:
-        rows = picked(home, chosen)
+        rows = resolve(home, chosen)
         if follow:
             return _follow(home, rows, states=with_states)
         histories = [(row, home.store.events(row.pid)) for row in rows]

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
-from quince.cli.errors import ending
+from quince.cli.errors import report_errors
 from quince.cli.output import put, trace_threads
 from quince.cli.session import session
 from quince.logs import LineFormatter
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     session.debug = "--debug" in words  # wherever it stands
     words = [word for word in words if word != "--debug"]
-    with ending():
+    with report_errors():
         status = get_command(app).main(args=words, prog_name="quince", standalone_mode=False)
         raise SystemExit(status if isinstance(status, int) else 0)
 

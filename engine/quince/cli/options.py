@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from quince.cli.terminal import keep_stdout
+from quince.cli.terminal import reserve_stdout
 
 
 def _alone(wanted: bool) -> bool:
     """Have nothing but the document on stdout, whatever users' modules print on import or in a step."""
     if wanted:
-        keep_stdout()
+        reserve_stdout()
     return wanted
 
 

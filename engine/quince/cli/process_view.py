@@ -12,7 +12,7 @@ from rich.table import Table
 from quince.cli.formatting import actual_state, doing, exit_text, queued, state_text, took
 from quince.cli.history_view import history_lines
 from quince.cli.process_table import NARROW, process_table, worker_name
-from quince.cli.results import readable, story_of, values_table
+from quince.cli.results import error_record_of, readable, values_table
 from quince.cli.terminal import NEWLINE, Styled, Text, block
 from quince.moments import clock, span
 from quince.processes.error_record import ErrorRecord
@@ -23,7 +23,7 @@ EVENTS = 40
 """How many of each are shown; the rest is counted."""
 
 
-def portrait(
+def process_view(
     result: Result,
     *,
     inputs: Mapping[str, Any],
@@ -50,7 +50,7 @@ def portrait(
     if outputs := readable(result.outputs):
         parts += [_heading("Outputs"), _section(values_table(outputs))]
     if result.error:
-        parts += [_heading("Error"), _section(_error(story_of(result.error)))]
+        parts += [_heading("Error"), _section(_error(error_record_of(result.error)))]
     if children:
         parts += [_heading(_count("Children", len(children), CHILDREN))]
         parts += [_section(process_table(children[:CHILDREN], names, now, width=NARROW - 1, started=started))]

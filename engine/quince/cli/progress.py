@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TimeElapsedColumn
 
-from quince.cli.formatting import class_name, doing, look_of
+from quince.cli.formatting import class_name, doing, style_of
 from quince.cli.output import say
+from quince.cli.resolve_pids import require_found
 from quince.cli.terminal import Styled, Text, err
 from quince.client.handle import settled
 from quince.client.why import why
-from quince.errors import ProcessHeld, ProcessNotFound, WaitTimeout
+from quince.errors import ProcessHeld, WaitTimeout
 from quince.on_hold import is_held
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import ProcessRow, Selection
@@ -23,34 +23,36 @@ BARS = 20
 """How many processes get a line of their own; with more there is one line for all."""
 
 _PAUSE = 0.3
-"""Seconds between two looks at the children, at least; reading them never takes more than a tenth of
+"""Seconds between two readings of the children, at least; they never take more than a tenth of
 the time, however many they are."""
 
 
 def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[ProcessRow]:
     """Wait until all have ended, with a progress display if somebody looks.
 
+    Ctrl-C ends the waiting alone, and is told so.
+
     Raises:
         ProcessNotFound: one of them does not exist.
         ProcessHeld: the engine has paused one, since it cannot go on with it.
         WaitTimeout: one has not ended in time; it goes on.
     """
-    rows = _watched(home, pids, timeout)
-    missing = set(pids) - {row.pid for row in rows}
-    if missing:
-        raise ProcessNotFound(
-            f"there is no process {min(missing)} in this workspace ({home.location.folder})"
-        )
+    try:
+        rows = _watched(home, pids, timeout)
+    except KeyboardInterrupt:
+        one = len(pids) == 1
+        say(f"interrupted; {'process' if one else 'processes'} {_listed(pids)} {'goes' if one else 'go'} on")
+        raise
+    require_found(home, set(pids) - {row.pid for row in rows})
     for row in rows:
         if is_held(row):
             raise ProcessHeld(row.pid, row.status)
     late = [row.pid for row in rows if not row.terminated]
     if late:
-        first = why(home, late[0]).sentence
+        first = f"{late[0]}: " if late[1:] else ""
         raise WaitTimeout(
-            f"not ended after {timeout:g} s: {_listed(late)}"
-            + (f"; {late[0]}: " if late[1:] else ": ")
-            + first
+            f"not ended after {timeout:g} s: {_listed(late)}{'; ' if first else ': '}{first}"
+            f"{why(home, late[0]).sentence}"
         )
     return rows
 
@@ -60,17 +62,6 @@ def _watched(home: Workspace, pids: Sequence[int], timeout: float | None) -> lis
         with Display(home, pids) as display:
             return home.watcher.wait(pids, settled, timeout, progress=display.update)
     return home.watcher.wait(pids, settled, timeout, progress=Notes().update)
-
-
-@contextmanager
-def told_if_interrupted(pids: Sequence[int]) -> Iterator[None]:
-    """Say on stderr, if Ctrl-C ends the block, that the processes go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        one = len(pids) == 1
-        say(f"interrupted; {'process' if one else 'processes'} {_listed(pids)} {'goes' if one else 'go'} on")
-        raise
 
 
 def _listed(pids: Sequence[int]) -> str:
@@ -99,7 +90,7 @@ class Display:
         self._home = home
         self._pids = list(pids)
         self._each = len(self._pids) <= BARS
-        self._next_look = 0.0
+        self._next_read = 0.0
         self._bars: dict[int, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(),
@@ -126,20 +117,20 @@ class Display:
             self._show(0, Text(f"{len(rows)} processes"), done, len(rows), f"{done}/{len(rows)} ended", "")
             return
         began = time.monotonic()
-        look = began >= self._next_look
+        due = began >= self._next_read
         for row in rows:
-            self._update_one(row, look=look or row.terminated)
-        if look:
+            self._update_one(row, read=due or row.terminated)
+        if due:
             now = time.monotonic()
-            self._next_look = now + max(_PAUSE, 9 * (now - began))
+            self._next_read = now + max(_PAUSE, 9 * (now - began))
 
-    def _update_one(self, row: ProcessRow, *, look: bool) -> None:
-        if not look and row.pid in self._bars:
+    def _update_one(self, row: ProcessRow, *, read: bool) -> None:
+        if not read and row.pid in self._bars:
             return
         children = self._home.store.select(Selection(parent=row.pid))
         done = sum(child.terminated for child in children)
-        face = look_of(row)
-        title = Text.assemble((face.glyph, face.style), " ", (str(row.pid), "bold"), f" {class_name(row)}")
+        shown = style_of(row)
+        title = Text.assemble((shown.glyph, shown.style), " ", (str(row.pid), "bold"), f" {class_name(row)}")
         count = f"{done}/{len(children)} children" if children else ""
         total = len(children) or (1 if row.terminated else None)
         self._show(row.pid, title, done if children else int(row.terminated), total, count, doing(row))

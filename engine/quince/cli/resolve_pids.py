@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from quince.cli.errors import WrongUsage
 from quince.cli.filters import Filter
-from quince.errors import ProcessNotFound
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import ProcessRow
 
 
-def picked(home: Workspace, chosen: Filter, *, live: bool = False) -> list[ProcessRow]:
+def resolve(home: Workspace, chosen: Filter, *, live: bool = False) -> list[ProcessRow]:
     """The processes that were named, or that the filters choose, oldest first.
 
     Args:
@@ -23,7 +22,7 @@ def picked(home: Workspace, chosen: Filter, *, live: bool = False) -> list[Proce
         raise WrongUsage("say which processes: pids, a filter as --state waiting, or --all")
     rows = sorted(home.store.select(chosen.selection(live=live)), key=by_age)
     if not chosen.narrowed:
-        require(home, set(chosen.named()) - {row.pid for row in rows})
+        require_found(home, set(chosen.named()) - {row.pid for row in rows})
     return rows
 
 
@@ -32,12 +31,11 @@ def by_age(row: ProcessRow) -> tuple[float, int]:
     return row.created, row.pid
 
 
-def require(home: Workspace, missing: set[int]) -> None:
+def require_found(home: Workspace, missing: set[int]) -> None:
     """Refuse to go on if processes that were named are missing.
 
     Raises:
         ProcessNotFound: names them.
     """
     if missing:
-        names = ", ".join(str(pid) for pid in sorted(missing))
-        raise ProcessNotFound(f"there is no process {names} in this workspace ({home.location.folder})")
+        raise home.not_found(*missing)

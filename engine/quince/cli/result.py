@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from quince.cli.errors import DONE, FAILED
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.formatting import class_name
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
-from quince.cli.progress import told_if_interrupted, watch
-from quince.cli.resolve_pids import picked
-from quince.cli.results import result_document, show_result, stored, succeeded
+from quince.cli.progress import watch
+from quince.cli.resolve_pids import resolve
+from quince.cli.results import result_document, result_of, show_result, succeeded
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
 
@@ -21,7 +21,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@filtered
+@with_filter
 def result(
     chosen: Filter,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end first.")] = False,
@@ -30,11 +30,10 @@ def result(
 ) -> int:
     """Print the outputs of processes that have ended; exit status 1 if one has none."""
     with session.workspace() as home:
-        rows = picked(home, chosen)
+        pids = [row.pid for row in resolve(home, chosen)]
         if wait:
-            with told_if_interrupted([row.pid for row in rows]):
-                watch(home, [row.pid for row in rows], timeout)
-        results = [stored(home, row.pid) for row in rows]
+            watch(home, pids, timeout)
+        results = [result_of(home, pid) for pid in pids]
     if as_json:
         documents = [result_document(result) for result in results]
         show_documents(documents, single=chosen.single)

@@ -18,7 +18,7 @@ from quince.cli.errors import DONE, FAILED
 from quince.cli.output import complain, say
 from quince.cli.terminal import Styled, Text, block, show, show_json
 from quince.client.handle import outputs_of
-from quince.errors import ProcessNotFound, ResultUnavailable
+from quince.errors import ResultUnavailable
 from quince.own_code import OWN_FOLDERS
 from quince.processes.error_record import ErrorRecord
 from quince.workspace.workspace import Workspace
@@ -38,7 +38,7 @@ _INSTALLED = (
 )
 
 
-def stored(home: Workspace, pid: int) -> Result:
+def result_of(home: Workspace, pid: int) -> Result:
     """The result row of a process.
 
     Raises:
@@ -46,12 +46,12 @@ def stored(home: Workspace, pid: int) -> Result:
     """
     for result in home.store.results([pid]):
         return result
-    raise ProcessNotFound(f"there is no process {pid} in this workspace ({home.location.folder})")
+    raise home.not_found(pid)
 
 
 def result_document(result: Result, started: Mapping[int, float] | None = None) -> dict[str, Any]:
     """The row of a process with its outputs and its error; `started` as in `row_document`."""
-    story = None if result.error is None else story_of(result.error)
+    story = None if result.error is None else error_record_of(result.error)
     return {
         **row_document(result.row, started),
         "outputs": plain(readable(result.outputs)),
@@ -70,7 +70,7 @@ def readable(blob: bytes | None) -> Mapping[str, Any]:
     return values if isinstance(values, Mapping) else {"unreadable": "these are no values by name"}
 
 
-def story_of(blob: bytes) -> ErrorRecord:
+def error_record_of(blob: bytes) -> ErrorRecord:
     """A stored error; one that says why, if it cannot be read."""
     try:
         return ErrorRecord.decode(blob)
@@ -85,7 +85,7 @@ def succeeded(result: Result) -> bool:
 
 def show_end(home: Workspace, pid: int, *, as_json: bool) -> int:
     """Print how a process ended; returns the exit status of the command."""
-    result = stored(home, pid)
+    result = result_of(home, pid)
     if as_json:
         show_json(result_document(result))
         return DONE if succeeded(result) else FAILED
@@ -104,7 +104,7 @@ def show_result(result: Result) -> int:
         show_values(readable(result.outputs))
         complain(str(error))
         if result.error is not None:
-            for line in failing_line(story_of(result.error).traceback).splitlines():
+            for line in failing_line(error_record_of(result.error).traceback).splitlines():
                 say(line)
             say(f"`quince show {row.pid}` tells more")
         return FAILED

@@ -9,12 +9,12 @@ import typer
 
 from quince.cli.documents import event_document, plain, row_document
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.process_view import portrait
-from quince.cli.resolve_pids import picked
-from quince.cli.results import readable, result_document, stored
+from quince.cli.process_view import process_view
+from quince.cli.resolve_pids import resolve
+from quince.cli.results import readable, result_document, result_of
 from quince.cli.session import session
 from quince.cli.terminal import show as draw
 from quince.cli.terminal import show_documents
@@ -25,11 +25,11 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@filtered
+@with_filter
 def show(chosen: Filter, as_json: AsJson = False) -> int:
     """Show all about processes: inputs, outputs, error with traceback, children, history."""
     with session.workspace() as home:
-        rows = picked(home, chosen)
+        rows = resolve(home, chosen)
         if as_json:
             documents = [_document(home, row) for row in rows]
             show_documents(documents, single=chosen.single)
@@ -40,8 +40,8 @@ def show(chosen: Filter, as_json: AsJson = False) -> int:
                 put()
             children = home.store.select(Selection(parent=row.pid))
             draw(
-                portrait(
-                    stored(home, row.pid),
+                process_view(
+                    result_of(home, row.pid),
                     inputs=_inputs(home, row.pid),
                     children=sorted(children, key=lambda child: child.pid),
                     events=home.store.events(row.pid),
@@ -57,7 +57,7 @@ def _document(home: Workspace, row: ProcessRow) -> dict[str, Any]:
     children = home.store.select(Selection(parent=row.pid))
     started = home.store.started([row.pid, *(child.pid for child in children)])
     return {
-        **result_document(stored(home, row.pid), started),
+        **result_document(result_of(home, row.pid), started),
         "inputs": plain(_inputs(home, row.pid)),
         "children": [row_document(child, started) for child in sorted(children, key=lambda child: child.pid)],
         "history": [event_document(event) for event in home.store.events(row.pid)],

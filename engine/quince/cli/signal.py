@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from quince.cli.errors import DONE, FAILED, WrongUsage
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.inputs import parse_value
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
-from quince.cli.resolve_pids import picked
+from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.signals import send
@@ -22,7 +22,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Control")
-@filtered
+@with_filter
 def signal(
     chosen: Filter,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What they wait for.", show_default=False)],
@@ -32,7 +32,7 @@ def signal(
     """Send a value to processes that wait, or will wait, for it: `quince signal 17 approval --value yes`."""
     with session.workspace() as home:
         plain = not (chosen.everything or chosen.narrowed or chosen.tree)
-        pids = chosen.named() if plain else [row.pid for row in picked(home, chosen, live=True)]
+        pids = chosen.named() if plain else [row.pid for row in resolve(home, chosen, live=True)]
         if not pids and plain:
             raise WrongUsage("say which processes: pids, a filter as --state waiting, or --all")
         try:

@@ -14,7 +14,7 @@ from quince.cli.inputs import parse_inputs
 from quince.cli.new_process import Key, Priority, Target, Words, checked_inputs, holder_of, say_taken
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put, say
-from quince.cli.progress import told_if_interrupted, watch
+from quince.cli.progress import watch
 from quince.cli.results import show_end
 from quince.cli.session import session
 from quince.cli.terminal import show_json
@@ -46,16 +46,14 @@ def submit(
         inputs = checked_inputs(cls, words or [])
         holder = holder_of(home, key)
         (handle,) = submit_many(cls, [inputs], keys=[key], queue=queue, priority=priority, workspace=home)
-        with told_if_interrupted([handle.pid]):
-            if holder is not None:
-                say_taken(home, cls, inputs, holder)
-            if not as_json:
-                _say_pid(handle.row, to_stderr=wait)
-            if (nobody := nobody_works(home, handle.row)) is not None:
-                say(nobody)
-            if wait:
-                watch(home, [handle.pid], timeout)
+        if holder is not None:
+            say_taken(home, cls, inputs, holder)
+        if not as_json:
+            _say_pid(handle.row, to_stderr=wait)
+        if (nobody := nobody_works(home, handle.row)) is not None:
+            say(nobody)
         if wait:
+            watch(home, [handle.pid], timeout)
             return show_end(home, handle.pid, as_json=as_json)
         if as_json:
             show_json(row_document(handle.row))

@@ -44,7 +44,7 @@ def block(text: str, style: str = "", *, indent: int = 0) -> Styled:
     return Styled(visible(text).replace("\n", "\n" + " " * indent), style)
 
 
-class _Cleaning(Console):
+class _SafeConsole(Console):
     """A console that reads no markup, and lets nothing through that acts on the terminal."""
 
     def __init__(self, **options: Any) -> None:
@@ -68,12 +68,12 @@ def _cleaned(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 def out() -> Console:
     """The console of results. Piped, it has no colours and cuts nothing."""
-    return _Cleaning(soft_wrap=False, width=None if sys.stdout.isatty() else _WIDE)
+    return _SafeConsole(soft_wrap=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def err() -> Console:
     """The console of what is shown while one waits."""
-    return _Cleaning(stderr=True, soft_wrap=True)
+    return _SafeConsole(stderr=True, soft_wrap=True)
 
 
 def show(renderable: RenderableType) -> None:
@@ -90,10 +90,10 @@ def show(renderable: RenderableType) -> None:
 
 
 _kept: list[int] = []
-"""Descriptor of the stdout that `keep_stdout` has put aside, if it has."""
+"""Descriptor of the stdout that `reserve_stdout` has put aside, if it has."""
 
 
-def keep_stdout() -> None:
+def reserve_stdout() -> None:
     """Send to stderr whatever this program, or what it starts, prints from here on, but the document."""
     if not _kept:
         sys.stdout.flush()

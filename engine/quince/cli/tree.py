@@ -9,9 +9,9 @@ import typer
 from rich.console import Group
 
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.options import AsJson
-from quince.cli.resolve_pids import picked
+from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show, show_documents
 from quince.cli.tree_view import tree_document, tree_lines
@@ -24,11 +24,11 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@filtered
+@with_filter
 def tree(chosen: Filter, as_json: AsJson = False) -> int:
     """Show processes with all their descendants, states and durations."""
     with session.workspace() as home:
-        trees = _trees(home.store, picked(home, chosen))
+        trees = _trees(home.store, resolve(home, chosen))
     if as_json:
         show_documents([tree_document(one) for one in trees], single=chosen.single)
     else:

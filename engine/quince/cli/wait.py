@@ -5,13 +5,13 @@ from __future__ import annotations
 import typer
 
 from quince.cli.errors import DONE, FAILED
-from quince.cli.filters import Filter, filtered
-from quince.cli.formatting import class_name, exit_text, look_of
+from quince.cli.filters import Filter, with_filter
+from quince.cli.formatting import class_name, exit_text, style_of
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
-from quince.cli.progress import told_if_interrupted, watch
-from quince.cli.resolve_pids import picked
-from quince.cli.results import result_document, stored, succeeded
+from quince.cli.progress import watch
+from quince.cli.resolve_pids import resolve
+from quince.cli.results import result_document, result_of, succeeded
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
 
@@ -19,19 +19,18 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@filtered
+@with_filter
 def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> int:
     """Wait until processes have ended; exit status 1 if one ended badly, or not in time."""
     with session.workspace() as home:
-        rows = picked(home, chosen, live=chosen.everything)
-        with told_if_interrupted([row.pid for row in rows]):
-            watch(home, [row.pid for row in rows], timeout)
-        results = [stored(home, row.pid) for row in rows]
+        pids = [row.pid for row in resolve(home, chosen, live=chosen.everything)]
+        watch(home, pids, timeout)
+        results = [result_of(home, pid) for pid in pids]
         if as_json:
             documents = [result_document(result) for result in results]
             show_documents(documents, single=chosen.single)
         else:
             for result in results:
-                face, ended = look_of(result.row), exit_text(result.row).plain
-                put(f"{result.row.pid} {class_name(result.row)} {face.word} {ended}".rstrip())
+                shown, ended = style_of(result.row), exit_text(result.row).plain
+                put(f"{result.row.pid} {class_name(result.row)} {shown.word} {ended}".rstrip())
     return DONE if all(succeeded(result) for result in results) else FAILED

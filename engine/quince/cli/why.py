@@ -7,10 +7,10 @@ import dataclasses
 import typer
 
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, filtered
+from quince.cli.filters import Filter, with_filter
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.resolve_pids import picked
+from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
 from quince.client.why import why as reason
@@ -19,11 +19,11 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@filtered
+@with_filter
 def why(chosen: Filter, as_json: AsJson = False) -> int:
     """Say in one sentence why processes do not move, and what that rests on."""
     with session.workspace() as home:
-        reasons = [reason(home, row.pid) for row in picked(home, chosen)]
+        reasons = [reason(home, row.pid) for row in resolve(home, chosen)]
     if as_json:
         documents = [dataclasses.asdict(one) for one in reasons]
         show_documents(documents, single=chosen.single)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quince.client.notify import notify
-from quince.errors import ControlRefused, ProcessNotFound, WaitTimeout
+from quince.errors import ControlRefused, WaitTimeout
 from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection, State
@@ -149,7 +149,7 @@ def control_one(
     answers = control(workspace, verb, Selection(pids=[pid]), reason=reason, author=author, force=force)
     answer = next((a for a in answers if a.pid == pid), None)
     if answer is None or answer.row is None:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
+        raise workspace.not_found(pid)
     if not answer.accepted:
         raise ControlRefused(pid, answer.message)
     return answer

@@ -71,7 +71,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         """
         row = self.workspace.store.get(self.pid)
         if row is None:
-            raise self._not_found()
+            raise self.workspace.not_found(self.pid)
         return row
 
     @property
@@ -129,7 +129,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
 
     def _ended(self, rows: Sequence[ProcessRow]) -> ProcessRow:
         if not rows:
-            raise self._not_found()
+            raise self.workspace.not_found(self.pid)
         if is_held(rows[0]):
             raise ProcessHeld(self.pid, rows[0].status)
         return rows[0]
@@ -156,11 +156,6 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         reminder = _Reminder(self.workspace)
         self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder.look))
         return outputs_of(await asyncio.to_thread(self._stored))
-
-    def _not_found(self) -> ProcessNotFound:
-        return ProcessNotFound(
-            f"there is no process {self.pid} in this workspace ({self.workspace.location.folder})"
-        )
 
     def pause(self, reason: str | None = None, *, author: str | None = None) -> Answer:
         """Stop it after the step that runs now; it holds nothing while paused. Durable on return.
@@ -215,7 +210,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         """
         found = tree(self.workspace.store, self.pid)
         if found is None:
-            raise self._not_found()
+            raise self.workspace.not_found(self.pid)
         return found
 
     def history(self, after: int = 0) -> Sequence[EventRow]:
@@ -236,7 +231,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
     def _stored(self) -> Result:
         results: Sequence[Result] = self.workspace.store.results([self.pid])
         if not results:
-            raise self._not_found()
+            raise self.workspace.not_found(self.pid)
         return results[0]
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from quince.client.control import login
 from quince.client.notify import notify_signalled
-from quince.errors import ControlRefused, ProcessNotFound
+from quince.errors import ControlRefused
 from quince.processes.signals import new_signal
 from quince.text import storable
 from quince.workspace.workspace import Workspace
@@ -39,6 +39,6 @@ def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str 
     """
     (outcome,) = send(workspace, [pid], name, value, author)
     if not outcome.found:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
+        raise workspace.not_found(pid)
     if outcome.refused is not None:
         raise ControlRefused(pid, outcome.refused)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quince.errors import ProcessNotFound
 from quince.moments import clock, span
 from quince.on_hold import UNLOADABLE
 from quince.recovery.lease import is_dead, lives_here
@@ -49,7 +48,7 @@ def why(workspace: Workspace, pid: int) -> Why:
     """
     row = workspace.store.get(pid)
     if row is None:
-        raise ProcessNotFound(f"there is no process {pid} in this workspace ({workspace.location.folder})")
+        raise workspace.not_found(pid)
     facts = _Facts(workspace, row)
     sentence, evidence = _reason(facts)
     return Why(pid, sentence, (*evidence, *_suspicion(row), *_stale_code(facts)))

@@ -17,7 +17,7 @@ from quince_persistence.records import Claim
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class Incompatibility:
     """Processes of one class that this code could not go on with, for one reason.
 
     Attributes:
@@ -29,24 +29,24 @@ class Break:
     pids: tuple[int, ...]
 
 
-def rehearse(workspace: Workspace) -> list[Break]:
+def check_code(workspace: Workspace) -> list[Incompatibility]:
     """Load every live process, its inputs and its checkpoint, and throw it away.
 
     Nothing is claimed, run or written; `migrate` hooks are called on a copy.
     """
     broken: dict[tuple[str, str], list[int]] = {}
-    stage = _Stage(workspace.registry)
+    restorer = _Restorer(workspace.registry)
     for claim in workspace.store.live():
-        reason = stage.reason(claim)
+        reason = restorer.obstacle(claim)
         if reason is not None:
             broken.setdefault((claim.row.class_path, reason), []).append(claim.row.pid)
-    return [Break(path, reason, tuple(pids)) for (path, reason), pids in broken.items()]
+    return [Incompatibility(path, reason, tuple(pids)) for (path, reason), pids in broken.items()]
 
 
-class _Stage:
-    """Where processes are restored; the host of none of them."""
+class _Restorer:
+    """Restores processes and throws them away; stands in for their worker meanwhile."""
 
-    id = "rehearsal"
+    id = "code-check"
     store: Any = None
 
     def __init__(self, registry: ClassLoader) -> None:
@@ -54,7 +54,7 @@ class _Stage:
         self._registry = registry
         self._classes: dict[str, type[Process] | str] = {}
 
-    def reason(self, claim: Claim) -> str | None:
+    def obstacle(self, claim: Claim) -> str | None:
         """Why a process could not go on, or None if it could."""
         cls = self._class(claim.row.class_path)
         if isinstance(cls, str):
@@ -67,7 +67,7 @@ class _Stage:
             return str(error)
         if met:
             return f"it holds a {met[0].unreadable_kind} that cannot be read: {met[0].unreadable_reason}"
-        return _refusal(cls, inputs)
+        return _wrong_inputs(cls, inputs)
 
     def _class(self, path: str) -> type[Process] | str:
         """The class, or why it cannot be loaded."""
@@ -79,13 +79,13 @@ class _Stage:
         return self._classes[path]
 
     def new_pid(self, *, within: float | None = None) -> NoReturn:
-        raise EngineError("a rehearsal has no pids to give")
+        raise EngineError("a check of the code gives no pids")
 
     def name_of(self, cls: Any) -> str:
         return self._registry.name_of(cls)
 
 
-def _refusal(cls: type[Process], inputs: Mapping[str, Any]) -> str | None:
+def _wrong_inputs(cls: type[Process], inputs: Mapping[str, Any]) -> str | None:
     """What the present spec has against inputs that an older one has taken."""
     ports = definition_of(cls).spec.inputs
     unknown = sorted(name for name in inputs if name not in ports and not ports.dynamic)

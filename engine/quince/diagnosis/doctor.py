@@ -16,7 +16,7 @@ from typing import Any
 
 from quince.client.notify import enqueue
 from quince.daemon import operations as daemon
-from quince.diagnosis.code_check import rehearse
+from quince.diagnosis.code_check import check_code
 from quince.diagnosis.exposed_files import exposed, make_private
 from quince.messages import RUN_QUEUE
 from quince.recovery.dead_workers import release_worker
@@ -289,7 +289,7 @@ class _Checkup:
     # What would break, and what has
 
     def _code(self) -> Iterator[Finding]:
-        for broken in rehearse(self._workspace):
+        for broken in check_code(self._workspace):
             yield Finding(
                 "code",
                 f"{len(broken.pids)} processes of {broken.class_path} cannot go on with this code: "

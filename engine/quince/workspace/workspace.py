@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import quince_messaging
-from quince.errors import WorkspaceError
+from quince.errors import ProcessNotFound, WorkspaceError
 from quince.private_files import write_private
 from quince.workspace.background import BackgroundSender
 from quince.workspace.class_loader import ClassLoader
@@ -104,6 +104,11 @@ class Workspace:
                 names = self.location.names(self.store.identity)
                 self._communicator = quince_messaging.connect(self.location.broker, prefix=names)
             return self._communicator
+
+    def not_found(self, *pids: int) -> ProcessNotFound:
+        """The error that says that these processes are not in this workspace."""
+        names = ", ".join(map(str, sorted(pids)))
+        return ProcessNotFound(f"there is no process {names} in this workspace ({self.location.folder})")
 
     def close(self) -> None:
         """Close what was opened. May be called twice."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quince.cli.errors import WrongUsage
-from quince.cli.filters import Filter, filtered, moment
+from quince.cli.filters import Filter, parse_time, with_filter
 from quince_persistence.records import TERMINAL, Selection, State
 
 
@@ -81,19 +81,19 @@ def test_words_that_mean_nothing_are_wrong_usage(words: dict[str, Any], sentence
 
 @pytest.mark.parametrize(("text", "ago"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5d", 129600)])
 def test_since_a_while_ago(text: str, ago: float) -> None:
-    assert moment(text, 1_000_000.0) == 1_000_000.0 - ago
+    assert parse_time(text, 1_000_000.0) == 1_000_000.0 - ago
 
 
 def test_since_a_date() -> None:
-    assert moment("2030-01-31T12:00+00:00", 0.0) == datetime(2030, 1, 31, 12, tzinfo=UTC).timestamp()
-    assert moment("2030-01-31", 0.0) == datetime(2030, 1, 31).astimezone().timestamp()
+    assert parse_time("2030-01-31T12:00+00:00", 0.0) == datetime(2030, 1, 31, 12, tzinfo=UTC).timestamp()
+    assert parse_time("2030-01-31", 0.0) == datetime(2030, 1, 31).astimezone().timestamp()
 
 
 def test_a_filtered_command_takes_the_filter_set_and_its_own_options() -> None:
     def command(chosen: Filter, limit: int | None = None) -> int:
         return (limit or 0) + len(chosen.pids or ())
 
-    wrapped = filtered(command)
+    wrapped = with_filter(command)
     names = list(inspect.signature(wrapped).parameters)
     assert names == [
         "pids",

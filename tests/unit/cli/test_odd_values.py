@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from quince.cli.documents import plain
-from quince.cli.results import readable, show_values, story_of
+from quince.cli.results import error_record_of, readable, show_values
 from quince.moments import clock, iso, span
 from quince_persistence.codec import decode, encode
 from tests.unit.persistence.test_codec import EXTENSION_OF_NOBODY
@@ -136,5 +136,5 @@ def test_what_cannot_be_read_stands_beside_what_can(capsys: pytest.CaptureFixtur
     assert "unreadable elsewhere.thing" in capsys.readouterr().out
     assert "unreadable" in readable(b"\xc1garbage")
     assert "unreadable" in readable(encode(3))
-    assert story_of(b"\xc1").type_name == "Unreadable"
+    assert error_record_of(b"\xc1").type_name == "Unreadable"
     assert decode(EXTENSION_OF_NOBODY)["b"] == 1

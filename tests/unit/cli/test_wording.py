@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 from quince.cli.documents import plain, row_document
-from quince.cli.formatting import actual_state, at_step, doing, exit_cell, exit_text, look_of, state_text
+from quince.cli.formatting import actual_state, at_step, doing, exit_cell, exit_text, state_text, style_of
 from quince.cli.terminal import Text
 from quince.moments import iso, span
 from quince.processes.child import ChildProcess
@@ -40,12 +40,12 @@ def test_a_process_that_a_worker_holds_and_that_waits_for_nothing_runs(
 
 def test_paused_and_failed_have_looks_of_their_own() -> None:
     looks = {
-        look_of(row(state=State.FINISHED, exit_status=0)),
-        look_of(row(state=State.FINISHED, exit_status=410)),
-        look_of(row(state=State.WAITING)),
-        look_of(row(state=State.WAITING, paused=True)),
-        look_of(row(state=State.EXCEPTED)),
-        look_of(row(state=State.KILLED)),
+        style_of(row(state=State.FINISHED, exit_status=0)),
+        style_of(row(state=State.FINISHED, exit_status=410)),
+        style_of(row(state=State.WAITING)),
+        style_of(row(state=State.WAITING, paused=True)),
+        style_of(row(state=State.EXCEPTED)),
+        style_of(row(state=State.KILLED)),
     }
     assert len(looks) == 6
     assert state_text(row(state=State.WAITING, paused=True)).plain.endswith("paused (waiting)")

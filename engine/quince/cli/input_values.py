@@ -1,4 +1,4 @@
-"""What a word of a command line, or a value of a JSON file, means for a port that says what it takes."""
+"""The value of a word on a command line, or of a JSON file, for a port that says what it takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from quince.processes.hints import bare, choices_of, mismatch, shown
 from quince.text import words_of
 
 
-class NotMeant(ValueError):
+class WrongValue(ValueError):
     """It is nothing of the kind; the text says what to write."""
 
 
@@ -45,15 +45,15 @@ class Word:
             return self.text
 
 
-def meant(given: Any, hint: Any) -> Any:
-    """The value that is meant.
+def read_value(given: Any, hint: Any) -> Any:
+    """The value that the port gets.
 
     Args:
         given: A `Word`, or a value of a JSON document.
         hint: What the port takes; None for anything.
 
     Raises:
-        NotMeant: it cannot be read so, or nothing of the kind can be written; says what to write.
+        WrongValue: it is nothing of the kind, or nothing of the kind can be written; says what to write.
     """
     hint = object if hint is None else bare(hint)
     choices = choices_of(hint)
@@ -96,10 +96,10 @@ def _one_of(given: Any, hint: Any, choices: Iterable[Any]) -> Any:
     said: list[str] = []
     for choice in kinds:
         try:
-            return meant(given, choice)
-        except NotMeant as error:
+            return read_value(given, choice)
+        except WrongValue as error:
             said.append(str(error))
-    raise NotMeant(", or ".join(dict.fromkeys(said)))
+    raise WrongValue(", or ".join(dict.fromkeys(said)))
 
 
 def _looseness(hint: Any) -> int:
@@ -117,7 +117,7 @@ def _literal(given: Any, hint: Any) -> Any:
             return one
         if isinstance(one, enum.Enum) and one.name == text:
             return one
-    raise NotMeant(f"write one of {', '.join(map(str, get_args(hint)))}")
+    raise WrongValue(f"write one of {', '.join(map(str, get_args(hint)))}")
 
 
 # What is written as one text
@@ -132,11 +132,11 @@ def _read(given: Any, kind: Any, read: tuple[Callable[[Any, str], Any], str]) ->
     if text is None:
         if kind is str:
             return value  # the port says what is wrong with it
-        raise NotMeant(how)
+        raise WrongValue(how)
     try:
         return reader(kind, text)
     except (ValueError, ArithmeticError, KeyError, TypeError, OSError):
-        raise NotMeant(how) from None
+        raise WrongValue(how) from None
 
 
 def _truth(_: Any, text: str) -> bool:
@@ -223,7 +223,7 @@ def _member(given: Any, kind: Any) -> Any:
     for member in kind:
         if member.value == value or str(member.value) == text:
             return member
-    raise NotMeant(f"write one of {', '.join(kind.__members__)}")
+    raise WrongValue(f"write one of {', '.join(kind.__members__)}")
 
 
 # What is written as JSON
@@ -237,10 +237,10 @@ def _made_of_parts(given: Any, hint: Any, kind: Any, arguments: tuple[Any, ...])
         return _several(given, hint, kind, arguments)
     if hasattr(kind, "__required_keys__"):  # a TypedDict
         hints = typing.get_type_hints(kind)
-        return {name: meant(one, hints.get(name)) for name, one in _object(value, kind).items()}
+        return {name: read_value(one, hints.get(name)) for name, one in _object(value, kind).items()}
     if issubclass(kind, dict):
         key, item = arguments if len(arguments) == 2 else (None, None)
-        made = {meant(name, key): meant(one, item) for name, one in _object(value, kind).items()}
+        made = {read_value(name, key): read_value(one, item) for name, one in _object(value, kind).items()}
         return made if kind is dict else _called(kind, made)
     if kind.__module__.partition(".")[0] in ("numpy", "pandas"):
         return _of_library(given, kind, arguments)
@@ -259,7 +259,7 @@ def _number_or_text(given: Any, kind: Any) -> Any:
     elif not isinstance(value, bool):
         return fitted(value, kind)
     words = {int: "a whole number: 3", float: "a number: 1.5, 1e-3, nan or inf", complex: "1+2j"}
-    raise NotMeant(f"write {words[kind]}")
+    raise WrongValue(f"write {words[kind]}")
 
 
 def _several(given: Any, hint: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
@@ -267,14 +267,14 @@ def _several(given: Any, hint: Any, kind: Any, arguments: tuple[Any, ...]) -> An
     if isinstance(value, dict) and hasattr(kind, "_fields"):
         return _instance(value, kind)
     if not isinstance(value, list):
-        raise NotMeant(f'write a JSON list, as [1, 2] or ["a", "b"], for {shown(hint)}')
+        raise WrongValue(f'write a JSON list, as [1, 2] or ["a", "b"], for {shown(hint)}')
     if hasattr(kind, "_fields"):
         return _instance(dict(zip(kind._fields, value, strict=False)), kind)
     if kind is tuple and arguments and arguments[-1] is not ... and len(arguments) == len(value):
-        return tuple(map(meant, value, arguments))
+        return tuple(map(read_value, value, arguments))
     item = arguments[0] if arguments else None
     loose = issubclass(kind, (set, frozenset))
-    return kind(_hashable(meant(one, item)) if loose else meant(one, item) for one in value)
+    return kind(_hashable(read_value(one, item)) if loose else read_value(one, item) for one in value)
 
 
 def _hashable(value: Any) -> Any:
@@ -283,7 +283,7 @@ def _hashable(value: Any) -> Any:
 
 def _object(value: Any, kind: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise NotMeant(f'write a JSON object, as {{"name": 1}}, for {kind.__qualname__}')
+        raise WrongValue(f'write a JSON object, as {{"name": 1}}, for {kind.__qualname__}')
     return value
 
 
@@ -292,14 +292,14 @@ def _instance(value: Any, kind: Any) -> Any:
     if hasattr(kind, "model_validate"):
         return _called(kind.model_validate, _object(value, kind))
     if not (dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__") or hasattr(kind, "_fields")):
-        raise NotMeant(
+        raise WrongValue(
             f"a {kind.__qualname__} cannot be written on a command line; submit the process from Python"
         )
     try:
         hints = typing.get_type_hints(kind)
     except Exception:  # names that exist for type checkers alone
         hints = {}
-    named = {name: meant(one, hints.get(name)) for name, one in _object(value, kind).items()}
+    named = {name: read_value(one, hints.get(name)) for name, one in _object(value, kind).items()}
     return _called(kind, **named)
 
 
@@ -312,7 +312,7 @@ def _of_library(given: Any, kind: Any, arguments: tuple[Any, ...]) -> Any:
         if isinstance(value, str) and value.startswith("@"):
             return _from_file(library, Path(value[1:]), element)
         if not isinstance(value, (list, int, float)):
-            raise NotMeant("write an array as a JSON list, [[1, 2], [3, 4]], or its file, @array.npy")
+            raise WrongValue("write an array as a JSON list, [[1, 2], [3, 4]], or its file, @array.npy")
         return _called(library.array, value, dtype=element)
     return _called(kind, value)
 
@@ -323,9 +323,9 @@ def _from_file(library: Any, file: Path, element: Any) -> Any:
             return library.load(file, allow_pickle=False)
         return library.loadtxt(file, dtype=float if element is None else element)
     except OSError as error:
-        raise NotMeant(f"cannot read {str(file)!r}: {error.strerror or error}") from error
+        raise WrongValue(f"cannot read {str(file)!r}: {error.strerror or error}") from error
     except Exception as error:  # whatever numpy says
-        raise NotMeant(
+        raise WrongValue(
             f"{str(file)!r} has no array that can be read (.npy, or a text of numbers): {words_of(error)}"
         ) from error
 
@@ -336,7 +336,7 @@ def _called(make: Callable[..., Any], *places: Any, **named: Any) -> Any:
         return make(*places, **named)
     except Exception as error:  # whatever a class says
         name = getattr(make, "__qualname__", str(make))
-        raise NotMeant(f"{name} does not take it: {error}") from error
+        raise WrongValue(f"{name} does not take it: {error}") from error
 
 
 def _no_constant(name: str) -> Any:

@@ -1,6 +1,6 @@
 """Log records: the facts that they carry, and the two forms in which they are written, text and JSON.
 
-Every record of ours has its facts beside its sentence, as attributes (`extra=` of `logging`), so that any
+Every record of ours has its facts beside its sentence, as attributes (see `StructuredLogger`), so that any
 handler can use them: `record.pid`, `%(queue)s`. `FIELDS` says which there are. The workers of a daemon write
 records as JSON, one a line; `quince daemon logs` reads them back, as text or as they are.
 """
@@ -44,6 +44,11 @@ FIELDS = {
     "count": "how many",
     "seconds": "how long",
     "error": "the class of an exception",
+    "reason": "why, in words",
+    "worker_name": "name of the worker (`worker-1`)",
+    "verb": "a control: pause, play or kill",
+    "call": "what a worker is asked",
+    "tasks": "the file of tasks",
 }  # fmt: skip
 """The facts that records of ours carry, and what each of them means."""
 

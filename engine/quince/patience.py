@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -13,8 +12,7 @@ from quince.text import words_of
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.writing.throttled_log import ThrottledLog
 
-_log = logging.getLogger("quince.worker")
-_throttled = ThrottledLog(_log)
+_throttled = ThrottledLog("quince.worker")
 T = TypeVar("T")
 
 FIRST_PAUSE = 0.5
@@ -68,10 +66,8 @@ class Patience:
         """It has failed again; returns how many seconds to wait."""
         said = words_of(error)
         self._host.troubles[self._pid] = f"{self._what}: {said}"
-        facts = {"pid": self._pid or None, "error": type(error).__name__}
-        _throttled.warn(
-            "process %s: %s (%s); it is tried again", self._pid, self._what, said, extra=facts, key=said
-        )
+        sentence, reason = "process %(pid)s: %(reason)s; it is tried again", f"{self._what} ({said})"
+        _throttled.warn(sentence, pid=self._pid, reason=reason, error=error, key=said)
         self._failed, self._pause = True, min(2 * self._pause, LONGEST_PAUSE)
         return self._pause
 

@@ -16,14 +16,15 @@ Source: https://www.sqlite.org/howtocorrupt.html ("Carrying an open database con
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
 
-_log = logging.getLogger(__name__)
+from quince_messaging.structured_log import StructuredLogger
+
+_log = StructuredLogger(__name__)
 
 PATIENCE = 15.0
 """Seconds that a fork waits for threads that use SQLite."""
@@ -109,7 +110,7 @@ def _release() -> None:
         try:
             close()
         except Exception:
-            _log.exception("a task file could not be closed in a forked child", extra={"ospid": os.getpid()})
+            _log.exception("a task file could not be closed in a forked child", ospid=os.getpid())
     _descriptors.clear()
     _closers.clear()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-log = logging.getLogger(__name__)
+from quince_messaging.structured_log import StructuredLogger
+
+log = StructuredLogger(__name__)
 
 
 class LoopMailbox:
@@ -52,8 +53,7 @@ class LoopMailbox:
                     function(*args)
                 except Exception:
                     log.exception(
-                        "a call from another thread failed",
-                        extra={"function": getattr(function, "__qualname__", None)},
+                        "a call from another thread failed", function=getattr(function, "__qualname__", None)
                     )
         finally:
             self._rest()

@@ -17,6 +17,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from quince_messaging.structured_log import StructuredLogger
+
 T = TypeVar("T")
 
 FIRST_PAUSE = 0.1
@@ -54,7 +56,7 @@ class Troubles:
         passing: Errors of others that pass by themselves: they are told in one line, without a traceback.
     """
 
-    def __init__(self, log: logging.Logger, passing: tuple[type[BaseException], ...] = ()) -> None:
+    def __init__(self, log: StructuredLogger, passing: tuple[type[BaseException], ...] = ()) -> None:
         self._log = log
         self._passing = passing
         self._lock = threading.Lock()
@@ -80,11 +82,12 @@ class Troubles:
             level = logging.WARNING if passes else logging.ERROR
             self._log.log(
                 level,
-                "%s failed, and will be tried again: %s",
-                name,
-                said,
+                "%(work)s failed, and will be tried again: %(reason)s",
+                work=name,
+                count=failures,
+                error=error,
+                reason=said,
                 exc_info=None if passes else error,
-                extra={"work": name, "count": failures, "error": type(error).__name__},
             )
         return failures
 
@@ -96,10 +99,7 @@ class Troubles:
             trouble = self._troubles.pop(name, None)
         if trouble is not None and trouble.told > float("-inf"):
             self._log.info(
-                "%s works again, after %d failures",
-                name,
-                trouble.failures,
-                extra={"work": name, "count": trouble.failures},
+                "%(work)s works again, after %(count)d failures", work=name, count=trouble.failures
             )
 
     def sentences(self) -> list[str]:
@@ -119,7 +119,7 @@ class SideTasks(Troubles):
         log, passing: See `Troubles`.
     """
 
-    def __init__(self, log: logging.Logger, passing: tuple[type[BaseException], ...] = ()) -> None:
+    def __init__(self, log: StructuredLogger, passing: tuple[type[BaseException], ...] = ()) -> None:
         super().__init__(log, passing)
         self.kept: dict[str, SideTask] = {}
         self._errands: set[asyncio.Task[Any]] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from quince.recovery.lease import Lease
 from quince.settings import CHECK_VARIABLE, host_name
 from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import encode
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import NewProcess, State, WorkerRow
@@ -177,7 +177,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
 def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It neither answers nor fails: a frozen server does so. The worker's log tells, and its troubles do."""
     monkeypatch.setattr("quince.recovery.lease.EXPIRY_SECONDS", 0.0)
-    side = SideTasks(logging.getLogger("quince.worker"), (StoreUnavailable,))
+    side = SideTasks(StructuredLogger("quince.worker"), (StoreUnavailable,))
     with Lease(silent(), "here:1:aa", tmp_path / "lock", lambda: None, side) as lease:
         lease.beat()
         assert any("has not answered" in sentence for sentence in side.sentences())

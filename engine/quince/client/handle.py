@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from pathlib import Path
@@ -31,10 +30,11 @@ from quince.processes.fitting import fitted
 from quince.processes.namespace import plain
 from quince.processes.reference import ProcessReference
 from quince.workspace.workspace import Workspace, resolve
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import decode, register_as, register_type
 from quince_persistence.records import Control, EventRow, ProcessRow, Result, State
 
-_log = logging.getLogger("quince")
+_log = StructuredLogger("quince")
 
 WorkspaceLike = Workspace | Path | str | None
 
@@ -261,10 +261,11 @@ class _Reminder:
             if nobody is not None:
                 self._said = True
                 _log.warning(
-                    "waiting for process %s: %s",
-                    row.pid,
-                    nobody,
-                    extra={"pid": row.pid, "class": row.class_path, "queue": row.queue},
+                    "waiting for process %(pid)s: %(reason)s",
+                    pid=row.pid,
+                    class_=row.class_path,
+                    queue=row.queue,
+                    reason=nobody,
                 )
                 return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -20,9 +19,10 @@ from quince.recovery.dead_workers import release_worker
 from quince.recovery.lease import is_dead
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError, UnroutableError
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import Control, ControlOutcome, ProcessRow, Woken
 
-_log = logging.getLogger("quince")
+_log = StructuredLogger("quince")
 
 
 def enqueue(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
@@ -39,9 +39,10 @@ def enqueue(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
                 workspace.communicator.send_tasks(list(map(task_for, pids)), queue=queue, priority=priority)
         except MessagingError as error:
             _log.warning(
-                "the broker takes no tasks now (%s); nothing is lost, a worker's sweep will find them",
-                error,
-                extra={"queue": queue, "count": len(pids), "error": type(error).__name__},
+                "the broker takes no tasks now (%(error)s); nothing is lost, a worker's sweep will find them",
+                queue=queue,
+                count=len(pids),
+                error=error,
             )
 
 
@@ -111,9 +112,10 @@ def _release_dead(workspace: Workspace, owners: set[str]) -> None:
         if worker.id in owners and is_dead(worker):
             woken = release_worker(workspace.store, worker.id).result()
             _log.warning(
-                "worker %s (%s) is dead; its processes were released",
-                worker.name,
-                worker.id,
-                extra={"worker": worker.id, "host": worker.host, "count": len(woken)},
+                "worker %(worker_name)s (%(worker)s) is dead; its processes were released",
+                worker=worker.id,
+                host=worker.host,
+                count=len(woken),
+                worker_name=worker.name,
             )
             enqueue(workspace, woken)

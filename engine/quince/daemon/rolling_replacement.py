@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 
 from quince.daemon.pool import WorkerPool
 from quince.daemon.wanted_worker import WantedWorker
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger("quince.daemon")
+_log = StructuredLogger("quince.daemon")
 
 
 class RollingReplacement:
@@ -71,7 +71,7 @@ class RollingReplacement:
         self._current = None
         if not self._to_do:
             self.rounds += 1
-            _log.info("the workers have been replaced", extra={"count": len(self._pool.wanted)})
+            _log.info("the workers have been replaced", count=len(self._pool.wanted))
 
     def _replace(self, worker: WantedWorker) -> None:
         if self._pool.wanted.get(worker.number) is not worker:  # it is not wanted any more
@@ -94,6 +94,6 @@ class RollingReplacement:
         failed, worker.replacement = worker.replacement, None
         why = failed.complaint if failed is not None else worker.trouble
         worker.trouble = f"{worker.name} cannot be replaced, the old one stays: {why or 'it hangs'}"
-        _log.error("%s", worker.trouble, extra={"worker": worker.name})
+        _log.error("%(reason)s", reason=worker.trouble, worker=worker.name)
         if failed is not None:
             self._pool.dismiss(failed)

@@ -10,7 +10,6 @@ and `quince daemon status` tells of it.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import select
 import signal
@@ -30,8 +29,9 @@ from quince.errors import DaemonError
 from quince.interpreter import WORKER, command_line
 from quince.logs import configure_logging
 from quince.settings import SUPERVISOR_VARIABLE
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger("quince.daemon")
+_log = StructuredLogger("quince.daemon")
 
 LOOK_SECONDS = 0.5
 
@@ -82,18 +82,15 @@ class Supervisor:
                 os.write(report, f"{problem or 'ready'}\n".encode())
             os.close(report)
         if problem is None:
-            _log.info(
-                "the daemon runs with %d workers", self._settings.workers,
-                extra={"count": self._settings.workers},
-            )  # fmt: skip
+            _log.info("the daemon runs with %(count)d workers", count=self._settings.workers)
             while not self._stops and self._files.in_place:
                 self.tend()
                 self._sleep()
             if not self._stops:
                 _log.error(
-                    "the workspace's files were moved or removed: the daemon of %s ends", self._files.folder,
-                    extra={"file": str(self._files.folder)},
-                )  # fmt: skip
+                    "the workspace's files were moved or removed: the daemon of %(file)s ends",
+                    file=self._files.folder,
+                )
         self._stop_all()
 
     def tend(self) -> None:
@@ -107,7 +104,7 @@ class Supervisor:
             except Exception as error:  # whatever it is, the workers need somebody who looks after them
                 trouble = f"the daemon could not look after its workers ({type(error).__name__}: {error})"
                 if trouble != self._trouble:
-                    _log.exception("%s; it tries again", trouble, extra={"error": type(error).__name__})
+                    _log.exception("%(reason)s; it tries again", error=error, reason=trouble)
         self._trouble = trouble
         self._write_report()
 
@@ -140,9 +137,7 @@ class Supervisor:
             except BaseException:
                 self._reload = True
                 raise
-            _log.info(
-                "now %d workers are wanted", self._settings.workers, extra={"count": self._settings.workers}
-            )
+            _log.info("now %(count)d workers are wanted", count=self._settings.workers)
             self._pool.resize(self._settings.workers)
         if self._replace:
             self._replace = False
@@ -156,7 +151,7 @@ class Supervisor:
         try:
             self._report_file.write(self.report())
         except Exception as error:
-            _log.debug("the report cannot be written: %s", error, extra={"error": type(error).__name__})
+            _log.debug("the report cannot be written: %(error)s", error=error)
 
     # Its beginning and its end
 
@@ -184,10 +179,7 @@ class Supervisor:
         try:
             self._read_settings()
         except Exception as error:
-            _log.warning(
-                "how long steps may take is not known, so it is as before: %s", error,
-                extra={"error": type(error).__name__},
-            )  # fmt: skip
+            _log.warning("how long steps may take is not known, so it is as before: %(error)s", error=error)
         self._rolling.cancel()
         self._pool.resize(0)
         followed = max(self._stops, 1)
@@ -200,7 +192,7 @@ class Supervisor:
             self._write_report()
             self._sleep()
             self._pool.look_at_leaving()
-        _log.info("the daemon has stopped", extra={"ospid": os.getpid()})
+        _log.info("the daemon has stopped", ospid=os.getpid())
 
     def _sleep(self) -> None:
         """Until a signal, the first word of a worker that starts, or the next look."""
@@ -239,7 +231,7 @@ def main(folder: str, report: str, settings: str) -> None:
             files.write(wanted)
             Supervisor(files, wanted).run(pipe)
     except DaemonError as error:
-        _log.error("%s", error, extra={"error": type(error).__name__})
+        _log.error("%(error)s", error=error)
         with contextlib.suppress(OSError):  # it was told already that all is well
             os.write(pipe, f"{error}\n".encode())
         raise SystemExit(1) from None

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from quince.daemon.report import WorkerReport
 from quince.daemon.worker_process import Stage, WorkerProcess
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger("quince.daemon")
+_log = StructuredLogger("quince.daemon")
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
@@ -80,9 +81,12 @@ class WantedWorker:
             pause = self._failed(f"{self.name} cannot be started: {error}")
             _log.log(
                 logging.DEBUG if self.trouble == before else logging.ERROR,
-                "%s; trying again in %.1f s", self.trouble, pause,
-                extra={"worker": self.name, "seconds": pause, "error": type(error).__name__},
-            )  # fmt: skip
+                "%(reason)s; trying again in %(seconds).1f s",
+                worker=self.name,
+                reason=self.trouble,
+                seconds=pause,
+                error=error,
+            )
             return None
 
     def replace(self) -> WorkerProcess | None:
@@ -108,9 +112,12 @@ class WantedWorker:
             how = f"cannot start: {process.complaint}"
         pause = self._failed(f"{self.name} {how}")
         _log.warning(
-            "%s %s; starting it again in %.1f s", self.name, how, pause,
-            extra={"worker": self.name, "ospid": process.ospid, "seconds": pause},
-        )  # fmt: skip
+            "%(worker)s %(reason)s; starting it again in %(seconds).1f s",
+            worker=self.name,
+            ospid=process.ospid,
+            seconds=pause,
+            reason=how,
+        )
 
     def _failed(self, why: str) -> float:
         """Nothing runs: seconds until the next start, none the first time."""

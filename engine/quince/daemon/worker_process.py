@@ -6,7 +6,6 @@ Nothing here waits: whatever takes time has a limit, and each look finds out whe
 from __future__ import annotations
 
 import enum
-import logging
 import os
 import signal
 import subprocess
@@ -19,8 +18,9 @@ import psutil
 
 from quince.private_files import open_private
 from quince.settings import GRACE_SECONDS, READY_VARIABLE
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger("quince.daemon")
+_log = StructuredLogger("quince.daemon")
 
 LEAVE_SECONDS = 10.0
 """Seconds that a worker gets beyond those of its steps."""
@@ -114,7 +114,7 @@ class WorkerProcess:
         finally:
             os.close(into)
         os.set_blocking(out, False)
-        _log.info("%s started as process %d", name, process.pid, extra={"worker": name, "ospid": process.pid})
+        _log.info("%(worker)s started as process %(ospid)d", worker=name, ospid=process.pid)
         return cls(name, process, out, limits)
 
     @property
@@ -197,16 +197,15 @@ class WorkerProcess:
             self._become(Stage.HURRIED)
         elif self.stage is Stage.HURRIED:
             _log.warning(
-                "%s (process %d) does not leave; it is killed",
-                self.name,
-                self.ospid,
-                extra={"worker": self.name, "ospid": self.ospid},
+                "%(worker)s (process %(ospid)d) does not leave; it is killed",
+                worker=self.name,
+                ospid=self.ospid,
             )
             self._signal(signal.SIGKILL)
             self._become(Stage.KILLED)
         else:
             self._become(Stage.UNSTOPPABLE)
-            _log.error("%s", self.trouble, extra={"worker": self.name, "ospid": self.ospid})
+            _log.error("%(reason)s", reason=self.trouble, worker=self.name, ospid=self.ospid)
 
     def _become(self, stage: Stage) -> None:
         self.stage, self._since = stage, time.monotonic()

@@ -7,7 +7,6 @@ inherit that, so all of them are found on their host, whoever of those that shou
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import time
@@ -20,9 +19,10 @@ from typing import Any, Protocol
 from quince.concurrency import aside
 from quince.processes.program_guard import GUARD_VARIABLE
 from quince.settings import host_name
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import EventRow, ProcessRow
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 MARK_VARIABLE = "QUINCE_PROGRAM"
 GUARDS_SECONDS = 2.0
@@ -90,9 +90,9 @@ async def _end_left(mark: Mark) -> int:
         if now - told > TELL_SECONDS:
             told = now
             _log.warning(
-                "processes %s of an earlier run of this step do not end; waiting for them",
-                sorted(left),
-                extra={"ospids": sorted(left), "seconds": round(now - began)},
+                "processes %(ospids)s of an earlier run of this step do not end; waiting for them",
+                ospids=sorted(left),
+                seconds=round(now - began),
             )
         await asyncio.sleep(LOOK_SECONDS)
     return len(seen)

@@ -7,7 +7,6 @@ the two breaks. So a queue that is gone is a hint. The proof is a heartbeat that
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 
@@ -15,9 +14,10 @@ from quince.messages import ARE_YOU_THERE
 from quince.settings import HEARTBEAT_SECONDS
 from quince_messaging.contract import AsyncCommunicator, LinkState
 from quince_messaging.errors import MessagingError, UnroutableError
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import WorkerRow
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 SILENCE_SECONDS = HEARTBEAT_SECONDS + 1.5
 """No heartbeat for so long, and no queue in the broker: dead."""
@@ -66,9 +66,9 @@ class BrokerPresence:
         for worker in absent:
             if worker.id not in self._absent:
                 _log.info(
-                    "%s has no queue in the broker; its heartbeat is watched",
-                    worker.id,
-                    extra={"worker": worker.id, "host": worker.host},
+                    "%(worker)s has no queue in the broker; its heartbeat is watched",
+                    worker=worker.id,
+                    host=worker.host,
                 )
         self._absent = {worker.id for worker in absent}
         return [one for one in absent if self._looked - self._beats[one.id][1] > SILENCE_SECONDS]

@@ -7,7 +7,6 @@ proves nothing, and neither does the name of a host: two machines, or containers
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import secrets
 import threading
@@ -24,12 +23,13 @@ from quince.private_files import open_private
 from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
 from quince.troubles import is_blocked
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import unquoted
 from quince_persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
 from quince_persistence.records import WorkerRow
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 _SILENT = StoreUnavailable(f"the store has not answered for more than {EXPIRY_SECONDS:g} s")
 
@@ -40,7 +40,7 @@ def new_worker_id() -> str:
 
 
 def _log_only(error: StoreMoved) -> None:
-    _log.error("%s", error, extra={"store": str(error), "error": type(error).__name__})
+    _log.error("%(error)s", store=str(error), error=error)
 
 
 class Lease:

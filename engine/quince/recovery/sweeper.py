@@ -5,7 +5,6 @@ Every sweep is a few indexed queries; any worker does it, and doing it twice doe
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -20,9 +19,10 @@ from quince.recovery.lease import is_dead, sweep_locks
 from quince.settings import EXPIRY_SECONDS
 from quince_messaging.contract import AsyncCommunicator
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import Control, Woken, WorkerRow
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 DEATH_SECONDS = 0.5
 SWEEP_SECONDS = 2.0
@@ -113,9 +113,10 @@ class Sweeper:
 
     async def _return(self, pid: int, epoch: int) -> None:
         _log.warning(
-            "process %d is claimed here and nobody drives it; released",
-            pid,
-            extra={"pid": pid, "epoch": epoch, "worker": self._worker.id},
+            "process %(pid)d is claimed here and nobody drives it; released",
+            pid=pid,
+            epoch=epoch,
+            worker=self._worker.id,
         )
         store = self._worker.store
         outcome = await landed(store.release(pid, self._worker.id, epoch, always=True))
@@ -149,10 +150,10 @@ class Sweeper:
     async def _notify_queue(self, queue: str, processes: Sequence[Woken]) -> None:
         if await self._communicator.queue_size(queue=queue) == 0:
             _log.info(
-                "%d ready processes had no task on queue %s; enqueued",
-                len(processes),
-                queue,
-                extra={"queue": queue, "count": len(processes), "worker": self._worker.id},
+                "%(count)d ready processes had no task on queue %(queue)s; enqueued",
+                queue=queue,
+                count=len(processes),
+                worker=self._worker.id,
             )
             self._worker.outbox.enqueue(processes)
 
@@ -162,7 +163,7 @@ class Sweeper:
         if runs:
             known = {worker.id for worker in await aside(self._worker.store.workers)}
             for ended in sorted(runs - known):
-                _log.info("what the run() of %s has left goes on here", ended, extra={"worker": ended})
+                _log.info("what the run() of %(worker)s has left goes on here", worker=ended)
                 woken = await landed(release_worker(self._worker.store, ended, died=False))
                 self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 
@@ -195,12 +196,13 @@ class Sweeper:
         """What a dead worker left goes on elsewhere."""
         woken = await landed(release_worker(self._worker.store, worker.id, proven=proof is LOCK_FREE))
         _log.warning(
-            "worker %s (%s) is dead (%s); %d of its processes go on elsewhere",
-            worker.name,
-            worker.id,
-            proof,
-            len(woken),
-            extra={"worker": worker.id, "host": worker.host, "count": len(woken)},
+            "worker %(worker_name)s (%(worker)s) is dead (%(reason)s); %(count)d of its processes go on "
+            "elsewhere",
+            worker=worker.id,
+            host=worker.host,
+            count=len(woken),
+            worker_name=worker.name,
+            reason=proof,
         )
         self._worker.outbox.enqueue(one for one in woken if one.owner is None)
 

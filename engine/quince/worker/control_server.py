@@ -10,7 +10,6 @@ those who do not say which store they mean. Such a request is refused when sever
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -36,10 +35,11 @@ from quince.workspace.neighbours import Neighbours, own_card
 from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from quince_messaging.errors import MessagingError
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, ControlOutcome, Selection
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 MOST_AUTHOR = 200
 MOST_REASON = 4_000
@@ -199,12 +199,11 @@ class ControlServer:
             reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
         except (MessagingError, TimeoutError) as error:
             _log.info(
-                "%s cannot be called to %s process %d (%s)",
-                owner,
-                verb,
-                pid,
-                error,
-                extra={"pid": pid, "worker": owner, "error": type(error).__name__},
+                "%(worker)s cannot be called to %(verb)s process %(pid)d (%(error)s)",
+                pid=pid,
+                worker=owner,
+                error=error,
+                verb=verb,
             )
             return True
         return bool(reply.get("still"))
@@ -226,10 +225,10 @@ class ControlServer:
                 await self._require_alone()
         except SeveralStores as error:
             _log.warning(
-                "a broadcast to %s all processes is left alone: %s",
-                verb,
-                error,
-                extra={"worker": self._worker.id, "error": type(error).__name__},
+                "a broadcast to %(verb)s all processes is left alone: %(error)s",
+                worker=self._worker.id,
+                error=error,
+                verb=verb,
             )
             return
         workers = await aside(self._worker.store.workers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +15,10 @@ from quince.worker.interfaces import RunnerOwner
 from quince.worker.runner import Runner
 from quince.worker.task_buffer import Entry, TaskBuffer
 from quince_messaging.contract import TaskConsumer, TaskHandle
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import Claim
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 
 class Intake:
@@ -89,14 +89,11 @@ class Intake:
                 self._start(claim)
             except Exception:  # nobody drives it: a sweep gives it back
                 _log.exception(
-                    "process %s cannot be begun",
-                    claim.row.pid,
-                    extra={
-                        "pid": claim.row.pid,
-                        "class": claim.row.class_path,
-                        "queue": claim.row.queue,
-                        "worker": self._owner.id,
-                    },
+                    "process %(pid)s cannot be begun",
+                    pid=claim.row.pid,
+                    class_=claim.row.class_path,
+                    queue=claim.row.queue,
+                    worker=self._owner.id,
                 )
                 self._owner.slots.give()
         self._owner.slots.give(len(batch) - len(claims))
@@ -150,10 +147,11 @@ class Intake:
         error = task.exception()
         if error is not None:
             _log.error(
-                "process %s: the engine failed",
-                runner.pid,
+                "process %(pid)s: the engine failed",
+                pid=runner.pid,
+                worker=self._owner.id,
+                error=error,
                 exc_info=error,
-                extra={"pid": runner.pid, "worker": self._owner.id, "error": type(error).__name__},
             )
 
     # The end

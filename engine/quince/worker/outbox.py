@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,9 +16,10 @@ from quince.concurrency import failure_of
 from quince.messages import run_message, task_for, worker_of_run
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage
 from quince_messaging.errors import MessagingError, UnroutableError
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import NewProcess, ProcessRow, Woken
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 DRAIN_SECONDS = 5.0
 """Seconds that a worker that leaves waits for the broker."""
@@ -86,7 +86,7 @@ class Outbox:
     def _flushed(self, done: asyncio.Task[None]) -> None:
         self._flusher = None
         if (error := failure_of(done)) is not None:  # the sweeps make up for them
-            _log.error("what was to be sent is lost: %r", error, extra={"error": type(error).__name__})
+            _log.error("what was to be sent is lost: %(error)r", error=error)
         if not done.cancelled():
             self._begin_flush()
 
@@ -98,11 +98,7 @@ class Outbox:
             sends = (self._send_broadcasts(broadcasts), self._send_tasks(ready), self._send_calls(calls))
             for outcome in await asyncio.gather(*sends, return_exceptions=True):
                 if isinstance(outcome, BaseException):
-                    _log.error(
-                        "some of what was to be sent is lost",
-                        exc_info=outcome,
-                        extra={"error": type(outcome).__name__},
-                    )
+                    _log.error("some of what was to be sent is lost", error=outcome, exc_info=outcome)
 
     async def _send_tasks(self, ready: dict[tuple[str, int], list[int]]) -> None:
         for (queue, priority), pids in ready.items():
@@ -115,18 +111,15 @@ class Outbox:
                     )
                 self._recovered()
             except UnroutableError:
-                _log.info(
-                    "the program that runs %s has gone", pids, extra={"queue": queue, "count": len(pids)}
-                )
+                _log.info("the program that runs %(pids)s has gone", pids=pids, queue=queue)
             except MessagingError as error:
                 self._failed(error)
             except Exception as error:  # perhaps a queue that no broker has, of a store made elsewhere
                 _log.error(
-                    "%d tasks cannot be put on queue %r: %s",
-                    len(pids),
-                    queue,
-                    error,
-                    extra={"queue": queue, "count": len(pids), "error": type(error).__name__},
+                    "%(count)d tasks cannot be put on queue %(queue)r: %(error)s",
+                    queue=queue,
+                    count=len(pids),
+                    error=error,
                 )
 
     async def _send_calls(self, calls: list[tuple[str, dict[str, Any]]]) -> None:
@@ -135,20 +128,14 @@ class Outbox:
                 await self._communicator.rpc_cast(worker_id, message)
             except UnroutableError:
                 _log.info(
-                    "worker %s has gone; the worker that finds it dead applies %s",
-                    worker_id,
-                    message,
-                    extra={"worker": worker_id},
+                    "worker %(worker)s has gone; the worker that finds it dead applies %(call)s",
+                    worker=worker_id,
+                    call=message,
                 )
             except MessagingError as error:
                 self._failed(error)
             except Exception as error:  # those after it are called all the same
-                _log.error(
-                    "worker %s cannot be called: %s",
-                    worker_id,
-                    error,
-                    extra={"worker": worker_id, "error": type(error).__name__},
-                )
+                _log.error("worker %(worker)s cannot be called: %(error)s", worker=worker_id, error=error)
 
     async def _send_broadcasts(self, broadcasts: list[BroadcastMessage]) -> None:
         if broadcasts:
@@ -160,13 +147,12 @@ class Outbox:
     def _failed(self, error: MessagingError) -> None:
         if not self._failing:
             _log.warning(
-                "the broker takes no messages now (%s); nothing is lost, the sweep will send them",
-                error,
-                extra={"error": type(error).__name__},
+                "the broker takes no messages now (%(error)s); nothing is lost, the sweep will send them",
+                error=error,
             )
         self._failing = True
 
     def _recovered(self) -> None:
         if self._failing:
-            _log.info("the broker takes messages again", extra={"state": "connected"})
+            _log.info("the broker takes messages again", state="connected")
         self._failing = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,12 +14,13 @@ from quince.recovery.lease import Lease
 from quince.settings import host_name
 from quince.worker.outbox import Outbox
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import quoted
 from quince_persistence.errors import PersistenceError, StoreMoved
 from quince_persistence.records import Woken, WorkerRow
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 RELEASE_SECONDS = 10.0
 """Seconds that a worker that ends waits for the store to take down what it leaves."""
@@ -99,7 +99,7 @@ class Registration:
         if (error := failure_of(done)) is None:
             self._outbox.enqueue(woken for woken in done.result() if woken.owner is None)
         else:
-            self._warn("%s could not release what it had claimed: %s", error)
+            self._warn("%(worker_name)s could not release what it had claimed: %(error)s", error)
 
     async def _release(self) -> None:
         """Leave what a death leaves, and no less: all that it holds, or that is queued for it, is others'.
@@ -110,12 +110,11 @@ class Registration:
             released = landed(release_worker(self._store, self._worker.id, died=False))
             woken = await asyncio.wait_for(released, RELEASE_SECONDS)
         except (PersistenceError, TimeoutError) as error:
-            self._warn("%s leaves what it holds to the next sweep: %s", error)
+            self._warn("%(worker_name)s leaves what it holds to the next sweep: %(error)s", error)
             return
         self._lease.over = True
         self._outbox.enqueue(one for one in woken if one.owner is None)
         await self._outbox.drain()
 
     def _warn(self, sentence: str, error: BaseException) -> None:
-        extra = {"worker": self._worker.id, "error": type(error).__name__}
-        _log.warning(sentence, self._worker.name, error, extra=extra)
+        _log.warning(sentence, worker=self._worker.id, worker_name=self._worker.name, error=error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 
 from quince.errors import InvalidDefinition, UnknownTarget, UnloadableNow, UnreadableCheckpoint
@@ -26,12 +25,13 @@ from quince.worker.step_writer import StepWriter
 from quince.worker.stepper import StepEnd
 from quince.worker.trial import Trial
 from quince.worker.waiting import Waiting
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import PersistenceError, StoreClosed
 from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, StepOutcome
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 AGAIN_SECONDS = 5.0
 """Seconds until a process is begun anew with which the engine has failed in passing."""
@@ -185,10 +185,9 @@ class Runner:
                 except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
                     if not isinstance(error, UnloadableNow) and not is_temporary(error):
                         _log.error(
-                            "process %s cannot be loaded, paused: %s",
-                            self.pid,
-                            error,
-                            extra=self._facts_with(error),
+                            "process %(pid)s cannot be loaded, paused: %(error)s",
+                            **self._facts,
+                            error=error,
                         )
                         await self._claimed.put_on_hold(f"{UNLOADABLE}{error}")
                         return None
@@ -305,11 +304,11 @@ class Runner:
         """The engine has failed: begin the process anew if that passes, else put it on hold."""
         temporary = is_temporary(error)
         _log.error(
-            "process %s: the engine failed; %s",
-            self.pid,
-            "that may pass, and it is begun anew" if temporary else "it is paused",
+            "process %(pid)s: the engine failed; %(reason)s",
+            **self._facts,
+            reason="that may pass, and it is begun anew" if temporary else "it is paused",
+            error=error,
             exc_info=error,
-            extra=self._facts_with(error),
         )
         if temporary:
             with Patience(self._owner, self.pid, "the engine failed") as patience:
@@ -319,7 +318,4 @@ class Runner:
             await self._claimed.put_on_hold(f"{HELD}{type(error).__name__}: {words_of(error)}")
 
     def _warn(self, what: str, error: Exception) -> None:
-        _log.warning("process %s: %s", self.pid, what, extra=self._facts_with(error))
-
-    def _facts_with(self, error: Exception) -> dict[str, object]:
-        return {**self._facts, "error": type(error).__name__}
+        _log.warning("process %(pid)s: %(reason)s", **self._facts, reason=what, error=error)

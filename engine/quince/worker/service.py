@@ -29,8 +29,9 @@ from quince.worker.step_output import printed_lines
 from quince.worker.switching import quick_switching
 from quince.worker.worker import Worker
 from quince.workspace.location import Location
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 
 _PR_SET_PDEATHSIG = 1
@@ -59,7 +60,7 @@ def serve(
     _end_with_supervisor()
     with quick_switching(), _signals(worker), printed_lines(), _readiness() as started:
         asyncio.run(worker.run(started))
-    _log.info("%s has stopped", name, extra={"worker": worker.id})
+    _log.info("%(worker_name)s has stopped", worker=worker.id, worker_name=name)
     logging.shutdown()
     if any(t.name.startswith("quince-step") for t in threading.enumerate()):
         sys.stdout.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +16,12 @@ from quince.text import storable
 from quince.worker import checkpoint_check as roundtrip
 from quince.worker.interfaces import Fenced, RunnerOwner
 from quince.worker.stepper import StepEnd
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import check_step
 from quince_persistence.errors import Unsaveable
 from quince_persistence.records import Claim, State, Step
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 
 class StepWriter:
@@ -62,8 +62,13 @@ class StepWriter:
         """The process ends with this error."""
         self._owner.excepted(execution.pid, error)
         story = ErrorRecord.of(error)
-        facts = {**self._facts, "step": execution.label(), "error": story.type_name}
-        _log.warning("process %s excepted: %s: %s", execution.pid, story.type_name, story.text, extra=facts)
+        _log.warning(
+            "process %(pid)s excepted: %(error)s: %(reason)s",
+            **self._facts,
+            step=execution.label(),
+            error=story.type_name,
+            reason=story.text,
+        )
         kept: bytes | None = None
         with contextlib.suppress(Unsaveable):
             kept = checkpoint.save_outputs(execution) if outputs else None

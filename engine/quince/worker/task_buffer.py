@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from quince.worker.slots import Slots
 from quince_messaging.contract import TaskConsumer, TaskHandle
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 Entry = tuple[int, TaskHandle | None]
 
@@ -123,10 +123,9 @@ class TaskBuffer:
                     await (consumer.pause() if paused else consumer.resume())
                 except Exception as error:  # the broker may be away
                     _log.warning(
-                        "a consumer cannot be %s: %r",
-                        "paused" if paused else "resumed",
-                        error,
-                        extra={"error": type(error).__name__},
+                        "a consumer cannot be %(state)s: %(error)r",
+                        state="paused" if paused else "resumed",
+                        error=error,
                     )
                     failed = True
             if failed:

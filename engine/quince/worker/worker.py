@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -38,11 +37,12 @@ from quince.workspace.workspace import open_store
 from quince_messaging.contract import AsyncCommunicator
 from quince_messaging.errors import MessagingError
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import find_classes_by
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError, StoreMoved
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 LAST_SECONDS = 5.0
 """Seconds that a worker that leaves waits for an answer of the store, or of the broker."""
@@ -128,11 +128,11 @@ class Worker:
             try:
                 await self._open(stack)
                 _log.info(
-                    "%s (%s) is at work on %s",
-                    self.name,
-                    self.id,
-                    self.location.folder,
-                    extra={"worker": self.id, "queues": list(self.queues)},
+                    "%(worker_name)s (%(worker)s) is at work on %(file)s",
+                    worker=self.id,
+                    queues=list(self.queues),
+                    worker_name=self.name,
+                    file=self.location.folder,
                 )
                 if started is not None:
                     started.set()
@@ -227,7 +227,7 @@ class Worker:
 
     def _moved(self, error: StoreMoved) -> None:
         """Nothing of what it does can be kept any more: it ends, and other workers go on."""
-        _log.error("%s ends: %s", self.name, error, extra={"worker": self.id, "error": type(error).__name__})
+        _log.error("%(worker_name)s ends: %(error)s", worker=self.id, error=error, worker_name=self.name)
         self.leave()
 
     def _start_anew(self) -> None:
@@ -238,10 +238,10 @@ class Worker:
         if self.draining:
             return
         _log.error(
-            "%s was declared dead; it drops %d processes and registers anew",
-            self.name,
-            len(self.runners),
-            extra={"worker": self.id, "count": len(self.runners)},
+            "%(worker_name)s was declared dead; it drops %(count)d processes and registers anew",
+            worker=self.id,
+            count=len(self.runners),
+            worker_name=self.name,
         )
         self._intake.forget()
         self._registration.renew()
@@ -252,18 +252,19 @@ class Worker:
         self._intake.drain()
         if at_work := self._intake.at_work:
             _log.info(
-                "%s drains: %d processes are between steps or in one",
-                self.name,
-                at_work,
-                extra={"worker": self.id, "count": at_work},
+                "%(worker_name)s drains: %(count)d processes are between steps or in one",
+                worker=self.id,
+                count=at_work,
+                worker_name=self.name,
             )
             await self._wait_for_steps(left)
         if self.runners:
             _log.warning(
-                "%s leaves %d processes in the middle of a step; they run again elsewhere",
-                self.name,
-                len(self.runners),
-                extra={"worker": self.id, "count": len(self.runners)},
+                "%(worker_name)s leaves %(count)d processes in the middle of a step; they run again "
+                "elsewhere",
+                worker=self.id,
+                count=len(self.runners),
+                worker_name=self.name,
             )
         await self._intake.abandon(steps=PROGRAMS_SECONDS, claims=LAST_SECONDS)
         await self.outbox.drain()

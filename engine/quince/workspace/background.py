@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Callable
 
 from quince_messaging.errors import MessagingError
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError
 
-_log = logging.getLogger("quince")
+_log = StructuredLogger("quince")
 
 CLOSE_SECONDS = 30.0
 
@@ -37,9 +37,7 @@ class BackgroundSender:
                     thread.start()  # Ctrl-C may cut this off; then nobody shall wait for the thread
                 except (RuntimeError, MemoryError) as error:  # the next one that is posted tries again
                     _log.warning(
-                        "nothing can be sent for now (%s); workers read it in the store",
-                        error,
-                        extra={"error": type(error).__name__},
+                        "nothing can be sent for now (%(error)s); workers read it in the store", error=error
                     )
                 else:
                     self._thread = thread
@@ -58,23 +56,15 @@ class BackgroundSender:
             try:
                 job()
             except MessagingError as error:
-                _log.info(
-                    "nothing can be sent (%s); workers read it in the store",
-                    error,
-                    extra={"error": type(error).__name__},
-                )
+                _log.info("nothing can be sent (%(error)s); workers read it in the store", error=error)
                 if not self._drop():
                     return
             except PersistenceError as error:
-                _log.warning(
-                    "what follows from a control is left to the workers: %s",
-                    error,
-                    extra={"error": type(error).__name__},
-                )
+                _log.warning("what follows from a control is left to the workers: %(error)s", error=error)
             except BaseException:  # also SystemExit: what comes next is to be sent
                 _log.exception(
                     "what follows from a control is left to the workers",
-                    extra={"function": getattr(job, "__qualname__", None)},
+                    function=getattr(job, "__qualname__", None),
                 )
 
     def _drop(self) -> bool:

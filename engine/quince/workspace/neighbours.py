@@ -7,7 +7,6 @@ store. For them workers answer a roll call under the names that all have in comm
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
 from collections.abc import Sequence
@@ -20,9 +19,10 @@ from quince.workspace.workspace import Workspace
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, LinkState, SubjectFilter
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.databases.sqlite_url import quoted
 
-_log = logging.getLogger("quince.worker")
+_log = StructuredLogger("quince.worker")
 
 SUBJECT = "quince.who"
 ROLL_CALL_SECONDS = 0.5
@@ -109,10 +109,9 @@ class Neighbours:
             await self._outside.rpc_cast(to, msgspec.to_builtins(self.own))
         except (MessagingError, ValueError) as error:
             _log.debug(
-                "the roll call of %s cannot be answered: %s",
-                to,
-                error,
-                extra={"communicator": to, "error": type(error).__name__},
+                "the roll call of %(communicator)s cannot be answered: %(error)s",
+                communicator=to,
+                error=error,
             )
 
     async def _called(self, _communicator: object, body: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -21,8 +20,7 @@ from quince_persistence.errors import StoreMoved, StoreUnavailable
 from quince_persistence.records import EventRow, ProcessRow, Selection
 from quince_persistence.writing.throttled_log import ThrottledLog
 
-_log = logging.getLogger("quince")
-_throttled = ThrottledLog(_log)
+_throttled = ThrottledLog("quince")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
@@ -179,8 +177,8 @@ class _Pacing:
         if not self._answered or isinstance(away, StoreMoved):
             raise away
         said = words_of(away)
-        facts = {"pid": pid, "error": type(away).__name__}
-        _throttled.warn("waiting for process %s: %s; it is tried again", pid, said, extra=facts, key=said)
+        sentence = "waiting for process %(pid)s: %(error)s; it is tried again"
+        _throttled.warn(sentence, pid=pid, error=away, key=said)
 
     def waited(self, heard: bool) -> None:
         """The pause before the next read is over; `heard`: a broadcast has ended it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import logging
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -32,10 +31,11 @@ from quince_messaging.contract import (
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.limits import check_prefetch, check_priority, check_queue
 from quince_messaging.loop_mailbox import LoopMailbox
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.wire.broadcasts import checked
 from quince_messaging.wire.calls import bearable
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 T = TypeVar("T")
 
 
@@ -250,7 +250,7 @@ class AwaitableCommunicator:
         except RuntimeError:
             log.debug(
                 "the loop of this communicator is closed; a message to it is dropped",
-                extra={"communicator": self._thread.name},
+                communicator=self._thread.name,
             )
 
     async def _visit(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -280,8 +280,7 @@ class AwaitableCommunicator:
             self._thread.post(function, *args)
         except CommunicatorClosed:
             log.debug(
-                "the communicator was closed before a subscriber had answered",
-                extra={"communicator": self._thread.name},
+                "the communicator was closed before a subscriber had answered", communicator=self._thread.name
             )
 
     def _follow(self, arrival: asyncio.Future[Any], future: asyncio.Future[Any]) -> None:
@@ -322,11 +321,7 @@ _KEEP: set[asyncio.Task[None]] = set()
 def _forget_loudly(task: asyncio.Task[None]) -> None:
     _KEEP.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error(
-            "a subscriber failed",
-            exc_info=error,
-            extra={"work": task.get_name(), "error": type(error).__name__},
-        )
+        log.error("a subscriber failed", work=task.get_name(), error=error, exc_info=error)
 
 
 def _settle(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
@@ -15,9 +14,10 @@ from quince_messaging.clients.futures import Outcome, follow, settle
 from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.contract import BroadcastMessage, LinkState
 from quince_messaging.errors import CommunicatorClosed, MessageTimeout, MessagingError
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.wire.broadcasts import body_size, in_pieces
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 T = TypeVar("T")
 
 MOST_WAITING = 2_000
@@ -232,7 +232,7 @@ class Outgoing:
         try:
             await self._hand_over(())
         except MessagingError as error:
-            log.warning("broadcasts are lost: %s", error, extra={"error": type(error).__name__})
+            log.warning("broadcasts are lost: %(error)s", error=error)
 
     async def _hand_over(self, messages: Sequence[BroadcastMessage]) -> None:
         async with self._handing_over:

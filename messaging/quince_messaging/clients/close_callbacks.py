@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, MutableSet
 from typing import Any
 
 from quince_messaging.clients.subscribers import call_subscriber
 from quince_messaging.contract import Communicator, LinkState
+from quince_messaging.structured_log import StructuredLogger
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 CloseCallback = Callable[[Any, BaseException | None], Any]
 """Called with the communicator and None: there is no error in closing."""
@@ -42,9 +42,7 @@ class CloseCallbacks:
             if error is not None:
                 log.error(
                     "a close callback failed",
+                    function=getattr(callback, "__qualname__", None),
+                    error=error,
                     exc_info=error,
-                    extra={
-                        "function": getattr(callback, "__qualname__", None),
-                        "error": type(error).__name__,
-                    },
                 )

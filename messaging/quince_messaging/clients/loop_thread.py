@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import logging
 import os
 import threading
 import weakref
@@ -15,8 +14,9 @@ from typing import Any, TypeVar
 from quince_messaging.contract import LinkListener, LinkState, Transport
 from quince_messaging.errors import CommunicatorClosed, CommunicatorForked
 from quince_messaging.loop_mailbox import LoopMailbox
+from quince_messaging.structured_log import StructuredLogger
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 T = TypeVar("T")
 
 CLOSE_TIMEOUT = 5.0
@@ -146,9 +146,8 @@ class LoopThread:
         try:
             while not self._run(loop):
                 log.error(
-                    "%s: its loop was stopped by an exception, and goes on",
-                    self.name,
-                    extra={"communicator": self.name},
+                    "%(communicator)s: its loop was stopped by an exception, and goes on",
+                    communicator=self.name,
                 )
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -161,7 +160,7 @@ class LoopThread:
         try:
             loop.run_forever()
         except BaseException:  # SystemExit in a callback, say: no reason to leave everybody without messages
-            log.exception("%s failed", self.name, extra={"communicator": self.name})
+            log.exception("%(communicator)s failed", communicator=self.name)
         return self._stopping
 
     async def _shut(self) -> None:
@@ -169,13 +168,12 @@ class LoopThread:
             await asyncio.wait_for(self.transport.close(), CLOSE_TIMEOUT)
         except TimeoutError:
             log.warning(
-                "%s: the broker did not answer within %g s of closing",
-                self.name,
-                CLOSE_TIMEOUT,
-                extra={"communicator": self.name, "seconds": CLOSE_TIMEOUT},
+                "%(communicator)s: the broker did not answer within %(seconds)g s of closing",
+                communicator=self.name,
+                seconds=CLOSE_TIMEOUT,
             )
         except Exception:
-            log.exception("%s: closing failed", self.name, extra={"communicator": self.name})
+            log.exception("%(communicator)s: closing failed", communicator=self.name)
         finally:
             await self._end_tasks()
             self._stopping = True
@@ -209,7 +207,7 @@ class LinkFanOut:
             try:
                 tell(state)
             except Exception:  # the link must not be kept from coming back
-                log.exception("a listener to the link failed", extra={"state": state.value})
+                log.exception("a listener to the link failed", state=state.value)
 
 
 def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:

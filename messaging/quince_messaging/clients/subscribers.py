@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,10 @@ from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.contract import Communicator, RpcHandler
 from quince_messaging.errors import CommunicatorClosed
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.wire.calls import Arrival, bearable
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 
 def rpc_handler(
@@ -53,7 +53,7 @@ def _deliver(
         else:
             thread.post(_arrive, arrival, result, None)
     except CommunicatorClosed:
-        log.debug("a call was answered after its communicator closed", extra={"communicator": thread.name})
+        log.debug("a call was answered after its communicator closed", communicator=thread.name)
 
 
 def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.contract import TaskBatchCallback, TaskConsumer, TaskHandle
 from quince_messaging.errors import CommunicatorClosed
+from quince_messaging.structured_log import StructuredLogger
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 LONGEST_REASON = 4_000
 
@@ -63,7 +63,7 @@ class TaskProxy:
         except CommunicatorClosed:
             log.debug(
                 "a task was settled after its communicator closed; it is delivered again",
-                extra={"communicator": self._thread.name},
+                communicator=self._thread.name,
             )
 
 
@@ -93,7 +93,7 @@ class ConsumerProxy:
         try:
             await self._run(self._consumer.close)
         except CommunicatorClosed:
-            log.debug("the communicator closed before its consumer", extra={"state": "closed"})
+            log.debug("the communicator closed before its consumer", state="closed")
 
 
 class Handover:
@@ -115,9 +115,9 @@ class Handover:
                 self._deliver([task])
             except Exception as error:
                 log.exception(
-                    "the consumer of %s failed with a task for the second time",
-                    self._queue,
-                    extra={"queue": self._queue, "error": type(error).__name__},
+                    "the consumer of %(queue)s failed with a task for the second time",
+                    queue=self._queue,
+                    error=error,
                 )
                 task.dead_letter(f"its consumer failed twice, the second time with {error!r}")
         others = [task for task in tasks if task not in suspects] if suspects else tasks
@@ -127,10 +127,9 @@ class Handover:
             self._deliver(others)
         except Exception:
             log.exception(
-                "the consumer of %s failed with %d tasks, which go back",
-                self._queue,
-                len(others),
-                extra={"queue": self._queue, "count": len(others)},
+                "the consumer of %(queue)s failed with %(count)d tasks, which go back",
+                queue=self._queue,
+                count=len(others),
             )
             self._has_failed = True
             for task in others:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,8 +19,9 @@ from quince_messaging.clients.task_proxy import TaskProxy
 from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.contract import Communicator, TaskConsumer, TaskHandle
 from quince_messaging.errors import DuplicateSubscriber, MessagingError
+from quince_messaging.structured_log import StructuredLogger
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 REJECTION_PAUSE = 0.05
 """Seconds before a task that nobody here wanted, for a second time, goes back to the queue; otherwise a
@@ -155,9 +155,9 @@ class QueueSubscribers:
                 await self._consumer.close()
         except MessagingError as error:
             log.debug(
-                "a consumer that had stopped could not be closed: %s",
-                error,
-                extra={"communicator": self._thread.name, "error": type(error).__name__},
+                "a consumer that had stopped could not be closed: %(error)s",
+                communicator=self._thread.name,
+                error=error,
             )
 
 
@@ -175,7 +175,7 @@ def finish_task(
         task.requeue()
     elif error is not None:
         task.fail(error)
-        log.error("a task failed", exc_info=error, extra={"error": type(error).__name__})
+        log.error("a task failed", error=error, exc_info=error)
     elif is_future(result):
         task.later()
         when_done(result, lambda value, failure: finish_task(task, value, failure, rejected))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 import queue
 import threading
 from collections import deque
@@ -13,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from quince_messaging.side_tasks import Troubles
+from quince_messaging.structured_log import StructuredLogger
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 MOST_THREADS = 1_000
 """Subscribers that may block at a time, those that wait for calls of their own included."""
@@ -142,9 +142,7 @@ class ThreadPool:
             try:
                 function(*args)
             except BaseException:  # also SystemExit: it is no reason to end this thread
-                log.exception(
-                    "a subscriber failed", extra={"function": getattr(function, "__qualname__", None)}
-                )
+                log.exception("a subscriber failed", function=getattr(function, "__qualname__", None))
             del job, function, args
 
         self._ended()
@@ -214,6 +212,4 @@ class InOrder:
             try:
                 self._function(item)
             except BaseException:  # also SystemExit: what comes next is to be heard
-                log.exception(
-                    "a subscriber failed", extra={"function": getattr(self._function, "__qualname__", None)}
-                )
+                log.exception("a subscriber failed", function=getattr(self._function, "__qualname__", None))

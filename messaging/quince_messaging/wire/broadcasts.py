@@ -7,7 +7,6 @@ it; and its sender would have gone on long ago.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 
 from quince_messaging.contract import BroadcastHandler, BroadcastMessage
 from quince_messaging.errors import UnreadableMessage
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.wire.envelope import (
     MAX_BYTES,
     Broadcast,
@@ -26,7 +26,7 @@ from quince_messaging.wire.envelope import (
     unpack_broadcast,
 )
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 MOST_TOGETHER = 1024 * 1024
 """Bytes of bodies from which an envelope of several broadcasts takes no more."""
@@ -80,13 +80,13 @@ def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> Non
     try:
         message = unpack_broadcast(broadcast)
     except UnreadableMessage as error:
-        log.warning("a broadcast is dropped: %s", error, extra={"error": type(error).__name__})
+        log.warning("a broadcast is dropped: %(error)s", error=error)
         return
     for handler in handlers:
         try:
             handler(message)
         except Exception:  # what comes next, and the others, are to be heard
-            log.exception("a subscriber to broadcasts failed", extra={"subject": message.subject})
+            log.exception("a subscriber to broadcasts failed", subject=message.subject)
 
 
 def body_size(body: Any) -> int:

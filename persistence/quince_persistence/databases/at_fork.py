@@ -17,14 +17,15 @@ Source: https://www.sqlite.org/howtocorrupt.html ("Carrying an open database con
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 import weakref
 from typing import Protocol
 
-_log = logging.getLogger("quince.store")
+from quince_persistence.databases.structured_log import StructuredLogger
+
+_log = StructuredLogger("quince.store")
 
 PATIENCE = 35.0
 """Seconds that a fork waits for threads that use SQLite: longer than a writer waits for a lock."""
@@ -98,7 +99,7 @@ def _renew() -> None:
         try:
             one.renew(quiet=quiet)
         except Exception:
-            _log.exception("a store could not be renewed in a forked child", extra={"ospid": os.getpid()})
+            _log.exception("a store could not be renewed in a forked child", ospid=os.getpid())
 
 
 os.register_at_fork(

@@ -6,7 +6,6 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#prag
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
 import threading
@@ -27,6 +26,7 @@ from quince_persistence.databases.database import first_line, shown
 from quince_persistence.databases.error_codes import ErrorKind, kind_of, sqlite_code_of
 from quince_persistence.databases.retry import tries
 from quince_persistence.databases.sqlite_url import make_private
+from quince_persistence.databases.structured_log import StructuredLogger
 from quince_persistence.databases.write_turns import WriteTurns, users_of
 from quince_persistence.errors import (
     InvalidUrl,
@@ -40,7 +40,7 @@ from quince_persistence.errors import (
     StoreUnavailable,
 )
 
-_log = logging.getLogger("quince.store")
+_log = StructuredLogger("quince.store")
 _abandoned: list[object] = []
 """What is kept, so that it is never closed."""
 
@@ -186,9 +186,8 @@ class SQLite:
             self._close()
         else:  # to close a connection in the middle of a write would undo it under the parent
             _log.error(
-                "this process was forked while %s was written to for a long time",
-                self.url.database,
-                extra={"store": str(self.url.database)},
+                "this process was forked while %(store)s was written to for a long time",
+                store=self.url.database,
             )
             _abandoned.append((self._engines, writing))
         return False
@@ -246,10 +245,10 @@ class SQLite:
             connection.commit()
         except DBAPIError as error:  # the commit before has come about, whatever becomes of this
             _log.warning(
-                "the write-ahead log of %s stays large: %s",
-                self._path,
-                first_line(error),
-                extra={"store": str(self._path), "error": type(error).__name__},
+                "the write-ahead log of %(store)s stays large: %(reason)s",
+                store=self._path,
+                error=error,
+                reason=first_line(error),
             )
 
     def _check_folder(self) -> None:

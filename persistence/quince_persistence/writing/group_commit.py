@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from quince_persistence.databases.database import Database, for_caller
 from quince_persistence.databases.error_codes import ErrorKind
+from quince_persistence.databases.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError, StoreClosed
 from quince_persistence.writing.changes import Changes
 from quince_persistence.writing.operations.base import Operation
@@ -29,7 +29,7 @@ from quince_persistence.writing.throttled_log import ThrottledLog
 from quince_persistence.writing.transaction import Transactions
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
-_log = logging.getLogger("quince.store")
+_log = StructuredLogger("quince.store")
 
 GROUP = 500
 """How many calls share a transaction at most."""
@@ -59,7 +59,7 @@ class GroupCommit:
         self.on_batch: Callable[[Callable[[], None]], object] | None = None
         self._database = database
         self._transactor = Transactions(database, patience=patience)
-        self._throttled = ThrottledLog(_log)
+        self._throttled = ThrottledLog("quince.store")
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._open = self._dormant = False
@@ -121,10 +121,7 @@ class GroupCommit:
             with _collector_off(group[0].alone):
                 settled = self._settle(group)
         except BaseException as error:
-            _log.exception(
-                "the store failed in a way that it should not",
-                extra={"count": len(group), "error": type(error).__name__},
-            )
+            _log.exception("the store failed in a way that it should not", count=len(group), error=error)
             settled = _all(group, PersistenceError(f"the store failed: {error!r}"), error)
         self._resolve(settled)
 
@@ -184,8 +181,8 @@ class GroupCommit:
         return self._settle(group[:middle]) + self._settle(group[middle:])
 
     def _log_refused(self, refused: Exception, *, unexpected: bool) -> None:
-        text = "the store refuses a call, which may be made again: %s"
-        self._throttled.warn(text, refused, extra={"error": type(refused).__name__}, trace=unexpected)
+        sentence = "the store refuses a call, which may be made again: %(error)s"
+        self._throttled.warn(sentence, error=refused, trace=unexpected)
 
     def _resolve(self, settled: Settled) -> None:
         later: Settled = []
@@ -196,9 +193,9 @@ class GroupCommit:
                 self.on_batch(lambda: _tell_all(later))
             except Exception as error:  # the event loop is closed, say
                 _log.debug(
-                    "on_batch failed (%s); answering from the writer thread",
-                    error,
-                    extra={"count": len(later), "error": type(error).__name__},
+                    "on_batch failed (%(error)s); answering from the writer thread",
+                    count=len(later),
+                    error=error,
                 )
                 _tell_all(later)
 

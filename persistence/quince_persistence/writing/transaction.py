@@ -7,7 +7,6 @@ looked up first: it is never applied twice.
 from __future__ import annotations
 
 import contextlib
-import logging
 import random
 import threading
 import time
@@ -19,10 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from quince_persistence.databases.database import Database
 from quince_persistence.databases.error_codes import ErrorKind, sqlstate_of
+from quince_persistence.databases.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError, StoreUnavailable
 from quince_persistence.writing.throttled_log import ThrottledLog
 
-_log = logging.getLogger("quince.store")
+_log = StructuredLogger("quince.store")
 _T = TypeVar("_T")
 
 PATIENCE_SECONDS = 60.0
@@ -45,7 +45,7 @@ class Transactions:
         self._patience = patience
         self._connection: Connection | None = None
         self._stopping = threading.Event()
-        self._throttled = ThrottledLog(_log)
+        self._throttled = ThrottledLog("quince.store")
 
     def run(
         self, work: Callable[[Connection, float], _T], write: Callable[[_T, Connection], object] = _nothing
@@ -136,9 +136,9 @@ class Transactions:
             StoreUnavailable: it has not answered for longer than the patience; it stays in doubt.
         """
         _log.warning(
-            "a commit got no answer (%s); asking what became of it",
-            self._database.explain(error),
-            extra={"error": type(error).__name__},
+            "a commit got no answer (%(reason)s); asking what became of it",
+            error=error,
+            reason=self._database.explain(error),
         )
         outage.in_doubt = True
         while True:
@@ -162,11 +162,7 @@ class Transactions:
         try:
             connection.rollback()
         except SQLAlchemyError as error:
-            _log.debug(
-                "the rollback failed (%s); the connection is thrown away",
-                error,
-                extra={"error": type(error).__name__},
-            )
+            _log.debug("the rollback failed (%(error)s); the connection is thrown away", error=error)
             self._drop()
 
     def _drop(self) -> None:
@@ -205,7 +201,7 @@ class _Outage:
         if self._until is None:
             self._until = now + self._patience
         self._throttled.warn(
-            "the database is away: %s", self._database.explain(error), extra={"error": type(error).__name__}
+            "the database is away: %(reason)s", error=error, reason=self._database.explain(error)
         )
         if now >= self._until or self._stopping.wait(self._pause):
             raise StoreUnavailable(self._story(error), in_doubt=self.in_doubt) from error

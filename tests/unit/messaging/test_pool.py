@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from quince.concurrency import StepThreads
 from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.side_tasks import Troubles
+from quince_messaging.structured_log import StructuredLogger
 
 SOON = 10.0
 
@@ -83,7 +83,7 @@ async def _until_left(pool: ThreadPool, jobs: int) -> None:
 async def test_while_no_thread_is_granted_jobs_wait_and_that_is_told(
     monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
-    troubles = Troubles(logging.getLogger("test.pool"))
+    troubles = Troubles(StructuredLogger("test.pool"))
     pool = ThreadPool("test-refused", troubles=troubles)
     done: queue.Queue[int] = queue.Queue()
     with monkeypatch.context() as patch:

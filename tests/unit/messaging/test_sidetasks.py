@@ -13,8 +13,9 @@ import pytest
 
 from quince_messaging import side_tasks as sidetasks
 from quince_messaging.side_tasks import SideTasks, Unasked
+from quince_messaging.structured_log import StructuredLogger
 
-log = logging.getLogger("test.side")
+log = StructuredLogger("test.side")
 ROOT = Path(__file__).resolve().parents[3]
 
 FAILURES = [OSError(5, "Input/output error"), MemoryError(), ValueError("?"), asyncio.CancelledError()]

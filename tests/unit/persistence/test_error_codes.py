@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import sqlite3
 from itertools import chain
 
@@ -169,12 +168,12 @@ def test_what_neither_server_nor_driver_has_said(error: Exception, kind: ErrorKi
 
 def test_what_lasts_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    throttled = ThrottledLog(logging.getLogger("quince.store"), lambda: now)
+    throttled = ThrottledLog("quince.store", lambda: now)
     for _ in range(3):
         for moment in (0.0, 1.0, MINUTE - 1, MINUTE, MINUTE + 1):
             now = moment
-            throttled.warn("the database is away: %s", "connection refused", extra={})
-    throttled.warn("the database is away: %s", "something else", extra={})
+            throttled.warn("the database is away: %(reason)s", reason="connection refused")
+    throttled.warn("the database is away: %(reason)s", reason="something else")
     assert [record.message for record in caplog.records] == [
         "the database is away: connection refused",
         "the database is away: connection refused",

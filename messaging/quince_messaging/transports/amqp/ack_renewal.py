@@ -13,18 +13,18 @@ expired, and the task is on its queue again within milliseconds.
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 
 from pamqp import commands
 
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.deliveries import DeliveredTask, Deliveries, Destinations
 from quince_messaging.transports.amqp.frames import Delivery
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 RENEW_AFTER = 600.0
 """Seconds that a task is held before its delivery is renewed, each time: a third of the broker's patience."""

@@ -7,12 +7,12 @@ queue gets it once if it wants any of them; the client picks out what each subsc
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Sequence
 
 from quince_messaging.contract import BroadcastHandler, BroadcastMessage, SubjectFilter
 from quince_messaging.errors import UnreadableMessage
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import topology
 from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.connection import BrokerConnection
@@ -23,7 +23,7 @@ from quince_messaging.wire.broadcasts import hand_over
 from quince_messaging.wire.envelope import Broadcast, Broadcasts, decode, encode, pack_broadcasts
 from quince_messaging.wire.filters import Subscriptions
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 MOST_TOGETHER = 128
 MOST_BYTES = 100_000
@@ -108,9 +108,7 @@ class Broadcasting:
         outbox, self._outbox = self._outbox, []
         channel = self._out
         if channel is None or not channel.usable:
-            log.warning(
-                "%d broadcasts are lost: the broker is away", len(outbox), extra={"count": len(outbox)}
-            )
+            log.warning("%(count)d broadcasts are lost: the broker is away", count=len(outbox))
             return
         batch: list[Broadcast] = []
         size = 0
@@ -132,7 +130,7 @@ class Broadcasting:
         try:
             message = decode(body)
         except UnreadableMessage as error:
-            log.warning("a broadcast is dropped: %s", error, extra={"error": type(error).__name__})
+            log.warning("a broadcast is dropped: %(error)s", error=error)
             return
         if not isinstance(message, Broadcasts):
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -13,11 +12,12 @@ from aiormq.channel import Channel
 from pamqp import commands
 
 from quince_messaging.errors import DeliveryFailed, UnroutableError
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.driver import ask_driver
 from quince_messaging.transports.amqp.frames import Delivery, Returned
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 RPC_TIMEOUT = 15.0
 """Seconds that the broker may take for a declaration before its channel is thrown away."""
@@ -200,10 +200,7 @@ class BrokerChannel:
             await ask_driver(self._driver.close(), RPC_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, RuntimeError) as error:
             log.debug(
-                "channel %s did not close in order: %r",
-                self.number,
-                error,
-                extra={"channel": self.number, "error": type(error).__name__},
+                "channel %(channel)s did not close in order: %(error)r", channel=self.number, error=error
             )
         finally:
             self.shut(None)
@@ -266,12 +263,12 @@ class BrokerChannel:
             try:
                 on_delivery(about, self._header, body)
             except Exception:
-                log.exception("a message could not be handled", extra={"channel": self.number})
+                log.exception("a message could not be handled", channel=self.number)
         elif isinstance(about, Returned) and not self._confirms:
             try:
                 self.on_returned(body)
             except Exception:
-                log.exception("a message that came back could not be handled", extra={"channel": self.number})
+                log.exception("a message that came back could not be handled", channel=self.number)
         elif isinstance(about, Returned):
             number = frames.read_message_id(self._header)
             if number.isdigit():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +13,14 @@ from yarl import URL
 
 from quince_messaging.errors import ConnectionFailed, DeliveryFailed, InvalidUri
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.connect_errors import advice
 from quince_messaging.transports.amqp.driver import ask_driver, our_connection
 from quince_messaging.transports.amqp.protocol import FrameTransportFactory
 from quince_messaging.uri import BrokerUri
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 DIAL_TIMEOUT = 10.0
 DIAL_ERRORS = (OSError, TimeoutError, EOFError, aiormq.AMQPError, PAMQPException, DeliveryFailed)
@@ -158,9 +158,7 @@ class BrokerConnection:
             if not self.lost.done():
                 await ask_driver(self._driver.close(), CLOSE_TIMEOUT)
         except (TimeoutError, DeliveryFailed, aiormq.AMQPError, OSError) as error:
-            log.debug(
-                "the connection did not close in order: %r", error, extra={"error": type(error).__name__}
-            )
+            log.debug("the connection did not close in order: %(error)r", error=error)
 
     def abort(self) -> None:
         """Drop the connection at once."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.side_tasks import SideTask
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER, AckRenewal
 from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.deliveries import DeliveredTask, Deliveries, Destinations
 from quince_messaging.transports.amqp.frames import Delivery
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 _TAG = "tasks"
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -191,9 +191,7 @@ class Consumer:
 
     def _cancelled(self) -> None:
         if not self._closed:
-            log.warning(
-                "%s: the broker cancelled a consumer; consuming anew", self.queue, extra={"queue": self.queue}
-            )
+            log.warning("%(queue)s: the broker cancelled a consumer; consuming anew", queue=self.queue)
             self._session.spawn(self._consume_anew())
 
     async def _consume_anew(self) -> None:

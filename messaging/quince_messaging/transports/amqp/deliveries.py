@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pamqp import commands
 
 from quince_messaging.errors import MessagingError, UnreadableMessage
 from quince_messaging.limits import MAX_PRIORITY
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp.acks import Acks
 from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.frames import NO_HEADER, has_headers, read_priority
@@ -20,7 +20,7 @@ from quince_messaging.transports.amqp.session import Session
 from quince_messaging.wire.calls import error_reply
 from quince_messaging.wire.envelope import Address, Reply, Status, Task, decode
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +155,14 @@ class Deliveries:
             task.read()
         except UnreadableMessage as error:
             log.warning(
-                "%s: a message cannot be read and is dead-lettered: %s",
-                self._queue,
-                error,
-                extra={"queue": self._queue, "error": type(error).__name__},
+                "%(queue)s: a message cannot be read and is dead-lettered: %(error)s",
+                queue=self._queue,
+                error=error,
             )
             self.dead_letter(task, str(error), tag)
             return None
         except Exception:  # no memory, say: not the message's fault
-            log.exception(
-                "%s: a message could not be taken, and goes back", self._queue, extra={"queue": self._queue}
-            )
+            log.exception("%(queue)s: a message could not be taken, and goes back", queue=self._queue)
             self.settlements.requeue(tag)
             return None
         self.tasks[tag] = task
@@ -185,9 +182,9 @@ class Deliveries:
             )
         except Exception as error:
             log.warning(
-                "a task could not be dead-lettered (%r); it is delivered again",
-                error,
-                extra={"queue": self._queue, "error": type(error).__name__},
+                "a task could not be dead-lettered (%(error)r); it is delivered again",
+                queue=self._queue,
+                error=error,
             )
             self.settlements.requeue(tag)
         else:

@@ -8,7 +8,6 @@ Only who waits for that asks for a confirmation; it costs the broker and both pr
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from quince_messaging.errors import (
     UnreadableMessage,
     UnroutableError,
 )
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import topology
 from quince_messaging.transports.amqp.call_watch import CallWatch
 from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
@@ -35,7 +35,7 @@ from quince_messaging.transports.amqp.topology import Names, call_key, inbox_key
 from quince_messaging.wire.calls import Answering, PendingCalls, error_reply, packed
 from quince_messaging.wire.envelope import Address, Call, Calls, Replies, Reply, Status, decode, encode, pack
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 MOST_TOGETHER = 128
 MOST_UNSENT = 10_000
@@ -347,9 +347,9 @@ class Rpc:
             self._out.publish(self._exchange, inbox_key(inbox), [answer])
         except Exception as error:  # those of others are to be sent
             log.warning(
-                "an answer is dropped, for it cannot be sent to its address: %s",
-                error,
-                extra={"communicator": inbox, "error": type(error).__name__},
+                "an answer is dropped, for it cannot be sent to its address: %(error)s",
+                communicator=inbox,
+                error=error,
             )
 
     # Receiving
@@ -359,9 +359,7 @@ class Rpc:
         try:
             message = decode(body)
         except UnreadableMessage as error:
-            log.warning(
-                "a message to this communicator is dropped: %s", error, extra={"error": type(error).__name__}
-            )
+            log.warning("a message to this communicator is dropped: %(error)s", error=error)
             return
         if isinstance(message, Replies):
             for reply in message.replies:
@@ -377,8 +375,7 @@ class Rpc:
             self._answer_one(call)
         except Exception:  # those that came with it are to be answered
             log.exception(
-                "a call cannot be answered",
-                extra={"communicator": call.reply_to.inbox if call.reply_to else None},
+                "a call cannot be answered", communicator=call.reply_to.inbox if call.reply_to else None
             )
 
     def _answer_one(self, call: Call) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -13,10 +12,11 @@ import aiormq
 from quince_messaging.contract import LinkListener, LinkState
 from quince_messaging.errors import CommunicatorClosed, ConnectionFailed, MessagingError, ReconnectingError
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.uri import BrokerUri
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds that a call waits for a broker that is away, before ReconnectingError."""
@@ -89,12 +89,7 @@ class Session:
                 async with asyncio.timeout(FAREWELL_TIMEOUT):
                     await self._farewell(connection)
         except LINK_ERRORS as error:
-            log.debug(
-                "%s: no orderly farewell: %r",
-                self.uri.shown,
-                error,
-                extra={"broker": self.uri.shown, "error": type(error).__name__},
-            )
+            log.debug("%(broker)s: no orderly farewell: %(error)r", broker=self.uri.shown, error=error)
         finally:
             await connection.close()
 
@@ -138,7 +133,7 @@ class Session:
     def broken(self, connection: BrokerConnection, why: str) -> None:
         """Something on this connection does not work: drop it and dial anew."""
         if connection.alive and not self._closed:
-            log.warning("%s: %s; connecting anew", self.uri.shown, why, extra={"broker": self.uri.shown})
+            log.warning("%(broker)s: %(reason)s; connecting anew", broker=self.uri.shown, reason=why)
             connection.abort()
 
     async def _supervise(self) -> None:
@@ -151,13 +146,13 @@ class Session:
                 self._connection = None
                 self._enter(LinkState.RECONNECTING)
                 log.warning(
-                    "%s: the connection is lost (%s); connecting anew",
-                    self.uri.shown,
-                    error or "closed",
-                    extra={"broker": self.uri.shown, "error": type(error).__name__ if error else None},
+                    "%(broker)s: the connection is lost (%(reason)s); connecting anew",
+                    broker=self.uri.shown,
+                    error=error,
+                    reason=error or "closed",
                 )
             await self._dial_again()
-            log.warning("%s: connected again", self.uri.shown, extra={"broker": self.uri.shown})
+            log.warning("%(broker)s: connected again", broker=self.uri.shown)
 
     async def _dial_again(self) -> None:
         pause = SHORTEST_PAUSE
@@ -170,14 +165,9 @@ class Session:
                     connection.abort()
                     raise
             except LINK_ERRORS as error:
-                log.debug(
-                    "%s: %s",
-                    self.uri.shown,
-                    error,
-                    extra={"broker": self.uri.shown, "error": type(error).__name__},
-                )
+                log.debug("%(broker)s: %(error)s", broker=self.uri.shown, error=error)
             except Exception:  # whatever it is, the next attempt may work: never give up
-                log.exception("%s: could not be set up", self.uri.shown, extra={"broker": self.uri.shown})
+                log.exception("%(broker)s: could not be set up", broker=self.uri.shown)
             else:
                 return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -202,16 +192,13 @@ class Session:
 
     def _blocked(self, reason: str | None) -> None:
         if reason is None:
-            log.warning(
-                "%s: the broker takes messages again", self.uri.shown, extra={"broker": self.uri.shown}
-            )
+            log.warning("%(broker)s: the broker takes messages again", broker=self.uri.shown)
             self._enter(LinkState.CONNECTED)
         else:
             log.warning(
-                "%s: the broker takes no messages for now: %s",
-                self.uri.shown,
-                reason,
-                extra={"broker": self.uri.shown},
+                "%(broker)s: the broker takes no messages for now: %(reason)s",
+                broker=self.uri.shown,
+                reason=reason,
             )
             self._enter(LinkState.BLOCKED)
 
@@ -224,7 +211,7 @@ class Session:
                 listener(state)
             except Exception:  # the connection must not be kept from coming back
                 log.exception(
-                    "%s: a listener to the connection failed",
-                    self.uri.shown,
-                    extra={"broker": self.uri.shown, "state": state.value},
+                    "%(broker)s: a listener to the connection failed",
+                    broker=self.uri.shown,
+                    state=state.value,
                 )

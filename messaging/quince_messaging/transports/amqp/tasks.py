@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from pamqp import commands
 
 from quince_messaging.contract import LinkState, TaskBatchCallback
 from quince_messaging.errors import DeliveryFailed, ReconnectingError, UnroutableError
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import topology
 from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
@@ -23,7 +23,7 @@ from quince_messaging.transports.amqp.task_results import TaskResults
 from quince_messaging.transports.amqp.topology import Names
 from quince_messaging.wire.envelope import Address, Task, encode
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 CHUNK = 500
 WINDOW = 4_000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Protocol, cast
 
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.frames import BadFrame, FrameReader
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 READ_AT_ONCE = 128 * 1024  # bytes
 CROWDED = 1024 * 1024  # bytes from which a sender waits for the peer, if that reads at all
@@ -124,9 +124,8 @@ class PeerConnection(asyncio.BufferedProtocol):
             raise
         except Exception:  # what comes next is to be heard
             _log.exception(
-                "a message of communicator %s could not be handled",
-                self.peer or "(unnamed)",
-                extra={"communicator": self.peer},
+                "a message of communicator %(communicator)s could not be handled",
+                communicator=self.peer or "(unnamed)",
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -173,10 +172,9 @@ class PeerConnection(asyncio.BufferedProtocol):
     def abort(self, why: str) -> None:
         """Cut the connection now."""
         _log.warning(
-            "the connection to communicator %s is cut: %s",
-            self.peer or "(unnamed)",
-            why,
-            extra={"communicator": self.peer},
+            "the connection to communicator %(communicator)s is cut: %(reason)s",
+            communicator=self.peer or "(unnamed)",
+            reason=why,
         )
         self._transport.abort()
 

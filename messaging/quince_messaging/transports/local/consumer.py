@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import DeliveryFailed, UnreadableMessage
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.deliveries import HeldTask, Holder, Verdict
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry
 from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.envelope import Reply, Task, decode
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 BETWEEN_FAILURES = 1.0  # seconds
 UNHURRIED = 0.003  # seconds that a settlement may wait for company when nothing depends on it
@@ -99,10 +99,9 @@ class LocalConsumer:
             others = await self._around.group_commit.run(lambda file: self._leave(file, verdict), heavy=True)
         except DeliveryFailed as error:  # it has left all the same, as one that dies
             _log.warning(
-                "tasks of queue %s go back when others see that we are gone: %s",
-                self.queue,
-                error,
-                extra={"queue": self.queue, "error": type(error).__name__},
+                "tasks of queue %(queue)s go back when others see that we are gone: %(error)s",
+                queue=self.queue,
+                error=error,
             )
             others = ()
         self._around.left(self.number)
@@ -149,10 +148,9 @@ class LocalConsumer:
             return
         if error is not None:
             _log.error(
-                "consumer of %s: a claim failed and will be tried again: %s",
-                self.queue,
-                error,
-                extra={"queue": self.queue, "error": type(error).__name__},
+                "consumer of %(queue)s: a claim failed and will be tried again: %(error)s",
+                queue=self.queue,
+                error=error,
             )
             self._unwritten += claim.settled
             asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self.look_again)
@@ -190,10 +188,9 @@ class LocalConsumer:
                 self._arrived(*read)
             else:
                 _log.error(
-                    "consumer of %s: tasks will be read again: %s",
-                    self.queue,
-                    error,
-                    extra={"queue": self.queue, "error": type(error).__name__},
+                    "consumer of %(queue)s: tasks will be read again: %(error)s",
+                    queue=self.queue,
+                    error=error,
                 )
                 asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self._read, unread)
 
@@ -211,10 +208,9 @@ class LocalConsumer:
         def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
                 _log.error(
-                    "consumer of %s: tasks could not be given back: %s",
-                    self.queue,
-                    error,
-                    extra={"queue": self.queue, "error": type(error).__name__},
+                    "consumer of %(queue)s: tasks could not be given back: %(error)s",
+                    queue=self.queue,
+                    error=error,
                 )
             else:
                 self._around.ring(self.queue, hungry, len(unread))
@@ -231,9 +227,7 @@ class LocalConsumer:
             except UnreadableMessage as error:
                 HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).dead_letter(str(error))
             except Exception:  # no memory, say: not the message's fault
-                _log.exception(
-                    "a task of %s could not be taken, and goes back", self.queue, extra={"queue": self.queue}
-                )
+                _log.exception("a task of %(queue)s could not be taken, and goes back", queue=self.queue)
                 HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).requeue()
             else:
                 handles.append(HeldTask(self._holder, claimed.id, envelope, claimed.redelivered))
@@ -277,10 +271,9 @@ class LocalConsumer:
         def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
                 _log.error(
-                    "consumer of %s: tasks could not be handed back: %s",
-                    self.queue,
-                    error,
-                    extra={"queue": self.queue, "error": type(error).__name__},
+                    "consumer of %(queue)s: tasks could not be handed back: %(error)s",
+                    queue=self.queue,
+                    error=error,
                 )
                 return
             others = [one for one in hungry if one.consumer != self.number]
@@ -298,10 +291,9 @@ class LocalConsumer:
         def written(_: None, error: Exception | None) -> None:
             if error is not None:
                 _log.error(
-                    "consumer of %s: done tasks stay, and will be tried again: %s",
-                    self.queue,
-                    error,
-                    extra={"queue": self.queue, "error": type(error).__name__},
+                    "consumer of %(queue)s: done tasks stay, and will be tried again: %(error)s",
+                    queue=self.queue,
+                    error=error,
                 )
                 self._unwritten += settled
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from quince_messaging.structured_log import StructuredLogger
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 
 class Dropped:
@@ -17,10 +17,9 @@ class Dropped:
         """So many were dropped."""
         if peer not in self._counts:
             _log.warning(
-                "communicator %s does not read: broadcasts to it are dropped (%d now)",
-                peer,
-                count,
-                extra={"communicator": peer, "count": count},
+                "communicator %(communicator)s does not read: broadcasts to it are dropped (%(count)d now)",
+                communicator=peer,
+                count=count,
             )
         self._counts[peer] = self._counts.get(peer, 0) + count
 
@@ -28,10 +27,9 @@ class Dropped:
         """It reads again, or has gone."""
         if count := self._counts.pop(peer, 0):
             _log.warning(
-                "%d broadcasts to communicator %s were dropped while it did not read",
-                count,
-                peer,
-                extra={"communicator": peer, "count": count},
+                "%(count)d broadcasts to communicator %(communicator)s were dropped while it did not read",
+                communicator=peer,
+                count=count,
             )
 
     def all_over(self) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import queue
 import sqlite3
 import threading
@@ -26,13 +25,14 @@ from typing import Any, TypeVar
 from quince_messaging.at_fork import fork_guard
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.db_errors import explained, is_busy
 from quince_messaging.transports.local.file_lock import LockTimeout, try_until_locked
 from quince_messaging.transports.local.sync_thread import SyncThread, resolve
 from quince_messaging.transports.local.task_db import TaskDb
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 MOST_TRIES = 8  # turns of the loop in which work waits for others before it goes to the thread
 
@@ -168,9 +168,7 @@ class GroupCommit:
         try:
             self._commit_some()
         except Exception:  # those who wait, and those who come, need somebody who does it
-            _log.exception(
-                "a change of the task file is left to the writing thread", extra={"count": len(self._next)}
-            )
+            _log.exception("a change of the task file is left to the writing thread", count=len(self._next))
             self._leave_to_writer()
 
     def _commit_some(self) -> None:
@@ -286,7 +284,7 @@ class GroupCommit:
         except RuntimeError:  # the loop was closed under us: nobody is left to tell
             _log.debug(
                 "the event loop ended before its communicator",
-                extra={"function": getattr(function, "__qualname__", None)},
+                function=getattr(function, "__qualname__", None),
             )
 
 
@@ -300,10 +298,10 @@ def _settle(jobs: _Batch) -> None:
         except Exception:  # the others wait for their outcome
             _log.exception(
                 "what follows from a change of the task file failed",
-                extra={"function": getattr(job.then, "__qualname__", None)},
+                function=getattr(job.then, "__qualname__", None),
             )
 
 
 def _log_failure(_: Any, error: Exception | None) -> None:
     if error is not None:
-        _log.error("a change of the task file was lost: %s", error, extra={"error": type(error).__name__})
+        _log.error("a change of the task file was lost: %(error)s", error=error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from quince_messaging.contract import SubjectFilter
 from quince_messaging.errors import MessagingError, UnreadableMessage
 from quince_messaging.side_tasks import SideTasks
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.connection import PeerConnection
 from quince_messaging.transports.local.directory import Directory, is_peer
 from quince_messaging.transports.local.dropped import Dropped
@@ -37,7 +37,7 @@ from quince_messaging.transports.local.interests import OwnInterests, PeerIntere
 from quince_messaging.transports.local.registration import Registration
 from quince_messaging.wire.envelope import Envelope, decode
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 DRAIN_PATIENCE = 1.0  # seconds that broadcasts wait for a peer that reads nothing
 ROOM_PATIENCE = 5.0  # seconds that a call waits for one
@@ -256,9 +256,7 @@ class Peers:
             if peer in self._connections or await self._connect(peer):
                 return
             await asyncio.sleep(pause)
-        _log.warning(
-            "communicator %s holds its lock but cannot be reached", peer, extra={"communicator": peer}
-        )
+        _log.warning("communicator %(communicator)s holds its lock but cannot be reached", communicator=peer)
 
     async def _release_if_dead(self, peer: str) -> bool:
         """Whether a peer is gone; if it is dead, its tasks are released first."""
@@ -267,17 +265,14 @@ class Peers:
                 if dead:
                     await self._release_tasks(peer)
                     _log.info(
-                        "communicator %s has died; its tasks were released",
-                        peer,
-                        extra={"communicator": peer},
+                        "communicator %(communicator)s has died; its tasks were released", communicator=peer
                     )
                 return dead is not False
         except MessagingError as error:
             _log.warning(
-                "the tasks of communicator %s could not be released yet: %s",
-                peer,
-                error,
-                extra={"communicator": peer, "error": type(error).__name__},
+                "the tasks of communicator %(communicator)s could not be released yet: %(error)s",
+                communicator=peer,
+                error=error,
             )
             return False
 
@@ -337,10 +332,9 @@ class Peers:
             envelope = decode(payload)
         except UnreadableMessage as error:
             _log.warning(
-                "an unreadable message from communicator %s was dropped: %s",
-                peer,
-                error,
-                extra={"communicator": peer, "error": type(error).__name__},
+                "an unreadable message from communicator %(communicator)s was dropped: %(error)s",
+                communicator=peer,
+                error=error,
             )
             return
         self.on_envelope(peer, envelope)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import CommunicatorClosed
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.consumer import LocalConsumer, Surroundings
 from quince_messaging.transports.local.deliveries import HeldTask
 from quince_messaging.transports.local.frames import Bell
@@ -21,7 +21,7 @@ from quince_messaging.transports.local.records import Hungry, NewTask
 from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.envelope import Address, Reply, Task, encode
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 EVERYBODY = 1_000_000  # more tasks than there are consumers
 LOOKS_AGAIN = (
@@ -245,12 +245,7 @@ class Queues:
 
         def offered(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
-                _log.warning(
-                    "queue %s could not be looked at: %s",
-                    queue,
-                    error,
-                    extra={"queue": queue, "error": type(error).__name__},
-                )
+                _log.warning("queue %(queue)s could not be looked at: %(error)s", queue=queue, error=error)
             else:
                 self.ring(queue, hungry, count, look)
 

@@ -9,16 +9,16 @@ at all does not notice; those that look for it in vain log that.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from quince_messaging.errors import MessagingError
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.directory import Directory
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 from quince_messaging.transports.local.registration import Registration
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 BETWEEN_CHECKS = 0.5  # seconds
 BETWEEN_TRIES = 10.0  # seconds
@@ -86,21 +86,21 @@ class RegistrationWatch:
             self._registration.publish()
         except Exception as error:
             _log.warning(
-                "%s was removed while it was in use, and the files of communicator %s in it cannot be "
-                "restored (%s): nobody new finds it; see to the folder, or restart the program",
-                folder,
-                self._peers.name,
-                error,
-                extra={"communicator": self._peers.name, "file": str(folder), "error": type(error).__name__},
+                "%(file)s was removed while it was in use, and the files of communicator %(communicator)s in "
+                "it cannot be restored (%(error)s): nobody new finds it; see to the folder, or restart the "
+                "program",
+                communicator=self._peers.name,
+                file=folder,
+                error=error,
             )
             asyncio.get_running_loop().call_later(BETWEEN_TRIES, self._try_again)
             return
         self._busy = False
         _log.warning(
-            "%s was removed, or emptied, while it was in use; the files of communicator %s were restored",
-            folder,
-            self._peers.name,
-            extra={"communicator": self._peers.name, "file": str(folder)},
+            "%(file)s was removed, or emptied, while it was in use; the files of communicator "
+            "%(communicator)s were restored",
+            communicator=self._peers.name,
+            file=folder,
         )
         self._on_restored()
         await self._peers.connect_to_all()
@@ -122,11 +122,10 @@ class RegistrationWatch:
         if registered and peer not in self._reported:
             self._reported.add(peer)
             _log.warning(
-                "communicator %s is registered in %s and cannot be found in %s, which was removed, or "
-                "emptied, while it ran; it comes back as soon as it sends or receives anything, or else "
-                "restart its program",
-                peer,
-                self._directory.tasks,
-                self._directory.peers,
-                extra={"communicator": peer, "file": str(self._directory.peers)},
+                "communicator %(communicator)s is registered in %(tasks)s and cannot be found in %(file)s, "
+                "which was removed, or emptied, while it ran; it comes back as soon as it sends or receives "
+                "anything, or else restart its program",
+                communicator=peer,
+                tasks=self._directory.tasks,
+                file=self._directory.peers,
             )

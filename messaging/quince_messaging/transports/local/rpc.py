@@ -7,7 +7,6 @@ communicator goes or says that it serves it no more.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from quince_messaging.errors import (
     UnreadableMessage,
     UnroutableError,
 )
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.frames import Nobody
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
@@ -27,7 +27,7 @@ from quince_messaging.wire.broadcasts import body_size
 from quince_messaging.wire.calls import Answering, PendingCalls, error_reply, packed
 from quince_messaging.wire.envelope import Address, Call, Calls, Replies, Reply, decode, encode, pack
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 MOST_TOGETHER = 128
 SMALL = 4096
@@ -121,9 +121,7 @@ class Rpc:
                 try:
                     sent = self._peers.send(peer, encode(Calls(batch)))
                 except Exception:  # one by one then, so that only those at fault fail
-                    _log.exception(
-                        "calls could not be sent together", extra={"communicator": peer, "count": len(batch)}
-                    )
+                    _log.exception("calls could not be sent together", communicator=peer, count=len(batch))
                     sent = False
                 if not sent:
                     self._peers.spawn(self._send_by_and_by(batch))
@@ -257,9 +255,9 @@ class Rpc:
                     self._send_reply(inbox, payload)
             except Exception:  # those of others are to be sent
                 _log.exception(
-                    "answers to communicator %s could not be sent",
-                    inbox[:40],
-                    extra={"communicator": inbox, "count": len(together)},
+                    "answers to communicator %(communicator)s could not be sent",
+                    communicator=inbox[:40],
+                    count=len(together),
                 )
 
     def _send_reply(self, inbox: str, payload: bytes) -> None:
@@ -268,9 +266,7 @@ class Rpc:
             if isinstance(mine, Replies):
                 asyncio.get_running_loop().call_soon(self.replied, mine.replies)
         elif not self._peers.send_now(inbox, payload):
-            _log.debug(
-                "communicator %s is gone; its answers are dropped", inbox, extra={"communicator": inbox}
-            )
+            _log.debug("communicator %(communicator)s is gone; its answers are dropped", communicator=inbox)
 
 
 def _join(replies: list[Reply]) -> list[bytes]:

@@ -7,7 +7,6 @@ for each pair of communicators; a held file lock tells the living from the dead.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +29,7 @@ from quince_messaging.contract import (
     Transport,
 )
 from quince_messaging.errors import CommunicatorClosed, CommunicatorForked, ConnectionFailed
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.directory import Directory
 from quince_messaging.transports.local.file_lock import LockTimeout
 from quince_messaging.transports.local.frames import Bell, Nobody
@@ -44,7 +44,7 @@ from quince_messaging.wire.broadcasts import hand_over, in_envelopes
 from quince_messaging.wire.envelope import Broadcasts, Call, Calls, Envelope, Replies, encode
 from quince_messaging.wire.filters import Subscriptions, sender_key
 
-_log = logging.getLogger(__name__)
+_log = StructuredLogger(__name__)
 
 
 class LocalTransport(Transport):
@@ -154,7 +154,7 @@ class LocalTransport(Transport):
             try:
                 listener(state)
             except Exception:
-                _log.exception("a listener to the link failed", extra={"state": state.value})
+                _log.exception("a listener to the link failed", state=state.value)
 
     def _check(self) -> None:
         if os.getpid() != self._process and self._process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import MessagingError, UnreadableMessage
 from quince_messaging.loop_mailbox import LoopMailbox
+from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.memory.hub import Entry, Hub
 from quince_messaging.wire.calls import error_reply
 from quince_messaging.wire.envelope import Reply, Status, Task, decode
 
-log = logging.getLogger(__name__)
+log = StructuredLogger(__name__)
 
 
 class MemoryConsumer:
@@ -165,6 +165,6 @@ def readable(hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], No
         hub.bury(queue, entry, str(error))
         return None
     except Exception:  # no memory, say: not the message's fault
-        log.exception("a task of %s could not be taken, and goes back", queue, extra={"queue": queue})
+        log.exception("a task of %(queue)s could not be taken, and goes back", queue=queue)
         hub.put_back(queue, entry)
         return None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import msgspec
 
+from quince_persistence.databases.structured_log import StructuredLogger
 from quince_persistence.records import Claim, ProcessRow, State
 from quince_persistence.writing.lifecycle import enter
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
-_log = logging.getLogger("quince.store")
+_log = StructuredLogger("quince.store")
 
 
 class ClaimProcesses(Operation[Sequence[Claim]]):
@@ -30,9 +30,7 @@ class ClaimProcesses(Operation[Sequence[Claim]]):
         claimed = []
         unknown = [pid for pid in self._pids if pid not in unit.rows]
         if unknown:
-            _log.warning(
-                "there are no processes %s here; tasks for them are dropped", unknown, extra={"pids": unknown}
-            )
+            _log.warning("there are no processes %(pids)s here; tasks for them are dropped", pids=unknown)
         for pid in self._pids:
             row = unit.rows.get(pid)
             if row is None or row.owner is not None or not row.ready:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from quince import import_order
 from quince.errors import EngineError, UnknownTarget, UnloadableClass, UnloadableNow
 from quince.processes.bases import process_class_in
+from quince.workspace import own_types
 from quince.workspace.half_written import is_half_written, is_young
 from quince.workspace.trust import distrust, is_named
 from quince.workspace.user_modules import (
@@ -72,7 +73,7 @@ class ClassLoader:
                 without a file).
         """
         if id(cls) not in self._names:
-            self._names[id(cls)] = cls, _path_of(cls, self.folder)
+            self._names[id(cls)] = cls, own_types.name_of(cls) or _path_of(cls, self.folder)
         _, path = self._names[id(cls)]
         self._loaded[path] = cls
         return path
@@ -90,7 +91,7 @@ class ClassLoader:
         """
         found = self._loaded.get(path)
         if found is None:
-            found = self._loaded[path] = self._load(path)
+            found = self._loaded[path] = own_types.load(path) or self._load(path)
         return found
 
     def load_class(self, path: str) -> Any:

@@ -33,6 +33,9 @@ class Queues(Protocol):
     def enqueue(self, processes: Iterable[NewProcess | ProcessRow | Woken]) -> None:
         """Put their tasks on their queues, soon."""
 
+    def enqueue_unowned(self, woken: Iterable[Woken]) -> None:
+        """Put the tasks of those on their queues, soon, that no worker owns."""
+
 
 class SweepOwner(Protocol):
     """The worker whose sweeps they are."""

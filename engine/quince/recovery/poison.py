@@ -1,7 +1,7 @@
-"""Processes with which workers have died: kept apart, so that the next death tells which was the cause.
+"""Processes with which workers have died: kept apart, so that the next death shows which was the cause.
 
-Of those that are suspected little by little one after the other begins, so that it is the last one that is
-blamed most. Who is suspected most is tried alone: it is proof only when nothing else was at work.
+A process with few deaths begins some seconds after the last one of its kind: should the worker die, the last
+one is blamed most. A prime suspect is tried alone: a death is proof only when nothing else was at work.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 
 from quince_persistence.records import PRIME_SUSPECT, SUSPECT
 
-SECONDS = 1.0
-"""How long one is kept away at a time, for another worker to take it."""
+ELSEWHERE_SECONDS = 1.0
+"""Seconds for which a suspect is kept away at a time, for another worker to take it."""
 
 TURNS = 3
-"""So often; then it may join others."""
+"""How often it is kept away; then it may join others."""
 
 GAP = 3.0
-"""Seconds between two that join others: should the worker die, the last one is suspected most."""
+"""Seconds between two suspects that join others: should the worker die, the last one is blamed most."""
 
 ROOM_SECONDS = 60.0
-"""Seconds in which a worker takes up nothing else, so that one can be tried alone."""
+"""Seconds for which a worker takes up nothing else, so that a suspect can be tried alone."""
 
 REST_SECONDS = 600.0
-"""Seconds until it tries that again, if its other steps have taken longer."""
+"""Seconds until it makes room again, if its other steps have taken longer."""
 
 ALONE_SECONDS = 3600.0
-"""Seconds for which one is tried alone; and after which one that found no such worker joins others."""
+"""Seconds for which a suspect is tried alone; and after which one that found no empty worker joins others."""
 
 
-class Entry(enum.Enum):
+class Admission(enum.Enum):
     """How a process may begin."""
 
     BESIDE = "beside the others"
@@ -47,7 +47,7 @@ class _Wait:
 
 
 class Suspects:
-    """Those of one worker.
+    """Decides when suspects may begin in one worker.
 
     Args:
         clock: Seconds, of whatever clock.
@@ -59,7 +59,7 @@ class Suspects:
         self._waiting: dict[int, _Wait] = {}
         self._joined = -GAP
 
-    def admit(self, pid: int, deaths: int, *, kept: bool, empty: bool) -> Entry:
+    def admit(self, pid: int, deaths: int, *, kept: bool, empty: bool) -> Admission:
         """How the process may begin here now; if elsewhere, it is to be offered to others for a while.
 
         Args:
@@ -67,31 +67,31 @@ class Suspects:
             empty: Nothing is at work in it.
         """
         if kept:
-            return Entry.ELSEWHERE
+            return Admission.ELSEWHERE
         if deaths < SUSPECT:
-            return Entry.BESIDE
+            return Admission.BESIDE
         wait = self._waiting.setdefault(pid, _Wait(self._clock()))
-        entry = self._as_prime(wait, empty) if deaths >= PRIME_SUSPECT else self._as_one_of_many(wait)
-        if entry is Entry.BESIDE:
+        admission = self._as_prime(wait, empty) if deaths >= PRIME_SUSPECT else self._as_one_of_many(wait)
+        if admission is Admission.BESIDE:
             del self._waiting[pid]
             self._running.add(pid)
-        return entry
+        return admission
 
     def ended(self, pid: int) -> None:
         """It runs here no more."""
         self._running.discard(pid)
 
-    def _as_prime(self, wait: _Wait, empty: bool) -> Entry:
+    def _as_prime(self, wait: _Wait, empty: bool) -> Admission:
         now = self._clock()
         if empty or now >= wait.made_room + REST_SECONDS:
             wait.made_room = now
-            return Entry.ALONE
-        return self._as_one_of_many(wait) if now >= wait.since + ALONE_SECONDS else Entry.ELSEWHERE
+            return Admission.ALONE
+        return self._as_one_of_many(wait) if now >= wait.since + ALONE_SECONDS else Admission.ELSEWHERE
 
-    def _as_one_of_many(self, wait: _Wait) -> Entry:
+    def _as_one_of_many(self, wait: _Wait) -> Admission:
         now = self._clock()
         if self._running and (wait.turns < TURNS or now < self._joined + GAP):
             wait.turns += 1
-            return Entry.ELSEWHERE
+            return Admission.ELSEWHERE
         self._joined = now
-        return Entry.BESIDE
+        return Admission.BESIDE

@@ -48,7 +48,7 @@ class Sweeper:
     def __init__(self, worker: SweepOwner, communicator: AsyncCommunicator) -> None:
         self._worker = worker
         self._communicator = communicator
-        self._suspects: dict[str, tuple[float, float]] = {}
+        self._silent: dict[str, tuple[float, float]] = {}
         self._presence = BrokerPresence(worker.id, communicator)
         self._orphans: set[tuple[int, int]] = set()
         self._turn = 0
@@ -68,7 +68,7 @@ class Sweeper:
         parts: list[Part] = [self._release_dead]
         if full:
             parts += [self._apply_missed_controls, self._return_orphan_claims]
-        if full or self._suspects:
+        if full or self._silent:
             parts.append(self._sweep)
         await _each(parts)
 
@@ -127,8 +127,8 @@ class Sweeper:
     async def _sweep(self) -> None:
         began = time.monotonic()
         found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
-        self._forgive(time.monotonic() - began)
-        self._worker.outbox.enqueue(w for w in found.due if w.owner is None)
+        self._discount(time.monotonic() - began)
+        self._worker.outbox.enqueue_unowned(found.due)
         silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
         dead = [(worker, silent) for worker in self._really_silent(found.dead)]
         await _each(
@@ -165,14 +165,12 @@ class Sweeper:
             for ended in sorted(runs - known):
                 _log.info("what the run() of %(worker)s has left goes on here", worker=ended)
                 woken = await landed(release_worker(self._worker.store, ended, died=False))
-                self._worker.outbox.enqueue(one for one in woken if one.owner is None)
+                self._worker.outbox.enqueue_unowned(woken)
 
-    def _forgive(self, seconds: float) -> None:
+    def _discount(self, seconds: float) -> None:
         """What kept the store from this sweep (a large write, say) kept heartbeats from it, too: time for
         which one waited is none for which one watched."""
-        self._suspects = {
-            id_: (heartbeat, since + seconds) for id_, (heartbeat, since) in self._suspects.items()
-        }
+        self._silent = {id_: (heartbeat, since + seconds) for id_, (heartbeat, since) in self._silent.items()}
 
     def _really_silent(self, expired: Sequence[WorkerRow]) -> list[WorkerRow]:
         """Those whose heartbeat has expired and did not come while we watched.
@@ -181,13 +179,13 @@ class Sweeper:
         before the second sweep.
         """
         now = time.monotonic()
-        suspects = {worker.id: (worker.heartbeat, now) for worker in expired}
-        for worker_id, (heartbeat, since) in self._suspects.items():
-            if suspects.get(worker_id, (None, 0.0))[0] == heartbeat:
-                suspects[worker_id] = (heartbeat, since)
-        self._suspects = suspects
-        silent = [w for w in expired if now - suspects[w.id][1] > SUSPICION_SECONDS]
-        return [worker for worker in silent if worker.id != self._worker.id]
+        silent = {worker.id: (worker.heartbeat, now) for worker in expired}
+        for worker_id, (heartbeat, since) in self._silent.items():
+            if silent.get(worker_id, (None, 0.0))[0] == heartbeat:
+                silent[worker_id] = (heartbeat, since)
+        self._silent = silent
+        long = [worker for worker in expired if now - silent[worker.id][1] > SUSPICION_SECONDS]
+        return [worker for worker in long if worker.id != self._worker.id]
 
     async def _release_all(self, dead: Sequence[tuple[WorkerRow, str]]) -> None:
         await _each([partial(self._release, worker, proof) for worker, proof in dead])
@@ -204,7 +202,7 @@ class Sweeper:
             worker_name=worker.name,
             reason=proof,
         )
-        self._worker.outbox.enqueue(one for one in woken if one.owner is None)
+        self._worker.outbox.enqueue_unowned(woken)
 
 
 async def _each(parts: Sequence[Part]) -> None:

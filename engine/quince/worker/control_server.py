@@ -210,7 +210,7 @@ class ControlServer:
 
     def _send_results(self, outcomes: Sequence[ControlOutcome]) -> None:
         outbox = self._worker.outbox
-        outbox.enqueue(woken for outcome in outcomes for woken in outcome.woken if woken.owner is None)
+        outbox.enqueue_unowned(woken for outcome in outcomes for woken in outcome.woken)
         for message in changes_of(outcomes):
             outbox.announce(message)
 

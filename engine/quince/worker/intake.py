@@ -9,8 +9,7 @@ from typing import Any
 from quince.concurrency import failure_of, landed
 from quince.messages import pid_of, shown
 from quince.patience import Patience
-from quince.recovery import poison
-from quince.recovery.poison import Suspects
+from quince.recovery.poison import ELSEWHERE_SECONDS, Admission, Suspects
 from quince.worker.interfaces import RunnerOwner
 from quince.worker.runner import Runner
 from quince.worker.task_buffer import Entry, TaskBuffer
@@ -117,11 +116,11 @@ class Intake:
     def _start(self, claim: Claim) -> None:
         row = claim.row
         idle = all(runner.waiting.lingering for runner in self._runners.values())
-        entry = self._suspects.admit(row.pid, row.deaths, kept=self._owner.slots.kept, empty=idle)
-        if entry is poison.Entry.ELSEWHERE:
+        admission = self._suspects.admit(row.pid, row.deaths, kept=self._owner.slots.kept, empty=idle)
+        if admission is Admission.ELSEWHERE:
             self._offer(claim)
             return
-        runner = Runner(self._owner, claim, alone=entry is poison.Entry.ALONE)
+        runner = Runner(self._owner, claim, alone=admission is Admission.ALONE)
         self._runners[runner.pid] = runner
         if self._owner.draining:
             runner.drain()
@@ -133,7 +132,7 @@ class Intake:
         """It is kept apart from another one here, of which workers have died: let others take it."""
         self._owner.slots.give()
         self._owner.store.release(claim.row.pid, self._owner.id, claim.row.epoch)
-        asyncio.get_running_loop().call_later(poison.SECONDS, self._owner.outbox.enqueue, [claim.row])
+        asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self._owner.outbox.enqueue, [claim.row])
 
     def _ended(self, runner: Runner, task: asyncio.Task[None]) -> None:
         self._driving.discard(task)

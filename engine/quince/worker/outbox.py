@@ -56,6 +56,10 @@ class Outbox:
             self._feed(own)
         self._begin_flush()
 
+    def enqueue_unowned(self, woken: Iterable[Woken]) -> None:
+        """Put the tasks of those on their queues, soon, that no worker owns."""
+        self.enqueue(one for one in woken if one.owner is None)
+
     def announce(self, message: BroadcastMessage) -> None:
         """Broadcast it, soon."""
         self._broadcasts.append(message)

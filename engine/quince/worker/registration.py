@@ -97,7 +97,7 @@ class Registration:
 
     def _released(self, done: asyncio.Future[Sequence[Woken]]) -> None:
         if (error := failure_of(done)) is None:
-            self._outbox.enqueue(woken for woken in done.result() if woken.owner is None)
+            self._outbox.enqueue_unowned(done.result())
         else:
             self._warn("%(worker_name)s could not release what it had claimed: %(error)s", error)
 
@@ -113,7 +113,7 @@ class Registration:
             self._warn("%(worker_name)s leaves what it holds to the next sweep: %(error)s", error)
             return
         self._lease.over = True
-        self._outbox.enqueue(one for one in woken if one.owner is None)
+        self._outbox.enqueue_unowned(woken)
         await self._outbox.drain()
 
     def _warn(self, sentence: str, error: BaseException) -> None:

@@ -36,7 +36,7 @@ async def test_time_for_which_a_sweep_waited_is_no_silence_of_others(
     """A write of 30 s keeps heartbeats away as it does sweeps: as many rounds are watched as ever."""
     clock, buried = [100.0], list[int]()
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    outbox = SimpleNamespace(enqueue=lambda found: list(found))
+    outbox = SimpleNamespace(enqueue=list, enqueue_unowned=list)
     worker: Any = SimpleNamespace(
         id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), runners={}, location=None
     )

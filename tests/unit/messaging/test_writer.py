@@ -251,6 +251,13 @@ async def test_a_peer_that_has_hung_up_is_no_error_here() -> None:
         assert not await asyncio.to_thread(wire.frames.write_here, b"hello?")
 
 
+async def test_nothing_is_written_to_a_peer_whose_end_was_read() -> None:
+    async with wired() as wire:
+        wire.peer.shutdown(socket.SHUT_WR)
+        wire.protocol.eof_received()
+        assert not wire.frames.write_here(b"nobody reads this")
+
+
 async def test_a_transport_that_is_asyncios_is_written_on_the_loop_alone() -> None:
     """As one under TLS is."""
     ours, peer = socket.socketpair()

@@ -88,6 +88,8 @@ class FrameProtocol(asyncio.StreamReaderProtocol):
 
     def eof_received(self) -> bool:
         super().eof_received()
+        if self._writer is not None:
+            self._writer.release()
         return False  # a peer that hangs up is gone: no half-closed connections
 
     def pause_writing(self) -> None:

@@ -22,7 +22,7 @@ AT_ONCE = 8_000_000
 """Bytes of inputs and checkpoints that are read together, of more processes than one."""
 
 _size = func.coalesce(func.length(inputs.c.blob), 0) + func.coalesce(func.length(checkpoints.c.blob), 0)
-_live = (
+_live_pages = (
     live_rows()
     .add_columns(_size)
     .select_from(
@@ -44,10 +44,12 @@ class Checkups(ABC):
         """What reads. Raises StoreClosed if the store is not open."""
 
     def live(self) -> Iterator[Claim]:
-        """Every process that has not terminated, with all that is needed to run it; not many are in memory
-        at a time, and large ones one by one."""
+        return self._live(self._reader())
+
+    def _live(self, reader: RowReader) -> Iterator[Claim]:
+        """Not many are in memory at a time, and large ones one by one."""
         last = -1
-        while page := self._reader().rows(_live, after=last):
+        while page := reader.rows(_live_pages, after=last):
             some: list[ProcessRow] = []
             size = 0
             for row in page:
@@ -66,15 +68,12 @@ class Checkups(ABC):
             yield Claim(row, blobs.pop((row.pid, 0), b""), blobs.pop((row.pid, 1), None))
 
     def idle(self, seconds: float) -> list[Woken]:
-        """Ready and held by nobody for at least so many seconds, the longest first."""
         return [Woken(*row) for row in self._reader().rows(IDLE, before=self.clock() - seconds)]
 
     def clock(self) -> float:
-        """Now, by the clock that stamps the rows."""
         return time.time() if self._reader().on_sqlite else float(self._reader().rows(_clock)[0][0])
 
     def damage(self) -> list[str]:
-        """What the database finds damaged in its own file. PostgreSQL looks after itself."""
         if not self._reader().on_sqlite:
             return []
         found = [str(row[0]) for row in self._reader().rows(_quick_check)]

@@ -74,8 +74,8 @@ class ProcessRow(msgspec.Struct, frozen=True, gc=False):
     """The narrow row of a process, for lists, claims and control.
 
     Attributes:
-        ready: It could run now if somebody claimed it: created, running, or waiting with nothing
-            left to wait for; never when paused or terminated. (Whether somebody holds it is `owner`.)
+        ready: It could run now if a worker claimed it: created, running, or waiting with nothing left to wait
+            for; never when paused or terminated. (Whether a worker holds it is `owner`.)
         awaiting: How many awaited children have not terminated and signals have not come, plus one for
             a timer not yet due.
         step: Name of the step that runs next (or runs now, if owned).
@@ -248,7 +248,7 @@ class Recorded:
 
 
 class Woken(msgspec.Struct, frozen=True, gc=False):
-    """A process that became ready through somebody else's commit.
+    """A process that became ready through the commit of another one.
 
     `owner` is the worker in whose memory it lingers, or None: then its task belongs on the queue.
     """
@@ -300,7 +300,7 @@ class ControlOutcome(msgspec.Struct, frozen=True):
         applied: It holds already (no worker was in a step of it, or there was nothing to do).
         refused: Why it cannot be done (terminated, ...), or None.
         woken: Processes that became ready (parents of one that was killed; itself when played).
-        owner: The worker to be told: it must apply the intent, or has not heard of what is applied.
+        owner: The worker to be told: it must apply the intent, or does not know yet what was applied.
     """
 
     pid: int
@@ -388,10 +388,10 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What one sweep found and mended.
+    """What one sweep found and did.
 
     Attributes:
-        enqueue: Ready and unowned, whose task may be lost: put them on the queue again.
+        enqueue: Ready and unowned processes, whose task may be lost: to be put on their queues.
         due: Timers that fired.
         dead: Workers whose heartbeat has expired (not yet released: the caller proves and calls
             `release_worker`).

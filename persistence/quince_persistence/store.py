@@ -92,7 +92,7 @@ class Store(Reads, Checkups, StoreContract):
             The new identity.
         """
         self._reader()
-        self._identity = f"{schema.identify(self._database, anew=True):012x}"
+        self._identity = f"{schema.identify(self._database, replace=True):012x}"
         return self._identity
 
     # Opening
@@ -123,9 +123,9 @@ class Store(Reads, Checkups, StoreContract):
         renew_in_children(self)
 
     def renew(self, *, quiet: bool) -> None:
-        """In a forked child: begin anew, with connections, a writer thread and pids of its own.
+        """In a forked child: get connections, a writer thread and pids of its own.
 
-        What the parent has handed in and has not heard of yet is the parent's.
+        The calls that the parent has handed in, and not had answered, are the parent's.
         """
         if self._writer is None:
             return
@@ -182,7 +182,7 @@ class Store(Reads, Checkups, StoreContract):
         try:
             return future.result(within)
         except TimeoutError:
-            future.cancel()  # pids that come all the same are nobody's
+            future.cancel()  # pids that come all the same are not used
             raise StoreUnavailable(f"the database has not taken a write within {within:g} s") from None
 
     def forget_pids(self) -> None:
@@ -229,8 +229,9 @@ class Store(Reads, Checkups, StoreContract):
         target = database_of(url)
         if target.url == self._database.url:
             raise CopyRefused(f"{self.url} cannot be copied to itself")
-        told = shown(target.url)
-        return self._write(CopyTo(target, told, own=self.identity, alive=alive, author=author, pause=pause))
+        return self._write(
+            CopyTo(target, shown(target.url), own=self.identity, alive=alive, author=author, pause=pause)
+        )
 
     def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
         return self._write(Wake(pid, owner, epoch))
@@ -267,7 +268,7 @@ class Store(Reads, Checkups, StoreContract):
         return self._rows
 
     def _beat(self, operation: Operation[_T]) -> Future[_T]:
-        """By a thread and a connection of their own, so that a heartbeat stands behind nothing large."""
+        """Over a thread and a connection of their own, so that a heartbeat waits for no large write."""
         if self._pulse is None:
             raise StoreClosed("the store is not open; use it inside `with store:`")
         self._pulse.submit(operation)

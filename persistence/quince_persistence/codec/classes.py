@@ -25,7 +25,7 @@ class ClassNames(Protocol):
 
 
 class _Imported:
-    """Where nobody else loads classes: those of modules that are imported already."""
+    """For when no finder is set: classes of modules that are imported already."""
 
     def name_of(self, cls: Any) -> str:
         if "<locals>" in cls.__qualname__:
@@ -71,10 +71,10 @@ def name_of(cls: type) -> str:
 
 
 def load(path: str) -> Any:
-    """What has this name, by whoever of the known finds it.
+    """The class of this name, from the first of the known finders that finds it.
 
     Raises:
-        Exception: nobody does; what the latest has said.
+        Exception: none does; the error of the first one.
     """
     if getattr(_local, "nothing_new", False):
         return _loaded(path)

@@ -1,4 +1,4 @@
-"""From bytes to the value. Bytes that nobody of us wrote are refused; none are executed."""
+"""From bytes to the value. Bytes that the codec did not write are refused; none are executed."""
 
 from __future__ import annotations
 

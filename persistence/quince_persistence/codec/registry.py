@@ -24,7 +24,7 @@ _by_tag: dict[str, Registered] = {}
 def register_type(
     cls: type[T], tag: str, to_plain: Callable[[T], Any], from_plain: Callable[[Any], T]
 ) -> None:
-    """Teach the codec a type. Call it where the type is defined, so that whoever has one has this too.
+    """Teach the codec a type. Call it where the type is defined, so that a program that has one has this too.
 
     Args:
         cls: The type; its subclasses are not meant.

@@ -25,7 +25,7 @@ _LINKER = (
 
 
 def is_temporary(error: BaseException) -> bool:
-    """Whether the same may succeed when it is tried again, though nobody has mended anything.
+    """Whether the same may succeed when it is tried again, though nothing has been mended.
 
     The cause and the context of the error count too: users' code wraps the errors that it meets.
     """

@@ -50,9 +50,9 @@ def encode(value: Any, where: str = "", *, views: list[Any] | None = None) -> by
 
 
 def encode_each(values: dict[str, Any], where: str = "") -> bytes:
-    """The same for a dict, each value by itself: two names for one list in two of them become two lists.
+    """A dict as bytes, each value by itself, so that each can be read alone.
 
-    So each can be read alone; see `quince_persistence.codec.parts`.
+    Two names for one list become two lists if they are in two of the values.
     """
     if _is_plain(values):
         return _bounded(_encode(values, (where,)), values, where)

@@ -39,16 +39,16 @@ def identity(database: Database) -> str:
     return f"{number or identify(database):012x}"
 
 
-def identify(database: Database, *, anew: bool = False) -> int:
+def identify(database: Database, *, replace: bool = False) -> int:
     """Give the store a name that no other has.
 
     Args:
-        anew: Also if it has one.
+        replace: Also if it has one.
     """
     with database.turn(), database.writer() as connection:
         database.lock_schema(connection)
         number: int | None = connection.execute(_identity).scalar()  # another program may have been quicker
-        if number is None or anew:
+        if number is None or replace:
             connection.execute(delete(counters).where(counters.c.name == _NAME))
             number = secrets.randbits(47) + 1
             connection.execute(insert(counters), {"name": _NAME, "value": number})
@@ -68,7 +68,7 @@ def version(connection: Connection) -> str | None:
         ours = sorted(tables & set(metadata.tables))
         if ours:
             raise NotAStore(
-                f"{shown(connection.engine.url)} holds tables of somebody else "
+                f"{shown(connection.engine.url)} holds tables of another program "
                 f"({', '.join(ours)}); give Quince a database of its own"
             )
         return None

@@ -64,7 +64,7 @@ _ADVICE = {
     "42703": "the tables are not as they were; are they being restored, or upgraded?",
     "42P01": "the tables are not there; are they being restored, or upgraded?",
     "53300": "no connection is left; raise max_connections, or the limit of the role or database",
-    "57014": "somebody cancels what we ask",
+    "57014": "another session cancels the queries of Quince",
 }
 """What to say of a SQLSTATE that the server's own sentence does not say."""
 
@@ -179,7 +179,7 @@ class PostgreSQL:
                 "end it, or wait for it; nothing was written"
             )
         if isinstance(error, PoolTimeout):
-            return StoreBusy(f"{where}: all connections of this program are in use; it asks again")
+            return StoreBusy(f"{where}: all connections of this program are in use; it tries again")
         if getattr(getattr(getattr(error, "orig", None), "diag", None), "constraint_name", None) == _PID_KEY:
             return PidTaken()
         if kind is ErrorKind.DATA:
@@ -194,7 +194,7 @@ class PostgreSQL:
         if "database" in said and "does not exist" in said:
             return InvalidUrl(f"{where}: there is no such database; make it (`createdb {self.url.database}`)")
         if "authentication failed" in said or "does not exist" in said or "no pg_hba.conf entry" in said:
-            return InvalidUrl(f"{where} does not let us in: {said}")
+            return InvalidUrl(f"{where} refuses the login: {said}")
         return StoreUnavailable(
             f"{where} does not answer: {said}; see that it runs, and that the address is right"
         )
@@ -210,8 +210,8 @@ class PostgreSQL:
         self._reader = self._writer = None
 
     def abandon(self, writing: Sequence[Connection], *, quiet: bool) -> bool:
-        """The sockets are replaced by /dev/null: what ends in the child says good-bye to nobody, and when
-        the parent dies the server hears of it."""
+        """The sockets are replaced by /dev/null: what ends in the child ends no session of the parent, and
+        when the parent dies the server notices."""
         nothing = os.open(os.devnull, os.O_RDWR)
         for connection in list(self._connections):
             with contextlib.suppress(Exception):  # it was closed

@@ -2,7 +2,7 @@
 
 Two ways. Connected to the server itself, a session is given its settings when it begins, and keeps them.
 Behind a pooler that gives each transaction another session (PgBouncer with `pool_mode = transaction`), the
-settings do not arrive, and what is set would go to somebody else: there, each transaction sets its own, and
+settings do not arrive, and what is set would go to another program: there, each transaction sets its own, and
 no statement is prepared.
 
 Source: https://www.postgresql.org/docs/current/runtime-config-client.html,
@@ -19,7 +19,7 @@ from quince_persistence.errors import InvalidUrl, NotAStore
 from quince_persistence.schema.tables import schema
 
 LOCK_SECONDS = 10
-"""How long a statement waits for somebody else's lock; then its callers are told, and ask again."""
+"""How long a statement waits for the lock of another session; then it fails, and may be tried again."""
 
 OLDEST = 13
 """Versions before it do not know `pg_current_xact_id`."""
@@ -77,7 +77,7 @@ class Sessions:
 
         Raises:
             InvalidUrl, NotAStore: the database cannot be used.
-            psycopg.Error: nobody answers, or not to us.
+            psycopg.Error: the server does not answer, or refuses.
         """
         connection = self._connected(psycopg, {**arguments, "client_encoding": "utf8"})
         try:

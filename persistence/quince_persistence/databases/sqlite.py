@@ -51,7 +51,7 @@ BUSY_SECONDS = 30.0
 """How long the database may be locked by others before a call fails."""
 
 LOG_BYTES = 16_000_000
-"""What the file of the write-ahead log is cut down to when it begins anew."""
+"""To which the file of the write-ahead log is truncated when it starts over."""
 
 _READERS_MS = 100
 _AGAIN_SECONDS = 1.0
@@ -89,7 +89,7 @@ class SQLite:
         return self._make(pool=NullPool, busy_ms=0).connect()
 
     def _require_in_place(self) -> None:
-        """What is written to a file that nobody finds is lost, and SQLite would make an empty one there.
+        """Check that the file is the one that was opened: what is written to a removed one is lost.
 
         Raises:
             StoreMoved: the file of its first connection is not there any more.
@@ -97,7 +97,7 @@ class SQLite:
         if self._file is not None and self._file != _file_at(self._path):
             raise StoreMoved(
                 f"{shown(self.url)} was moved, removed or replaced while it was open; nothing is written any "
-                "more. Put it back, or start anew where it is now"
+                "more. Move it back, or start the program again with where it is now"
             )
 
     def exclusive(self) -> AbstractContextManager[Any]:
@@ -229,10 +229,10 @@ class SQLite:
     def _bound_log(self, connection: Connection) -> None:
         """Keep the write-ahead log small. Within the turn, after a commit.
 
-        Each commit copies a log of more than 4 MB into the database, as far as nobody reads what it would
-        replace, and the log begins anew when all is copied and nobody reads it. Reads that overlap without
-        a pause could keep it from that for ever; so, from some size on, later ones are made to read from the
-        database. For a reader that stays nobody waits long: it is tried again later.
+        Each commit copies a log of more than 4 MB into the database, as far as no reader needs what that
+        would replace; the log starts over when all is copied and no reader uses it. Reads that overlap
+        without a pause could prevent that for ever; so, from some size on, later ones are made to read from
+        the database. A reader that stays is waited for only briefly: it is tried again later.
         """
         now = time.monotonic()
         if now < self._log_kept_until or _size(f"{self._path}-wal") <= 2 * LOG_BYTES:
@@ -243,7 +243,7 @@ class SQLite:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
             connection.exec_driver_sql("PRAGMA busy_timeout = 0")
             connection.commit()
-        except DBAPIError as error:  # the commit before has come about, whatever becomes of this
+        except DBAPIError as error:  # the commit before it is durable, whatever becomes of this
             _log.warning(
                 "the write-ahead log of %(store)s stays large: %(reason)s",
                 store=self._path,
@@ -277,7 +277,7 @@ def _real_path(database: str) -> Path:
 def _file_at(path: Path) -> tuple[int, int] | None:
     """Which file is there."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - half the time of pathlib's, and this is before each transaction
+        found = os.stat(path)  # noqa: PTH116 - half the time of pathlib's, and before each transaction
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -97,9 +97,11 @@ class MutableRow:
 
     @property
     def stopped(self) -> bool:
-        """No worker is in a step of it, nor may begin one: nobody holds it, or it waits for what has not
-        come. Who holds a process that waits reads, before it goes on, that all of it came and that it still
-        holds it; so the process can be taken away from it meanwhile."""
+        """No worker is in a step of it, nor may begin one: it is unowned, or waits for what has not come.
+
+        The owner of a waiting process reads, before it goes on, that all has come and that it still owns the
+        process; so this can be taken away from it meanwhile.
+        """
         return self.owner is None or not self.at_work
 
     @property
@@ -108,7 +110,7 @@ class MutableRow:
         return self.state != State.WAITING or self.awaiting == 0
 
     def refresh(self, now: float) -> None:
-        """Set `ready` by its rule: it could run now if somebody claimed it."""
+        """Set `ready` by its rule: it could run now if a worker claimed it."""
         self.ready = not self.paused and (
             self.state in _RUNNABLE or (self.state == State.WAITING and self.awaiting == 0)
         )

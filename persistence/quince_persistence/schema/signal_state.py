@@ -1,4 +1,4 @@
-"""What a process's row says of its signals: those that are there, and those that it waits for.
+"""What the row of a process says of its signals: those that have come, and those that it waits for.
 
 Kept in one column, as JSON, and empty for almost every process; so sending, waiting and counting down
 are decided under the lock of the row, without another read.

@@ -60,13 +60,13 @@ processes = Table(
     Column("created", _Seconds, nullable=False),
     Column("updated", _Seconds, nullable=False),
     Column("ended", _Seconds),
-    # Since when it is ready and nobody holds it; null otherwise.
+    # Since when it is ready and unowned; null otherwise.
     Column("idle_since", _Seconds),
     # A pause of the whole tree is on (or asked for): children born meanwhile are born paused.
     Column("tree_paused", Boolean, nullable=False),
     # A pause that its owner had not applied was taken back by a play: the owner's late pause is void.
     Column("pause_void", Boolean, nullable=False),
-    # Signals that are there, and those that it waits for; see `quince_persistence.schema.signal_state`.
+    # Signals that have come, and those that it waits for; see `quince_persistence.schema.signal_state`.
     Column("signals", Text),
     # Those of `deaths` in which nothing else was at work in the worker: they prove something.
     Column("deaths_alone", Integer, nullable=False, server_default="0"),

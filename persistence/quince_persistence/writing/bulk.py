@@ -1,6 +1,6 @@
-"""Many like changes as one statement: a control of a hundred thousand processes writes the same to each.
+"""Many equal changes as one statement: a control of a hundred thousand processes writes the same to each.
 
-Few changes, or unlike ones, go through `executemany` as ever.
+Few changes, or different ones, go through `executemany`.
 """
 
 from __future__ import annotations
@@ -90,5 +90,5 @@ def _insert_same() -> Insert:
     return insert(events).from_select(columns, select(each.c.value, *values))
 
 
-_insert = events.insert().inline()  # nobody asks for the number of a line
+_insert = events.insert().inline()  # the number of a line is not needed
 _same_event = _insert_same()

@@ -35,12 +35,12 @@ class Changes:
         results: Outputs and error, by pid.
         checkpoints: New checkpoint by pid; None drops the stored one.
         once: Results of once-blocks; those of a process go with its checkpoint.
-        signals: Signals to lay down.
+        signals: Signals to store.
         signals_used: Those that steps have used up, by `seq`.
         signals_dropped: Processes that ended with signals that were not used.
         awaits: What is awaited from now on, by pid of the one that waits.
         awaits_cleared: Those that wait for nothing any more (before `awaits`).
-        awaits_over: Those that nobody waits for any more.
+        awaits_over: Those that no process waits for any more.
     """
 
     inserted: dict[int, MutableRow] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Changes:
 _nothing = text("SELECT 1")
 _drop_checkpoints = delete(checkpoints).where(one_of(checkpoints.c.pid, "pids"))
 _drop_once = delete(once).where(one_of(once.c.pid, "pids"))
-_insert_signals = signals.insert().inline()  # nobody asks for their numbers
+_insert_signals = signals.insert().inline()  # their numbers are not needed
 _drop_used = delete(signals).where(one_of(signals.c.seq, "seqs"))
 _drop_signals = delete(signals).where(one_of(signals.c.pid, "pids"))
 _clear_awaits = delete(awaits).where(one_of(awaits.c.pid, "pids"))

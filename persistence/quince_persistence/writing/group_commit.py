@@ -35,8 +35,8 @@ GROUP = 500
 """How many calls share a transaction at most."""
 
 GROUP_BYTES = 4_000_000
-"""How many bytes of values: what is larger stands alone, so that nobody waits for it who came before, or need
-not be written with it again."""
+"""How many bytes of values share a transaction: what is larger stands alone, so that calls before it do not
+wait for it, and need not be written with it again."""
 
 _CHANCES = 3
 """How often one call is tried alone: another program may take a key after it was found free."""
@@ -115,8 +115,8 @@ class GroupCommit:
         self._transactor.close()
 
     def _serve(self, group: Sequence[Operation[Any]]) -> None:
-        """Commit a group and tell what came of it. Whatever fails, all of it are told, and the thread lives:
-        everybody's writes, heartbeats too, go through it."""
+        """Commit a group and resolve its futures. Whatever fails, all are resolved, and the thread lives: all
+        writes of the program go through it."""
         try:
             with _collector_off(group[0].alone):
                 settled = self._settle(group)

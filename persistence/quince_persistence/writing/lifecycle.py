@@ -1,4 +1,4 @@
-"""How a process moves: the table of transitions, ending, being let go, pausing and playing."""
+"""How a process moves: the table of transitions, ending, counting down, killing, pausing, releasing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def end(unit: UnitOfWork, row: MutableRow, state: State, author: str | None = No
     if row.signals is not None:
         row.signals = None
         unit.changes.signals_dropped.append(row.pid)
-    if row.epoch:  # else nobody has ever claimed it, and there is none
+    if row.epoch:  # else it was never claimed, and has none
         unit.changes.checkpoints[row.pid] = None
     if waited:
         unit.wait_for_nothing(row)
@@ -83,7 +83,7 @@ def kill_family(
     an intent for the owner.
 
     Returns:
-        One outcome for each that was live, by pid; whoever was woken stands with the one that woke it.
+        One outcome for each that had not terminated, by pid; with the processes that it woke.
     """
     family = [row for row in unit.family([row.pid for row in tops]) if not row.terminated]
     unit.expect_endings([row.pid for row in family if force or row.stopped])
@@ -107,7 +107,7 @@ def _kill(
 
 
 def pause(row: MutableRow, reason: str | None) -> None:
-    """Set the flag. The caller has unowned it, or is about to, or its owner has suspended its program."""
+    """Set the flag. The caller has taken the owner away, or will, or the owner has suspended its program."""
     row.paused = True
     row.pause_void = False
     if row.intent == Control.PAUSE:
@@ -116,8 +116,8 @@ def pause(row: MutableRow, reason: str | None) -> None:
 
 
 def release(unit: UnitOfWork, row: MutableRow) -> list[ControlOutcome]:
-    """Take the owner away. An intent that waited for the owner is applied here and now, so that a
-    process without an owner never has one.
+    """Take the owner away. An intent that waited for the owner is applied here, so an unowned process never
+    has one.
 
     Returns:
         What a kill did: this process and its descendants.

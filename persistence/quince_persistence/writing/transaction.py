@@ -26,7 +26,7 @@ _log = StructuredLogger("quince.store")
 _T = TypeVar("_T")
 
 PATIENCE_SECONDS = 60.0
-"""How long a lost database is waited for before its callers are told."""
+"""How long a database that is away is waited for before its callers get an error."""
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
@@ -196,7 +196,7 @@ class _Outage:
         self._pause = _FIRST_PAUSE
 
     def wait(self, error: Exception) -> None:
-        """Pause, or say that it has been enough."""
+        """Pause; or raise StoreUnavailable when the patience is over."""
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._patience

@@ -53,7 +53,7 @@ class Needs:
 
     Attributes:
         pids: Rows to lock.
-        ending: Processes that end: whoever awaits them is locked too.
+        ending: Processes that end: those that await them are locked too.
         families: Processes whose descendants are locked too.
         keys: Keys that are about to be taken.
     """
@@ -114,7 +114,7 @@ class UnitOfWork:
             self._settle_awaiting(ending, awaiting)
         else:
             self.lock(pids)
-        self.family([row.pid for row in self.rows.values() if row.intent == Control.KILL])  # let go, they die
+        self.family([row.pid for row in self.rows.values() if row.intent == Control.KILL])  # a release kills
         if needs.keys:
             found = self.connection.execute(_by_key, {"keys": sorted(needs.keys)})
             self.taken.update((key, pid) for key, pid in found)
@@ -192,7 +192,7 @@ class UnitOfWork:
     def _settle_awaiting(self, pids: Iterable[int], found: Sequence[Any] | None = None) -> None:
         """Read who awaits these until every one of them is locked.
 
-        The row of a child is locked by whoever starts to await it, so once the child is locked the
+        The row of a child is locked by any process that starts to await it, so once the child is locked the
         list cannot grow; but it may have grown before.
 
         Args:

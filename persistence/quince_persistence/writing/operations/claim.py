@@ -37,7 +37,7 @@ class ClaimProcesses(Operation[Sequence[Claim]]):
                 continue
             row.owner = self._owner
             row.epoch += 1
-            if row.state == State.RUNNING:  # it was let go in the middle of its work
+            if row.state == State.RUNNING:  # it was released in the middle of its work
                 unit.log(row.pid, "claim", msgspec.json.encode({"step": row.step}), self._owner)
             enter(unit, row, State.RUNNING, self._owner)
             unit.change(row)

@@ -35,15 +35,15 @@ _BLOBS = frozenset({inputs, checkpoints, results, once, signals})
 ROWS, ROWS_WITH_BLOBS = 1000, 20
 """Rows that are in memory at a time."""
 PATIENCE = 2.0
-"""Seconds that a target is waited for which does not answer: nobody can write here meanwhile."""
+"""Seconds that a target is waited for that does not answer: no write is possible here meanwhile."""
 
 
 class CopyTo(Operation[Mapping[str, int]]):
-    """One transaction on either side: the copy is whole or not there, and nobody writes here meanwhile.
+    """One transaction on either side: the copy is whole or not there, and no write happens here meanwhile.
 
     Args:
         target: Where to, an empty database or store.
-        shown: How its address is told to people.
+        shown: Its URL, without a password.
         own: The identity of the store that is copied.
         alive: Seconds within which a worker's last heartbeat says that it lives.
         pause: Pause what lives here, since it goes on there.

@@ -21,7 +21,7 @@ _take = (
 
 
 class AllocatePids(Operation[range]):
-    """So many pids that nobody has had."""
+    """Fresh pids, which no process has had."""
 
     prompt = True
 

@@ -129,7 +129,7 @@ class CommitStep(_StepOperation):
         return StepOutcome(woken=_all_woken(woken, cascade), state=step.state, cascade=cascade)
 
     def _killed_first(self, unit: UnitOfWork, row: MutableRow, lines: Lines) -> StepOutcome:
-        """A kill was accepted before this last step ended: it holds. What was put out is kept."""
+        """A kill was accepted before this last step ended: it holds. Its outputs are kept."""
         step = self._step
         if step.outputs is not None or step.error is not None:
             unit.changes.results[row.pid] = (step.outputs, step.error)
@@ -152,7 +152,7 @@ class CommitStep(_StepOperation):
         cascade: list[ControlOutcome] = []
         woken: list[Woken] = []
         if step.paused:
-            if not row.pause_void:  # else a play came in between, and has the last word
+            if not row.pause_void:  # else a play came in between, and wins
                 pause(row, step.reason)
             cascade = release(unit, row)
             if row.ready:
@@ -184,7 +184,7 @@ class CommitStep(_StepOperation):
         row.signals = state.text()
 
     def _send(self, unit: UnitOfWork) -> list[Woken]:
-        """Signals of this step to others; whoever has terminated needs none."""
+        """Store signals of this step for others, unless they have terminated."""
         woken: list[Woken] = []
         for signal in self._step.sends:
             there = unit.rows.get(signal.pid)

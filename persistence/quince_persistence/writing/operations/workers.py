@@ -31,7 +31,7 @@ TOGETHER = 1.0
 
 
 MARKED_SECONDS = 86_400.0
-"""Age of a writer's mark that nobody asks for any more."""
+"""Age from which on a writer's mark is of no use."""
 
 
 class RegisterWorker(Operation[None]):
@@ -68,7 +68,7 @@ class RegisterWorker(Operation[None]):
 
 
 class Heartbeat(Operation[None]):
-    """I live."""
+    """A worker says that it lives."""
 
     def __init__(self, worker_id: str, state: str | None, troubles: Sequence[str]) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
 
     def _blame(self, unit: UnitOfWork, released: Sequence[MutableRow]) -> None:
         """Count the death for those that may have caused it: they were at work. Of those with which workers
-        have died before, that is whoever was claimed last: a worker takes them up one after the other.
+        have died before, that is the one that was claimed last: a worker claims one after the other.
 
         It proves something only against one that was at work alone.
         """
@@ -155,7 +155,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
             at_work[0].deaths_alone += 1
 
     def _give_up(self, unit: UnitOfWork, row: MutableRow, woken: dict[int, Woken]) -> None:
-        """Poison: whoever holds it dies."""
+        """End a process that is poison: workers die of it."""
         story = (
             f"{row.deaths_alone} workers died while they held this process, and nothing else was at work in "
             f"them, the last one ({self._id}) before or in {_step(row)}; it is not tried again"

@@ -23,6 +23,7 @@ from quince.worker.stepper import StepEnd, Stepper
 from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_messaging.clients.awaitable import AwaitableCommunicator
+from quince_messaging.clients.task_proxy import ForwardedTask
 from quince_messaging.contract import (
     EVERYTHING,
     BroadcastHandler,
@@ -190,45 +191,24 @@ class FaultyCommunicator:
         return await self._communicator.add_rpc_subscriber(received, identifier)
 
 
-class FaultyTask:
+class FaultyTask(ForwardedTask):
     """A task with points around its settlement."""
 
     def __init__(self, task: TaskHandle, points: Points) -> None:
-        self._task = task
+        super().__init__(task)
         self._points = points
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
-
-    @property
-    def body(self) -> Any:
-        return self._task.body
-
-    @property
-    def redelivered(self) -> bool:
-        return self._task.redelivered
-
-    @property
-    def no_reply(self) -> bool:
-        return self._task.no_reply
 
     def ack(self, result: Any = None) -> None:
         with self._points.around("acknowledgement of a task"):
-            self._task.ack(result)
-
-    def fail(self, error: BaseException) -> None:
-        self._task.fail(error)
-
-    def later(self) -> None:
-        self._task.later()
+            super().ack(result)
 
     def requeue(self) -> None:
         with self._points.around("return of a task"):
-            self._task.requeue()
+            super().requeue()
 
     def dead_letter(self, reason: str) -> None:
         with self._points.around("burial of a task"):
-            self._task.dead_letter(reason)
+            super().dead_letter(reason)
 
 
 class NotingStepper(Stepper):

@@ -15,20 +15,13 @@ log = StructuredLogger(__name__)
 LONGEST_REASON = 4_000
 
 
-class TaskProxy:
-    """A task held on the user's side; settling it crosses to the hidden thread in bursts.
+class ForwardedTask:
+    """A task handle before another one, to which it passes on what is done with it."""
 
-    Args:
-        gone: Called on the hidden thread once it is settled.
-    """
+    __slots__ = ("_task", "body", "no_reply", "redelivered")
 
-    __slots__ = ("_gone", "_settled", "_task", "_thread", "body", "no_reply", "redelivered")
-
-    def __init__(self, task: TaskHandle, thread: LoopThread, gone: Callable[[], None] | None = None) -> None:
+    def __init__(self, task: TaskHandle) -> None:
         self._task = task
-        self._thread = thread
-        self._gone = gone
-        self._settled = False
         self.body = task.body
         self.redelivered = task.redelivered
         self.no_reply = task.no_reply
@@ -40,14 +33,39 @@ class TaskProxy:
         self._settle(self._task.fail, error)
 
     def later(self) -> None:
-        if not self._settled:
-            self._post(self._task.later)
+        self._task.later()
 
     def requeue(self) -> None:
         self._settle(self._task.requeue)
 
     def dead_letter(self, reason: str) -> None:
-        self._settle(self._task.dead_letter, plain_reason(reason))
+        self._settle(self._task.dead_letter, reason)
+
+    def _settle(self, how: Callable[..., None], *args: Any) -> None:
+        how(*args)
+
+
+class TaskProxy(ForwardedTask):
+    """A task held on the user's side; settling it crosses to the hidden thread in bursts.
+
+    Args:
+        gone: Called on the hidden thread once it is settled.
+    """
+
+    __slots__ = ("_gone", "_settled", "_thread")
+
+    def __init__(self, task: TaskHandle, thread: LoopThread, gone: Callable[[], None] | None = None) -> None:
+        super().__init__(task)
+        self._thread = thread
+        self._gone = gone
+        self._settled = False
+
+    def later(self) -> None:
+        if not self._settled:
+            self._post(self._task.later)
+
+    def dead_letter(self, reason: str) -> None:
+        super().dead_letter(plain_reason(reason))
 
     def _settle(self, how: Callable[..., None], *args: Any) -> None:
         if self._settled:

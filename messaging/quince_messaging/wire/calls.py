@@ -14,8 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from quince_messaging.contract import RpcHandler
-from quince_messaging.errors import DeliveryFailed, MessagingError, RemoteCancelled, RemoteError, TaskRejected
-from quince_messaging.wire.envelope import Address, Call, Reply, Status, pack
+from quince_messaging.errors import (
+    DeliveryFailed,
+    MessagingError,
+    RemoteCancelled,
+    RemoteError,
+    TaskRejected,
+    UnreadableMessage,
+)
+from quince_messaging.wire.envelope import Address, Call, Replies, Reply, Status, encode, pack
 
 MOST_TEXT = 100_000
 """Characters of an exception's text, and of its traceback, that travel; the middle of more is left out."""
@@ -251,6 +258,16 @@ def packed(reply: Reply) -> Reply:
     except Exception as error:  # whatever it is: the caller waits
         failed = error_reply(reply.call, error)
         return Reply(failed.call, failed.status, pack(failed.body))
+
+
+def encode_replies(replies: Sequence[Reply]) -> list[bytes]:
+    """Replies as one message, if that can be; one that is too large is an error for its caller."""
+    try:
+        return [encode(Replies(list(replies)))]
+    except UnreadableMessage as error:
+        if len(replies) == 1:
+            return [encode(Replies([error_reply(replies[0].call, error)]))]
+    return [message for reply in replies for message in encode_replies([reply])]
 
 
 def _error_of(reply: Reply) -> MessagingError:

@@ -21,7 +21,7 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
-from quince_messaging.transports.amqp.deliveries import DeliveredTask, Deliveries, Destinations
+from quince_messaging.transports.amqp.deliveries import AmqpTask, Deliveries, Destinations
 from quince_messaging.transports.amqp.frames import Delivery
 
 log = StructuredLogger(__name__)
@@ -65,10 +65,10 @@ class AckRenewal:
         deliveries = Deliveries(channel, self._queue, self._destinations, requeue=False)
 
         def arrived(about: Delivery, header: bytes, _body: bytes) -> None:
-            deliveries.settlements.opened(about.tag)
+            deliveries.acks.opened(about.tag)
             waiting = self._arriving.pop(frames.read_message_id(header), None)
             if waiting is None or waiting.done():
-                deliveries.settlements.requeue(about.tag)
+                deliveries.acks.requeue(about.tag)
             else:
                 waiting.set_result(about.tag)
 
@@ -76,7 +76,7 @@ class AckRenewal:
         self._out = await connection.sending.channel(confirms=True)
         self.deliveries = deliveries
 
-    async def renew(self, task: DeliveredTask) -> None:
+    async def renew(self, task: AmqpTask) -> None:
         """Hold the task by a fresh delivery. Raises MessagingError or TimeoutError: it is held as before."""
         if self.deliveries is None or self._out is None:
             raise RuntimeError("the renewal queue is not open")
@@ -107,7 +107,7 @@ class AckRenewal:
         deliveries, self.deliveries = self.deliveries, None
         for task in list(deliveries.tasks.values()):
             task.requeue()
-        deliveries.settlements.flush()
+        deliveries.acks.flush()
         if self._out is not None:
             await self._out.close()
         if deliveries.channel.usable:

@@ -12,7 +12,7 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER, AckRenewal
 from quince_messaging.transports.amqp.channel import BrokerChannel
 from quince_messaging.transports.amqp.connection import BrokerConnection
-from quince_messaging.transports.amqp.deliveries import DeliveredTask, Deliveries, Destinations
+from quince_messaging.transports.amqp.deliveries import AmqpTask, Deliveries, Destinations
 from quince_messaging.transports.amqp.frames import Delivery
 
 log = StructuredLogger(__name__)
@@ -46,7 +46,7 @@ class Consumer:
         self._connection: BrokerConnection | None = None
         self._deliveries: Deliveries | None = None
         self._renewal: AckRenewal | None = None
-        self._arrived: deque[DeliveredTask] = deque()
+        self._arrived: deque[AmqpTask] = deque()
         self._handing_over = False
         self._regulating = asyncio.Lock()
         self._watch: SideTask | None = None
@@ -103,7 +103,7 @@ class Consumer:
             await self._renewal.close()
         deliveries, self._deliveries = self._deliveries, None
         if deliveries is not None:
-            deliveries.settlements.flush()
+            deliveries.acks.flush()
             await deliveries.channel.close()
 
     async def _consume(self, deliveries: Deliveries) -> None:

@@ -32,7 +32,7 @@ from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names, call_key, inbox_key
-from quince_messaging.wire.calls import Answering, PendingCalls, error_reply, packed
+from quince_messaging.wire.calls import Answering, PendingCalls, encode_replies, error_reply, packed
 from quince_messaging.wire.envelope import Address, Call, Calls, Replies, Reply, Status, decode, encode, pack
 
 log = StructuredLogger(__name__)
@@ -214,9 +214,7 @@ class Rpc:
 
     def reply(self, address: Address, reply: Reply) -> None:
         """Send an answer, with the others of this turn of the loop."""
-        self._replies.setdefault(address.inbox, []).append(
-            packed(Reply(address.call, reply.status, reply.body))
-        )
+        self._replies.setdefault(address.inbox, []).append(packed(reply))
         self._flush_soon()
 
     # Answering
@@ -326,14 +324,8 @@ class Rpc:
             self._routed(message.calls, UnroutableError("nobody listens there"))
 
     def _send_replies(self, inbox: str, replies: list[Reply]) -> None:
-        try:
-            self._send_answer(inbox, encode(Replies(replies)))
-        except UnreadableMessage as error:
-            if len(replies) > 1:
-                for reply in replies:
-                    self._send_replies(inbox, [reply])
-            else:
-                self._send_replies(inbox, [error_reply(replies[0].call, error)])
+        for message in encode_replies(replies):
+            self._send_answer(inbox, message)
 
     def _send_answer(self, inbox: str, answer: bytes) -> None:
         """Send an answer, or keep it until the connection is back.

@@ -71,16 +71,16 @@ class TaskResults:
 
     async def _open(self, connection: BrokerConnection) -> None:
         channel = await connection.channel(prefetch=PREFETCH)
-        settlements = Acks(channel)
+        acks = Acks(channel)
         await topology.declare_answers(channel, self._queue)
         await topology.bind(channel, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
 
         def received(about: Delivery, header: bytes, body: bytes) -> None:
-            settlements.opened(about.tag)
+            acks.opened(about.tag)
             try:
                 self._read(about, header, body)
             finally:  # one that is not settled would be kept from the count of those that may come
-                settlements.ack(about.tag)
+                acks.ack(about.tag)
 
         await channel.consume(self._queue, "answers", received, no_ack=False)
         channel.on_closed = lambda error: self._session.broken(

@@ -16,7 +16,7 @@ from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.consumer import Consumer
 from quince_messaging.transports.amqp.dead_letters import DeadLetters
-from quince_messaging.transports.amqp.deliveries import DeliveredTask, Destinations, Puller
+from quince_messaging.transports.amqp.deliveries import AmqpTask, Destinations, Puller
 from quince_messaging.transports.amqp.rpc import Rpc
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.task_results import TaskResults
@@ -186,7 +186,7 @@ class TaskQueues:
         self._consumers.add(consumer)
         return consumer
 
-    async def pull(self, *, queue: str) -> DeliveredTask | None:
+    async def pull(self, *, queue: str) -> AmqpTask | None:
         """One task now, held until it is settled."""
         connection = await self._session.ready()
         name = self._names.tasks(queue)

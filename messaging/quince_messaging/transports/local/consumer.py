@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quince_messaging.contract import TaskBatchCallback
-from quince_messaging.errors import DeliveryFailed, UnreadableMessage
+from quince_messaging.errors import DeliveryFailed
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.transports.local.deliveries import HeldTask, Holder, Verdict
+from quince_messaging.transports.local.deliveries import Holder, LocalTask, Settled
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry
 from quince_messaging.transports.local.task_db import TaskDb
-from quince_messaging.wire.envelope import Reply, Task, decode
+from quince_messaging.wire.envelope import Reply, Task
+from quince_messaging.wire.tasks import read_task
 
 _log = StructuredLogger(__name__)
 
@@ -90,13 +91,13 @@ class LocalConsumer:
         if self._closed:
             return
         self._closed = True
-        verdict = self._holder.close()
-        self._around.reply(verdict.replies)
-        verdict.deleted += self._unwritten
+        settled = self._holder.close()
+        self._around.reply(settled.replies)
+        settled.deleted += self._unwritten
         if self._timer is not None:
             self._timer.cancel()
         try:
-            others = await self._around.group_commit.run(lambda file: self._leave(file, verdict), heavy=True)
+            others = await self._around.group_commit.run(lambda file: self._leave(file, settled), heavy=True)
         except DeliveryFailed as error:  # it has left all the same, as one that dies
             _log.warning(
                 "tasks of queue %(queue)s go back when others see that we are gone: %(error)s",
@@ -107,9 +108,9 @@ class LocalConsumer:
         self._around.left(self.number)
         self._around.ring(self.queue, others, self._held)
 
-    def _leave(self, file: TaskDb, verdict: Verdict) -> Sequence[Hungry]:
-        file.delete(self.number, verdict.deleted)
-        _put_away(file, self.number, verdict)
+    def _leave(self, file: TaskDb, settled: Settled) -> Sequence[Hungry]:
+        file.delete(self.number, settled.deleted)
+        _put_away(file, self.number, settled)
         file.remove_consumer(self.number)
         return file.hungry(self.queue)
 
@@ -217,25 +218,27 @@ class LocalConsumer:
 
         self._around.group_commit.run_then(work, offer, heavy=True)
 
-    def _handles(self, tasks: Sequence[ClaimedTask]) -> list[HeldTask]:
-        handles = []
-        for claimed in tasks:
-            try:
-                envelope = decode(claimed.body)
-                if not isinstance(envelope, Task):
-                    raise UnreadableMessage(f"a {type(envelope).__name__} where a task should be")
-            except UnreadableMessage as error:
-                HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).dead_letter(str(error))
-            except Exception:  # no memory, say: not the message's fault
-                _log.exception("a task of %(queue)s could not be taken, and goes back", queue=self.queue)
-                HeldTask(self._holder, claimed.id, Task(None), claimed.redelivered).requeue()
-            else:
-                handles.append(HeldTask(self._holder, claimed.id, envelope, claimed.redelivered))
-        return handles
+    def _handles(self, tasks: Sequence[ClaimedTask]) -> list[LocalTask]:
+        handles = [self._handle(claimed) for claimed in tasks]
+        return [handle for handle in handles if handle is not None]
 
-    async def pull(self, queue: str) -> HeldTask | None:
+    def _handle(self, claimed: ClaimedTask) -> LocalTask | None:
+        def unread() -> LocalTask:
+            return LocalTask(self._holder, claimed.id, Task(None), redelivered=claimed.redelivered)
+
+        task = read_task(
+            claimed.body,
+            self.queue,
+            dead_letter=lambda reason: unread().dead_letter(reason),
+            requeue=lambda: unread().requeue(),
+        )
+        if task is None:
+            return None
+        return LocalTask(self._holder, claimed.id, task, redelivered=claimed.redelivered)
+
+    async def pull(self, queue: str) -> LocalTask | None:
         """One task of any queue, taken by hand; settled like the others."""
-        handles: list[HeldTask] = []
+        handles: list[LocalTask] = []
         found = True
         while found and not handles:  # unreadable ones are dead-lettered on the way
             self._turn += 1
@@ -250,23 +253,23 @@ class LocalConsumer:
     def _settled(self) -> None:
         if self._closed:
             return
-        verdict = self._holder.collect()
-        self._held -= len(verdict)
-        self._around.reply(verdict.replies)
-        self._unwritten += verdict.deleted
-        if verdict.requeued or verdict.dead:
-            self._put_away(verdict)
+        settled = self._holder.collect()
+        self._held -= len(settled)
+        self._around.reply(settled.replies)
+        self._unwritten += settled.deleted
+        if settled.requeued or settled.dead:
+            self._put_away(settled)
         if not self._hungry:
             self.claim()
         if self._unwritten and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(UNHURRIED, self._write)
 
-    def _put_away(self, verdict: Verdict) -> None:
+    def _put_away(self, settled: Settled) -> None:
         """Requeue and dead-letter; offer what was refused to others before this consumer looks again."""
 
         def work(file: TaskDb) -> Sequence[Hungry]:
-            _put_away(file, self.number, verdict)
-            return file.hungry(self.queue) if verdict.requeued else ()
+            _put_away(file, self.number, settled)
+            return file.hungry(self.queue) if settled.requeued else ()
 
         def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
             if error is not None:
@@ -277,7 +280,7 @@ class LocalConsumer:
                 )
                 return
             others = [one for one in hungry if one.consumer != self.number]
-            self._around.ring(self.queue, others or hungry, len(verdict.requeued))
+            self._around.ring(self.queue, others or hungry, len(settled.requeued))
 
         self._around.group_commit.run_then(work, offer, heavy=True)
 
@@ -300,8 +303,8 @@ class LocalConsumer:
         self._around.group_commit.run_then(lambda file: file.delete(self.number, settled), written)
 
 
-def _put_away(file: TaskDb, consumer: int, verdict: Verdict) -> None:
-    if verdict.requeued:
-        file.requeue(consumer, verdict.requeued)
-    for id_, reason in verdict.dead:
+def _put_away(file: TaskDb, consumer: int, settled: Settled) -> None:
+    if settled.requeued:
+        file.requeue(consumer, settled.requeued)
+    for id_, reason in settled.dead:
         file.dead_letter(consumer, id_, reason)

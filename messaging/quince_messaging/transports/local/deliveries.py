@@ -11,60 +11,33 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from quince_messaging.errors import MessagingError
-from quince_messaging.wire.calls import error_reply
-from quince_messaging.wire.envelope import Address, Reply, Status, Task
+from quince_messaging.wire.envelope import Reply, Task
+from quince_messaging.wire.tasks import DeliveredTask, Settlement
 
 
-class HeldTask:
-    """One delivered task (a `TaskHandle`)."""
+class LocalTask(DeliveredTask):
+    """One delivered task."""
 
-    __slots__ = ("_holder", "body", "id", "redelivered", "reply_to", "settled")
+    __slots__ = ("_holder", "id", "settled")
 
-    def __init__(self, holder: Holder, id_: int, task: Task, redelivered: bool) -> None:
+    def __init__(self, holder: Holder, id_: int, task: Task, *, redelivered: bool) -> None:
+        super().__init__(task, redelivered=redelivered)
         self._holder = holder
         self.id = id_
-        self.body: Any = task.body
-        self.reply_to: Address | None = task.reply_to
-        self.redelivered = redelivered
         self.settled = False
 
-    @property
-    def no_reply(self) -> bool:
-        """See `TaskHandle.no_reply`."""
-        return self.reply_to is None
-
-    def ack(self, result: Any = None) -> None:
-        """See `TaskHandle.ack`."""
-        self._holder.settle(self, Verdict.done, result)
-
-    def fail(self, error: BaseException) -> None:
-        """See `TaskHandle.fail`."""
-        self._holder.settle(self, Verdict.failed, error)
-
-    def later(self) -> None:
-        """See `TaskHandle.later`."""
-        if self.reply_to is not None:
-            self._holder.settle(self, Verdict.deferred, None, final=False)
-
-    def requeue(self) -> None:
-        """See `TaskHandle.requeue`."""
-        self._holder.settle(self, Verdict.refused, None)
-
-    def dead_letter(self, reason: str) -> None:
-        """See `TaskHandle.dead_letter`."""
-        self._holder.settle(self, Verdict.buried, reason)
+    def settle(self, how: Settlement | None, reply: Reply | None = None, reason: str = "") -> None:
+        self._holder.settle(self, how, reply, reason)
 
 
 @dataclass(slots=True)
-class Verdict:
+class Settled:
     """What was decided about some tasks, ready for the task file.
 
     Attributes:
+        dead: Tasks for the dead letters, each with its reason.
         replies: Who asked for an answer, and the answer.
-        buried: Tasks for the dead letters, each with its reason.
     """
 
     deleted: list[int] = field(default_factory=list)
@@ -72,33 +45,15 @@ class Verdict:
     dead: list[tuple[int, str]] = field(default_factory=list)
     replies: list[tuple[str, Reply]] = field(default_factory=list)
 
-    def done(self, task: HeldTask, result: Any) -> None:
-        """It was done, with this result."""
-        self.deleted.append(task.id)
-        if task.reply_to is not None:
-            self.replies.append((task.reply_to.inbox, Reply(task.reply_to.call, Status.RESULT, result)))
-
-    def failed(self, task: HeldTask, error: BaseException) -> None:
-        """It was done, with this error."""
-        self.deleted.append(task.id)
-        if task.reply_to is not None:
-            self.replies.append((task.reply_to.inbox, error_reply(task.reply_to.call, error)))
-
-    def deferred(self, task: HeldTask, _: Any) -> None:
-        """It is going to take a while."""
-        if task.reply_to is not None:
-            self.replies.append((task.reply_to.inbox, Reply(task.reply_to.call, Status.PENDING)))
-
-    def refused(self, task: HeldTask, _: Any) -> None:
-        """Back to the queue."""
-        self.requeued.append(task.id)
-
-    def buried(self, task: HeldTask, reason: str) -> None:
-        """To the dead letters."""
-        self.dead.append((task.id, reason))
-        if task.reply_to is not None:
-            told = error_reply(task.reply_to.call, MessagingError(f"dead-lettered: {reason}"))
-            self.replies.append((task.reply_to.inbox, told))
+    def add(self, task: LocalTask, how: Settlement | None, reply: Reply | None, reason: str) -> None:
+        if how is Settlement.DONE:
+            self.deleted.append(task.id)
+        elif how is Settlement.REQUEUED:
+            self.requeued.append(task.id)
+        elif how is Settlement.DEAD_LETTERED:
+            self.dead.append((task.id, reason))
+        if reply is not None and task.reply_to is not None:
+            self.replies.append((task.reply_to.inbox, reply))
 
     def __len__(self) -> int:
         return len(self.deleted) + len(self.requeued) + len(self.dead)
@@ -112,24 +67,19 @@ class Holder:
         self._loop_thread = threading.get_ident()
         self._flush = flush
         self._lock = threading.Lock()
-        self._settled: deque[tuple[HeldTask, Callable[[Verdict, HeldTask, Any], None], Any]] = deque()
+        self._settled: deque[tuple[LocalTask, Settlement | None, Reply | None, str]] = deque()
         self._scheduled = False
         self._closed = False
 
-    def settle(
-        self,
-        task: HeldTask,
-        how: Callable[[Verdict, HeldTask, Any], None],
-        what: Any,
-        *,
-        final: bool = True,
-    ) -> None:
-        """Note the first verdict on a task; later ones, and those after `close`, count for nothing."""
+    def settle(self, task: LocalTask, how: Settlement | None, reply: Reply | None, reason: str) -> None:
+        """Note the first settlement of a task; later ones, and those after `close`, count for nothing."""
+        if how is None and reply is None:
+            return
         with self._lock:
             if task.settled or self._closed:
                 return
-            task.settled = final
-            self._settled.append((task, how, what))
+            task.settled = how is not None
+            self._settled.append((task, how, reply, reason))
             if self._scheduled:
                 return
             self._scheduled = True
@@ -138,18 +88,18 @@ class Holder:
         else:
             self._loop.call_soon_threadsafe(self._flush)
 
-    def collect(self) -> Verdict:
+    def collect(self) -> Settled:
         """All that was settled since the last time."""
         with self._lock:
             settled = list(self._settled)
             self._settled.clear()
             self._scheduled = False
-        verdict = Verdict()
-        for task, how, what in settled:
-            how(verdict, task, what)
-        return verdict
+        together = Settled()
+        for one in settled:
+            together.add(*one)
+        return together
 
-    def close(self) -> Verdict:
+    def close(self) -> Settled:
         """No more; returns what was settled last."""
         with self._lock:
             self._closed = True

@@ -13,7 +13,7 @@ from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.consumer import LocalConsumer, Surroundings
-from quince_messaging.transports.local.deliveries import HeldTask
+from quince_messaging.transports.local.deliveries import LocalTask
 from quince_messaging.transports.local.frames import Bell
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
@@ -176,7 +176,7 @@ class Queues:
         consumer.claim()
         return consumer
 
-    async def pull(self, queue: str) -> HeldTask | None:
+    async def pull(self, queue: str) -> LocalTask | None:
         """One task now, or None."""
         if self._hand is None:
             number = await self._group_commit.run(lambda file: file.add_consumer(self._peers.name, ""))

@@ -16,7 +16,6 @@ from quince_messaging.errors import (
     DuplicateSubscriber,
     MessageTimeout,
     MessagingError,
-    UnreadableMessage,
     UnroutableError,
 )
 from quince_messaging.structured_log import StructuredLogger
@@ -24,7 +23,7 @@ from quince_messaging.transports.local.frames import Nobody
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
 from quince_messaging.wire.broadcasts import body_size
-from quince_messaging.wire.calls import Answering, PendingCalls, error_reply, packed
+from quince_messaging.wire.calls import Answering, PendingCalls, encode_replies, packed
 from quince_messaging.wire.envelope import Address, Call, Calls, Replies, Reply, decode, encode, pack
 
 _log = StructuredLogger(__name__)
@@ -251,7 +250,7 @@ class Rpc:
         by_inbox, self._replies = self._replies, {}
         for inbox, together in by_inbox.items():
             try:
-                for payload in _join(together):
+                for payload in encode_replies(together):
                     self._send_reply(inbox, payload)
             except Exception:  # those of others are to be sent
                 _log.exception(
@@ -267,13 +266,3 @@ class Rpc:
                 asyncio.get_running_loop().call_soon(self.replied, mine.replies)
         elif not self._peers.send_now(inbox, payload):
             _log.debug("communicator %(communicator)s is gone; its answers are dropped", communicator=inbox)
-
-
-def _join(replies: list[Reply]) -> list[bytes]:
-    """The replies, together if that can be; one that is too large is an error for its caller."""
-    try:
-        return [encode(Replies(replies))]
-    except UnreadableMessage as error:
-        if len(replies) == 1:
-            return [encode(Replies([error_reply(replies[0].call, error)]))]
-    return [payload for reply in replies for payload in _join([reply])]

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from quince_messaging.contract import TaskBatchCallback
-from quince_messaging.errors import MessagingError, UnreadableMessage
 from quince_messaging.loop_mailbox import LoopMailbox
-from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.memory.hub import Entry, Hub
-from quince_messaging.wire.calls import error_reply
-from quince_messaging.wire.envelope import Reply, Status, Task, decode
-
-log = StructuredLogger(__name__)
+from quince_messaging.wire.envelope import Reply, Task
+from quince_messaging.wire.tasks import DeliveredTask, Settlement, read_task
 
 
 class MemoryConsumer:
@@ -99,72 +94,41 @@ class MemoryConsumer:
         self._stopped(self)
 
 
-class MemoryTask:
+class MemoryTask(DeliveredTask):
     """A delivered task. Settled on its transport's loop."""
 
-    __slots__ = ("_address", "_entry", "_gone", "_hub", "_open", "_queue", "body")
+    __slots__ = ("_entry", "_hub", "_open", "_queue", "_settled")
 
-    def __init__(self, hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], None]) -> None:
-        message = decode(entry.data)
-        if not isinstance(message, Task):
-            raise UnreadableMessage(f"a {type(message).__name__} where a task should be")
-        self.body = message.body
-        self._address = message.reply_to
+    def __init__(
+        self, task: Task, hub: Hub, queue: str, entry: Entry, settled: Callable[[MemoryTask], None]
+    ) -> None:
+        super().__init__(task, redelivered=entry.redelivered)
         self._hub = hub
         self._queue = queue
         self._entry = entry
-        self._gone = gone
+        self._settled = settled
         self._open = True
 
-    @property
-    def redelivered(self) -> bool:
-        return self._entry.redelivered
-
-    @property
-    def no_reply(self) -> bool:
-        return self._address is None
-
-    def ack(self, result: Any = None) -> None:
-        if self._close():
-            self._reply(Reply(0, Status.RESULT, result))
-
-    def fail(self, error: BaseException) -> None:
-        if self._close():
-            self._reply(error_reply(0, error))
-
-    def later(self) -> None:
-        if self._open:
-            self._reply(Reply(0, Status.PENDING))
-
-    def requeue(self) -> None:
-        if self._close():
-            self._hub.put_back(self._queue, self._entry)
-
-    def dead_letter(self, reason: str) -> None:
-        if self._close():
-            self._hub.bury(self._queue, self._entry, reason)
-            self._reply(error_reply(0, MessagingError(f"dead-lettered: {reason}")))
-
-    def _reply(self, reply: Reply) -> None:
-        if self._address is not None:
-            self._hub.reply(self._address, reply)
-
-    def _close(self) -> bool:
+    def settle(self, how: Settlement | None, reply: Reply | None = None, reason: str = "") -> None:
         if not self._open:
-            return False
-        self._open = False
-        self._gone(self)
-        return True
+            return
+        if how is not None:
+            self._open = False
+            self._settled(self)
+        if how is Settlement.REQUEUED:
+            self._hub.put_back(self._queue, self._entry)
+        elif how is Settlement.DEAD_LETTERED:
+            self._hub.bury(self._queue, self._entry, reason)
+        if reply is not None and self.reply_to is not None:
+            self._hub.reply(self.reply_to, reply)
 
 
-def readable(hub: Hub, queue: str, entry: Entry, gone: Callable[[MemoryTask], None]) -> MemoryTask | None:
-    """The task in an entry; one that cannot be read is put aside."""
-    try:
-        return MemoryTask(hub, queue, entry, gone)
-    except UnreadableMessage as error:
-        hub.bury(queue, entry, str(error))
-        return None
-    except Exception:  # no memory, say: not the message's fault
-        log.exception("a task of %(queue)s could not be taken, and goes back", queue=queue)
-        hub.put_back(queue, entry)
-        return None
+def readable(hub: Hub, queue: str, entry: Entry, settled: Callable[[MemoryTask], None]) -> MemoryTask | None:
+    """The task in an entry; None if it cannot be read."""
+    task = read_task(
+        entry.data,
+        queue,
+        dead_letter=lambda reason: hub.bury(queue, entry, reason),
+        requeue=lambda: hub.put_back(queue, entry),
+    )
+    return None if task is None else MemoryTask(task, hub, queue, entry, settled)

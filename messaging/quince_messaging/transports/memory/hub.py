@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from quince_messaging.contract import DeadLetter
-from quince_messaging.errors import DuplicateSubscriber, UnreadableMessage, UnroutableError
+from quince_messaging.errors import DuplicateSubscriber, UnroutableError
 from quince_messaging.loop_mailbox import LoopMailbox
-from quince_messaging.wire.calls import error_reply, packed
-from quince_messaging.wire.envelope import Address, Replies, Reply, encode
+from quince_messaging.wire.calls import encode_replies, packed
+from quince_messaging.wire.envelope import Address, Reply
 
 
 class Member(Protocol):
@@ -163,12 +163,8 @@ class Hub:
             member = self._members.get(address.inbox)
         if member is None:
             return
-        answered = packed(Reply(address.call, reply.status, reply.body))
-        try:
-            data = encode(Replies([answered]))
-        except UnreadableMessage as error:
-            data = encode(Replies([error_reply(address.call, error)]))
-        _post(member, data)
+        for data in encode_replies([packed(reply)]):
+            _post(member, data)
 
     def serve(self, identifier: str, member: Member) -> None:
         with self._lock:

@@ -18,7 +18,7 @@ from quince.daemon.orphans import Orphan, orphans, terminate
 from quince.daemon.process_tree import ProcessTree, lives
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.errors import DaemonError
-from quince.interpreter import SUPERVISOR, command_line
+from quince.interpreter import SUPERVISOR, command_line, is_earlier
 from quince.private_files import open_private
 from quince.settings import (
     BROKER_VARIABLE,
@@ -189,6 +189,8 @@ def scale(location: Location, workers: int, timeout: float | None = None) -> Non
 def restart(location: Location, timeout: float | None = None, say: Callable[[str], object] = _silent) -> None:
     """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
 
+    A daemon of an earlier version, which would look for its own modules in vain, is stopped and started anew.
+
     Args:
         timeout: Seconds for the steps that run in each of them, from now on.
         say: Gets a sentence whenever something has happened.
@@ -197,6 +199,11 @@ def restart(location: Location, timeout: float | None = None, say: Callable[[str
         DaemonError: no daemon runs, it has ended meanwhile, or a worker cannot be replaced.
     """
     files, ospid = _running(location)
+    if is_earlier(psutil.Process(ospid).cmdline(), SUPERVISOR):
+        say("the daemon is of an earlier version of Quince: it is stopped, and started anew")
+        stop(location, timeout, say)
+        start(location, files.read() or Settings())
+        return
     grace = _grant(files, timeout)
     old = [child for child in psutil.Process(ospid).children() if lives(child)]
     rolls = (_report(files, ospid) or DaemonReport()).rolls

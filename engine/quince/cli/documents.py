@@ -118,10 +118,10 @@ class _Plain:
         return self._foreign(value)
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
-        named = {str(key): self.of(inner) for key, inner in value.items()}
+        named = {str(key): self.of(value[key]) for key in value}
         if len(named) == len(value):
             return named
-        return [[self.of(key), self.of(inner)] for key, inner in value.items()]
+        return [[self.of(key), self.of(value[key])] for key in value]
 
     def _foreign(self, value: Any) -> Any:
         if isinstance(value, (datetime, date, time)):

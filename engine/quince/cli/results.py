@@ -137,14 +137,14 @@ def _shown(value: Any, depth: int = 0) -> Any:
     """A value as people want to see it: what is large or binary is named by its size."""
     if depth > DEEPEST:
         return value
+    if isinstance(value, dict):
+        return {key: _shown(inner, depth + 1) for key, inner in dict.items(value)}
     if isinstance(value, (bytes, bytearray)) and len(value) > SHORT_BYTES:
         return _Named(f"<bytes, {_size(len(value))}>")
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return _Named(f"{value[:200]!r}... <text, {_size(len(value))}>")
     if hasattr(value, "shape") and getattr(value, "size", 0) > LONGEST_ARRAY:
         return _Named(f"<{type(value).__name__} {value.dtype} {value.shape}>")
-    if isinstance(value, dict):
-        return {key: _shown(inner, depth + 1) for key, inner in value.items()}
     if type(value) in (list, tuple) and len(value) <= LONGEST_ARRAY:
         return type(value)(_shown(inner, depth + 1) for inner in value)
     return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from quince.processes.instructions import Block, Instruction, block
 from quince.processes.spec import ProcessSpec
 
@@ -22,4 +24,5 @@ class WorkChainSpec(ProcessSpec):
 
         `spec.outline(cls.begin, while_(cls.more)(cls.turn), if_(cls.failed)(return_(410)), cls.end)`
         """
+        self._refuse_twice(id(self), "the", "outline", sys._getframe(1))
         self.steps = block(steps)

@@ -9,6 +9,7 @@ from quince.processes.bases import kind_of
 from quince.processes.child import ChildProcess, collect_children
 from quince.processes.execution import Execution
 from quince.processes.interfaces import Host
+from quince.processes.namespace import Namespace
 from quince.text import words_of
 from quince_persistence.codec import decode, encode, encode_each
 from quince_persistence.records import Claim
@@ -30,7 +31,7 @@ def save(execution: Execution, views: list[Any] | None = None) -> bytes | None:
     if memory is None and not execution.outputs:
         return None
     version = execution.definition.version
-    whole = {"v": SCHEMA, "version": version, "outputs": execution.outputs, **(memory or {})}
+    whole = {"v": SCHEMA, "version": version, "outputs": dict(execution.outputs), **(memory or {})}
     return encode(whole, "", views=views)
 
 
@@ -40,7 +41,7 @@ def save_outputs(execution: Execution) -> bytes:
     Raises:
         Unsaveable: as `save`.
     """
-    return encode_each(execution.outputs, "outputs")
+    return encode_each(dict(execution.outputs), "outputs")
 
 
 def restore(cls: type[Any], claim: Claim, host: Host) -> tuple[Execution, list[ChildProcess]]:
@@ -114,7 +115,7 @@ class Opened:
             ) from error
         execution.status = row.status
         if memory is not None:
-            execution.outputs = dict(memory.get("outputs") or {})
+            execution.outputs = Namespace(memory.get("outputs") or {})
             if "position" in memory or execution.memory() is not None:
                 execution.recall(memory)
         return execution

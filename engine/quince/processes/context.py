@@ -22,12 +22,12 @@ class Context(MutableMapping[str, Any]):
         lists: Names whose value is an empty list until something is appended.
     """
 
-    __slots__ = ("__dict__", "__lists")
+    __slots__ = ("__dict__", "__lists__")
 
     def __init__(
         self, values: Mapping[str, Any] | None = None, lists: Callable[[], Collection[str]] = tuple
     ) -> None:
-        object.__setattr__(self, "_Context__lists", lists)
+        object.__setattr__(self, "__lists__", lists)
         self.__dict__.update(values or {})
 
     def __getitem__(self, name: str) -> Any:
@@ -37,7 +37,7 @@ class Context(MutableMapping[str, Any]):
             MissingName: there is none of that name; says which there are. (A KeyError and an AttributeError.)
         """
         values = self.__dict__
-        if name not in values and name in self.__lists():
+        if name not in values and name in self.__lists__():
             values[name] = []
         try:
             return values[name]
@@ -55,6 +55,8 @@ class Context(MutableMapping[str, Any]):
             ValueError: the name is no text, or none that people can write.
         """
         wrong = name_problem(name)
+        if not wrong and name.startswith("__") and name.endswith("__"):
+            wrong = f"is {name!r}: such names are Python's own"
         if wrong:
             raise ValueError(f"the name of a value in ctx {wrong}")
         forbid_inside("ctx", name)
@@ -80,6 +82,17 @@ class Context(MutableMapping[str, Any]):
         if name not in self.__dict__:
             self[name] = default
         return self.__dict__[name]
+
+    def clear(self) -> None:
+        """Remove all values."""
+        forbid_inside("ctx", "clear")
+        self.__dict__.clear()
+
+    def __eq__(self, other: object) -> bool:
+        values = other.__dict__ if isinstance(other, Context) else other
+        return bool(self.__dict__ == values)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.__dict__)

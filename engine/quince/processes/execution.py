@@ -34,14 +34,12 @@ from quince.processes.placing import put_out
 from quince.processes.programs import Completed, Programs
 from quince.processes.signals import Arrival, Expected, new_signal
 from quince.processes.signatures import takes_self, yields
-from quince.processes.spec import SUCCESS, ExitCode, ProcessSpec, check_output
+from quince.processes.spec import STATUSES, SUCCESS, ExitCode, ProcessSpec, check_output
 from quince.processes.step_record import StepRecord
 from quince.text import storable
 from quince_persistence.codec import LARGE, check, check_together
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import NewEvent, ProcessRow, SignalRow
-
-LARGEST_STATUS = 2**31 - 1
 
 
 class Execution:
@@ -51,7 +49,7 @@ class Execution:
         cls: The user's class.
         process: The user's object.
         row: As it was claimed.
-        outputs: What has been put out so far; what is a `Namespace` in it is no value.
+        outputs: What has been put out so far; what is a `Namespace` in it is no value, but holds some.
         record: What the step that runs now has gathered.
         stop: Set while the process, or its worker, is to stop.
         expected: The signals that it waits for.
@@ -74,7 +72,7 @@ class Execution:
         self.pid = row.pid
         self.row = row
         self.host = host
-        self.outputs: dict[str, Any] = {}
+        self.outputs = Namespace()
         self.record = StepRecord()
         self.stop = threading.Event()
         self.once_blocks = OnceBlocks(row, host)
@@ -139,8 +137,7 @@ class Execution:
     def handled(self, call: Call, answer: Any) -> ExitCode | None:
         """A step has returned: an exit code if the process ends with it, None if it goes on."""
         if isinstance(answer, Mapping):
-            for name, value in answer.items():
-                self.out(name, value)
+            self.out_many(answer)
             return SUCCESS
         return SUCCESS if answer is None else self.exit_code(call, answer)
 
@@ -150,15 +147,17 @@ class Execution:
         Raises:
             UnexpectedReturn: none is.
         """
-        if isinstance(answer, ExitCode):
-            return replace(answer, status=fitted(answer.status, int))
-        answer = fitted(answer, int)
-        if isinstance(answer, int) and not isinstance(answer, bool):
-            if not 0 <= answer <= LARGEST_STATUS:
+        given = answer.status if isinstance(answer, ExitCode) else answer
+        status = fitted(given, int)
+        if isinstance(status, int) and not isinstance(status, bool):
+            if status not in STATUSES:
                 raise UnexpectedReturn(
-                    f"{self.name}: exit status {answer} is not between 0 and {LARGEST_STATUS}"
+                    f"{self.name}: exit status {reprlib.repr(status)} is not between 0 and {STATUSES[-1]}"
                 )
-            return ExitCode(int(answer), self.definition.spec.exit_codes.message_of(answer))
+            if not isinstance(answer, ExitCode):
+                return ExitCode(int(status), self.definition.spec.exit_codes.message_of(status))
+            if answer.message is None or isinstance(answer.message, str):
+                return replace(answer, status=int(status))
         step = call.function.__name__ if call else "return_"
         raise UnexpectedReturn(
             f"{self.name}.{step} returned {reprlib.repr(answer)} ({type(answer).__name__}): "
@@ -233,8 +232,8 @@ class Execution:
         """See `Process.out_many`."""
         if not isinstance(values, Mapping):
             raise InvalidOutput(f"out_many() takes a mapping of names to values, not {type(values).__name__}")
-        for name, value in values.items():
-            self.out(name, value)
+        for name in values:  # a namespace may have an output called `items`
+            self.out(name, values[name])
 
     def logger(self) -> logging.Logger:
         """See `Process.logger`."""

@@ -71,8 +71,8 @@ def _with_items(value: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
 def fitted_values(ports: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as the ports of their names say; those of a namespace in a dict of its own."""
     found = {}
-    for name, given in values.items():
-        value, port = plain(given), ports.get(name)
+    for name in values:
+        value, port = plain(values[name]), ports.get(name)
         if isinstance(port, Mapping):
             found[name] = fitted_values(port, value) if isinstance(value, Mapping) else value
         else:

@@ -206,7 +206,7 @@ def _by_name(signature: inspect.Signature, inputs: Mapping[str, Any]) -> dict[st
     parameters = signature.parameters
     return {
         name: value
-        for name, value in inputs.items()
+        for name, value in dict(inputs).items()
         if name not in parameters or parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
     }
 

@@ -216,7 +216,7 @@ def _of_generic(value: Any, hint: Any, origin: Any, where: str) -> Mismatch | No
         return None if fits else _wrong(value, hint, where)
     if isinstance(value, Mapping) and len(arguments) == 2:
         return _of_items(((key, key) for key in value), arguments[0], where) or _of_items(
-            value.items(), arguments[1], where
+            ((key, value[key]) for key in value), arguments[1], where
         )
     if origin is tuple:
         return _of_tuple(value, hint, arguments, where)

@@ -13,7 +13,7 @@ from typing import Any, Generic, Never, NoReturn, Protocol, TypeVar
 from quince.errors import InvalidDefinition
 from quince.processes.awaiting import ToContext
 from quince.processes.signatures import takes_self, yields
-from quince.processes.spec import ExitCode
+from quince.processes.spec import STATUSES, ExitCode
 from quince.text import close_to
 
 
@@ -245,8 +245,11 @@ def _of_step(function: Any, cls: type) -> Iterator[str]:
 
 def _of_return(code: Any) -> Iterator[str]:
     status = getattr(code, "status", code)
-    if code is not None and (not isinstance(status, int) or isinstance(status, bool) or status < 0):
-        yield f"return_({code!r}): it takes an exit code (spec.exit_codes.LABEL) or a status, from 0 on"
+    if code is not None and (type(status) is not int or status not in STATUSES):
+        yield (
+            f"return_({code!r}): it takes an exit code (spec.exit_codes.LABEL) or a status, from 0 on to "
+            f"{STATUSES[-1]}"
+        )
 
 
 def _is_method(name: str, cls: type) -> bool:

@@ -13,10 +13,15 @@ from quince.text import close_to
 from quince_persistence.codec import decode, register_mapping
 
 
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("what a process was given cannot be set; make a copy with dict(...)")
+
+
 class Namespace(dict[str, Any]):
     """A dict whose items are attributes as well, and cannot be set. Its values can be changed.
 
-    Copies of it (`dict(...)`, `copy()`) are plain dicts.
+    A value under the name of a method (`items`, `get`) stands in its place: `dict(...)` gives a plain dict of
+    it, as `copy()` does. Our own code asks the class for its methods (`dict.items(namespace)`).
     """
 
     __slots__ = ()
@@ -25,13 +30,15 @@ class Namespace(dict[str, Any]):
         there = ", ".join(map(str, self)) or "nothing"
         raise MissingName(f"there is no {name!r} here; there is {there}{close_to(name, map(str, self))}")
 
+    def __getattribute__(self, name: str) -> Any:
+        if name in self and not name.startswith("__"):
+            return self[name]
+        return object.__getattribute__(self, name)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what Python itself looks for
             raise AttributeError(name)
         return self[name]
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("what a process was given cannot be set; make a copy with dict(...)")
 
     __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse
     __setattr__ = __delattr__ = _refuse
@@ -54,7 +61,7 @@ class Namespace(dict[str, Any]):
 def plain(value: Any) -> Any:
     """The value, with a dict for each namespace that is one, or in one."""
     if type(value) is Namespace:
-        return {name: plain(inner) for name, inner in value.items()}
+        return {name: plain(inner) for name, inner in dict.items(value)}
     return value
 
 
@@ -112,7 +119,7 @@ _FIXED = frozenset({str, int, float, bool, type(None), bytes, complex})
 def _never_changes(value: Any) -> bool:
     kind = type(value)
     if kind is Namespace:
-        return all(map(_never_changes, value.values()))
+        return all(map(_never_changes, dict.values(value)))
     return kind in _FIXED or (kind in (tuple, frozenset) and all(map(_never_changes, value)))
 
 

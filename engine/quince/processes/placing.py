@@ -36,9 +36,9 @@ def put_out(outputs: dict[str, Any], declared: Any, path: Sequence[str], value: 
         place, ports = inner, ports.get(name, {})
     if isinstance(ports.get(last), plumpy.PortNamespace) and isinstance(value, Mapping):
         dict.setdefault(place, last, Namespace())
-        for name, one in value.items():
-            put_out(outputs, declared, (*path, name), one)
-    elif type(place.get(last)) is Namespace:
+        for name in value:
+            put_out(outputs, declared, (*path, name), value[name])
+    elif type(dict.get(place, last)) is Namespace:
         raise InvalidOutput(
             f"output {'.'.join(path)!r} would drop what is put out inside it ({', '.join(place[last])})",
             ".".join(path),

@@ -131,7 +131,8 @@ class PortNamespace(plumpy.PortNamespace):  # type: ignore[misc]  # as above
             return PortValidationError(
                 f"there is no such port; there are: {there}{hint}", _dotted(here, name)
             )
-        for name, value in port_values.items():
+        for name in port_values:
+            value = port_values[name]
             wrong = None if self.valid_type is None else mismatch(value, self.valid_type)
             if wrong and isinstance(value, Mapping):  # a namespace that nobody declared
                 inner = self.validate_dynamic_ports(value, (*here, str(name)))

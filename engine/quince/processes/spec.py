@@ -50,6 +50,8 @@ class ExitCode:
 
 SUCCESS = ExitCode(0)
 MISSING_OUTPUT = 11
+STATUSES = range(2**31)
+"""Those that a process can end with."""
 
 
 class ExitCodes(Mapping[str, ExitCode]):
@@ -274,7 +276,9 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
             InvalidDefinition: the label is no name, the status is taken or out of range, or the message
                 is no text that can be filled in.
         """
-        self.exit_codes.add(_exit_code(status, label, message, self.exit_codes))
+        code = _exit_code(status, label, message, self.exit_codes)
+        self._refuse_twice(id(self.exit_codes), "exit code", label, sys._getframe(1))
+        self.exit_codes.add(code)
 
     def seal(self) -> None:
         """No more is declared."""
@@ -287,7 +291,12 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
             raise InvalidDefinition(f"{word} {name!r}: a name is needed, or several with dots (grid.points)")
         if wrong := name_problem(name):
             raise InvalidDefinition(f"the name of an {word} {wrong}")
-        self._refuse_twice(id(ports), word, name)
+        if any(part.startswith("__") for part in name.split(".")):
+            raise InvalidDefinition(
+                f"{word} {name!r}: Python changes names that begin with two underscores where a class uses "
+                "them (self.inputs.__name); leave one of them out"
+            )
+        self._refuse_twice(id(ports), word, name, sys._getframe(2))
         try:
             super()._create_port(ports, kind, name, **options)
         except (InvalidDefinition, ValueError) as error:
@@ -317,9 +326,8 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
             process_class, source, destination, expose_memory, namespace, *chosen, namespace_options
         )
 
-    def _refuse_twice(self, place: int, word: str, name: str) -> None:
-        """A class may declare again what its parent has; one `define` may not say a thing twice."""
-        frame = sys._getframe(3)  # whoever called spec.input(...)
+    def _refuse_twice(self, place: int, word: str, name: str, frame: FrameType) -> None:
+        """A class may declare again what its parent has; one `define` (`frame`) may not say a thing twice."""
         for (where, other), by in self._declared.items():
             if where == place and by is frame and (other == name or other.startswith(f"{name}.")):
                 what = "twice" if other == name else f"after {other!r}, which it would drop; declare it first"
@@ -329,10 +337,17 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
 
 def _exit_code(status: Any, label: Any, message: Any, others: ExitCodes) -> ExitCode:
     status = fitted(status, int)
-    if not isinstance(status, int) or isinstance(status, bool) or status < 100:
-        raise InvalidDefinition(f"exit code {label}: status {status!r} is not an integer from 100 on")
+    if not isinstance(status, int) or isinstance(status, bool) or status not in STATUSES[100:]:
+        raise InvalidDefinition(
+            f"exit code {label}: status {status!r} is not an integer from 100 to {STATUSES[-1]}"
+        )
     if not isinstance(label, str) or not label.isidentifier():
         raise InvalidDefinition(f"exit code {status}: label {label!r} is not a Python name")
+    if label.startswith("_") or hasattr(ExitCodes, label):
+        raise InvalidDefinition(
+            f"exit code {status}: self.exit_codes.{label} is something else, as of all mappings; call it "
+            f"{label.strip('_').upper() or 'FAILED'!r}, for example"
+        )
     _check_message(label, message)
     taken = next((code for code in others.values() if code.status == status and code.label != label), None)
     if taken is not None:

@@ -47,7 +47,7 @@ class WorkChain(Process):
         """The context: values that go from step to step, as a mapping and as attributes."""
         return chain_execution_of(self).context
 
-    def to_context(self, *unnamed: Never, **awaited: Awaited) -> None:
+    def to_context(self, /, *unnamed: Never, **awaited: Awaited) -> None:
         """Wait for processes and signals after this step, and find them in `ctx` in the next one.
 
         Args:

@@ -62,7 +62,7 @@ def _lost(execution: Execution, copy: Execution) -> str:
     """Names what does not come back as it was."""
     for location, before, after in (
         ("ctx", _context(execution), _context(copy)),
-        ("outputs", execution.outputs, copy.outputs),
+        ("outputs", dict(execution.outputs), dict(copy.outputs)),
     ):
         for key, value in before.items():
             if key not in after or not same(encode(value), encode(after[key])):

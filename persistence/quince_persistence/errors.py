@@ -26,8 +26,6 @@ PersistenceError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 
 class PersistenceError(Exception):
     """Root of every error that this package raises."""
@@ -198,10 +196,6 @@ class UnreadableValueUsed(Unreadable, AttributeError):
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(f"a stored {kind} cannot be read here: {reason}")
-
-
-def _some(pids: Sequence[int]) -> str:
-    return ", ".join(map(str, pids[:5])) + (", ..." if len(pids) > 5 else "")
 
 
 def megabytes(size: int) -> str:

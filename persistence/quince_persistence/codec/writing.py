@@ -11,6 +11,7 @@ import msgspec
 
 from quince_persistence.codec import arrays, classes, frames, instances, registry, sizing, standard
 from quince_persistence.codec.kinds import WRITERS, Code, Shape
+from quince_persistence.codec.places import Key, advice, spelt, type_name
 from quince_persistence.codec.unreadable import UnreadableValue, tell
 from quince_persistence.errors import TooLarge, Unsaveable
 
@@ -20,11 +21,6 @@ _SMALLEST, _GREATEST = -(1 << 63), (1 << 64) - 1
 _CONTAINERS = frozenset({dict, list})
 _PLAIN = SCALARS | _CONTAINERS
 _TEXT = frozenset({str})
-_SAVEABLE = (
-    "save plain values (numbers, texts, lists, dicts, arrays of numpy, dates, paths, ...), "
-    "or teach the codec the type with quince_persistence.codec.register_type"
-)
-
 _DEEPEST_PLAIN = 200
 _NAMED_LEVELS = 4
 
@@ -56,7 +52,7 @@ def encode_each(values: dict[str, Any], where: str = "") -> bytes:
     """
     if _is_plain(values):
         return _bounded(_encode(values, (where,)), values, where)
-    whole = {key: msgspec.Raw(_encode(value, (where, _Key(key)))) for key, value in values.items()}
+    whole = {key: msgspec.Raw(_encode(value, (where, Key(key)))) for key, value in values.items()}
     return _bounded(_named(lambda: _pack(whole), values, (where,)), values, where)
 
 
@@ -73,8 +69,8 @@ def _bounded(data: bytes, value: Any, where: str) -> bytes:
     while isinstance(inner, dict) and inner:
         sizes = {key: sizing.bounds(one, sizing.MOST)[0] for key, one in inner.items()}
         key = max(sizes, key=lambda key: sizes[key])
-        path, size, inner = (*path, _Key(key)), sizes[key], inner[key]
-    raise TooLarge(where, len(data), limit, (_spell(path), size) if len(path) > 1 else None)
+        path, size, inner = (*path, Key(key)), sizes[key], inner[key]
+    raise TooLarge(where, len(data), limit, (spelt(path), size) if len(path) > 1 else None)
 
 
 def _encode(value: Any, path: tuple[Any, ...], views: list[Any] | None = None) -> bytes:
@@ -93,14 +89,14 @@ def _named(pack: Callable[[], bytes], culprit: Any, path: tuple[Any, ...]) -> by
     except RecursionError:
         path, culprit = _culprit(culprit, path)
         raise Unsaveable(
-            _spell(path),
+            spelt(path),
             type(culprit).__qualname__,
             "it contains itself, or is nested too deeply; flatten it",
         ) from None
     except UnicodeEncodeError as error:
         path, culprit = _culprit(culprit, path)
         raise Unsaveable(
-            _spell(path),
+            spelt(path),
             type(culprit).__qualname__,
             f"a text in it is not valid Unicode ({error.reason}); save it as bytes",
         ) from error
@@ -112,7 +108,7 @@ def _culprit(value: Any, path: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     for _ in range(_NAMED_LEVELS):
         parts: list[tuple[Any, Any]]
         if type(value) is dict:
-            parts = [(_Key(key), item) for key, item in value.items()]
+            parts = [(Key(key), item) for key, item in value.items()]
         elif type(value) in (list, tuple):
             parts = list(enumerate(value))
         else:
@@ -210,7 +206,7 @@ class _Writing:
         except ValueError as error:
             if isinstance(error, UnicodeEncodeError):
                 raise
-            raise Unsaveable(_spell(path), _type_name(kind), str(error)) from error
+            raise Unsaveable(spelt(path), type_name(kind), str(error)) from error
 
     def _identified(self, value: Any, kind: type, path: tuple[Any, ...]) -> Any:
         """What may stand in several places: written once, and referred to from the others."""
@@ -270,12 +266,12 @@ class _Writing:
         plan = instances.plan_of(kind)
         if plan is not None:
             names, values, declared = plan.take(value)
-            inner = [self.wrap(item, (*path, _Key(name))) for name, item in zip(names, values, strict=True)]
+            inner = [self.wrap(item, (*path, Key(name))) for name, item in zip(names, values, strict=True)]
             content = msgspec.msgpack.Ext(0, _pack(inner))
             return _extension(Code.INSTANCE, [plan.family, classes.name_of(kind), names, declared, content])
         if frames.takes(value):
             return _extension(Code.FRAME, self.wrap(frames.write(value), path))
-        raise Unsaveable(_spell(path), _type_name(kind), _advice(value))
+        raise Unsaveable(spelt(path), type_name(kind), advice(value))
 
     def _unreadable(self, value: UnreadableValue, path: tuple[Any, ...]) -> Any:
         """As it was read."""
@@ -294,13 +290,13 @@ class _Writing:
             return {
                 key: item
                 if type(item) in _AS_IS or (type(item) is int and _SMALLEST <= item <= _GREATEST)
-                else self.wrap(item, (*path, _Key(key)))
+                else self.wrap(item, (*path, Key(key)))
                 for key, item in value.items()
             }
         flat: list[Any] = []
         for key, item in value.items():
             flat.append(self.wrap(key, (*path, "key")))
-            flat.append(self.wrap(item, (*path, _Key(key))))
+            flat.append(self.wrap(item, (*path, Key(key))))
         return _extension(Code.MAP, flat)
 
     def _all(self, values: Iterable[Any], path: tuple[Any, ...]) -> list[Any]:
@@ -329,42 +325,3 @@ def _extension(code: int, plain: Any) -> msgspec.msgpack.Ext:
 def _kinds(values: list[Any]) -> Iterable[type]:
     """The types of values; none for integers that msgpack takes."""
     return (type(one) for one in values if not (type(one) is int and _SMALLEST <= one <= _GREATEST))
-
-
-class _Key:
-    """A key of a dict, in a path."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-
-
-def _spell(path: tuple[Any, ...]) -> str:
-    """`ctx.model.weights[3]`."""
-    text = str(path[0])
-    for part in path[1:]:
-        if isinstance(part, _Key):
-            key = part.key
-            plain = isinstance(key, str) and key.isidentifier()
-            text += (f".{key}" if text else key) if plain else f"[{key!r}]"
-        elif isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f"<{part}>"
-    return text
-
-
-def _type_name(kind: type) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _advice(value: Any) -> str:
-    if callable(value):
-        return "code is never saved; save a name that you can look up again"
-    for base in (dict, list, tuple, set, str, int, float, bytes):
-        if isinstance(value, base):
-            return (
-                f"convert it to {base.__name__}, or teach the codec: quince_persistence.codec.register_type"
-            )
-    return _SAVEABLE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, select
 
 from quince_persistence.records import Control, ProcessRow, State
@@ -19,10 +20,15 @@ COLUMNS = tuple(p.c)
 """What `MutableRow` takes, in its order."""
 
 
-class MutableRow:
-    """One row of `processes`, read under its lock, changed in memory, written back once."""
+class MutableRow(msgspec.Struct, eq=False, gc=False):
+    """One row of `processes`, read under its lock, changed in memory, written back once.
 
-    __slots__ = (*(column.name for column in COLUMNS), "fresh", "indexed")
+    Its first attributes are the columns, in the order of the table.
+
+    Attributes:
+        fresh: It is not in the database yet.
+        indexed: What it had, when it was read, in columns that stand in an index.
+    """
 
     pid: int
     parent: int | None
@@ -54,41 +60,10 @@ class MutableRow:
     pause_void: bool
     signals: str | None
     deaths_alone: int
+    fresh: bool = False
+    indexed: tuple[Any, ...] = ()
 
-    def __init__(self, *row: Any, fresh: bool = False) -> None:
-        (
-            self.pid,
-            self.parent,
-            self.root,
-            self.class_path,
-            self.class_version,
-            self.state,
-            self.paused,
-            self.ready,
-            self.owner,
-            self.epoch,
-            self.queue,
-            self.priority,
-            self.key,
-            self.intent,
-            self.intent_reason,
-            self.status,
-            self.step,
-            self.awaiting,
-            self.due,
-            self.deaths,
-            self.exit_status,
-            self.exit_message,
-            self.created,
-            self.updated,
-            self.ended,
-            self.idle_since,
-            self.tree_paused,
-            self.pause_void,
-            self.signals,
-            self.deaths_alone,
-        ) = row
-        self.fresh = fresh
+    def __post_init__(self) -> None:
         self.indexed = (self.state, self.owner, self.due, self.idle_since)
 
     @property

@@ -108,10 +108,7 @@ def control(
     Returns:
         One answer for each process met, by pid.
     """
-    why = None if reason is None else storable(reason)
-    who = storable(author or login())
-    future = workspace.store.control(verb, selection, author=who, reason=why, force=force)
-    outcomes: Sequence[ControlOutcome] = future.result()
+    outcomes = _write(workspace, verb, selection, reason, author, force)
     notify(workspace, verb, outcomes)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
@@ -123,10 +120,7 @@ def control_all(
 
     Durable on return; the answers are as those of `control`.
     """
-    why = None if reason is None else storable(reason)
-    who = storable(author or login())
-    future = workspace.store.control(verb, Selection(live=True), author=who, reason=why)
-    outcomes: Sequence[ControlOutcome] = future.result()
+    outcomes = _write(workspace, verb, Selection(live=True), reason, author)
     notify(workspace, verb, outcomes, everybody=True)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
@@ -153,6 +147,19 @@ def control_one(
     if not answer.accepted:
         raise ControlRefused(pid, answer.message)
     return answer
+
+
+def _write(
+    workspace: Workspace,
+    verb: Control,
+    selection: Selection,
+    reason: str | None,
+    author: str | None,
+    force: bool = False,
+) -> Sequence[ControlOutcome]:
+    why = None if reason is None else storable(reason)
+    who = storable(author or login())
+    return workspace.store.control(verb, selection, author=who, reason=why, force=force).result()
 
 
 def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Answer:

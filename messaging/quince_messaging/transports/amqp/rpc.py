@@ -32,12 +32,12 @@ from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names, call_key, inbox_key
+from quince_messaging.wire.batching import TurnBatches
 from quince_messaging.wire.calls import Answering, PendingCalls, encode_replies, error_reply, packed
 from quince_messaging.wire.envelope import Address, Call, Calls, Replies, Reply, Status, decode, encode, pack
 
 log = StructuredLogger(__name__)
 
-MOST_TOGETHER = 128
 MOST_UNSENT = 10_000
 """Answers that wait for the connection; the oldest go first when there are more."""
 PROBE_TIMEOUT = 2.0
@@ -59,9 +59,8 @@ class Rpc:
         self._channel: BrokerChannel | None = None
         self._out: BrokerChannel | None = None
         self._confirmed: BrokerChannel | None = None
-        self._calls: dict[tuple[str, bool], list[Call]] = {}
-        self._replies: dict[str, list[Reply]] = {}
-        self._flushing = False
+        self._calls = TurnBatches(self._send_calls, self._flush)
+        self._replies = TurnBatches(self._send_replies, self._flush)
         self._call_watch = CallWatch(self._worked_on, self.pending.fail, session.spawn)
         self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MOST_UNSENT)
         self._answering = Answering(self.reply, self._reply_here)
@@ -94,7 +93,8 @@ class Rpc:
 
     async def farewell(self) -> None:
         """Take the inbox away: from now on calls to it are unroutable, not lost."""
-        self._flush()
+        self._calls.flush()
+        self._replies.flush()
         if self._channel is not None and self._channel.usable:
             await self._channel.rpc(commands.Queue.Delete(queue=self._queue))
 
@@ -214,8 +214,7 @@ class Rpc:
 
     def reply(self, address: Address, reply: Reply) -> None:
         """Send an answer, with the others of this turn of the loop."""
-        self._replies.setdefault(address.inbox, []).append(packed(reply))
-        self._flush_soon()
+        self._replies.add(address.inbox, packed(reply))
 
     # Answering
 
@@ -266,28 +265,15 @@ class Rpc:
     # Sending, joined by turn of the loop
 
     def _queue_call(self, to: str, call: Call, *, confirmed: bool = False) -> None:
-        self._calls.setdefault((to, confirmed), []).append(call)
-        self._flush_soon()
-
-    def _flush_soon(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._calls.add((to, confirmed), call)
 
     def _flush(self) -> None:
-        self._flushing = False
-        calls, self._calls = self._calls, {}
-        replies, self._replies = self._replies, {}
-        for (to, confirmed), batch in calls.items():
-            for start in range(0, len(batch), MOST_TOGETHER):
-                self._send_calls(to, batch[start : start + MOST_TOGETHER], confirmed)
-        for inbox, answers in replies.items():
-            for start in range(0, len(answers), MOST_TOGETHER):
-                self._send_replies(inbox, answers[start : start + MOST_TOGETHER])
+        """Somebody waits for what was sent in this turn of the loop: not a turn later."""
         if self._out is not None:
-            self._out.flush()  # somebody waits for the answer: not a turn of the loop later
+            self._out.flush()
 
-    def _send_calls(self, to: str, calls: list[Call], confirmed: bool) -> None:
+    def _send_calls(self, receiver: tuple[str, bool], calls: list[Call]) -> None:
+        to, confirmed = receiver
         receipt = Receipt(1) if confirmed else None
         if receipt is not None:
             receipt.future.add_done_callback(lambda done: self._routed(calls, done.exception()))

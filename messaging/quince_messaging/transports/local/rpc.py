@@ -22,13 +22,13 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.frames import Nobody
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
+from quince_messaging.wire.batching import TurnBatches
 from quince_messaging.wire.broadcasts import body_size
 from quince_messaging.wire.calls import Answering, PendingCalls, encode_replies, packed
 from quince_messaging.wire.envelope import Address, Call, Calls, Replies, Reply, decode, encode, pack
 
 _log = StructuredLogger(__name__)
 
-MOST_TOGETHER = 128
 SMALL = 4096
 """Bytes of a body up to which calls travel together."""
 
@@ -42,15 +42,15 @@ class Rpc:
         self._pending = PendingCalls()
         self._handlers: dict[str, RpcHandler] = {}
         self._routes: dict[str, str] = {}
-        self._replies: dict[str, list[Reply]] = {}
-        self._together: dict[str, list[Call]] = {}
+        self._replies = TurnBatches(self._send_replies)
+        self._calls = TurnBatches(self._send_calls)
         self._answering = Answering(lambda to, reply: self.reply([(to.inbox, reply)]))
 
     async def close(self) -> None:
         """Stop the handlers that run, and tell their callers; calls that wait here fail."""
         self._fail_all()
         await self._answering.close()
-        self._send_replies()
+        self._replies.flush()
         self._fail_all()  # also those that were just being made
 
     def _fail_all(self) -> None:
@@ -88,14 +88,12 @@ class Rpc:
             return None
         body = pack(body)
         if body_size(body) > SMALL:
-            self._send_together()  # those before it
+            self._calls.flush()  # those before it
             return self._ask_alone(peer, identifier, body)
         address, future = self.expect()
         call = Call(identifier, body, address)
         self._pending.note(address.call, (peer, call))
-        if not self._together:
-            asyncio.get_running_loop().call_soon(self._send_together)
-        self._together.setdefault(peer, []).append(call)
+        self._calls.add(peer, call)
         return future
 
     def _ask_alone(self, peer: str, identifier: str, body: Any) -> asyncio.Future[Any] | None:
@@ -112,19 +110,15 @@ class Rpc:
         self._pending.note(address.call, (peer, call))
         return future
 
-    def _send_together(self) -> None:
-        together, self._together = self._together, {}
-        for peer, calls in together.items():
-            for start in range(0, len(calls), MOST_TOGETHER):
-                batch = calls[start : start + MOST_TOGETHER]
-                try:
-                    sent = self._peers.send(peer, encode(Calls(batch)))
-                except Exception:  # one by one then, so that only those at fault fail
-                    _log.exception("calls could not be sent together", communicator=peer, count=len(batch))
-                    sent = False
-                if not sent:
-                    self._peers.spawn(self._send_by_and_by(batch))
-            self._peers.flush(peer)
+    def _send_calls(self, peer: str, calls: list[Call]) -> None:
+        try:
+            sent = self._peers.send(peer, encode(Calls(calls)))
+        except Exception:  # one by one then, so that only those at fault fail
+            _log.exception("calls could not be sent together", communicator=peer, count=len(calls))
+            sent = False
+        if not sent:
+            self._peers.spawn(self._send_by_and_by(calls))
+        self._peers.flush(peer)
 
     async def _send_by_and_by(self, calls: Sequence[Call]) -> None:
         """Send calls one by one, to a peer that reads slowly or has gone."""
@@ -241,23 +235,19 @@ class Rpc:
 
         Those that are gone get none.
         """
-        if replies and not self._replies:
-            asyncio.get_running_loop().call_soon(self._send_replies)
         for inbox, reply in replies:
-            self._replies.setdefault(inbox, []).append(packed(reply))
+            self._replies.add(inbox, packed(reply))
 
-    def _send_replies(self) -> None:
-        by_inbox, self._replies = self._replies, {}
-        for inbox, together in by_inbox.items():
-            try:
-                for payload in encode_replies(together):
-                    self._send_reply(inbox, payload)
-            except Exception:  # those of others are to be sent
-                _log.exception(
-                    "answers to communicator %(communicator)s could not be sent",
-                    communicator=inbox[:40],
-                    count=len(together),
-                )
+    def _send_replies(self, inbox: str, replies: list[Reply]) -> None:
+        try:
+            for payload in encode_replies(replies):
+                self._send_reply(inbox, payload)
+        except Exception:  # those of others are to be sent
+            _log.exception(
+                "answers to communicator %(communicator)s could not be sent",
+                communicator=inbox[:40],
+                count=len(replies),
+            )
 
     def _send_reply(self, inbox: str, payload: bytes) -> None:
         if inbox == self._peers.name:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -100,3 +101,27 @@ def _started(ospid: int) -> int | None:
         ended = words[0] in (b"Z", b"X") and int(words[17]) <= 1  # no thread of it goes on without the first
         return 0 if ended else int(words[19])
     return None
+
+
+def write_holder(lock: IO[str], program: Program) -> None:
+    """Write down, in the open file of a lock, which process holds it, and which file it is."""
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{program}\n{_place_of(lock)}\n")
+    lock.flush()
+
+
+def holder_of(lock: Path) -> Program | None:
+    """The process that holds, or held, a lock file; None if the file is not there or is a copy."""
+    try:
+        with lock.open("r") as file:
+            who, _, place = file.read(4096).partition("\n")
+            return program_of(who) if place.strip() == _place_of(file) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _place_of(file: IO[str]) -> str:
+    """Which file it is, on which file system: one that was copied is another."""
+    found = os.fstat(file.fileno())
+    return f"{found.st_dev}:{found.st_ino}"

@@ -19,6 +19,7 @@ from quince.daemon.orphans import Orphan
 from quince.daemon.process_tree import ProcessTree
 from quince.errors import DaemonError
 from quince.workspace.location import Location
+from quince.workspace.workspace import make_store
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually
@@ -29,6 +30,7 @@ def running(location: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loc
     """A daemon of one worker whose steps get next to no time, if nobody says otherwise."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("QUINCE_CHECK", "0")
+    make_store(location)
     daemon.start(location, Settings(workers=1, slots=4, grace=0.5))
     yield location
     daemon.stop(location, 0)

@@ -15,6 +15,7 @@ from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.operations import start, state, stop
 from quince.errors import WorkspaceError
 from quince.workspace.location import Location
+from quince.workspace.workspace import make_store
 from quince_messaging.uri import folder_uri
 from quince_persistence.databases.sqlite_url import file_url
 from quince_persistence.errors import StoreMoved
@@ -117,6 +118,7 @@ def test_a_worker_ends_in_order(location: Location, away: Away, worker_forks: Fo
 
 def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(location: Location) -> None:
     """All else of the workspace is there: the daemon tells, waits, and goes on when the store is put back."""
+    make_store(location)
     start(location, Settings())
     try:
         with Workspace(location) as home:
@@ -141,6 +143,7 @@ def test_a_daemon_whose_store_alone_was_moved_makes_no_empty_one(location: Locat
 
 
 def test_the_daemon_ends_and_is_found_until_it_has(location: Location) -> None:
+    make_store(location)
     ospid = start(location, Settings())
     files = DaemonFiles(location.folder)
     assert files.holder() == ospid

@@ -13,6 +13,7 @@ from quince import ProcessHandle, ProcessState, Workspace, submit_many
 from quince.daemon import operations as daemon
 from quince.daemon.files import DaemonFiles, Settings
 from quince.workspace.location import Location
+from quince.workspace.workspace import make_store
 from quince_persistence.records import Selection
 from tests import flows
 from tests.crew import ROOT, eventually
@@ -21,6 +22,7 @@ from tests.crew import ROOT, eventually
 @pytest.fixture
 def daemon_of_two(location: Location, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    make_store(location)
     daemon.start(location, Settings(workers=2, slots=8))
     yield location
     daemon.stop(location, 5)

@@ -26,7 +26,7 @@ from quince.recovery.lease import process_of
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS
 from quince.workspace.location import Location
 from quince.workspace.neighbours import sentence_of, strangers
-from quince.workspace.workspace import Workspace
+from quince.workspace.workspace import Workspace, make_store
 from quince_messaging.errors import MessagingError
 from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
@@ -66,6 +66,8 @@ def start(
     """Start the daemon in the background; returns when its workers are at work."""
     settings = Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
     location = session.location()
+    location.require_shared()
+    make_store(location)
     ospid = daemon.start(location, settings)
     left = daemon.state(location).orphans
     beside = f"; {_names(left)}, left of an earlier one, work on until their steps end" if left else ""

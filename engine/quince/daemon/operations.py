@@ -28,8 +28,6 @@ from quince.settings import (
     STORE_VARIABLE,
 )
 from quince.workspace.location import Location
-from quince.workspace.workspace import open_store, prepare
-from quince_persistence.databases.sqlite_url import file_of
 
 START_SECONDS = 90.0
 LAST_SECONDS = 20.0
@@ -87,19 +85,16 @@ def start(location: Location, settings: Settings) -> int:
 
     Raises:
         DaemonError: one runs already, or a worker cannot start: one sentence that says why.
-        PersistenceError: the store cannot be made.
+        WorkspaceError: nobody has made the store yet (`make_store` does), or it lives in memory.
     """
     location.require_shared()
-    prepare(location)
     files = DaemonFiles(location.folder)
     running = files.holder()
     if running is not None:
         raise DaemonError(
             f"the daemon runs already (process {running}); `quince daemon scale N` changes its size"
         )
-    file = file_of(location.store)
-    if file is not None and not file.exists():  # workers under a daemon make none: it would be another one
-        open_store(location).close()
+    location.require_made()
     out, into = os.pipe()
     environment = {
         **os.environ,

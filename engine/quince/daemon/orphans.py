@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from quince.interpreter import option_of
-from quince.recovery.lease import written_in
+from quince.os_process import holder_of
 from quince.settings import SUPERVISOR_VARIABLE, host_name
 from quince.workspace.location import Location
 
@@ -53,7 +53,7 @@ def _candidates(location: Location) -> Iterator[tuple[int, bool]]:
     that they are those workers. Files of other machines or containers of this name are left out."""
     for lock in (location.state / "locks").glob(f"{glob.escape(host_name())}:*"):
         number = lock.name.split(":")[-2]
-        program = written_in(lock)
+        program = holder_of(lock)
         if number.isdigit() and (program is None or program.runs()):
             yield int(number), program is not None
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from quince.os_process import Program, program_of
+from quince.os_process import Program, holder_of, write_holder
 from quince.private_files import open_private
 from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
 from quince.troubles import is_blocked
@@ -102,10 +102,7 @@ class Lease:
 
     def _write(self, program: Program) -> None:
         assert self._file is not None
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(f"{program}\n{_place_of(self._file)}\n")
-        self._file.flush()
+        write_holder(self._file, program)
 
     def release_in_child(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""
@@ -164,7 +161,7 @@ def process_of(worker: WorkerRow) -> Program | None:
     """The process of a worker of this host; None if it is one of another, or that is not known."""
     if worker.host != host_name() or worker.lock is None:
         return None
-    return written_in(Path(unquoted(worker.lock)))
+    return holder_of(Path(unquoted(worker.lock)))
 
 
 def sweep_locks(folder: Path, known: Container[str]) -> None:
@@ -174,25 +171,9 @@ def sweep_locks(folder: Path, known: Container[str]) -> None:
         known: Ids of the workers that are in the store.
     """
     for lock in folder.glob("*"):
-        program = None if lock.name in known else written_in(lock)
+        program = None if lock.name in known else holder_of(lock)
         if program is not None and program.runs() is False:
             lock.unlink(missing_ok=True)
-
-
-def written_in(lock: Path) -> Program | None:
-    """The process that holds, or held, a lock file; None if the file is not there or is a copy."""
-    try:
-        with lock.open("r") as file:
-            who, _, place = file.read(4096).partition("\n")
-            return program_of(who) if place.strip() == _place_of(file) else None
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _place_of(file: IO[str]) -> str:
-    """Which file it is, on which file system: one that was copied is another."""
-    found = os.fstat(file.fileno())
-    return f"{found.st_dev}:{found.st_ino}"
 
 
 _leases: weakref.WeakSet[Lease] = weakref.WeakSet()

@@ -23,6 +23,7 @@ from quince.workspace.watcher import Watcher
 from quince_messaging.contract import Communicator
 from quince_messaging.errors import MessagingError
 from quince_persistence.codec import find_classes_by
+from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
 
@@ -159,6 +160,21 @@ def open_store(location: Location) -> Store:
     store = Store(location.store)
     store.open()
     return store
+
+
+def make_store(location: Location) -> None:
+    """Make the folder of the workspace's own files and, where it is a file, the store; what is there stays.
+
+    Workers under a daemon make no store: it would be another one than the one they have lost.
+
+    Raises:
+        WorkspaceError: it cannot be made; or it was moved away under a daemon, and none is made there.
+        PersistenceError: it cannot be opened.
+    """
+    prepare(location)
+    file = file_of(location.store)
+    if file is not None and not file.exists():
+        open_store(location).close()
 
 
 _open: dict[Location, Workspace] = {}

@@ -153,7 +153,7 @@ def test_every_thread_is_one_that_goes_on_by_itself(at_work: AtWork) -> None:
     """A new one that nobody keeps going fails here."""
     kept = {
         "SideTasks.thread.<locals>.run",  # begun again
-        "ThreadPool._work",  # a job's failure is no reason to end; tests/unit/messaging/test_pool.py
+        "ThreadPool._work",  # a job's failure is no reason to end; tests/unit/messaging/test_thread_pool.py
         "LoopThread._main",  # its loop goes on; tests/unit/messaging/test_commthread.py
         "GroupCommit._work",  # see above
         "BackgroundSender._work",  # ends by itself, and is begun with the next thing to be told

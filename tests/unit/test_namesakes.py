@@ -83,6 +83,13 @@ def test_an_import_that_gets_the_library_says_which_file_is_to_be_renamed(folder
         load_target("quince_namesake_flow.py:Job", ClassLoader(folder))
 
 
+@pytest.mark.parametrize("name", ["engine", "messaging", "persistence"])
+def test_an_import_of_ours_by_its_former_name_says_the_name_of_today(folder: Path, name: str) -> None:
+    write(folder / "quince_namesake_flow.py", f"from {name} import anything")
+    with pytest.raises(UnknownTarget, match="package of that name is quince"):
+        load_target("quince_namesake_flow.py:Job", ClassLoader(folder))
+
+
 def test_a_folder_of_a_user_stands_between_the_library_and_what_is_installed(folder: Path) -> None:
     for name, first in (("one", False), ("two", False), ("home", True), ("one", True)):
         import_order.add(str(folder / name), first=first)

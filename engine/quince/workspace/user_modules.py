@@ -10,6 +10,9 @@ from types import ModuleType
 from quince import import_order
 from quince.errors import UnloadableClass
 
+_FORMER_NAMES = {
+    "engine": "quince", "messaging": "quince_messaging", "persistence": "quince_persistence"
+}  # fmt: skip
 _by_file: set[str] = set()
 
 
@@ -85,17 +88,19 @@ def import_story(module_part: str, error: BaseException, folder: Path) -> str:
         )
     else:
         story = f"importing {module_part} failed with {type(error).__name__}: {error}"
-    return story + _namesake(error, folder)
+    return story + _advice(error, folder)
 
 
-def _namesake(error: BaseException, folder: Path) -> str:
-    """What to do if a module of the standard library lacks something, and the one of the user was meant."""
+def _advice(error: BaseException, folder: Path) -> str:
+    """What to do if a name means something else than its author thought: the standard library, or nothing."""
     lacking = error.name if isinstance(error, ImportError) else getattr(error, "obj", None)
     name = str(getattr(lacking, "__name__", lacking)).partition(".")[0]
-    if name not in sys.stdlib_module_names:
-        return ""
     own = next((path for path in (folder / f"{name}.py", folder / name) if path.exists()), None)
-    return "" if own is None else f"; {name} is a module of the standard library: rename {own}"
+    if own is not None and name in sys.stdlib_module_names:
+        return f"; {name} is a module of the standard library: rename {own}"
+    if own is None and name in _FORMER_NAMES and isinstance(error, ImportError):
+        return f"; Quince's package of that name is {_FORMER_NAMES[name]} now"
+    return ""
 
 
 def _is_taken(name: str) -> bool:

@@ -49,7 +49,7 @@ TASK_PREFETCH = 32
 class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is untyped
     """Task queue, RPC and broadcast from any thread; a program written for kiwiPy runs unchanged.
 
-    Opened by `messaging.connect`, closed by `with` or `close()`. Subscribers are called on threads of
+    Opened by `quince_messaging.connect`, closed by `with` or `close()`. Subscribers are called on threads of
     its own: calls and tasks side by side, broadcasts of one subscriber in order.
     """
 

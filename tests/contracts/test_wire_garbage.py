@@ -28,11 +28,11 @@ async def forge(stranger: AwaitableCommunicator, identifier: str, address: Addre
     """Send a call and a task whose answers are to go to an address that the sender has made up."""
     transport = stranger._transport
     if isinstance(transport, AmqpTransport):
-        await stranger._run(_call_over_amqp, transport, Call(identifier, "forged", address))
-        await stranger._run(transport._tasks.send, ["forged"], queue="q", priority=0, reply_to=address)
+        await stranger._bridge.run(_call_over_amqp, transport, Call(identifier, "forged", address))
+        await stranger._bridge.run(transport._tasks.send, ["forged"], queue="q", priority=0, reply_to=address)
     elif isinstance(transport, LocalTransport):
-        await stranger._run(transport._rpc._send, Call(identifier, "forged", address))
-        await stranger._run(transport._queues.send, ["forged"], "q", 0, address)
+        await stranger._bridge.run(transport._rpc._send, Call(identifier, "forged", address))
+        await stranger._bridge.run(transport._queues.send, ["forged"], "q", 0, address)
     elif isinstance(transport, MemoryTransport):
         transport._connected.call(identifier, encode(Call(identifier, "forged", address)))
         transport._connected.put("q", 0, [encode(Task("forged", address))])

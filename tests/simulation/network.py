@@ -126,7 +126,7 @@ class LaneCommunicator(AwaitableCommunicator):
 
     def __init__(self, transport: Transport, lane: Lane) -> None:
         super().__init__(transport)
-        self._thread = LaneThread(transport, lane)
+        self._thread = self._bridge.thread = LaneThread(transport, lane)
 
 
 class BlockingCommunicator:

@@ -361,7 +361,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         in_order.stop()
         self._bridge.wait(self._transport.unsubscribe, subscription)
 
-    # Crossing to the hidden thread
+    # Between threads
 
     def on_pool(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on one of the subscribers' threads, soon; not at all once closed."""

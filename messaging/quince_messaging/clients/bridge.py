@@ -24,7 +24,8 @@ MOST_WAITING = 2_000
 """Messages on their way to the broker before those who send more must wait."""
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 """Bytes of their bodies, of broadcasts and of all others; a larger message passes alone."""
-ROOM_TIMEOUT = 60.0
+MOST_SECONDS = 60.0
+"""Seconds that who sends more waits."""
 MOST_HANDED_OVER = 4 * 1024 * 1024
 """Bytes of broadcasts that a transport gets at a time, so that it can wait for the broker in between."""
 
@@ -34,7 +35,7 @@ class Bridge:
 
     def __init__(self, thread: LoopThread) -> None:
         self._thread = thread
-        self._room = Backpressure(MOST_WAITING, MOST_WAITING_BYTES)
+        self._backpressure = Backpressure(MOST_WAITING, MOST_WAITING_BYTES)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._not_begun = 0
         """Of those under way, the ones whose first step is still to come."""
@@ -90,15 +91,17 @@ class Bridge:
         if wait:
             self.wait(self._stages, outcome, function, args, kwargs)
             return outcome
-        place = Share(size)
+        share = Share(size)
         try:
             if self._thread.here:
-                self._room.take_anyway(place)
-            elif not self._room.take(place, timeout=ROOM_TIMEOUT):
-                raise MessageTimeout(f"{self._room} wait, and too little left within {ROOM_TIMEOUT:g} s")
-            self._thread.post(self._begin, outcome, place, at_once, function, args, kwargs)
+                self._backpressure.take_anyway(share)
+            elif not self._backpressure.take(share, timeout=MOST_SECONDS):
+                raise MessageTimeout(
+                    f"{self._backpressure} wait, and too little left within {MOST_SECONDS:g} s"
+                )
+            self._thread.post(self._begin, outcome, share, at_once, function, args, kwargs)
         except BaseException:
-            self._room.give_back(place)
+            self._backpressure.give_back(share)
             raise
         return outcome
 
@@ -130,7 +133,7 @@ class Bridge:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        """The same when nobody waits for the first stage: what goes wrong in it is told by the outcome."""
+        """As `_stages`, when nobody waits for the first one: what goes wrong in it is told by the outcome."""
         self._not_begun -= 1
         try:
             follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
@@ -143,7 +146,7 @@ class Bridge:
     def _begin(
         self,
         outcome: Outcome,
-        place: Share,
+        share: Share,
         at_once: Callable[..., asyncio.Future[Any] | None] | None,
         function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
@@ -151,12 +154,12 @@ class Bridge:
     ) -> None:
         # What is begun at once must not overtake what was asked for before.
         if at_once is not None and not self._not_begun and self._begun_at_once(outcome, at_once, args):
-            self._room.give_back(place)
+            self._backpressure.give_back(share)
             return
         task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, function, args, kwargs))
         self._not_begun += 1
         self._under_way.add(task)
-        task.add_done_callback(functools.partial(self._first_stage_over, place))
+        task.add_done_callback(functools.partial(self._first_stage_over, share))
 
     def _begun_at_once(
         self,
@@ -174,9 +177,9 @@ class Bridge:
         follow(answer, outcome)
         return True
 
-    def _first_stage_over(self, place: Share, task: asyncio.Task[None]) -> None:
+    def _first_stage_over(self, share: Share, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._room.give_back(place)
+        self._backpressure.give_back(share)
 
 
 class Outgoing:
@@ -187,21 +190,21 @@ class Outgoing:
         self._bridge = bridge
         self._transport = thread.transport
         self._waiting: deque[tuple[Sequence[BroadcastMessage], Share]] = deque()
-        self._room = Backpressure(MOST_WAITING, MOST_WAITING_BYTES)
+        self._backpressure = Backpressure(MOST_WAITING, MOST_WAITING_BYTES)
         self._posted = False
         self._handing_over = asyncio.Lock()
 
     def send(self, messages: Sequence[BroadcastMessage]) -> None:
         """Send without waiting, unless the broker is away or too much waits already."""
         self._thread.check()
-        place = Share(sum([body_size(message.body) for message in messages]), len(messages))
+        share = Share(sum([body_size(message.body) for message in messages]), len(messages))
         try:
-            if self._taken(place):
-                self._waiting.append((messages, place))
+            if self._taken(share):
+                self._waiting.append((messages, share))
                 self._wake()
                 return
         except BaseException:
-            self._room.give_back(place)
+            self._backpressure.give_back(share)
             raise
         self._bridge.wait(self._hand_over, messages)
 
@@ -209,12 +212,12 @@ class Outgoing:
         """Wait until all of them have been handed over."""
         self._bridge.wait(self._hand_over, ())
 
-    def _taken(self, place: Share) -> bool:
-        """Take room without waiting for it; False if it is better to wait."""
+    def _taken(self, share: Share) -> bool:
+        """Take a share without waiting for it; False if it is better to wait."""
         if self._thread.here:
-            self._room.take_anyway(place)
+            self._backpressure.take_anyway(share)
             return True
-        return self._transport.state is LinkState.CONNECTED and self._room.take(place)
+        return self._transport.state is LinkState.CONNECTED and self._backpressure.take(share)
 
     def _wake(self) -> None:
         if not self._posted:
@@ -238,16 +241,16 @@ class Outgoing:
         async with self._handing_over:
             self._posted = False
             together: list[BroadcastMessage] = []
-            places: list[Share] = []
+            shares: list[Share] = []
             while self._waiting:
-                some, place = self._waiting.popleft()
+                some, share = self._waiting.popleft()
                 together += some
-                places.append(place)
+                shares.append(share)
             together += messages
             try:
                 await self._hand_over_in_pieces(together)
             finally:
-                self._room.give_back(*places)
+                self._backpressure.give_back(*shares)
 
     async def _hand_over_in_pieces(self, messages: Sequence[BroadcastMessage]) -> None:
         for before, piece in enumerate(in_pieces(messages, MOST_HANDED_OVER)):

@@ -125,7 +125,7 @@ def test_a_task_for_which_there_is_no_room_in_time_is_refused(
     slow: tuple[SlowTransport, Communicator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, communicator = slow
-    monkeypatch.setattr("quince_messaging.clients.bridge.ROOM_TIMEOUT", 0.01)
+    monkeypatch.setattr("quince_messaging.clients.bridge.MOST_SECONDS", 0.01)
     communicator.task_send(bytes(60 * MEGABYTE))
     with pytest.raises(MessageTimeout, match="1 messages of 62914"):
         communicator.task_send(bytes(10 * MEGABYTE))

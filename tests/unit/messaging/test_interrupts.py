@@ -75,7 +75,7 @@ def test_ctrl_c_while_something_is_sent_neither_loses_room_nor_makes_some(
     while heard.get(timeout=SOON) != "news":
         pass
     communicator.flush()
-    for room in (communicator._bridge._room, communicator._outgoing._room):
+    for room in (communicator._bridge._backpressure, communicator._outgoing._backpressure):
         assert str(room) == "0 messages of 0 bytes"
 
 

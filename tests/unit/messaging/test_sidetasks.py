@@ -202,7 +202,7 @@ OWNED = {
     ("messaging/quince_messaging/clients/bridge.py", "_begin"): 1,
     ("messaging/quince_messaging/wire/calls.py", "begin"): 1,
     # A subscriber's call; its failure is logged.
-    ("messaging/quince_messaging/clients/awaitable.py", "_spawn_here"): 1,
+    ("messaging/quince_messaging/clients/loop_bridge.py", "_spawn_here"): 1,
     # Threads that go on by themselves: see their bodies, and tests/contracts/test_side_tasks.py.
     ("messaging/quince_messaging/clients/thread_pool.py", "_start_thread"): 1,
     ("messaging/quince_messaging/clients/loop_thread.py", "start"): 1,

@@ -6,6 +6,7 @@ What every transport must do is in `tests/contracts`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sqlite3
@@ -427,3 +428,18 @@ async def test_a_connection_that_comes_at_the_last_moment_leaves_no_socket(
             monkeypatch.setattr(transport._peers, "close", close)
             await transport.close()
     gc.collect()
+
+
+async def test_a_communicator_that_closes_leaves_the_dead_to_others_without_a_word(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A short command that meets a dead worker has no news of it for whoever typed it."""
+    peers = (await opened())._peers
+
+    async def closed(_peer: str) -> None:
+        raise CommunicatorClosed("this communicator is closed")
+
+    monkeypatch.setattr(peers._directory, "release_dead", lambda _peer: contextlib.nullcontext(True))
+    monkeypatch.setattr(peers, "_release_tasks", closed)
+    await asyncio.wait_for(peers._connect_or_release("1-gone"), 10)
+    assert [record.getMessage() for record in caplog.records if "released" in record.getMessage()] == []

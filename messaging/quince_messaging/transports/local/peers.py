@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from quince_messaging.contract import SubjectFilter
-from quince_messaging.errors import MessagingError, UnreadableMessage
+from quince_messaging.errors import CommunicatorClosed, MessagingError, UnreadableMessage
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.connection import PeerConnection
@@ -268,6 +268,8 @@ class Peers:
                         "communicator %(communicator)s has died; its tasks were released", communicator=peer
                     )
                 return dead is not False
+        except CommunicatorClosed:
+            return True  # this one leaves: another one releases them
         except MessagingError as error:
             _log.warning(
                 "the tasks of communicator %(communicator)s could not be released yet: %(error)s",

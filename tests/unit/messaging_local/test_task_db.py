@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quince_messaging.transports.local.records import Claim, Claimed, Hungry
+from quince_messaging.transports.local.records import Claim, Claimed, WaitingConsumer
 from quince_messaging.transports.local.task_db import TaskDb
 
 _turns = itertools.count(1)
@@ -51,19 +51,19 @@ def test_a_claimed_task_is_nobody_elses(file: TaskDb) -> None:
 
 def test_it_is_hungry_exactly_while_it_has_room_for_more(file: TaskDb) -> None:
     me = file.add_consumer("me", "q")
-    assert file.hungry("q") == []
+    assert file.waiting_consumers("q") == []
     claim(file, me, 2, 2)
-    assert file.hungry("q") == [Hungry(me, "me")]
+    assert file.waiting_consumers("q") == [WaitingConsumer(me, "me")]
     file.insert([("q", 0, b"1"), ("q", 0, b"2")])
     claim(file, me, 2, 2)
-    assert file.hungry("q") == []
+    assert file.waiting_consumers("q") == []
 
 
 def test_what_it_has_no_room_for_is_passed_on(file: TaskDb) -> None:
     me, you = file.add_consumer("me", "q"), file.add_consumer("you", "q")
     claim(file, you, 5, 5)
     file.insert([("q", 0, b"1"), ("q", 0, b"2"), ("q", 0, b"3")])
-    assert claim(file, me, 2, 2).pass_on == [Hungry(you, "you")]
+    assert claim(file, me, 2, 2).pass_on == [WaitingConsumer(you, "you")]
     assert claim(file, you, 5, 5).pass_on == ()
 
 
@@ -99,7 +99,7 @@ def test_all_of_a_dead_peer_is_handed_back_and_forgotten(file: TaskDb) -> None:
     assert file.remove_peer("me") == ["q"]
     assert file.size("q") == 1
     assert file.who_serves("i") is None
-    assert file.hungry("q") == [Hungry(you, "you")]
+    assert file.waiting_consumers("q") == [WaitingConsumer(you, "you")]
 
 
 def test_the_number_of_a_consumer_is_never_used_again(file: TaskDb) -> None:
@@ -180,7 +180,7 @@ def test_a_row_that_can_be_no_task_is_put_aside_and_holds_up_no_other(
     )
     file.insert([("q", 0, b"1"), ("q", 0, b"2")])
     assert [task.body for task in claim(file, me, 1, 1).tasks] + bodies(file, you, 2) == [b"1", b"2"]
-    assert file.hungry("q") == [Hungry(you, "you")]
+    assert file.waiting_consumers("q") == [WaitingConsumer(you, "you")]
     (letter,) = file.dead_letters(9)
     assert (letter.queue, letter.raw) == ("q", b"bad")
     assert "priority" in letter.reason
@@ -219,6 +219,6 @@ def test_a_claim_reads_no_more_than_so_many_bytes_in_one_go(
         read.append([task.body for task in tasks])
     assert read == [sent[:1], sent[1:4], sent[4:5]]
     assert claim(file, you, 5, 5).tasks[0].body == sent[5]
-    file.give_back(me, [id_ for _, id_, _, _ in claimed.unread])
+    file.return_unseen(me, [id_ for _, id_, _, _ in claimed.unread])
     again = claim(file, you, 4, 5).tasks
     assert [(task.body, task.redelivered) for task in again] == [(body, False) for body in sent[1:4]]

@@ -1,8 +1,8 @@
-"""A consumer of one queue: claims as many tasks as it has room for, and sleeps when there are none.
+"""A consumer of one queue: claims as many tasks as it has capacity for, and sleeps when there are none.
 
-It is *hungry* while it has room and its last claim found too little; that is written in the very
-statement of the claim, and whoever has stored tasks reads it afterwards. So either the claim sees the
-tasks or the sender sees the hunger and rings: no wake-up can be lost, and nobody ever polls.
+It *waits* while it has capacity and its last claim found too little; that is written by the very statement of
+the claim, and a sender that has stored tasks reads it afterwards. So either the claim sees the tasks, or the
+sender sees that the consumer waits and rings: no wake-up can be lost, and nothing ever polls.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import DeliveryFailed
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.transports.local.deliveries import Holder, LocalTask, Settled
+from quince_messaging.transports.local.deliveries import LocalTask, SettledTasks, Settlements
 from quince_messaging.transports.local.group_commit import GroupCommit
-from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry
+from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, WaitingConsumer
 from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.envelope import Reply, Task
 from quince_messaging.wire.tasks import read_task
@@ -25,21 +25,21 @@ from quince_messaging.wire.tasks import read_task
 _log = StructuredLogger(__name__)
 
 BETWEEN_FAILURES = 1.0  # seconds
-UNHURRIED = 0.003  # seconds that a settlement may wait for company when nothing depends on it
+SETTLE_SECONDS = 0.003  # how long a settlement may wait for others when nothing depends on it
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ConsumerContext:
     """What a consumer needs of the transport.
 
     Attributes:
-        ring: Wake so many tasks' worth of these hungry consumers of a queue.
+        ring: Wake waiting consumers of a queue, as many as there is work for.
         reply: Send answers to the communicators that wait for them.
-        left: This consumer is no more.
+        left: Called when this consumer has closed.
     """
 
     group_commit: GroupCommit
-    ring: Callable[[str, Sequence[Hungry], int], None]
+    ring: Callable[[str, Sequence[WaitingConsumer], int], None]
     reply: Callable[[Sequence[tuple[str, Reply]]], None]
     left: Callable[[int], None]
 
@@ -48,24 +48,24 @@ class LocalConsumer:
     """See `TaskConsumer`."""
 
     def __init__(
-        self, around: Surroundings, number: int, queue: str, prefetch: int, deliver: TaskBatchCallback
+        self, context: ConsumerContext, number: int, queue: str, prefetch: int, deliver: TaskBatchCallback
     ) -> None:
         self.number = number
         self.queue = queue
-        self._around = around
+        self._context = context
         self._prefetch = prefetch
         self._deliver = deliver
-        self._holder = Holder(self._settled)
+        self._settlements = Settlements(self._settled)
         self._held = 0
         self._rung = 0
-        self._hungry = False
+        self._waiting = False
         self._claiming = False
         self._paused = False
         self._closed = False
         self._unwritten: list[int] = []
         """Tasks that are done, and whose deletion waits for the next claim, or for a moment."""
         self._turn = 0
-        self._told = 0
+        self._answered = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def pause(self) -> None:
@@ -73,13 +73,13 @@ class LocalConsumer:
         if self._paused or self._closed:
             return
         self._paused = True
-        self._hungry = False
-        others = await self._around.group_commit.run(self._stop_hunger)
-        self._around.ring(self.queue, others, 1)
+        self._waiting = False
+        others = await self._context.group_commit.run(self._stop_waiting)
+        self._context.ring(self.queue, others, 1)
 
-    def _stop_hunger(self, file: TaskDb) -> Sequence[Hungry]:
-        file.set_hungry(self.number, False)
-        return file.hungry(self.queue) if file.has_ready(self.queue) else ()
+    def _stop_waiting(self, file: TaskDb) -> Sequence[WaitingConsumer]:
+        file.set_waiting(self.number, False)
+        return file.waiting_consumers(self.queue) if file.has_ready(self.queue) else ()
 
     async def resume(self) -> None:
         """See `TaskConsumer.resume`."""
@@ -91,13 +91,13 @@ class LocalConsumer:
         if self._closed:
             return
         self._closed = True
-        settled = self._holder.close()
-        self._around.reply(settled.replies)
+        settled = self._settlements.close()
+        self._context.reply(settled.replies)
         settled.deleted += self._unwritten
         if self._timer is not None:
             self._timer.cancel()
         try:
-            others = await self._around.group_commit.run(lambda file: self._leave(file, settled), heavy=True)
+            others = await self._context.group_commit.run(lambda file: self._leave(file, settled), heavy=True)
         except DeliveryFailed as error:  # it has left all the same, as one that dies
             _log.warning(
                 "tasks of queue %(queue)s go back when others see that we are gone: %(error)s",
@@ -105,43 +105,46 @@ class LocalConsumer:
                 error=error,
             )
             others = ()
-        self._around.left(self.number)
-        self._around.ring(self.queue, others, self._held)
+        self._context.left(self.number)
+        self._context.ring(self.queue, others, self._held)
 
-    def _leave(self, file: TaskDb, settled: Settled) -> Sequence[Hungry]:
+    def _leave(self, file: TaskDb, settled: SettledTasks) -> Sequence[WaitingConsumer]:
         file.delete(self.number, settled.deleted)
-        _put_away(file, self.number, settled)
+        _write_settled(file, self.number, settled)
         file.remove_consumer(self.number)
-        return file.hungry(self.queue)
+        return file.waiting_consumers(self.queue)
 
     # Claiming
 
     def bell(self, count: int) -> bool:
-        """There are tasks for it. False if it does not take any now: ring somebody else."""
+        """There are tasks for it. False if it takes none now, so another consumer is to be rung."""
         if self._paused or self._closed:
             return False
         self._rung += count
         self.claim()
         return True
 
-    def look_again(self) -> None:
-        """Claim even if nobody rang: somebody died who might have wanted to."""
+    def recheck(self) -> None:
+        """Claim though no bell came: a communicator has died that may have been about to ring."""
         self._rung += 1
         self.claim()
 
     def claim(self) -> None:
-        """Claim what there is room for, and settle what waits for that in the same transaction."""
-        room = self._prefetch - self._held
-        limit = min(room, self._rung) if self._hungry else room
+        """Claim as many tasks as there is capacity for, and delete those that are done in the same
+        transaction."""
+        capacity = self._prefetch - self._held
+        limit = min(capacity, self._rung) if self._waiting else capacity
         if limit <= 0 or self._claiming or self._paused or self._closed:
             return
         self._claiming = True
         self._rung = 0
         self._turn += 1
         settled, self._unwritten = self._unwritten, []
-        claim = Claim(self.number, self.queue, settled, limit, room, self._prefetch, self._turn, self._told)
+        claim = Claim(
+            self.number, self.queue, settled, limit, capacity, self._prefetch, self._turn, self._answered
+        )
         then = functools.partial(self._claimed, claim)
-        self._around.group_commit.run_then(lambda file: file.claim(claim), then)
+        self._context.group_commit.run_then(lambda file: file.claim(claim), then)
 
     def _claimed(self, claim: Claim, claimed: Claimed, error: Exception | None) -> None:
         self._claiming = False
@@ -154,15 +157,15 @@ class LocalConsumer:
                 error=error,
             )
             self._unwritten += claim.settled
-            asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self.look_again)
+            asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self.recheck)
             return
-        self._told = claim.turn
+        self._answered = claim.turn
         given = len(claimed.tasks) + len(claimed.unread)
-        self._hungry = given < claim.room and not self._paused
+        self._waiting = given < claim.capacity and not self._paused
         self._held += given
-        others = [hungry for hungry in claimed.pass_on if hungry.consumer != self.number]
-        if others and not self._hungry:
-            self._around.ring(self.queue, others, 1)
+        others = [waiting for waiting in claimed.pass_on if waiting.consumer != self.number]
+        if others and not self._waiting:
+            self._context.ring(self.queue, others, 1)
         self._arrived(claimed.tasks, claimed.unread)
 
     def _arrived(self, tasks: Sequence[ClaimedTask], unread: Sequence[GivenTask]) -> None:
@@ -179,7 +182,7 @@ class LocalConsumer:
         if self._closed:
             return
         if self._paused:
-            self._give_back(unread)
+            self._return_unseen(unread)
             return
 
         def came(read: tuple[Sequence[ClaimedTask], Sequence[GivenTask]], error: Exception | None) -> None:
@@ -195,28 +198,28 @@ class LocalConsumer:
                 )
                 asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self._read, unread)
 
-        self._around.group_commit.run_then(lambda file: file.read(unread), came)
+        self._context.group_commit.run_then(lambda file: file.read(unread), came)
 
-    def _give_back(self, unread: Sequence[GivenTask]) -> None:
-        """It was paused before it had read them: somebody else may."""
+    def _return_unseen(self, unread: Sequence[GivenTask]) -> None:
+        """It was paused before it had read them: another consumer may take them."""
         self._held -= len(unread)
         self._claiming = False
 
-        def work(file: TaskDb) -> Sequence[Hungry]:
-            file.give_back(self.number, [id_ for _, id_, _, _ in unread])
-            return file.hungry(self.queue)
+        def work(file: TaskDb) -> Sequence[WaitingConsumer]:
+            file.return_unseen(self.number, [id_ for _, id_, _, _ in unread])
+            return file.waiting_consumers(self.queue)
 
-        def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
+        def offer(waiting: Sequence[WaitingConsumer], error: Exception | None) -> None:
             if error is not None:
                 _log.error(
-                    "consumer of %(queue)s: tasks could not be given back: %(error)s",
+                    "consumer of %(queue)s: tasks could not be returned: %(error)s",
                     queue=self.queue,
                     error=error,
                 )
             else:
-                self._around.ring(self.queue, hungry, len(unread))
+                self._context.ring(self.queue, waiting, len(unread))
 
-        self._around.group_commit.run_then(work, offer, heavy=True)
+        self._context.group_commit.run_then(work, offer, heavy=True)
 
     def _handles(self, tasks: Sequence[ClaimedTask]) -> list[LocalTask]:
         handles = [self._handle(claimed) for claimed in tasks]
@@ -224,7 +227,7 @@ class LocalConsumer:
 
     def _handle(self, claimed: ClaimedTask) -> LocalTask | None:
         def unread() -> LocalTask:
-            return LocalTask(self._holder, claimed.id, Task(None), redelivered=claimed.redelivered)
+            return LocalTask(self._settlements, claimed.id, Task(None), redelivered=claimed.redelivered)
 
         task = read_task(
             claimed.body,
@@ -234,7 +237,7 @@ class LocalConsumer:
         )
         if task is None:
             return None
-        return LocalTask(self._holder, claimed.id, task, redelivered=claimed.redelivered)
+        return LocalTask(self._settlements, claimed.id, task, redelivered=claimed.redelivered)
 
     async def pull(self, queue: str) -> LocalTask | None:
         """One task of any queue, taken by hand; settled like the others."""
@@ -243,7 +246,7 @@ class LocalConsumer:
         while found and not handles:  # unreadable ones are dead-lettered on the way
             self._turn += 1
             claim = Claim(self.number, queue, (), 1, 2, 0, self._turn, self._turn - 1)
-            claimed = await self._around.group_commit.run(functools.partial(TaskDb.claim, claim=claim))
+            claimed = await self._context.group_commit.run(functools.partial(TaskDb.claim, claim=claim))
             found = bool(claimed.tasks)
             handles = self._handles(claimed.tasks)
         return handles[0] if handles else None
@@ -253,36 +256,36 @@ class LocalConsumer:
     def _settled(self) -> None:
         if self._closed:
             return
-        settled = self._holder.collect()
+        settled = self._settlements.collect()
         self._held -= len(settled)
-        self._around.reply(settled.replies)
+        self._context.reply(settled.replies)
         self._unwritten += settled.deleted
         if settled.requeued or settled.dead:
-            self._put_away(settled)
-        if not self._hungry:
+            self._write_settled(settled)
+        if not self._waiting:
             self.claim()
         if self._unwritten and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(UNHURRIED, self._write)
+            self._timer = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._write)
 
-    def _put_away(self, settled: Settled) -> None:
-        """Requeue and dead-letter; offer what was refused to others before this consumer looks again."""
+    def _write_settled(self, settled: SettledTasks) -> None:
+        """Requeue and dead-letter; offer what was requeued to others before this consumer claims again."""
 
-        def work(file: TaskDb) -> Sequence[Hungry]:
-            _put_away(file, self.number, settled)
-            return file.hungry(self.queue) if settled.requeued else ()
+        def work(file: TaskDb) -> Sequence[WaitingConsumer]:
+            _write_settled(file, self.number, settled)
+            return file.waiting_consumers(self.queue) if settled.requeued else ()
 
-        def offer(hungry: Sequence[Hungry], error: Exception | None) -> None:
+        def offer(waiting: Sequence[WaitingConsumer], error: Exception | None) -> None:
             if error is not None:
                 _log.error(
-                    "consumer of %(queue)s: tasks could not be handed back: %(error)s",
+                    "consumer of %(queue)s: tasks could not be requeued: %(error)s",
                     queue=self.queue,
                     error=error,
                 )
                 return
-            others = [one for one in hungry if one.consumer != self.number]
-            self._around.ring(self.queue, others or hungry, len(settled.requeued))
+            others = [one for one in waiting if one.consumer != self.number]
+            self._context.ring(self.queue, others or waiting, len(settled.requeued))
 
-        self._around.group_commit.run_then(work, offer, heavy=True)
+        self._context.group_commit.run_then(work, offer, heavy=True)
 
     def _write(self) -> None:
         """No claim took them along: settle by themselves."""
@@ -300,10 +303,10 @@ class LocalConsumer:
                 )
                 self._unwritten += settled
 
-        self._around.group_commit.run_then(lambda file: file.delete(self.number, settled), written)
+        self._context.group_commit.run_then(lambda file: file.delete(self.number, settled), written)
 
 
-def _put_away(file: TaskDb, consumer: int, settled: Settled) -> None:
+def _write_settled(file: TaskDb, consumer: int, settled: SettledTasks) -> None:
     if settled.requeued:
         file.requeue(consumer, settled.requeued)
     for id_, reason in settled.dead:

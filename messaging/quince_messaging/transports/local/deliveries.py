@@ -1,7 +1,7 @@
-"""Tasks in the hands of a consumer, and how they are settled.
+"""Tasks that a consumer holds, and how they are settled.
 
-A handle may be settled from any thread; what is settled meets on the loop and goes to the task file
-in one piece.
+A task may be settled from any thread; what is settled in one turn of the loop is written to the task file
+together.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from quince_messaging.wire.tasks import DeliveredTask, Settlement
 class LocalTask(DeliveredTask):
     """One delivered task."""
 
-    __slots__ = ("_holder", "id", "settled")
+    __slots__ = ("_settlements", "id", "settled")
 
-    def __init__(self, holder: Holder, id_: int, task: Task, *, redelivered: bool) -> None:
+    def __init__(self, settlements: Settlements, id_: int, task: Task, *, redelivered: bool) -> None:
         super().__init__(task, redelivered=redelivered)
-        self._holder = holder
+        self._settlements = settlements
         self.id = id_
         self.settled = False
 
     def settle(self, how: Settlement | None, reply: Reply | None = None, reason: str = "") -> None:
-        self._holder.settle(self, how, reply, reason)
+        self._settlements.settle(self, how, reply, reason)
 
 
 @dataclass(slots=True)
-class Settled:
-    """What was decided about some tasks, ready for the task file.
+class SettledTasks:
+    """How some tasks were settled, ready for the task file.
 
     Attributes:
         dead: Tasks for the dead letters, each with its reason.
-        replies: Who asked for an answer, and the answer.
+        replies: The inboxes that asked for an answer, each with it.
     """
 
     deleted: list[int] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Settled:
         return len(self.deleted) + len(self.requeued) + len(self.dead)
 
 
-class Holder:
+class Settlements:
     """Collects what is settled, on any thread, and calls `flush` on the loop once for all of it."""
 
     def __init__(self, flush: Callable[[], None]) -> None:
@@ -88,19 +88,19 @@ class Holder:
         else:
             self._loop.call_soon_threadsafe(self._flush)
 
-    def collect(self) -> Settled:
+    def collect(self) -> SettledTasks:
         """All that was settled since the last time."""
         with self._lock:
             settled = list(self._settled)
             self._settled.clear()
             self._scheduled = False
-        together = Settled()
+        together = SettledTasks()
         for one in settled:
             together.add(*one)
         return together
 
-    def close(self) -> Settled:
-        """No more; returns what was settled last."""
+    def close(self) -> SettledTasks:
+        """Note no more. Returns what was settled last."""
         with self._lock:
             self._closed = True
         return self.collect()

@@ -1,4 +1,4 @@
-"""The task queue: storing tasks, waking consumers for them, and handing back those of the dead."""
+"""The task queue: storing tasks, waking consumers for them, and releasing those of dead communicators."""
 
 from __future__ import annotations
 
@@ -12,25 +12,19 @@ from typing import Any
 from quince_messaging.contract import TaskBatchCallback
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.transports.local.consumer import LocalConsumer, Surroundings
+from quince_messaging.transports.local.consumer import ConsumerContext, LocalConsumer
 from quince_messaging.transports.local.deliveries import LocalTask
 from quince_messaging.transports.local.frames import Bell
 from quince_messaging.transports.local.group_commit import GroupCommit
 from quince_messaging.transports.local.peers import Peers
-from quince_messaging.transports.local.records import Hungry, NewTask
+from quince_messaging.transports.local.records import NewTask, WaitingConsumer
 from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.envelope import Address, Reply, Task, encode
 
 _log = StructuredLogger(__name__)
 
-EVERYBODY = 1_000_000  # more tasks than there are consumers
-LOOKS_AGAIN = (
-    0.1,
-    0.2,
-    0.5,
-    1.0,
-    5.0,
-)  # seconds between which a sender makes sure that its tasks were fetched
+ALL = 1_000_000  # more tasks than there are consumers
+RECHECK_SECONDS = (0.1, 0.2, 0.5, 1.0, 5.0)  # between the checks of a sender that its tasks were fetched
 
 
 MOST_LIGHT = 100  # tasks, and bytes, that are stored on the loop
@@ -64,21 +58,21 @@ class Queues:
     ) -> None:
         self._group_commit = group_commit
         self._peers = peers
-        self._around = Surroundings(group_commit, self.ring, reply, self._left)
+        self._context = ConsumerContext(group_commit, self.ring, reply, self._left)
         self._consumers: dict[int, LocalConsumer] = {}
         self._turn = 0
         self._watched: dict[str, asyncio.TimerHandle] = {}
-        self._hand: LocalConsumer | None = None
+        self._puller: LocalConsumer | None = None
         self._outgoing: _Outgoing | None = None
         self._closed = False
 
     async def close(self) -> None:
-        """Hand back what the consumers hold."""
+        """Close the consumers; what they hold returns to the queues."""
         self._closed = True
         for timer in self._watched.values():
             timer.cancel()
         self._watched.clear()
-        for consumer in [*self._consumers.values(), *([self._hand] if self._hand else [])]:
+        for consumer in [*self._consumers.values(), *([self._puller] if self._puller else [])]:
             await consumer.close()
 
     def _left(self, number: int) -> None:
@@ -125,18 +119,18 @@ class Queues:
 
         inserted = False
 
-        def work(file: TaskDb) -> dict[str, list[Hungry]]:
+        def work(file: TaskDb) -> dict[str, list[WaitingConsumer]]:
             nonlocal inserted
             if not inserted:  # it may be run again when the file is busy
                 file.insert(rows)
                 inserted = True
-            return {queue: file.hungry(queue) for queue in counts}
+            return {queue: file.waiting_consumers(queue) for queue in counts}
 
-        def stored(hungry: dict[str, list[Hungry]], error: Exception | None) -> None:
+        def stored(waiting: dict[str, list[WaitingConsumer]], error: Exception | None) -> None:
             self._tell_stored(outgoing, error)
             if error is None:
                 for queue, count in counts.items():
-                    self.ring(queue, hungry[queue], count)
+                    self.ring(queue, waiting[queue], count)
 
         heavy = len(rows) > MOST_LIGHT or sum(len(body) for _, _, body in rows) > MOST_LIGHT_BYTES
         committed = None if outgoing.stored is None else outgoing.committed
@@ -158,30 +152,30 @@ class Queues:
             outgoing.stored.set_result(functools.partial(self._group_commit.until_durable, outgoing.mark))
 
     async def revive(self, queue: str | None) -> int:
-        """Put dead letters back on their queues."""
+        """Return dead letters to their queues. Returns how many they were."""
 
-        def work(file: TaskDb) -> list[tuple[str, int, list[Hungry]]]:
-            return [(name, count, file.hungry(name)) for name, count in file.revive(queue).items()]
+        def work(file: TaskDb) -> list[tuple[str, int, list[WaitingConsumer]]]:
+            return [(name, count, file.waiting_consumers(name)) for name, count in file.revive(queue).items()]
 
         revived = await self._group_commit.run(work, heavy=True)
-        for name, count, hungry in revived:
-            self.ring(name, hungry, count)
+        for name, count, waiting in revived:
+            self.ring(name, waiting, count)
         return sum(count for _, count, _ in revived)
 
     async def consume(self, deliver: TaskBatchCallback, queue: str, prefetch: int) -> LocalConsumer:
         """A new consumer, which begins to claim at once."""
         number = await self._group_commit.run(lambda file: file.add_consumer(self._peers.name, queue))
-        consumer = LocalConsumer(self._around, number, queue, prefetch, deliver)
+        consumer = LocalConsumer(self._context, number, queue, prefetch, deliver)
         self._consumers[number] = consumer
         consumer.claim()
         return consumer
 
     async def pull(self, queue: str) -> LocalTask | None:
         """One task now, or None."""
-        if self._hand is None:
+        if self._puller is None:
             number = await self._group_commit.run(lambda file: file.add_consumer(self._peers.name, ""))
-            self._hand = LocalConsumer(self._around, number, "", 0, lambda _: None)
-        return await self._hand.pull(queue)
+            self._puller = LocalConsumer(self._context, number, "", 0, lambda _: None)
+        return await self._puller.pull(queue)
 
     async def size(self, queue: str) -> int:
         """How many tasks wait."""
@@ -193,65 +187,65 @@ class Queues:
 
     # Bells
 
-    def ring(self, queue: str, hungry: Sequence[Hungry], count: int, look: int = 0) -> None:
-        """Wake as many of the hungry as there is work for, taking turns."""
-        if not hungry or self._closed:
+    def ring(self, queue: str, waiting: Sequence[WaitingConsumer], count: int, nth: int = 0) -> None:
+        """Wake as many waiting consumers as there is work for, in turn."""
+        if not waiting or self._closed:
             return
-        rung = min(len(hungry), max(count, 1))
+        rung = min(len(waiting), max(count, 1))
         each = -(-count // rung)
         for _ in range(rung):
             self._turn += 1
-            self._ring_one(queue, hungry[self._turn % len(hungry)], each)
-        self._watch(queue, look)
+            self._ring_one(queue, waiting[self._turn % len(waiting)], each)
+        self._watch(queue, nth)
 
-    def _ring_one(self, queue: str, whom: Hungry, count: int) -> None:
+    def _ring_one(self, queue: str, whom: WaitingConsumer, count: int) -> None:
         if whom.peer == self._peers.name:
             self.rung(Bell(queue, whom.consumer, count))
         elif not self._peers.send_note(whom.peer, Bell(queue, whom.consumer, count)):
             self._peers.reconnect(whom.peer)
 
     def rung(self, bell: Bell) -> None:
-        """Somebody rang one of the consumers here."""
+        """A bell for one of the consumers here has come."""
         consumer = self._consumers.get(bell.consumer)
         if consumer is None or not consumer.bell(bell.count):
             self._offer(bell.queue, bell.count)
 
-    def look_again(self) -> None:
-        """A communicator has gone: it may have had tasks, or bells not yet rung."""
+    def recheck(self) -> None:
+        """A communicator has gone: it may have had tasks, or been about to ring."""
         for consumer in self._consumers.values():
-            consumer.look_again()
+            consumer.recheck()
 
     async def release_tasks(self, peer: str) -> None:
-        """A communicator is dead: its tasks go to others."""
+        """Return the tasks of a dead communicator to their queues, and ring for them."""
         for queue in await self._group_commit.run(lambda file: file.remove_peer(peer), heavy=True):
-            self._offer(queue, EVERYBODY)
+            self._offer(queue, ALL)
 
-    def _watch(self, queue: str, look: int = 0) -> None:
-        """Look a moment later whether those who were rung have come, and if not, ring everybody.
+    def _watch(self, queue: str, nth: int = 0) -> None:
+        """Check a moment later whether the tasks were fetched, and if not, ring all waiting consumers.
 
-        One of them may be frozen, or have gone with the bell in its ears. After some looks it is
-        left to the next event: whoever goes on or dies makes one.
+        One that was rung may be frozen, or have died of late. After some checks it is left to the next
+        event: a communicator that goes on, or dies, makes one.
         """
-        if queue not in self._watched and look < len(LOOKS_AGAIN) and not self._closed:
+        if queue not in self._watched and nth < len(RECHECK_SECONDS) and not self._closed:
             loop = asyncio.get_running_loop()
-            self._watched[queue] = loop.call_later(LOOKS_AGAIN[look], self._look_after, queue, look)
+            self._watched[queue] = loop.call_later(RECHECK_SECONDS[nth], self._recheck, queue, nth)
 
-    def _look_after(self, queue: str, look: int) -> None:
+    def _recheck(self, queue: str, nth: int) -> None:
         del self._watched[queue]
-        self._offer(queue, EVERYBODY, look + 1)
+        self._offer(queue, ALL, nth + 1)
 
-    def _offer(self, queue: str, count: int, look: int = 0) -> None:
-        """Ring hungry consumers if there are tasks for them."""
+    def _offer(self, queue: str, count: int, nth: int = 0) -> None:
+        """Ring waiting consumers if there are tasks for them."""
 
-        def offered(hungry: Sequence[Hungry], error: Exception | None) -> None:
+        def offered(waiting: Sequence[WaitingConsumer], error: Exception | None) -> None:
             if error is not None:
                 _log.warning("queue %(queue)s could not be looked at: %(error)s", queue=queue, error=error)
             else:
-                self.ring(queue, hungry, count, look)
+                self.ring(queue, waiting, count, nth)
 
         if not self._closed:
-            self._group_commit.run_then(lambda file: _hungry_for(file, queue), offered)
+            self._group_commit.run_then(lambda file: _waiting_for_tasks(file, queue), offered)
 
 
-def _hungry_for(file: TaskDb, queue: str) -> Sequence[Hungry]:
-    return file.hungry(queue) if file.has_ready(queue) else ()
+def _waiting_for_tasks(file: TaskDb, queue: str) -> Sequence[WaitingConsumer]:
+    return file.waiting_consumers(queue) if file.has_ready(queue) else ()

@@ -22,8 +22,8 @@ class ClaimedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Hungry:
-    """A consumer that found too little on its queue and waits for a bell."""
+class WaitingConsumer:
+    """A consumer that found too little on its queue, and waits for a bell."""
 
     consumer: int
     peer: str
@@ -31,12 +31,12 @@ class Hungry:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a consumer gives and asks for at once.
+    """What a consumer settles and asks for in one exchange with the task file.
 
     Attributes:
         settled: Tasks that it is done with.
         most: How many it wants now.
-        room: How many it could hold beside those it holds.
+        capacity: How many it could hold besides those that it holds.
         turn: Number of this claim; claims of a consumer count up.
         since: Number of its last claim that told it what it got.
     """
@@ -45,7 +45,7 @@ class Claim:
     queue: str
     settled: Sequence[int]
     most: int
-    room: int
+    capacity: int
     prefetch: int
     turn: int
     since: int
@@ -56,10 +56,10 @@ class Claimed:
     """What a claim brought.
 
     Attributes:
-        pass_on: Consumers to ring because tasks are left that this consumer has no room for.
-        unread: Tasks that it has got too, and whose bodies are too large to be read in one go.
+        pass_on: Consumers to ring, because tasks are left for which this one has no capacity.
+        unread: Tasks that it was given too, with bodies too large to be read in the same go.
     """
 
     tasks: Sequence[ClaimedTask]
-    pass_on: Sequence[Hungry]
+    pass_on: Sequence[WaitingConsumer]
     unread: Sequence[GivenTask] = ()

@@ -22,7 +22,14 @@ import msgspec
 from quince_messaging.contract import DeadLetter
 from quince_messaging.transports.local.db_errors import is_busy
 from quince_messaging.transports.local.file_lock import FileLock, try_until_locked
-from quince_messaging.transports.local.records import Claim, Claimed, ClaimedTask, GivenTask, Hungry, NewTask
+from quince_messaging.transports.local.records import (
+    Claim,
+    Claimed,
+    ClaimedTask,
+    GivenTask,
+    NewTask,
+    WaitingConsumer,
+)
 from quince_messaging.transports.local.task_tables import EXCHANGE, SCHEMA, SCHEMA_VERSION
 from quince_messaging.transports.local.wal import WriteAheadLog
 
@@ -135,19 +142,19 @@ class TaskDb:
             chunk = rows[start : start + ROWS_PER_STATEMENT]
             self._db.execute(_insertion(len(chunk)), [value for row in chunk for value in row])
 
-    def hungry(self, queue: str) -> list[Hungry]:
-        """Who waits for tasks of this queue. Ask after storing them: see `LocalConsumer`."""
+    def waiting_consumers(self, queue: str) -> list[WaitingConsumer]:
+        """The consumers that wait for tasks of this queue. Ask after storing some: see `LocalConsumer`."""
         found = self._db.execute("SELECT id, peer FROM consumers WHERE queue = ? AND hungry = 1", (queue,))
-        return [Hungry(*row) for row in found.fetchall()]
+        return [WaitingConsumer(*row) for row in found.fetchall()]
 
     def claim(self, claim: Claim) -> Claimed:
-        """Delete what a consumer has settled, give it tasks, and note whether it stays hungry."""
+        """Delete what a consumer has settled, give it tasks, and note whether it waits for more."""
         self._exchange(claim, claim.most)
         given = self._given(claim)
         tasks, unread = self.read(given)
-        if len(given) < claim.room or not self.has_ready(claim.queue):
+        if len(given) < claim.capacity or not self.has_ready(claim.queue):
             return Claimed(tasks, (), unread)
-        return Claimed(tasks, self.hungry(claim.queue), unread)
+        return Claimed(tasks, self.waiting_consumers(claim.queue), unread)
 
     def _exchange(self, claim: Claim, most: int) -> None:
         self._db.execute(
@@ -156,19 +163,20 @@ class TaskDb:
         )
 
     def _given(self, claim: Claim) -> list[GivenTask]:
-        """What a consumer was given after its claim number `since`; of what can be no task the next ones."""
+        """What a consumer was given after its claim number `since`; the next ones instead of what is no
+        task."""
         while True:
             try:
-                return self._look_at_given(claim.consumer, claim.since)
+                return self._read_given(claim.consumer, claim.since)
             except (msgspec.MsgspecError, sqlite3.Error) as error:
                 if is_busy(error):
                     raise
                 found = self._dead_letter_unsound(claim.consumer)
                 if not found:
                     raise
-                self._exchange(claim, found)  # so that it is hungry exactly if it has room
+                self._exchange(claim, found)  # so that it waits exactly if it has capacity
 
-    def _look_at_given(self, consumer: int, since: int) -> list[GivenTask]:
+    def _read_given(self, consumer: int, since: int) -> list[GivenTask]:
         """All in one row, few and quick calls, but for large bodies: a row has a limit of 10^9 bytes."""
         (found,) = self._db.execute(
             "SELECT json_group_array(json_array(-priority, id, redelivered, "
@@ -223,7 +231,7 @@ class TaskDb:
             (_ids(ids), consumer),
         )
 
-    def give_back(self, consumer: int, ids: Sequence[int]) -> None:
+    def return_unseen(self, consumer: int, ids: Sequence[int]) -> None:
         """Return tasks of the consumer, which it has not seen, to their places on the queue."""
         self._db.execute(
             "UPDATE tasks SET owner = NULL, turn = NULL "
@@ -278,15 +286,15 @@ class TaskDb:
     # Consumers and identifiers
 
     def add_consumer(self, peer: str, queue: str) -> int:
-        """A new consumer, not hungry yet; its number is never used again."""
+        """Add a consumer, which does not wait yet. Returns its number, which is never used again."""
         added = self._db.execute(
             "INSERT INTO consumers (peer, queue, hungry) VALUES (?, ?, 0)", (peer, queue)
         )
         return int(added.lastrowid or 0)
 
-    def set_hungry(self, consumer: int, hungry: bool) -> None:
+    def set_waiting(self, consumer: int, waiting: bool) -> None:
         """Set whether the consumer waits for tasks, and senders are to ring it."""
-        self._db.execute("UPDATE consumers SET hungry = ? WHERE id = ?", (hungry, consumer))
+        self._db.execute("UPDATE consumers SET hungry = ? WHERE id = ?", (waiting, consumer))
 
     def remove_consumer(self, consumer: int) -> None:
         """Return its tasks to their queue, and delete it."""

@@ -113,7 +113,7 @@ class LocalTransport(Transport):
             self._peers,
             self._group_commit,
             shared=self._file.in_place,
-            on_restored=lambda: self._queues.look_again(),
+            on_restored=lambda: self._queues.recheck(),
         )
         self._rpc = Rpc(self._group_commit, self._peers)
         self._queues = Queues(self._group_commit, self._peers, self._rpc.reply)
@@ -337,4 +337,4 @@ class LocalTransport(Transport):
 
     def _gone(self, peer: str) -> None:
         self._rpc.gone(peer)
-        self._queues.look_again()
+        self._queues.recheck()

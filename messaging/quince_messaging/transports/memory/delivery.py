@@ -1,4 +1,4 @@
-"""A consumer of a queue in memory, and the tasks in its hands."""
+"""A consumer of a queue in memory, and the tasks that it holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quince_messaging.wire.tasks import DeliveredTask, Settlement, read_task
 
 
 class MemoryConsumer:
-    """A consumer; its room is counted under the hub's lock, its tasks arrive on its own loop."""
+    """A consumer; its capacity is counted under the hub's lock, its tasks arrive on its own loop."""
 
     def __init__(
         self,
@@ -29,16 +29,16 @@ class MemoryConsumer:
         self._hub = hub
         self._queue = queue
         self._deliver = deliver
-        self._room = prefetch
+        self._capacity = prefetch
         self._held: dict[MemoryTask, None] = {}  # in the order of their arrival
         self._arrived: deque[Entry] = deque()
         self._closed = False
 
     def reserve(self) -> bool:
-        """Under the hub's lock: take one place, if there is one."""
-        if self._room <= 0 or self._closed:
+        """Under the hub's lock: take capacity for one task; False if there is none."""
+        if self._capacity <= 0 or self._closed:
             return False
-        self._room -= 1
+        self._capacity -= 1
         return True
 
     def post(self, entry: Entry) -> None:
@@ -58,8 +58,8 @@ class MemoryConsumer:
             else:
                 tasks.append(task)
         if unreadable:
-            self._room += unreadable
-            self._hub.pump(self._queue)
+            self._capacity += unreadable
+            self._hub.dispatch(self._queue)
         if self._closed:
             for task in tasks:
                 task.requeue()
@@ -70,8 +70,8 @@ class MemoryConsumer:
 
     def _settled(self, task: MemoryTask) -> None:
         self._held.pop(task, None)
-        self._room += 1
-        self._hub.pump(self._queue)
+        self._capacity += 1
+        self._hub.dispatch(self._queue)
 
     async def pause(self) -> None:
         self._hub.detach(self._queue, self)
@@ -116,9 +116,9 @@ class MemoryTask(DeliveredTask):
             self._open = False
             self._settled(self)
         if how is Settlement.REQUEUED:
-            self._hub.put_back(self._queue, self._entry)
+            self._hub.requeue(self._queue, self._entry)
         elif how is Settlement.DEAD_LETTERED:
-            self._hub.bury(self._queue, self._entry, reason)
+            self._hub.dead_letter(self._queue, self._entry, reason)
         if reply is not None and self.reply_to is not None:
             self._hub.reply(self.reply_to, reply)
 
@@ -128,7 +128,7 @@ def readable(hub: Hub, queue: str, entry: Entry, settled: Callable[[MemoryTask],
     task = read_task(
         entry.data,
         queue,
-        dead_letter=lambda reason: hub.bury(queue, entry, reason),
-        requeue=lambda: hub.put_back(queue, entry),
+        dead_letter=lambda reason: hub.dead_letter(queue, entry, reason),
+        requeue=lambda: hub.requeue(queue, entry),
     )
     return None if task is None else MemoryTask(task, hub, queue, entry, settled)

@@ -25,11 +25,11 @@ class Member(Protocol):
     def receive(self, data: bytes) -> None: ...
 
 
-class Taker(Protocol):
+class HubConsumer(Protocol):
     """A consumer on the hub; both methods are called under its lock."""
 
     def reserve(self) -> bool:
-        """Take one place, if there is one."""
+        """Take capacity for one task; False if there is none."""
 
     def post(self, entry: Entry) -> None:
         """Let a task arrive."""
@@ -61,7 +61,7 @@ class Hub:
         self._members: dict[str, Member] = {}
         self._servers: dict[str, Member] = {}
         self._queues: dict[str, list[Entry]] = {}
-        self._consumers: dict[str, deque[Taker]] = {}
+        self._consumers: dict[str, deque[HubConsumer]] = {}
         self.dead: list[DeadLetter] = []
 
     @classmethod
@@ -87,13 +87,13 @@ class Hub:
             entries = self._queues.setdefault(queue, [])
             for data in payloads:
                 heapq.heappush(entries, Entry((-priority, next(self._numbers)), data))
-        self.pump(queue)
+        self.dispatch(queue)
 
-    def put_back(self, queue: str, entry: Entry) -> None:
+    def requeue(self, queue: str, entry: Entry) -> None:
         entry.redelivered = True
         with self._lock:
             heapq.heappush(self._queues.setdefault(queue, []), entry)
-        self.pump(queue)
+        self.dispatch(queue)
 
     def take(self, queue: str) -> Entry | None:
         with self._lock:
@@ -108,7 +108,7 @@ class Hub:
         with self._lock:
             return len(self._queues.pop(queue, ()))
 
-    def bury(self, queue: str, entry: Entry, reason: str) -> None:
+    def dead_letter(self, queue: str, entry: Entry, reason: str) -> None:
         with self._lock:
             self.dead.append(DeadLetter(queue, reason, time.time(), entry.data, -entry.order[0]))
 
@@ -120,21 +120,21 @@ class Hub:
             self.put(letter.queue, letter.priority, [letter.raw])
         return len(chosen)
 
-    def attach(self, queue: str, consumer: Taker) -> None:
+    def attach(self, queue: str, consumer: HubConsumer) -> None:
         with self._lock:
             ring = self._consumers.setdefault(queue, deque())
             if consumer not in ring:
                 ring.append(consumer)
-        self.pump(queue)
+        self.dispatch(queue)
 
-    def detach(self, queue: str, consumer: Taker) -> None:
+    def detach(self, queue: str, consumer: HubConsumer) -> None:
         with self._lock:
             ring = self._consumers.get(queue)
             if ring is not None and consumer in ring:
                 ring.remove(consumer)
 
-    def pump(self, queue: str) -> None:
-        """Hand tasks to consumers with room, in turn."""
+    def dispatch(self, queue: str) -> None:
+        """Deliver tasks to consumers that have capacity, in turn."""
         with self._lock:
             entries = self._queues.get(queue)
             ring = self._consumers.get(queue)

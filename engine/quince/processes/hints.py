@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any, ForwardRef, Protocol, get_args, get_origin
 
 
-class _Joinable(Protocol):
+class TypeLike(Protocol):
     """What can stand in `... | None`: classes, and what `typing` makes."""
 
     def __or__(self, other: Any, /) -> Any: ...
 
 
-Hint = _Joinable | type[Any] | Callable[..., Any] | tuple[Any, ...]
+Hint = TypeLike | type[Any] | Callable[..., Any] | tuple[Any, ...]
 """What `valid_type` takes, as far as type checkers tell: a class, several in a tuple, or an annotation."""
 
 _UNIONS = (typing.Union, types.UnionType)

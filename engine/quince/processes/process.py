@@ -39,8 +39,12 @@ class Process:
     """Written into every checkpoint; change it when the class changes what its checkpoints mean."""
 
     @classmethod
-    def define(cls, spec: ProcessSpec) -> None:
-        """Declare inputs, outputs and exit codes; call `super().define(spec)` first."""
+    def define(cls, spec: Any) -> None:
+        """Declare inputs, outputs and exit codes; call `super().define(spec)` first.
+
+        Args:
+            spec: A `ProcessSpec`: write `def define(cls, spec: ProcessSpec) -> None`.
+        """
         spec.based = True
 
     @classmethod

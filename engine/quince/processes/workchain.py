@@ -39,7 +39,11 @@ class WorkChain(Process):
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
-        """Declare inputs, outputs, exit codes and the outline; call `super().define(spec)` first."""
+        """Declare inputs, outputs, exit codes and the outline; call `super().define(spec)` first.
+
+        Args:
+            spec: Takes `input`, `output`, `exit_code`, `outline` and so on.
+        """
         super().define(spec)
 
     @property

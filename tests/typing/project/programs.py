@@ -36,9 +36,9 @@ def functions() -> float:
     keyed: ProcessHandle[float] = submit(scaled, x=2.0, factor=3.0, key="scan-42", priority=3)
     mapped = submit(scaled, inputs={"x": 2.0}, queue="fast")
     total: float = number + keyed.result()["result"] + mapped.outputs["result"]
-    both = run(limits, values=[1.0, 2.0])
+    low: float = run(limits, values=[1.0, 2.0])["low"]
     text: str = run(fetched, inputs={"name": "a"})["result"]
-    return total + both["low"] + len(text)
+    return total + low + len(text)
 
 
 def classes() -> None:
@@ -74,7 +74,9 @@ async def coroutines() -> int:
     async for event in chain.events():
         print(event.seq)
     text = await fetched("a", timeout=0.1)
-    return number + len(text) + (await asyncio.to_thread(run, Square, x=3))["square"]
+    here = await asyncio.to_thread(run, Square, x=3)
+    print(here["square"], await asyncio.to_thread(run, square, x=3))
+    return number + len(text)
 
 
 def several() -> None:

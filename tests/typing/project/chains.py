@@ -69,6 +69,7 @@ class Square(Process):
         spec.input("grid.points", valid_type=list[float], default=list)
         spec.input_namespace("options", dynamic=True, valid_type=(int, float), validator=fits, required=False)
         spec.output("square", valid_type=int)
+        spec.output("cube", valid_type=int, required=False)
         spec.inputs.dynamic = False
         spec.exit_code(410, "TOO_LARGE", "{x} is too large")
 
@@ -111,9 +112,9 @@ class Scan(WorkChain):
             if_(cls.many)(cls.launch, cls.ask).elif_(cls.is_one)(cls.launch).else_(return_(411)),
             while_(cls.more)(
                 cls.turn,
-                if_(cls.enough)(return_),
+                if_(cls.broken)(return_),
             ),
-            if_(cls.many)(return_(spec.exit_codes.NOTHING_TO_DO)),
+            if_(cls.none)(return_(spec.exit_codes.NOTHING_TO_DO)),
             cls.collect,
         )
 
@@ -131,21 +132,23 @@ class Scan(WorkChain):
         points: int = self.inputs.points
         return points > 1
 
+    def none(self) -> bool:
+        return "parts" not in self.ctx
+
     async def is_one(self) -> bool:
         return bool(self.inputs.points == 1)
 
     def launch(self) -> ToContext:
-        for x in range(self.inputs.points):
+        for x in range(1, self.inputs.points + 1):
             self.to_context(parts=append_(self.submit(Square, x=x, **self.exposed_inputs(Square, "square"))))
         child = self.submit(square, x=2)
-        others = [self.submit(scaled, x=0.5, factor=3.0, queue="fast", priority=9) for _ in range(2)]
+        others = [self.submit(scaled, x=0.5, factor=3.0, priority=9) for _ in range(2)]
         self.to_context(others=others, named={"a": child})
-        return ToContext(first=child, answer=signal_("approval", timeout=60.0))
+        return ToContext(first=child, answer=signal_("approval", timeout=0.1))
 
     async def ask(self) -> ToContext | None:
         reply = await self.once("ask", self.post, "question", retries=2)
-        sent = self.once(f"send-{reply}", self.sent, self.token("send"))
-        self.signal(self.ctx.first, "go", sent)
+        self.signal(self.ctx.first, "go", len(reply))
         if reply == "wait":
             return ToContext(votes=append_(signal_("vote")))
         return None
@@ -164,18 +167,19 @@ class Scan(WorkChain):
         self.ctx.turns += 1
         self.ctx.update(last=self.ctx.get("turns"))
         self.status = f"turn {self.ctx.turns}"
-        self.sleep(1.5)
+        self.sleep(0.01)
         return None
 
-    def enough(self) -> bool:
-        return "last" in self.ctx
+    def broken(self) -> bool:
+        return "last" not in self.ctx
 
     def collect(self) -> None:
         if not self.ctx.first.is_finished_ok:
             raise InvalidInput(f"{self.ctx.first.exit_message} ({self.pid})", "points")
         self.out("total", sum(part.outputs["square"] for part in self.ctx.parts))
-        self.out_many(self.exposed_outputs(self.ctx.first, Square))
-        self._helper(self.ctx.answer)
+        self.out_many(self.exposed_outputs(self.ctx.parts[0], Square))
+        number: int = self.once("send", self.sent, self.token("send"))
+        self._helper((number, self.ctx.answer))
 
     def _helper(self, answer: object) -> None:
         self.report(f"{answer} {dict(self.outputs)}")

@@ -33,14 +33,14 @@ ROOTS = {
 }
 INSIDE = {
     "WrongUsage": "the command line's own: words that make no sense together",
-    "NotMeant": "the command line's own: what cannot be read as an input becomes one sentence",
+    "WrongValue": "the command line's own: what cannot be read as an input becomes one sentence",
     "Fenced": "from a step's writer to its runner",
     "Restored": "from a step's writer to its runner",
     "InDoubt": "from a step's writer to its runner",
     "Unmet": "from a step to its runner, which begins it anew",
     "StepExited": "stands for sys.exit() in a step; the process ends with ProcessExcepted",
     "Unasked": "ends side tasks whose owner is gone",
-    "GateTimeout": "becomes StoreBusy or a broker's sentence",
+    "LockTimeout": "becomes StoreBusy or a broker's sentence",
     "BadFrame": "ends the connection to a peer that sends garbage",
     "UnsaveableArray": "becomes Unsaveable, with the place",
     "UnsaveableZone": "becomes Unsaveable, with the place",

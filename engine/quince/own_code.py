@@ -1,9 +1,10 @@
-"""Which source files are Quince's own, so that tracebacks and reports begin with the user's."""
+"""Which source files are Quince's own, or Python's, so that tracebacks and reports begin with the user's."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import sysconfig
 
 _PACKAGES = ("quince", "quince_messaging", "quince_persistence")
 
@@ -22,3 +23,13 @@ OWN_FOLDERS = _folders()
 def is_own(file: str) -> bool:
     """Whether a source file, as a code object names it, is one of ours."""
     return file.startswith(OWN_FOLDERS)
+
+
+_STANDARD = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
+
+
+def is_standard(file: str) -> bool:
+    """Whether a source file is one of Python's own library, and of no package that was installed."""
+    return file.startswith("<frozen ") or (
+        file.startswith(_STANDARD) and f"{os.sep}site-packages{os.sep}" not in file
+    )

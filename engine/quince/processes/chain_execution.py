@@ -16,7 +16,7 @@ from quince.processes.execution import Execution, execution_of
 from quince.processes.once import forbid_inside
 from quince.processes.outline import START, Call, Outline, Position, Search
 from quince.processes.reference import ProcessReference
-from quince.processes.signals import AwaitedSignal, Expected, is_duration
+from quince.processes.signals import AwaitedSignal, Expected, duration
 from quince.processes.signatures import takes_self
 from quince.processes.spec import ExitCode
 
@@ -177,9 +177,7 @@ class ChainExecution(Execution):
 
     def sleep(self, seconds: float) -> None:
         """See `WorkChain.sleep`."""
-        if not is_duration(seconds):
-            raise ValueError(f"sleep() takes a number of seconds from 0 on, not {seconds!r}")
-        self._set_timer(seconds, deadline=False)
+        self._set_timer(duration(seconds, "sleep()"), deadline=False)
 
     def _set_timer(self, seconds: float, *, deadline: bool) -> None:
         record, due = self.record, time.time() + seconds

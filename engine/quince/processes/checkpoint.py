@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from quince.errors import EngineError, UnreadableCheckpoint
@@ -86,7 +87,7 @@ class Opened:
             migrated = self._cls.migrate(dict(self._memory or {}), self._version)
         except UnreadableCheckpoint:
             raise
-        except Exception as error:
+        except BaseException as error:  # no SystemExit of the user's ends the worker
             raise UnreadableCheckpoint(
                 f"{name}.migrate failed for a checkpoint of version {self._version!r}: "
                 f"{type(error).__name__}: {words_of(error)}"
@@ -109,16 +110,23 @@ class Opened:
             execution.make_process()
         except EngineError:
             raise
-        except Exception as error:  # a constructor of the user's may fail in any way
+        except BaseException as error:  # a constructor of the user's may fail in any way
             raise UnreadableCheckpoint(
                 f"{execution.name} cannot be made: {type(error).__name__}: {words_of(error)}"
             ) from error
         execution.status = row.status
         if memory is not None:
-            execution.outputs = Namespace(memory.get("outputs") or {})
+            execution.outputs = _outputs(memory)
             if "position" in memory or execution.memory() is not None:
                 execution.recall(memory)
         return execution
+
+
+def _outputs(memory: Mapping[str, Any]) -> Namespace:
+    try:
+        return Namespace(memory.get("outputs") or {})
+    except (TypeError, ValueError) as error:
+        raise UnreadableCheckpoint(f"its checkpoint has no outputs by name: {error}") from error
 
 
 def _checked(memory: Any) -> dict[str, Any]:

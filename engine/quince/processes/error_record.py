@@ -7,7 +7,7 @@ import traceback
 from dataclasses import dataclass
 from types import TracebackType
 
-from quince.own_code import is_own
+from quince.own_code import is_own, is_standard
 from quince.text import storable, words_of
 from quince_persistence.codec import decode, encode
 
@@ -26,8 +26,12 @@ class ErrorRecord:
         name = (
             kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         )
-        lines = traceback.format_exception(kind, error, user_frames(error))
-        return cls(name, words_of(error), storable("".join(lines)))
+        frames, text = user_frames(error), words_of(error)
+        try:
+            lines = traceback.format_exception(kind, error, frames)
+        except Exception:  # of a SyntaxError, say, that was made by hand
+            lines = [*traceback.format_tb(frames), f"{name}: {text}\n"]
+        return cls(name, text, storable("".join(lines)))
 
     def encode(self) -> bytes:
         return encode({"type": self.type_name, "text": self.text, "traceback": self.traceback}, "error")
@@ -44,6 +48,13 @@ def user_frames(error: BaseException) -> TracebackType | None:
     while trace is not None and _is_engine(trace.tb_frame.f_code.co_filename) and trace.tb_next is not None:
         trace = trace.tb_next
     return trace
+
+
+def passed_user_code(error: BaseException) -> bool:
+    """Whether an exception that the engine has met came through code which is neither its own nor Python's:
+    then it is the user's, whatever the engine was at."""
+    files = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return not all(is_own(file) or is_standard(file) for file in files)
 
 
 def _is_engine(file: str) -> bool:

@@ -288,8 +288,10 @@ class Execution:
         """See `Process.signal`."""
         forbid_inside("signal", name)
         pid = pid_of(process)
-        if pid is None:
-            raise TypeError(f"signal() takes what submit() returned, a handle or a pid, not {process!r}")
+        if pid is None or not 0 < pid < 2**63:
+            raise TypeError(
+                f"signal() takes what submit() returned, a handle or a pid, not {reprlib.repr(process)}"
+            )
         signal = new_signal(pid, name, value)
         self.record.add(len(signal.value), f"what this step sends, with signal {name},")
         self.record.sends.append(signal)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from quince.errors import InvalidDefinition
+from quince.processes.child import ChildProcess
 from quince.processes.definition import class_of
 from quince.processes.execution import Execution
 
@@ -19,8 +21,7 @@ def exposed_inputs(execution: Execution, source: Any, namespace: str | None) -> 
         InvalidDefinition: nothing was exposed so.
     """
     found: dict[str, Any] = {}
-    memory = execution.definition.spec._exposed_inputs
-    for space, names in _exposed(memory, class_of(source), namespace, "inputs"):
+    for space, names in _exposed(execution, source, namespace, "inputs"):
         given: Any = execution.inputs
         for part in space.split(".") if space else ():
             given = dict.get(given, part, {})
@@ -34,10 +35,14 @@ def exposed_outputs(execution: Execution, child: Any, source: Any, namespace: st
     Raises:
         InvalidDefinition: nothing was exposed so.
     """
-    outputs = child.outputs
-    found: dict[str, Any] = {}
-    memory = execution.definition.spec._exposed_outputs
-    for space, names in _exposed(memory, class_of(source), namespace, "outputs"):
+    exposed = list(_exposed(execution, source, namespace, "outputs"))
+    if not isinstance(child, ChildProcess):
+        raise TypeError(
+            f"exposed_outputs() takes a child that has ended (self.ctx.child) and its class, not "
+            f"{reprlib.repr(child)} ({type(child).__name__})"
+        )
+    outputs, found = child.outputs, dict[str, Any]()
+    for space, names in exposed:
         for name in names:
             if name in outputs:
                 found[name] = (f"{space}.{name}" if space else name, outputs[name])
@@ -45,9 +50,14 @@ def exposed_outputs(execution: Execution, child: Any, source: Any, namespace: st
 
 
 def _exposed(
-    memory: Mapping[Any, Any], source: Any, namespace: str | None, word: str
+    execution: Execution, given: Any, namespace: str | None, word: str
 ) -> Iterator[tuple[str | None, list[str]]]:
     """From the outermost namespace to the one that is meant, what was exposed there."""
+    source = class_of(given)
+    spec = execution.definition.spec
+    memory = spec._exposed_inputs if word == "inputs" else spec._exposed_outputs
+    if not isinstance(namespace, (str, type(None))):
+        raise TypeError(f"exposed_{word}(): a namespace is a name, not {reprlib.repr(namespace)}")
     spaces: list[str | None] = [None]
     parts = namespace.split(".") if namespace else []
     spaces += [".".join(parts[: depth + 1]) for depth in range(len(parts))]

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import inspect
+import reprlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -56,6 +57,11 @@ class OnceBlocks:
             raise MisusedOnce(f"the key of a once-block {wrong}")
         if key in _inside.get():
             raise MisusedOnce(f"once({key!r}, ...) is called by its own function; choose another key")
+        if not callable(function):
+            raise MisusedOnce(
+                f"once({key!r}, ...) takes a function and then its arguments, not {reprlib.repr(function)}: "
+                "write once(key, function, x), and not once(key, function(x))"
+            )
         if inspect.iscoroutinefunction(function):
             if not on_loop():
                 raise MisusedOnce(

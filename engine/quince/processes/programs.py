@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import reprlib
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -89,7 +90,9 @@ class Programs:
             CommandFailed: with `check`, its status is not 0.
             OSError: it cannot be started.
         """
-        words = [str(argument) for argument in arguments]
+        words = _words(arguments)
+        if stdin is not None and not isinstance(stdin, (bytes, bytearray, memoryview)):
+            raise TypeError(f"command(): stdin takes bytes, not {type(stdin).__name__}; write text.encode()")
         kept = {name: os.environ[name] for name in os.environ if with_urls or name not in _URLS}
         guard = await _guarded(words, folder, {**kept, **(environment or {}), **mark.variables}, stdin)
         self._suspendable[guard.pid] = suspendable
@@ -114,6 +117,18 @@ class Programs:
         for guard, suspendable in self._suspendable.items():
             if suspendable:
                 _signal(guard, signal.SIGCONT)
+
+
+def _words(arguments: Sequence[object]) -> list[str]:
+    if not arguments:
+        raise TypeError("command() takes a program and its arguments: self.command('ls', '-l')")
+    for one in arguments:
+        if isinstance(one, (list, tuple, dict, set, bytes)) or one is None:
+            raise TypeError(
+                f"command() takes its arguments one by one, as texts: {reprlib.repr(one)} is of type "
+                f"{type(one).__name__}; write self.command(*words)"
+            )
+    return [str(one) for one in arguments]
 
 
 async def _guarded(

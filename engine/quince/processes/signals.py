@@ -6,7 +6,7 @@ that has used it commits; so it is neither lost nor used twice.
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
@@ -14,6 +14,9 @@ from typing import Any, SupportsFloat
 from quince.text import name_problem
 from quince_persistence.codec import check, decode, encode
 from quince_persistence.records import NewSignal, SignalRow
+
+LONGEST_WAIT = 3_155_760_000.0
+"""Seconds: what is later has no date that every program can write."""
 
 
 class AwaitedSignal:
@@ -37,9 +40,10 @@ def signal_(name: str, *, timeout: float | None = None) -> AwaitedSignal:
     Raises:
         ValueError: no name, or not a number of seconds from 0 on.
     """
-    if timeout is not None and not is_duration(timeout):
-        raise ValueError(f"signal_({name!r}): timeout takes a number of seconds from 0 on, not {timeout!r}")
-    return AwaitedSignal(checked_name(name), timeout)
+    name = checked_name(name)
+    if timeout is not None:
+        timeout = duration(timeout, f"signal_({name!r}): timeout")
+    return AwaitedSignal(name, timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,20 @@ def new_signal(pid: int, name: str, value: Any) -> NewSignal:
     return NewSignal(pid, name, encode(value, label))
 
 
-def is_duration(seconds: Any) -> bool:
-    """It is a number of seconds that can be waited for."""
-    return isinstance(seconds, SupportsFloat) and 0 <= float(seconds) < math.inf
+def duration(seconds: Any, what: str) -> float:
+    """A time that can be waited for.
+
+    Raises:
+        ValueError: it is none; says for what it was given.
+    """
+    try:
+        if isinstance(seconds, SupportsFloat) and 0 <= (found := float(seconds)) <= LONGEST_WAIT:
+            return found
+    except OverflowError:
+        pass
+    raise ValueError(
+        f"{what} takes a number of seconds from 0 on (a hundred years at most), not {reprlib.repr(seconds)}"
+    )
 
 
 def checked_name(name: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from quince.errors import ClaimLost, Unrestorable
 from quince.processes import checkpoint
 from quince.processes.child import ChildProcess
-from quince.processes.error_record import ErrorRecord
+from quince.processes.error_record import ErrorRecord, passed_user_code
 from quince.processes.execution import Execution
 from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
 from quince.text import storable
@@ -18,6 +18,7 @@ from quince.worker.interfaces import Fenced, RunnerOwner
 from quince.worker.stepper import StepEnd
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import check_step
+from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import Unsaveable
 from quince_persistence.records import Claim, State, Step
 
@@ -57,6 +58,10 @@ class StepWriter:
             return self._goes_on(execution)
         except (Unsaveable, Unrestorable) as error:
             return self.excepted(execution, error)
+        except Exception as error:  # of a type's functions for the codec, a validator, a class of values
+            if is_temporary(error) or not passed_user_code(error):
+                raise
+            return self.excepted(execution, error)
 
     def excepted(self, execution: Execution, error: BaseException, *, outputs: bool = True) -> Step:
         """The process ends with this error."""
@@ -70,7 +75,7 @@ class StepWriter:
             reason=story.text,
         )
         kept: bytes | None = None
-        with contextlib.suppress(Unsaveable):
+        with contextlib.suppress(Exception):  # they may be what has failed
             kept = checkpoint.save_outputs(execution) if outputs else None
         return self._step(
             execution,

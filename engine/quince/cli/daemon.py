@@ -129,7 +129,7 @@ def scale(
 
 @app.command()
 def status(as_json: AsJson = False) -> int:
-    """Tell whether the daemon runs, and its workers; exit status 1 if it does not run."""
+    """Show whether the daemon runs, and its workers; exit status 1 if it does not run."""
     location = session.location()
     state = daemon.state(location)
     workers = _workers(location, state)
@@ -212,15 +212,15 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
 
 def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
     """The workers that are children of the supervisor, or have outlived one, as the store has them."""
-    family = {left.ospid for left in state.orphans}
+    ospids = {left.ospid for left in state.orphans}
     if state.ospid is not None:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended just now
-            family |= {process.pid for process in psutil.Process(state.ospid).children(recursive=True)}
+            ospids |= {process.pid for process in psutil.Process(state.ospid).children(recursive=True)}
     file = file_of(location.store)
-    if not family or (file is not None and not file.exists()):
+    if not ospids or (file is not None and not file.exists()):
         return []
     with Workspace(location) as home:
-        return [w for w in home.store.workers() if w.ospid in family and process_of(w) is not None]
+        return [w for w in home.store.workers() if w.ospid in ospids and process_of(w) is not None]
 
 
 def _names(left: Sequence[Orphan]) -> str:

@@ -85,7 +85,7 @@ def doing(row: ProcessRow) -> str:
 
 
 def at_step(row: ProcessRow) -> str:
-    """The same without its status, which may be a whole sentence."""
+    """One phrase: the step it is in or before, and what it waits for; nothing once it has ended."""
     return _phrase(row, row.step)
 
 

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if logging.lastResort is not None:  # what says a warning where nobody has set logging up
         logging.lastResort.setFormatter(LineFormatter("%(message)s"))
     for driver in ("aio_pika", "aiormq"):
-        logging.getLogger(driver).setLevel(logging.CRITICAL)  # what fails is told once, by us
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # what fails is said once, by us
     words = list(sys.argv[1:] if arguments is None else arguments)
     session.debug = "--debug" in words  # wherever it stands
     words = [word for word in words if word != "--debug"]

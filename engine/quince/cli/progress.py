@@ -1,4 +1,4 @@
-"""Waiting for processes with something to look at: how far their children are, and the step they are in."""
+"""Waiting for processes with a display: how far their children are, and the step they are in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ the time, however many they are."""
 def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[ProcessRow]:
     """Wait until all have ended, with a progress display if somebody looks.
 
-    Ctrl-C ends the waiting alone, and is told so.
+    Ctrl-C ends the waiting alone, and a sentence says so.
 
     Raises:
         ProcessNotFound: one of them does not exist.
@@ -69,7 +69,7 @@ def _listed(pids: Sequence[int]) -> str:
 
 
 class Notes:
-    """What a wait tells when nobody sees a display: that somebody has paused what it waits for."""
+    """What a wait says where there is no display: that a process it waits for has been paused."""
 
     def __init__(self) -> None:
         self._paused: set[int] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from quince.cli.process_table import process_table
 from quince.cli.resolve_pids import by_age
 from quince.cli.session import session
 from quince.cli.terminal import Styled, Text, out, show, show_json
+from quince_persistence.contract import StoreContract
 from quince_persistence.records import TERMINAL, ProcessRow, Selection, State
 
 app = typer.Typer()
@@ -46,7 +47,7 @@ def ps(
             started = home.store.started([row.pid for row in rows])
             show_json([row_document(row, started) for row in rows])
         else:
-            _print(home.store, rows, more and limit is None, told=bool(missing))
+            _print(home.store, rows, more and limit is None, complained=bool(missing))
     for pid in missing:
         complain(f"there is no process {pid}")
     return FAILED if missing else DONE
@@ -70,7 +71,7 @@ def _limit(wanted: int | None, chosen: Filter, as_json: bool) -> int | None:
 
 
 def _page(
-    store: Any, chosen: Filter, selection: Selection, limit: int | None
+    store: StoreContract, chosen: Filter, selection: Selection, limit: int | None
 ) -> tuple[list[ProcessRow], bool]:
     """The rows to show, oldest first, and whether there are more."""
     if limit is None:
@@ -82,7 +83,7 @@ def _page(
     return sorted(ranked[:limit], key=by_age), len(ranked) > limit
 
 
-def _print(store: Any, rows: Sequence[ProcessRow], more: bool, *, told: bool) -> None:
+def _print(store: StoreContract, rows: Sequence[ProcessRow], more: bool, *, complained: bool) -> None:
     names = {worker.id: worker.name for worker in store.workers()}
     console = out()
     if rows:
@@ -94,5 +95,5 @@ def _print(store: Any, rows: Sequence[ProcessRow], more: bool, *, told: bool) ->
         show(summary(store.counts()))
     if more:
         say(f"only {len(rows)} are shown: --limit N or --all shows more")
-    elif not rows and not told and not console.is_terminal:
+    elif not rows and not complained and not console.is_terminal:
         say("no such processes")

@@ -52,7 +52,7 @@ def run(
 
 
 def _report_to_stderr() -> None:
-    """What the steps report appears while they run; how they end is told by the command itself."""
+    """What the steps report appears while they run; how they end is printed by the command itself."""
     logger = logging.getLogger("quince.process")
     logger.setLevel(logging.INFO)
     logger.addHandler(log_to_stderr("%(message)s"))

@@ -1,4 +1,4 @@
-"""`quince show`, `tree` and `logs`: one process from close by."""
+"""`quince show`: all about a process."""
 
 from __future__ import annotations
 

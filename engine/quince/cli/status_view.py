@@ -1,4 +1,4 @@
-"""What `quince status` tells: store, broker, daemon, workers, backlog, each whether it answers."""
+"""What `quince status` shows: store, broker, daemon, workers, backlog, each whether it answers."""
 
 from __future__ import annotations
 
@@ -87,7 +87,10 @@ class Overview:
 
 
 def overview(location: Location) -> Overview:
-    """Ask everything, whatever else does not answer."""
+    """Ask store, broker and daemon, each whatever the others answer.
+
+    Whether the store takes writes is tried if some worker is in trouble, or its heartbeat has expired.
+    """
     found: dict[str, Any] = {}
     with Workspace(location) as home:
         try:

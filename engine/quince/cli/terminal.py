@@ -86,7 +86,7 @@ def show(renderable: RenderableType) -> None:
         console.print(renderable)
     lines = captured.get().removesuffix("\n").split("\n")
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
-    sys.stdout.flush()  # whoever reads a growing log at the other end of a pipe sees it now
+    sys.stdout.flush()  # a reader of a growing log at the other end of a pipe sees it now
 
 
 _kept: list[int] = []

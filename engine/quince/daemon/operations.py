@@ -33,14 +33,14 @@ START_SECONDS = 90.0
 LAST_SECONDS = 20.0
 """Seconds in which a worker leaves, with programs to end, when its steps have had their time."""
 HURRY_SECONDS = 5.0
-"""Seconds until whoever does not hear is killed, and until one that was killed is given up."""
+"""Seconds until a process that ignores SIGTERM is killed, and until one that was killed is given up."""
 LOOK_SECONDS = 0.1
 QUIET_SECONDS = 3.0
-"""Seconds for which nobody needs to be told what is waited for."""
+"""Seconds of waiting after which a sentence says what is waited for."""
 
 
 def _silent(_sentence: str) -> None:
-    """Where nobody wants to know."""
+    """For callers who want no sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _ended(tree: ProcessTree, seconds: float, say: Callable[[str], object], why:
     if tree.gone_within(quiet):
         return True
     if seconds > quiet:
-        say(f"waiting for {tree}: {why} (`quince daemon logs` tells what keeps them)")
+        say(f"waiting for {tree}: {why} (`quince daemon logs` says what keeps them)")
     return tree.gone_within(seconds - quiet)
 
 

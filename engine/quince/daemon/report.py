@@ -1,4 +1,4 @@
-"""What the daemon tells of itself, in a file: `quince daemon status` reads it."""
+"""What the daemon reports of itself, in a file: `quince daemon status` reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZE = 16 * 1024
 """Bytes of the file. All of them are written at its making, and over and over from then on: so the daemon
 can tell that the disk is full."""
 MOST_WORKERS = 40
-"""Workers that are told of one by one, those in trouble first."""
+"""Workers that are reported one by one, those in trouble first."""
 LONGEST = 300
 
 
@@ -96,10 +96,10 @@ def _fill(descriptor: int, data: bytes) -> None:
 
 
 def _encoded(report: DaemonReport) -> bytes:
-    told = sorted(report.workers, key=lambda one: one.trouble is None)[:MOST_WORKERS]
+    shown = sorted(report.workers, key=lambda one: one.trouble is None)[:MOST_WORKERS]
     workers = tuple(
         msgspec.structs.replace(one, trouble=None if one.trouble is None else one.trouble[:LONGEST])
-        for one in sorted(told, key=lambda one: one.name)
+        for one in sorted(shown, key=lambda one: one.name)
     )
     troubles = tuple(text[:LONGEST] for text in report.troubles[:5])
     whole = msgspec.json.encode(msgspec.structs.replace(report, workers=workers, troubles=troubles))

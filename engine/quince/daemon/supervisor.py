@@ -4,7 +4,7 @@ It does not touch the store or the broker, so nothing of theirs can take it down
 workers and ends (a second one makes them leave), SIGHUP reads the wanted number again, SIGUSR1
 replaces the workers one by one. It waits for nobody without a limit: a worker that cannot be started is
 tried again, one that does not leave is killed, one that cannot be killed is left behind; the others go on,
-and `quince daemon status` tells of it.
+and `quince daemon status` says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LOOK_SECONDS = 0.5
 
 
 class Supervisor:
-    """Keeps workers alive until told to stop.
+    """Keeps workers alive until SIGTERM.
 
     Args:
         limits: How long it waits for a worker.
@@ -232,7 +232,7 @@ def main(folder: str, report: str, settings: str) -> None:
             Supervisor(files, wanted).run(pipe)
     except DaemonError as error:
         _log.error("%(error)s", error=error)
-        with contextlib.suppress(OSError):  # it was told already that all is well
+        with contextlib.suppress(OSError):  # it has been answered already
             os.write(pipe, f"{error}\n".encode())
         raise SystemExit(1) from None
 

@@ -151,7 +151,7 @@ class WorkerProcess:
             return False
 
     def look(self) -> Stage:
-        """How it stands now. One that should have left is told again, killed, or given up."""
+        """How it stands now. One that should have left gets SIGTERM again, then SIGKILL, then is given up."""
         ended = self._process.poll() is not None
         if self.stage is Stage.STARTING or ended:
             self._read_first_word(ended)
@@ -162,7 +162,7 @@ class WorkerProcess:
         return self.stage
 
     def leave(self) -> None:
-        """Have it drain and end. One that was told is told for the second time: it leaves at once."""
+        """Have it drain and end (SIGTERM). Called again, it leaves at once (a second SIGTERM)."""
         if self.stage in LEAVES:
             self._escalate() if self.stage is Stage.LEAVING else None
         elif self.stage is not Stage.ENDED:

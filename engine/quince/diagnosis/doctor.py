@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from quince.client.notify import enqueue
 from quince.daemon import operations as daemon
@@ -26,6 +25,7 @@ from quince.settings import EXPIRY_SECONDS
 from quince.workspace.neighbours import sentence_of, strangers
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
+from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError, StoreUnavailable
 from quince_persistence.records import Woken, WorkerRow
 
@@ -61,7 +61,7 @@ class Finding:
 
 
 def doctor(workspace: Workspace, *, mend: bool = False) -> list[Finding]:
-    """Look at everything, whatever else does not answer.
+    """Check everything, whatever else does not answer.
 
     Args:
         mend: Release what dead workers hold, and put on the queue what has no task there.
@@ -89,6 +89,8 @@ def unattended(workspace: Workspace) -> list[Finding]:
 
 
 class _Checkup:
+    """One round of checks; each finds what it is about, and mends it if that is asked for."""
+
     def __init__(self, workspace: Workspace, mend: bool) -> None:
         self._workspace = workspace
         self._mend = mend
@@ -118,14 +120,14 @@ class _Checkup:
 
     @property
     def _of_store(self) -> Sequence[Callable[[], Iterable[Finding]]]:
-        """What is left out where the store lets everybody wait: each would, as long as the first."""
+        """Checks that are left out once the store has kept us waiting: each would wait as long as that."""
         return [
             self._dead_workers, self._troubled_workers, self._unknown_owners, self._ended_runs,
             self._forgotten, self._code,
         ]  # fmt: skip
 
     @property
-    def _store(self) -> Any:
+    def _store(self) -> StoreContract:
         return self._workspace.store
 
     def _damage(self) -> Iterator[Finding]:
@@ -137,7 +139,7 @@ class _Checkup:
             )
 
     def _writes(self) -> Iterator[Finding]:
-        self._store.owners()  # what cannot even be read is told once
+        self._store.owners()  # what cannot even be read is said once
         try:
             self._store.try_write(within=WRITE_SECONDS)
         except PersistenceError as error:
@@ -227,7 +229,7 @@ class _Checkup:
     def _release(self, worker_id: str) -> None:
         enqueue(self._workspace, release_worker(self._store, worker_id, proven=False).result())
 
-    # Ready, and nobody told
+    # Ready, and not on the queue
 
     def _ended_runs(self) -> Iterator[Finding]:
         known = self._known_workers()

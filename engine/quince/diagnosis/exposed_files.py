@@ -37,7 +37,7 @@ def make_private(path: Path) -> None:
 
 
 def _is_readable(path: Path) -> bool:
-    """Everybody has that right, and may enter every folder above."""
+    """Every user has that right, and may enter every folder above."""
     entered = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
     return bool(path.stat().st_mode & stat.S_IROTH) and entered
 

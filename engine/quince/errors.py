@@ -62,19 +62,19 @@ class InvalidOutput(EngineError, ValueError):
 
 
 class InvalidDefinition(EngineError, TypeError):
-    """A process class that cannot work."""
+    """A process class, an outline or a `@process` function that cannot work; says why, and what to write."""
 
 
 class UnknownTarget(EngineError, LookupError):
-    """No such module, file or class."""
+    """There is no such module, file or class; or no worker could find it."""
 
 
 class UnloadableClass(UnknownTarget):
-    """A stored class path that cannot be loaded here."""
+    """The class of a stored process cannot be loaded here; says why."""
 
 
 class UnloadableNow(UnloadableClass):
-    """A class that could not be loaded for a reason that passes by itself."""
+    """A class could not be loaded for a reason that passes by itself: a half-written file, no memory left."""
 
 
 class UnreadableCheckpoint(EngineError):
@@ -102,11 +102,11 @@ class ClaimLost(EngineError):
 
 
 class MisusedOnce(EngineError, TypeError):
-    """A once-block that could not keep its promise."""
+    """A once-block that could not keep its promise: it would block, or do what is lost when it is skipped."""
 
 
 class UnexpectedReturn(EngineError, TypeError):
-    """A step returned something that is not an answer."""
+    """A step, or a test of an outline, returned something that has no meaning there; says what has."""
 
 
 class MissingName(EngineError, AttributeError, KeyError):
@@ -116,15 +116,15 @@ class MissingName(EngineError, AttributeError, KeyError):
 
 
 class ProcessNotFound(EngineError, LookupError):
-    """No process has that pid or key."""
+    """No process of this workspace has that pid or key."""
 
 
 class InvalidWait(EngineError, ValueError):
-    """A step waits for what cannot be waited for together."""
+    """A step waits for what cannot be waited for together: `sleep`, and signals with a timeout."""
 
 
 class ControlRefused(EngineError):
-    """The control makes no sense there. Attribute `pid`."""
+    """Pause, play, kill or a signal makes no sense there: the process has terminated. Attribute `pid`."""
 
     def __init__(self, pid: int, message: str) -> None:
         super().__init__(message)

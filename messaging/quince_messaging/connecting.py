@@ -36,8 +36,8 @@ def connect(uri: str, *, prefix: str | None = None, task_prefetch: int = TASK_PR
     """A connected communicator for threads, a `kiwipy.Communicator`; close it with `with` or `close()`.
 
     Args:
-        uri: As for `connect_async`.
-        prefix: As for `connect_async`.
+        uri: `amqp://user:password@host:port/vhost`, `amqps://...`, `local://FOLDER`, `memory://NAME`.
+        prefix: First part of every name on the broker (default: `?prefix=` of the URI, or "quince").
         task_prefetch: Tasks that the subscribers of one queue hold at a time.
 
     Raises:

@@ -171,7 +171,7 @@ def raised(function: Any) -> bool:
     return any(isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) for node in ast.walk(tree))
 
 
-NEEDS_THE_FILE = re.compile(r"^The same\b|see above|see below|Args, Raises: as|Raises: as `", re.M)
+NEEDS_THE_FILE = re.compile(r"^The same\b|see above|see below|: +[Aa]s (for )?`")
 
 
 @pytest.mark.parametrize("face", FACES, ids=lambda face: str(face.__name__))

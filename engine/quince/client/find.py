@@ -12,6 +12,8 @@ from quince.messages import LARGEST_PID
 from quince.processes.child import pid_of
 from quince.processes.definition import class_of
 from quince.processes.fitting import fitted
+from quince.processes.functions import ProcessFunction
+from quince.processes.process import Process
 from quince.processes.reference import ProcessReference
 from quince.workspace.workspace import Workspace, resolve
 from quince_messaging.limits import check_queue
@@ -21,7 +23,7 @@ from quince_persistence.records import Selection, State
 def find(
     *,
     state: State | str | Iterable[State | str] | None = None,
-    cls: Any = None,
+    cls: type[Process] | ProcessFunction[..., Any, Any] | str | None = None,
     parent: ProcessReference | int | None = None,
     tree: ProcessReference | int | None = None,
     paused: bool | None = None,
@@ -41,7 +43,7 @@ def find(
         queue: Only those of this queue.
         since: Created at or after this time (one without a time zone is local), or so long ago.
         limit: At most so many, the newest.
-        workspace: As for `submit`.
+        workspace: A `Workspace`, its folder, or None for the one that is found from here.
 
     Raises:
         ValueError: something that is given is nothing of the kind; says what is.

@@ -144,7 +144,8 @@ class ProcessHandle(ProcessReference, Generic[Value]):
             ProcessExcepted: it ended with an exception (with the traceback as text).
             ProcessKilled: it was killed (with the reason).
             ProcessFailed: it ended with an exit status other than 0 (with status and outputs).
-            ProcessHeld, WaitTimeout: as `wait`.
+            ProcessHeld: the engine has paused it, since it cannot go on with it (with the reason).
+            WaitTimeout: it has not ended in time (says why); it goes on.
         """
         self.wait(timeout)
         return outputs_of(self._stored())

@@ -155,7 +155,12 @@ class Process:
         execution_of(self).out(name, value)
 
     def out_many(self, values: Mapping[str, Any]) -> None:
-        """Put out several values, by name, as `out` does."""
+        """Put out several values, by name: `self.out_many({"low": 1.0, "fit.error": 0.1})`.
+
+        Raises:
+            InvalidOutput: the spec has no such output, or not of this type; or it is no mapping.
+            Unsaveable: a value that cannot be stored; names where it is.
+        """
         execution_of(self).out_many(values)
 
     def report(self, text: str) -> None:

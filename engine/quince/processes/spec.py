@@ -235,7 +235,7 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
             namespace: Where they lie here; beside the inputs of this class if not given.
             exclude: Names that are left out.
             include: The only names that are taken; not together with `exclude`.
-            namespace_options: Of the namespace, as for `input_namespace`.
+            namespace_options: Of the namespace: `dynamic`, `required`, `help` and so on.
 
         Raises:
             InvalidDefinition: the process has no such input.
@@ -257,7 +257,7 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
             namespace: Where they lie here; beside the outputs of this class if not given.
             exclude: Names that are left out.
             include: The only names that are taken; not together with `exclude`.
-            namespace_options: Of the namespace, as for `output_namespace`.
+            namespace_options: Of the namespace: `dynamic`, `required`, `help` and so on.
 
         Raises:
             InvalidDefinition: the process has no such output.

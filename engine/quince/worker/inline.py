@@ -99,10 +99,24 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
     However it ends, what has not ended by then (children that nobody waited for; after an outage, the
     process itself) is left to the daemon's workers, which go on with it when they come.
 
+    Args:
+        process_class: A process class or a `@process` function.
+        inputs: Its inputs, by name; those called as an argument of this function can be given only here.
+        key: At most one process has a given key: the one that has it is waited for.
+        priority: 0 to 9 (first), for its children; 0 if not given.
+        workspace: A `Workspace`, its folder, or None for the one that is found from here.
+        named: Its inputs, or more of them.
+
+    Returns:
+        Its outputs, by name.
+
     Raises:
-        As `submit`, and as `ProcessHandle.result`; the cause of a `ProcessExcepted` is the exception itself,
-        and its traceback ends in the step that raised it.
-        RunInterrupted: a `KeyboardInterrupt` that knows the pid.
+        ProcessExcepted: it ended with an exception, which is the cause (`error.__cause__`); its traceback
+            ends in the step that raised it.
+        ProcessKilled, ProcessFailed, ProcessHeld: it ended, or stands still, in another way.
+        InvalidInput, Unsaveable, InvalidDefinition, UnknownTarget: nothing was written.
+        PersistenceError, MessagingError: no store, no broker.
+        RunInterrupted: Ctrl-C; a `KeyboardInterrupt` that knows the pid.
     """
     cls = class_of(process_class)
     refuse_unnamed("run", cls, unnamed)

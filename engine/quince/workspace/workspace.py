@@ -60,7 +60,7 @@ class Workspace:
             broker: URI of the messages, instead of what the folder says.
 
         Raises:
-            WorkspaceError: as `locate`.
+            WorkspaceError: there is no such folder, or its `quince.toml` cannot be used; says why.
         """
         return cls(locate(folder, store=store, broker=broker))
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from quince_persistence.contract import StoreContract
-from quince_persistence.databases import bootstrap as schema
+from quince_persistence.databases import bootstrap
 from quince_persistence.databases.at_fork import renew_in_children
 from quince_persistence.databases.database import shown
 from quince_persistence.databases.opening import database_of
@@ -92,7 +92,7 @@ class Store(Reads, Checkups, StoreContract):
             The new identity.
         """
         self._reader()
-        self._identity = f"{schema.identify(self._database, replace=True):012x}"
+        self._identity = f"{bootstrap.set_identity(self._database, replace=True):012x}"
         return self._identity
 
     # Opening
@@ -108,8 +108,8 @@ class Store(Reads, Checkups, StoreContract):
         if self._writer is not None:
             return
         try:
-            schema.ready(self._database)
-            self._identity = schema.identity(self._database)
+            bootstrap.prepare(self._database)
+            self._identity = bootstrap.identity(self._database)
         except PersistenceError:
             self._database.dispose()
             raise

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.engine import make_url
 
-from quince_persistence.databases.bootstrap import ready
+from quince_persistence.databases.bootstrap import prepare
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import NewEvent, NewSignal, Selection, State, Step, WorkerRow
@@ -198,7 +198,7 @@ def test_a_text_that_postgresql_does_not_take_fails_alone(store: Store) -> None:
 def test_the_number_of_a_lost_transaction_may_be_that_of_another_one(postgres_url: str) -> None:
     """A server that dies gives the numbers that it had not written down to others, which commit."""
     mine, other = database_of(postgres_url), database_of(postgres_url)
-    ready(mine)
+    prepare(mine)
     with mine.writer() as lost, other.writer() as connection:
         _, ticket = mine.begin(lost)
         assert mine.committed(connection, ticket) is None, "it goes on"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from quince_persistence.databases.bootstrap import ready
+from quince_persistence.databases.bootstrap import prepare
 from quince_persistence.databases.opening import database_of
 from quince_persistence.databases.sqlite import SQLite
 from quince_persistence.errors import StoreClosed, StoreUnavailable
@@ -34,7 +34,7 @@ class Archive:
         database = database_of("sqlite://")
         assert isinstance(database, SQLite)
         self.database = database
-        ready(database)
+        prepare(database)
         self.transactor = Transactions(database)
         self.reads = RowReader(database)
 

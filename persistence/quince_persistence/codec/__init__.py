@@ -12,8 +12,8 @@ What cannot be made again where it is read is an `UnreadableValue` in its place.
 
 from quince_persistence.codec.classes import ClassNames, find_classes_by, loading_nothing
 from quince_persistence.codec.comparing import same
-from quince_persistence.codec.glancing import check, check_step, check_together
 from quince_persistence.codec.instances import fields_of
+from quince_persistence.codec.precheck import check, check_step, check_together
 from quince_persistence.codec.reading import decode
 from quince_persistence.codec.registry import register_as, register_type
 from quince_persistence.codec.sizing import LARGE, largest_step, largest_together, largest_value

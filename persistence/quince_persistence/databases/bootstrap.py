@@ -14,7 +14,7 @@ _NAME = "store"
 _identity = select(counters.c.value).where(counters.c.name == _NAME)
 
 
-def ready(database: Database) -> None:
+def prepare(database: Database) -> None:
     """Check the schema; make it in an empty database. Several programs may do so at once.
 
     Raises:
@@ -36,10 +36,10 @@ def identity(database: Database) -> str:
     """The name of the store among all stores; one that has none gets it. A copy has the same."""
     with database.exclusive(), database.engine().connect() as connection:
         number = connection.execute(_identity).scalar()
-    return f"{number or identify(database):012x}"
+    return f"{number or set_identity(database):012x}"
 
 
-def identify(database: Database, *, replace: bool = False) -> int:
+def set_identity(database: Database, *, replace: bool = False) -> int:
     """Give the store a name that no other has.
 
     Args:

@@ -11,6 +11,7 @@ from sqlalchemy import Executable
 from quince_persistence.databases.database import Database, for_caller
 from quince_persistence.databases.error_codes import ErrorKind
 from quince_persistence.databases.pipeline import fetch_bytes
+from quince_persistence.databases.retry import tries
 from quince_persistence.errors import PersistenceError
 
 PATIENCE = 10.0
@@ -46,8 +47,7 @@ class RowReader:
             StoreUnavailable: the database does not answer in that time, or cannot answer this.
         """
         until = time.monotonic() + (PATIENCE if within is None else within)
-        pause = 0.0
-        while True:
+        for last in tries(until, first=0.01, longest=1.0):
             try:
                 with self._database.exclusive(), self._database.engine().connect() as connection:
                     if large:
@@ -57,7 +57,6 @@ class RowReader:
                 raise
             except Exception as error:
                 again = self._database.classify(error) in {ErrorKind.LOST, ErrorKind.CONFLICT}
-                if not again or time.monotonic() > until:
+                if last or not again:
                     raise for_caller(self._database, error) from error
-            time.sleep(pause)
-            pause = min(pause * 2 + 0.01, 1.0)
+        raise AssertionError("the last try returns or raises")

@@ -52,7 +52,7 @@ class GroupCommit:
         name: Of its thread.
 
     Attributes:
-        on_batch: See `StoreContract.on_batch`.
+        on_batch: If set, called for each commit with a function that resolves all its futures.
     """
 
     def __init__(self, database: Database, *, patience: float, name: str = "quince-store") -> None:

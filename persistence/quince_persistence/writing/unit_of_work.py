@@ -82,7 +82,7 @@ class UnitOfWork:
         self.changes = Changes()
         self.wanted_blobs: set[int] = set()
         self._waiting_for: dict[int, set[int]] = {}
-        self._whole: set[int] = set()  # every descendant of these is locked, and no more can come
+        self._complete: set[int] = set()  # every descendant of these is locked, and no more can come
         self._blobs: dict[tuple[int, int], bytes] | None = None  # 0: inputs, 1: checkpoint
         self._added: dict[int, set[int]] = defaultdict(set)
 
@@ -94,7 +94,7 @@ class UnitOfWork:
         What is related to what is looked up by the statement that locks it, and once more when it is
         locked: it may have grown until then, and no more after.
         """
-        pids, ending, families = sorted(needs.pids), sorted(needs.ending), needs.families - self._whole
+        pids, ending, families = sorted(needs.pids), sorted(needs.ending), needs.families - self._complete
         if families:
             tops = {"tops": sorted(families)}
             rows, relatives = fetch(
@@ -102,16 +102,16 @@ class UnitOfWork:
                 (_lock_relatives, {"pids": pids, "children": ending, **tops}),
                 (_relatives, tops),
             )
-            self._take(rows)
-            self._settle_family(tops["tops"], relatives)
-            self._settle_awaiting(set(ending) - self._waiting_for.keys())
+            self._add(rows)
+            self._read_family(tops["tops"], relatives)
+            self._read_awaiting(set(ending) - self._waiting_for.keys())
         elif ending:
             awaited = {"children": ending}
             rows, awaiting = fetch(
                 self.connection, (_lock_awaiting, {"pids": pids, **awaited}), (_awaiting, awaited)
             )
-            self._take(rows)
-            self._settle_awaiting(ending, awaiting)
+            self._add(rows)
+            self._read_awaiting(ending, awaiting)
         else:
             self.lock(pids)
         self.family([row.pid for row in self.rows.values() if row.intent == Control.KILL])  # a release kills
@@ -124,9 +124,9 @@ class UnitOfWork:
         missing = [pid for pid in pids if pid not in self.rows]
         if missing:
             missing.sort()
-            self._take(self.connection.execute(_lock_rows, {"pids": missing}).all())
+            self._add(self.connection.execute(_lock_rows, {"pids": missing}).all())
 
-    def _take(self, rows: Sequence[Any]) -> None:
+    def _add(self, rows: Sequence[Any]) -> None:
         for row in rows:
             if row[0] not in self.rows:
                 self.rows[row[0]] = MutableRow(*row)
@@ -135,13 +135,13 @@ class UnitOfWork:
         """These processes and all their descendants, and who awaits any of them, locked; by pid.
 
         Asked again after each lock: a child that was committed in between is then seen, and no more
-        can come, since a new child, and who begins to await one, needs its lock (see `_settle_awaiting`).
+        can come, since a new child, and who begins to await one, needs its lock (see `_read_awaiting`).
         """
-        if not self._whole.issuperset(pids):
-            self._settle_family(sorted(pids))
-        return [self.rows[pid] for pid in sorted(self._below(pids))]
+        if not self._complete.issuperset(pids):
+            self._read_family(sorted(pids))
+        return [self.rows[pid] for pid in sorted(self._descendants(pids))]
 
-    def _settle_family(self, pids: Sequence[int], found: Sequence[Any] | None = None) -> None:
+    def _read_family(self, pids: Sequence[int], found: Sequence[Any] | None = None) -> None:
         """Read these with all their relatives until every one of them is locked.
 
         Args:
@@ -159,10 +159,10 @@ class UnitOfWork:
                 break
             self.lock(relatives)
             found = None
-        self._whole.update(waiting_for)
+        self._complete.update(waiting_for)
         self._waiting_for = waiting_for | self._waiting_for  # what this unit knows, it may have changed
 
-    def _below(self, pids: Sequence[int]) -> set[int]:
+    def _descendants(self, pids: Sequence[int]) -> set[int]:
         """Those of these that there are, and all their descendants, as far as they were read or born."""
         children: dict[int, list[int]] = defaultdict(list)
         for row in self.rows.values():
@@ -179,7 +179,7 @@ class UnitOfWork:
     def waiting_for(self, pid: int) -> list[MutableRow]:
         """The processes that await this one, locked."""
         if pid not in self._waiting_for:
-            self._settle_awaiting([pid])
+            self._read_awaiting([pid])
         parents = self._waiting_for[pid] - self.changes.awaits_cleared | self._added[pid]
         return [self.rows[parent] for parent in sorted(parents)]
 
@@ -187,9 +187,9 @@ class UnitOfWork:
         """Read who awaits these, all in one statement (each would be read by itself otherwise)."""
         missing = [pid for pid in pids if pid not in self._waiting_for]
         if missing:
-            self._settle_awaiting(missing)
+            self._read_awaiting(missing)
 
-    def _settle_awaiting(self, pids: Iterable[int], found: Sequence[Any] | None = None) -> None:
+    def _read_awaiting(self, pids: Iterable[int], found: Sequence[Any] | None = None) -> None:
         """Read who awaits these until every one of them is locked.
 
         The row of a child is locked by any process that starts to await it, so once the child is locked the

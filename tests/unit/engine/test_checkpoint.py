@@ -16,7 +16,7 @@ from quince.processes.context import Context
 from quince.processes.execution import execution_of
 from quince.worker import checkpoint_check as roundtrip
 from quince_persistence.codec import register_type
-from quince_persistence.codec.glancing import GLANCE
+from quince_persistence.codec.precheck import LOOKED_AT
 from quince_persistence.errors import Unsaveable
 from quince_persistence.records import Claim
 from tests.unit.engine.solo import Solo, solo
@@ -159,12 +159,12 @@ def test_the_context_takes_what_can_be_saved(host: Solo, value: Any) -> None:
 def test_a_large_value_is_glanced_at_and_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[Any] = []
     monkeypatch.setattr(
-        "quince_persistence.codec.glancing.encode", lambda value, where: encoded.append(where)
+        "quince_persistence.codec.precheck.encode", lambda value, where: encoded.append(where)
     )
     context = Context()
     context.big = list(range(100_000))
     context.array = np.zeros(1_000_000)
-    context.late = [*range(GLANCE), object()]
+    context.late = [*range(LOOKED_AT), object()]
     assert encoded == []
     context.early = [object(), *range(100_000)]
     assert encoded == ["ctx.early"]

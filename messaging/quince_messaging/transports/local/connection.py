@@ -52,17 +52,14 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.BaseProtocol`."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(CROWDED)
         self._owner.connected(self)
 
     def pause_writing(self) -> None:
-        """See `asyncio.BaseProtocol`."""
         self._room.clear()
 
     def resume_writing(self) -> None:
-        """See `asyncio.BaseProtocol`."""
         self._room.set()
         self._stalled_at = None
 
@@ -106,11 +103,9 @@ class PeerConnection(asyncio.BufferedProtocol):
         return self._written - self._transport.get_write_buffer_size()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See `asyncio.BufferedProtocol`."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See `asyncio.BufferedProtocol`."""
         try:
             for payload in self._reader.feed(bytes(self._buffer[:nbytes])):
                 self._hear(payload)
@@ -129,7 +124,6 @@ class PeerConnection(asyncio.BufferedProtocol):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.BaseProtocol`."""
         self.ended.set()
         self._room.set()
         self._owner.disconnected(self)

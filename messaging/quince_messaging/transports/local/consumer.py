@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from quince_messaging.contract import TaskBatchCallback
+from quince_messaging.contract import TaskBatchCallback, TaskConsumer
 from quince_messaging.errors import DeliveryFailed
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.deliveries import LocalTask, SettledTasks, Settlements
@@ -44,8 +44,8 @@ class ConsumerContext:
     left: Callable[[int], None]
 
 
-class LocalConsumer:
-    """See `TaskConsumer`."""
+class LocalConsumer(TaskConsumer):
+    """A consumer of one queue of the task file."""
 
     def __init__(
         self, context: ConsumerContext, number: int, queue: str, prefetch: int, deliver: TaskBatchCallback
@@ -69,7 +69,6 @@ class LocalConsumer:
         self._timer: asyncio.TimerHandle | None = None
 
     async def pause(self) -> None:
-        """See `TaskConsumer.pause`."""
         if self._paused or self._closed:
             return
         self._paused = True
@@ -82,12 +81,10 @@ class LocalConsumer:
         return file.waiting_consumers(self.queue) if file.has_ready(self.queue) else ()
 
     async def resume(self) -> None:
-        """See `TaskConsumer.resume`."""
         self._paused = False
         self.claim()
 
     async def close(self) -> None:
-        """See `TaskConsumer.close`."""
         if self._closed:
             return
         self._closed = True

@@ -64,7 +64,6 @@ class Rpc:
         return Address(self._peers.name, number), future
 
     async def call(self, identifier: str, body: Any, timeout: float | None) -> Any:
-        """See `Transport.call`."""
         try:
             async with asyncio.timeout(timeout):
                 return await (await self.ask(identifier, body))
@@ -72,7 +71,6 @@ class Rpc:
             raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
 
     async def ask(self, identifier: str, body: Any) -> asyncio.Future[Any]:
-        """See `Transport.ask`."""
         address, future = self.expect()
         try:
             await self._send(Call(identifier, body, address))
@@ -82,7 +80,7 @@ class Rpc:
         return future
 
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
-        """See `Transport.ask_at_once`. Small calls of one turn of the loop travel together."""
+        """Small calls of one turn of the loop travel together."""
         peer = self._routes.get(identifier)
         if peer is None or peer == self._peers.name:
             return None
@@ -130,7 +128,6 @@ class Rpc:
                     self._pending.fail(call.reply_to.call, error)
 
     async def cast(self, identifier: str, body: Any) -> None:
-        """See `Transport.cast`."""
         await self._send(Call(identifier, body))
 
     async def _send(self, call: Call) -> None:
@@ -192,7 +189,6 @@ class Rpc:
     # Answering
 
     async def serve(self, identifier: str, handler: RpcHandler) -> None:
-        """See `Transport.serve`."""
         if identifier in self._handlers:
             raise DuplicateSubscriber(f"{identifier!r} is served here already")
         self._handlers[identifier] = handler
@@ -211,7 +207,6 @@ class Rpc:
             raise DuplicateSubscriber(f"{identifier!r} is served by another communicator ({server})")
 
     async def unserve(self, identifier: str) -> None:
-        """See `Transport.unserve`."""
         if identifier not in self._handlers:
             raise ValueError(f"no RPC subscriber {identifier!r}")
         del self._handlers[identifier]

@@ -71,7 +71,7 @@ class LocalTransport(Transport):
         self._rpc: Rpc
 
     async def open(self) -> None:
-        """See `Transport.open`. Communicators that died here before are cleaned up."""
+        """Connect, and clean up after communicators that died in this directory."""
         self._process = os.getpid()
         self._directory.prepare()
         self._directory.sweep()
@@ -125,7 +125,6 @@ class LocalTransport(Transport):
             raise
 
     async def close(self) -> None:
-        """See `Transport.close`."""
         if self.state is LinkState.CLOSED or os.getpid() != self._process:
             return
         self._become(LinkState.CLOSED)
@@ -139,13 +138,11 @@ class LocalTransport(Transport):
         self._registration.remove()
 
     def troubles(self) -> list[str]:
-        """See `Transport.troubles`."""
         if self.state is LinkState.CLOSED:
             return []
         return self._group_commit.side.sentences() + self._peers.side.sentences()
 
     def on_link(self, listener: LinkListener) -> None:
-        """See `Transport.on_link`."""
         self._listeners.append(listener)
 
     def _become(self, state: LinkState) -> None:
@@ -168,19 +165,17 @@ class LocalTransport(Transport):
     # Task queue
 
     async def send_tasks(self, bodies: Sequence[Any], *, queue: str, priority: int = 0) -> None:
-        """See `Transport.send_tasks`."""
         self._check()
         await self._queues.send(bodies, queue, priority)
 
     def store_at_once(
         self, bodies: Sequence[Any], queue: str, priority: int
     ) -> asyncio.Future[Callable[[], None]] | None:
-        """See `Transport.store_at_once`. Consumers are told of the tasks before they are durable."""
+        """Store tasks; they are durable when what the future brings was called. Consumers are told before."""
         self._check()
         return self._queues.store(bodies, queue, priority)
 
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
-        """See `Transport.call_task`."""
         self._check()
         address, answer = self._rpc.expect()
         try:
@@ -191,71 +186,62 @@ class LocalTransport(Transport):
         return answer
 
     async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> TaskConsumer:
-        """See `Transport.consume`."""
         self._check()
         return await self._queues.consume(deliver, queue, prefetch)
 
     async def pull(self, *, queue: str) -> TaskHandle | None:
-        """See `Transport.pull`."""
         self._check()
         return await self._queues.pull(queue)
 
     async def queue_size(self, *, queue: str) -> int:
-        """See `Transport.queue_size`."""
         self._check()
         return await self._queues.size(queue)
 
     async def purge(self, *, queue: str) -> int:
-        """See `Transport.purge`."""
         self._check()
         return await self._queues.purge(queue)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
-        """See `Transport.dead_letters`."""
         self._check()
         return await self._group_commit.run(lambda file: file.dead_letters(limit), heavy=True)
 
     async def revive(self, *, queue: str | None = None) -> int:
-        """See `Transport.revive`."""
         self._check()
         return await self._queues.revive(queue)
 
     # RPC
 
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
-        """See `Transport.call`. A server that dies before it has answered is UnroutableError too."""
+        """Call and await the answer. A server that dies before it has answered is an UnroutableError too."""
         self._check()
         return await self._rpc.call(identifier, body, timeout)
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
-        """See `Transport.ask`. Routing it is quick here, so it is always waited for."""
+        """Call in two stages. Routing is quick here, so it is always waited for."""
         self._check()
         return await self._rpc.ask(identifier, body)
 
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
-        """See `Transport.ask_at_once`."""
         self._check()
         return self._rpc.ask_at_once(identifier, body)
 
     async def cast(self, identifier: str, body: Any) -> None:
-        """See `Transport.cast`."""
         self._check()
         await self._rpc.cast(identifier, body)
 
     async def serve(self, identifier: str, handler: RpcHandler) -> None:
-        """See `Transport.serve`. The identifier is taken for the whole directory."""
+        """Answer calls to an identifier, which is then taken for the whole directory."""
         self._check()
         await self._rpc.serve(identifier, handler)
 
     async def unserve(self, identifier: str) -> None:
-        """See `Transport.unserve`."""
         self._check()
         await self._rpc.unserve(identifier)
 
     # Broadcast
 
     async def broadcast(self, messages: Sequence[BroadcastMessage]) -> None:
-        """See `Transport.broadcast`. A slow peer is waited for; one that has stopped reading misses it."""
+        """Send to all who want it. A slow peer is waited for; one that reads nothing misses it."""
         self._check()
         async with self._broadcasting:  # those that come while one waits must not overtake it
             for peers, together in self._by_audience(messages):
@@ -295,14 +281,12 @@ class LocalTransport(Transport):
         return frozenset(peers)
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
-        """See `Transport.subscribe`."""
         self._check()
         identifier = self._subscribers.add(handler, wanted)
         await self._peers.want(wanted)
         return identifier
 
     async def unsubscribe(self, identifier: str) -> None:
-        """See `Transport.unsubscribe`."""
         self._check()
         self._peers.unwant(self._subscribers.remove(identifier))
 

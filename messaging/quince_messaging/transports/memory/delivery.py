@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from quince_messaging.contract import TaskBatchCallback
+from quince_messaging.contract import TaskBatchCallback, TaskConsumer
 from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.transports.memory.hub import Entry, Hub
 from quince_messaging.wire.envelope import Reply, Task
 from quince_messaging.wire.tasks import DeliveredTask, Settlement, read_task
 
 
-class MemoryConsumer:
+class MemoryConsumer(TaskConsumer):
     """A consumer; its capacity is counted under the hub's lock, its tasks arrive on its own loop."""
 
     def __init__(

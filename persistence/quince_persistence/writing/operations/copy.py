@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, text, tuple_, update
 
-from quince_persistence.databases.bootstrap import identity, ready
+from quince_persistence.databases.bootstrap import identity, prepare
 from quince_persistence.databases.database import Database
 from quince_persistence.errors import CopyRefused
 from quince_persistence.records import Control, Selection
@@ -75,7 +75,7 @@ class CopyTo(Operation[Mapping[str, int]]):
     def apply(self, unit: UnitOfWork) -> Mapping[str, int]:
         transactor = Transactions(self._target, patience=PATIENCE)
         try:
-            ready(self._target)
+            prepare(self._target)
             if identity(self._target) == self._own:
                 raise CopyRefused(f"{self._shown} is the store that is to be copied, or a copy of it")
             copied = transactor.run(lambda connection, _now: _copy(unit.connection, connection))

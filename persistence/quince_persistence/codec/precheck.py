@@ -13,7 +13,7 @@ from quince_persistence.codec.kinds import WRITERS
 from quince_persistence.codec.writing import SCALARS, encode
 from quince_persistence.errors import TooLarge
 
-GLANCE = 64
+LOOKED_AT = 64
 """How many values of a container are looked at."""
 
 _TEXT = frozenset({str})
@@ -37,7 +37,7 @@ def check(value: Any, where: str) -> int:
         TooLarge: names where it is, its size and the limit.
         Unsaveable: as `encode`.
     """
-    seen = _glance(value, where)
+    seen = _looked_over(value, where)
     if seen is not None and 4 * seen <= sizing.LEAST:
         return seen
     limit = sizing.largest_value()
@@ -72,12 +72,12 @@ def check_step(size: int, where: str) -> None:
         raise TooLarge(where, size, sizing.largest_step())
 
 
-def _glance(value: Any, where: str) -> int | None:
+def _looked_over(value: Any, where: str) -> int | None:
     """About how many bytes a value has (texts by their length); None if not all of it was seen."""
     if type(value) in SCALARS and type(value) not in _SIZED:
         return value.bit_length() // 8 if type(value) is int else 0
     seen, size, around, whole = 0, 0, [value], True
-    while around and seen < GLANCE:
+    while around and seen < LOOKED_AT:
         one = around.pop()
         seen += 1
         kind = type(one)
@@ -88,17 +88,17 @@ def _glance(value: Any, where: str) -> int | None:
         elif kind in SCALARS:
             continue
         elif kind is dict:
-            whole = whole and len(one) <= GLANCE - seen and _TEXT.issuperset(map(type, one))
+            whole = whole and len(one) <= LOOKED_AT - seen and _TEXT.issuperset(map(type, one))
             size += sum(map(len, one)) if whole else 0
-            around.extend(islice(one.values(), GLANCE - seen))
+            around.extend(islice(one.values(), LOOKED_AT - seen))
         elif kind in _CONTAINERS:
-            whole = whole and len(one) <= GLANCE - seen
-            around.extend(islice(one, GLANCE - seen))
+            whole = whole and len(one) <= LOOKED_AT - seen
+            around.extend(islice(one, LOOKED_AT - seen))
         elif arrays.takes(one):
             size += one.nbytes
         elif (held := _held(one)) is not None:
             whole = False
-            around.extend(islice(held, GLANCE - seen))
+            around.extend(islice(held, LOOKED_AT - seen))
         elif _is_leaf(one):
             whole = False
         else:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+import quince_persistence
 from quince import (
+    ChildProcess,
     ExitCode,
     InvalidInput,
     Process,
+    ProcessFunction,
     ProcessSpec,
     ToContext,
     WorkChain,
@@ -49,6 +58,44 @@ def limits(values: list[float]) -> Limits:
 async def fetched(name: str, /, timeout: float | None = None, **more: int) -> str:
     await asyncio.sleep(timeout or 0.0)
     return name + str(more)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def told(function: Callable[P, R]) -> Callable[P, R]:
+    """A decorator of the user's, for steps and functions."""
+
+    @functools.wraps(function)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        print(function.__name__)
+        return function(*args, **kwargs)
+
+    return telling
+
+
+@process
+@told
+def mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean())
+
+
+@dataclass
+class Cell:
+    length: float
+
+
+class Lattice:
+    def __init__(self, length: float) -> None:
+        self.length = length
+
+
+def to_plain(lattice: Lattice) -> float:
+    return lattice.length
+
+
+quince_persistence.register_type(Lattice, "lattice", to_plain, Lattice)
 
 
 def positive(value: int) -> str | None:
@@ -183,3 +230,40 @@ class Scan(WorkChain):
 
     def _helper(self, answer: object) -> None:
         self.report(f"{answer} {dict(self.outputs)}")
+
+
+class Steps:
+    """A mixin of the user's."""
+
+    def near(self) -> np.bool_:
+        return np.bool_(True)
+
+    async def far(self) -> bool:
+        return False
+
+
+class Relaxed(Scan, Steps):
+    """A chain that goes on where another ends."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        spec.input("cell", valid_type=Cell)
+        spec.input("grid", valid_type=NDArray[np.float64], help="of the cell")
+        spec.input("either", valid_type=(int, str), default=1)
+        steps = [cls.check, cls.relax]
+        spec.outline(*steps, while_(cls.far)(cls.each), if_(cls.near)(cls.each), cls.collect)
+
+    @told
+    def relax(self) -> ToContext:
+        cell: Cell = self.inputs.cell
+        self.ctx.answer = cell.length
+        return ToContext(
+            {"first": self.submit(mean, values=self.inputs.grid)}, parts=append_(self.child(Square))
+        )
+
+    def child(self, of: type[Process] | ProcessFunction[..., Any, Any]) -> ChildProcess:
+        return self.submit(of, inputs={"x": 2})
+
+    async def each(self) -> None:
+        self.report("near")

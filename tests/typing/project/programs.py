@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from chains import Scan, Square, fetched, limits, scaled, square
 
 from quince import (
     Answer,
+    Process,
     ProcessExcepted,
     ProcessFailed,
+    ProcessFunction,
     ProcessHandle,
     ProcessKilled,
     ProcessState,
@@ -25,6 +29,7 @@ from quince import (
     submit,
     submit_many,
 )
+from quince.client.remote import RemoteControl
 
 
 def functions() -> float:
@@ -90,3 +95,16 @@ def several() -> None:
         submit(Square, x=3, workspace=home)
         submit(square, x=3, workspace=home)
         run(square, x=3, workspace="studies/neon")
+
+
+def remotely(uri: str) -> str:
+    with RemoteControl(uri) as remote:
+        remote.pause(17, "a look")
+        return str(remote.status(17)["state"])
+
+
+def anything(
+    what: type[Process] | ProcessFunction[..., Any, Any], inputs: Mapping[str, Any]
+) -> ProcessHandle:
+    run(what, inputs=inputs)
+    return submit(what, inputs=inputs, key=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -444,6 +445,9 @@ def test_the_logs_of_the_daemon(busy: Quince) -> None:
     for name in ("==> daemon <==", "==> worker-1 <==", "==> worker-2 <=="):
         assert name in everything
     assert len(busy.good("daemon", "logs", "daemon", "-n", "1").out.splitlines()) == 1
+    lines = busy.good("daemon", "logs", "worker-1", "-n", "5", "--json").out.splitlines()
+    assert {json.loads(line)["log"] for line in lines} == {"worker-1"}
+    assert 1 <= len(lines) <= 5
     unknown = busy("daemon", "logs", "worker-9")
     assert unknown.complaint() == "no log is called 'worker-9'; there are daemon, worker-1, worker-2"
     following = busy.start("daemon", "logs", "-f", "-n", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -39,7 +39,7 @@ async def forge(stranger: AwaitableCommunicator, identifier: str, address: Addre
 
 
 async def _call_over_amqp(transport: AmqpTransport, call: Call) -> None:
-    transport._rpc._queue_call(call.identifier, call)
+    transport._rpc.calls.queue_call(call.identifier, call)
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])

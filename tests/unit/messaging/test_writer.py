@@ -245,16 +245,20 @@ async def test_nothing_is_written_to_a_socket_that_is_gone() -> None:
         assert wire.peer.recv(100) == b"before"
 
 
-async def test_a_peer_that_has_hung_up_is_no_error_here() -> None:
+async def test_a_peer_that_has_hung_up_is_no_error_in_the_thread_that_writes() -> None:
     async with wired() as wire:
         wire.peer.close()
+        wire.socket._transport.pause_reading()
         assert not await asyncio.to_thread(wire.frames.write_here, b"hello?")
+        assert wire.protocol.ended, "what is to be sent now is kept for the next connection"
+        assert isinstance(await asyncio.wait_for(wire.protocol.lost, 10), ConnectionError)
 
 
 async def test_nothing_is_written_to_a_peer_whose_end_was_read() -> None:
     async with wired() as wire:
         wire.peer.shutdown(socket.SHUT_WR)
         wire.protocol.eof_received()
+        assert wire.protocol.ended
         assert not wire.frames.write_here(b"nobody reads this")
 
 

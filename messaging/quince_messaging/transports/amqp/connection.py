@@ -116,7 +116,10 @@ class BrokerConnection:
     @property
     def alive(self) -> bool:
         """Whether both connections are."""
-        return not self.lost.done() and not self.sending.lost.done()
+        return self._is_alive() and self.sending._is_alive()
+
+    def _is_alive(self) -> bool:
+        return not self.lost.done() and not self._protocol.ended
 
     def on_blocked(self, listener: Callable[[str | None], None]) -> None:
         """Call `listener` with the broker's reason when it blocks us, with None when it goes on."""

@@ -41,6 +41,7 @@ class FrameProtocol(asyncio.StreamReaderProtocol):
         self._transport_: asyncio.Transport | None = None
         self._writer: SocketWriter | None = None
         self._stream: asyncio.StreamWriter | None = None
+        self._ended = False
         self._pending = b""
         self._shown = 0.0
         self._told: Exception | None = None
@@ -67,7 +68,13 @@ class FrameProtocol(asyncio.StreamReaderProtocol):
         self._stream = asyncio.StreamWriter(transport, self, reader, self._loop_)  # collected, it would close
         return FrameWriter(self._loop_, transport), self._stream
 
+    @property
+    def ended(self) -> bool:
+        """Whether nobody reads what is written now; `lost` tells so some turns of the loop later."""
+        return self._ended or (self._writer is not None and self._writer.error is not None)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = True
         nothing_to_release(self)
         if self._writer is not None:
             self._writer.release()
@@ -88,6 +95,7 @@ class FrameProtocol(asyncio.StreamReaderProtocol):
 
     def eof_received(self) -> bool:
         super().eof_received()
+        self._ended = True
         if self._writer is not None:
             self._writer.release()
         return False  # a peer that hangs up is gone: no half-closed connections

@@ -39,7 +39,7 @@ class TaskQueues:
     ) -> None:
         self._session = session
         self._names = names
-        self._results = TaskResults(session, names, rpc.pending, rpc.received)
+        self._results = TaskResults(session, names, rpc.calls.pending, rpc.received)
         self._dead = dead
         self._renew_after = renew_after
         self._out: BrokerChannel | None = None

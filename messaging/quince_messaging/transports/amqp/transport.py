@@ -69,10 +69,10 @@ class AmqpTransport(Transport):
         await self._session.open()
 
     async def close(self) -> None:
-        self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        self._rpc.calls.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
         await self._rpc.stop()
         await self._session.close()
-        self._rpc.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        self._rpc.calls.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
 
     def on_link(self, listener: LinkListener) -> None:
         self._session.on_link(listener)
@@ -117,19 +117,19 @@ class AmqpTransport(Transport):
     # RPC
 
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
-        return await self._rpc.call(identifier, body, timeout)
+        return await self._rpc.calls.call(identifier, body, timeout)
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
-        return await self._rpc.ask(identifier, body, routed=routed)
+        return await self._rpc.calls.ask(identifier, body, routed=routed)
 
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
-        return self._rpc.ask_at_once(identifier, body)
+        return self._rpc.calls.ask_at_once(identifier, body)
 
     def ask_here(self, identifier: str, body: Any, attend: Callable[[asyncio.Future[Any]], None]) -> bool:
-        return self._rpc.ask_here(identifier, body, attend)
+        return self._rpc.calls.ask_here(identifier, body, attend)
 
     async def cast(self, identifier: str, body: Any) -> None:
-        await self._rpc.cast(identifier, body)
+        await self._rpc.calls.cast(identifier, body)
 
     async def serve(self, identifier: str, handler: RpcHandler) -> None:
         await self._rpc.serve(identifier, handler)

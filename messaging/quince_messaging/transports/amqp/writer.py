@@ -23,7 +23,7 @@ class SocketWriter(asyncio.Transport):
     transport.
 
     Attributes:
-        error: Why the socket could no longer be written, if that ended the connection.
+        error: Why the socket could no longer be written, if that ends the connection.
 
     Raises:
         OSError: there is no descriptor left, or the connection has ended already.
@@ -58,13 +58,16 @@ class SocketWriter(asyncio.Transport):
                 return False
             try:  # in one call: Ctrl-C between the sending and its record would have a frame begun anew
                 self._begun.extend(zip((data,), map(self._socket.send, (data,)), strict=True))
-            except OSError:  # full or broken: the loop will see to it
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as error:
+                self.error = error
+                self._wake()
                 return False
             if self._begun[0][1] == len(data):
                 self._begun.clear()
             else:
-                with contextlib.suppress(RuntimeError):  # the loop has ended, and the connection with it
-                    self._loop.call_soon_threadsafe(self._send)
+                self._wake()
         return True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -119,6 +122,10 @@ class SocketWriter(asyncio.Transport):
                 self._loop.remove_writer(sock)
             self._unsent.clear()
             sock.close()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the connection with it
+            self._loop.call_soon_threadsafe(self._send)
 
     def _send(self, data: bytes | bytearray | memoryview = b"") -> None:
         """Send what other threads have begun, what waits, and `data`, as far as the socket takes them."""

@@ -25,11 +25,9 @@ from quince_persistence.records import ProcessRow
 KILL_SECONDS = 10.0
 """Seconds that an interrupted `run()` waits for the store to take down that its process is killed."""
 
-
 LEAVE_SECONDS = 3.0
 """Seconds that it waits for its worker to leave. What has not ended then (a step that does not want to, a
 store that does not answer, a program that its guard ends) ends with this program."""
-
 
 TURN_SECONDS = 2.0
 """Seconds that it waits for the worker's event loop, which a coroutine step that blocks holds up."""

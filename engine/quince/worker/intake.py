@@ -115,8 +115,9 @@ class Intake:
 
     def _start(self, claim: Claim) -> None:
         row = claim.row
-        idle = all(runner.waiting.lingering for runner in self._runners.values())
-        admission = self._suspects.admit(row.pid, row.deaths, kept=self._owner.slots.kept, empty=idle)
+        admission = self._suspects.admit(
+            row.pid, row.deaths, kept=self._owner.slots.kept, empty=row.deaths > 0 and self._nothing_at_work
+        )
         if admission is Admission.ELSEWHERE:
             self._offer(claim)
             return
@@ -127,6 +128,10 @@ class Intake:
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"process {runner.pid}")
         self._driving.add(task)
         task.add_done_callback(lambda done: self._ended(runner, done))
+
+    @property
+    def _nothing_at_work(self) -> bool:
+        return all(runner.waiting.lingering for runner in self._runners.values())
 
     def _offer(self, claim: Claim) -> None:
         """It is kept apart from another one here, of which workers have died: let others take it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from quince.cli.errors import DONE, FAILED, WrongUsage
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import complain, put, say
 from quince.cli.resolve_pids import require_found
@@ -25,73 +26,58 @@ app = typer.Typer()
 SHOWN = 20
 """How many answers get a line of their own."""
 
-Reason = Annotated[
-    str | None, typer.Option("--reason", "-r", help="Why; kept in the history with your name.")
-]
-Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is applied, not only accepted.")]
+
+@dataclass(frozen=True)
+class Request:
+    """How processes are to be controlled, as it was written."""
+
+    reason: Annotated[
+        str | None, typer.Option("--reason", "-r", help="Why; kept in the history with your name.")
+    ] = None
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait until it is applied, not only accepted.")
+    ] = False
+    timeout: Timeout = None
+    as_json: AsJson = False
 
 
 @app.command(rich_help_panel="Control")
-@with_filter
-def pause(
-    chosen: Filter,
-    reason: Reason = None,
-    wait: Wait = False,
-    timeout: Timeout = None,
-    as_json: AsJson = False,
-) -> int:
+@with_options
+def pause(chosen: Filter, request: Request) -> int:
     """Stop processes after the step they are in, until they are played again."""
-    return _control(Control.PAUSE, chosen, reason, wait, timeout, as_json)
+    return _control(Control.PAUSE, chosen, request)
 
 
 @app.command(rich_help_panel="Control")
-@with_filter
-def play(
-    chosen: Filter,
-    reason: Reason = None,
-    wait: Wait = False,
-    timeout: Timeout = None,
-    as_json: AsJson = False,
-) -> int:
+@with_options
+def play(chosen: Filter, request: Request) -> int:
     """Let paused processes go on."""
-    return _control(Control.PLAY, chosen, reason, wait, timeout, as_json)
+    return _control(Control.PLAY, chosen, request)
 
 
 @app.command(rich_help_panel="Control")
-@with_filter
+@with_options
 def kill(
     chosen: Filter,
-    reason: Reason = None,
-    wait: Wait = False,
-    timeout: Timeout = None,
+    request: Request,
     force: Annotated[
         bool, typer.Option("--force", help="Do not wait for a step that runs: cut it off.")
     ] = False,
-    as_json: AsJson = False,
 ) -> int:
     """End processes, and all their descendants."""
-    return _control(Control.KILL, chosen, reason, wait, timeout, as_json, force=force)
+    return _control(Control.KILL, chosen, request, force=force)
 
 
-def _control(
-    verb: Control,
-    chosen: Filter,
-    reason: str | None,
-    wait: bool,
-    timeout: float | None,
-    as_json: bool,
-    *,
-    force: bool = False,
-) -> int:
+def _control(verb: Control, chosen: Filter, request: Request, *, force: bool = False) -> int:
     if chosen.empty:
         raise WrongUsage(f"say which processes to {verb}: pids, a filter as --state waiting, or --all")
     selection = chosen.selection(live=chosen.everything or chosen.narrowed)
     with session.workspace() as home:
-        answers = _ask(home, verb, chosen, selection, reason, force)
+        answers = _ask(home, verb, chosen, selection, request.reason, force)
         late: WaitTimeout | None = None
-        if wait:
-            answers, late = _await(answers, timeout)
-        if as_json:
+        if request.wait:
+            answers, late = _await(answers, request.timeout)
+        if request.as_json:
             show_json([_document(answer) for answer in answers])
         else:
             _print(verb, answers)

@@ -7,7 +7,7 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, get_type_hints
 
@@ -17,7 +17,10 @@ from quince.cli.errors import WrongUsage
 from quince_persistence.records import Selection, State
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PANEL = "Which processes"
+
+
+def _option(flag: str, metavar: str | None, help: str) -> Any:  # noqa: A002 - as typer calls it
+    return typer.Option(flag, metavar=metavar, rich_help_panel="Which processes", help=help)
 
 
 @dataclass(frozen=True)
@@ -26,44 +29,26 @@ class Filter:
 
     pids: Annotated[
         list[str] | None, typer.Argument(metavar="PID", show_default=False, help="Processes, by pid.")
-    ]
+    ] = None
     states: Annotated[
         list[str] | None,
-        typer.Option(
-            "--state", metavar="STATE", rich_help_panel=_PANEL,
-            help="Only these states (also `paused`, `live`, `ended`); a,b or several times.",
+        _option(
+            "--state", "STATE", "Only these states (also `paused`, `live`, `ended`); a,b or several times."
         ),
-    ]  # fmt: skip
-    classes: Annotated[
-        list[str] | None,
-        typer.Option("--class", metavar="CLASS", rich_help_panel=_PANEL, help="Only these process classes."),
-    ]
-    parent: Annotated[
-        str | None,
-        typer.Option("--parent", metavar="PID", rich_help_panel=_PANEL, help="Only children of this one."),
-    ]
-    tree: Annotated[
-        bool, typer.Option("--tree", rich_help_panel=_PANEL, help="The pids and all their descendants.")
-    ]
+    ] = None
+    classes: Annotated[list[str] | None, _option("--class", "CLASS", "Only these process classes.")] = None
+    parent: Annotated[str | None, _option("--parent", "PID", "Only children of this one.")] = None
+    tree: Annotated[bool, _option("--tree", None, "The pids and all their descendants.")] = False
     since: Annotated[
         str | None,
-        typer.Option(
-            "--since", metavar="WHEN", rich_help_panel=_PANEL,
-            help="Created since: 90s, 30m, 2h, 3d, or a date as 2030-01-31 or 2030-01-31T12:00 (local time).",
+        _option(
+            "--since", "WHEN",
+            "Created since: 90s, 30m, 2h, 3d, or a date as 2030-01-31 or 2030-01-31T12:00 (local time).",
         ),
-    ]  # fmt: skip
-    older: Annotated[
-        str | None,
-        typer.Option(
-            "--older-than", metavar="WHEN", rich_help_panel=_PANEL,
-            help="Created before: as --since.",
-        ),
-    ]  # fmt: skip
-    queue: Annotated[
-        str | None,
-        typer.Option("--queue", metavar="QUEUE", rich_help_panel=_PANEL, help="Only those of this queue."),
-    ]
-    everything: Annotated[bool, typer.Option("--all", rich_help_panel=_PANEL, help="Every process.")]
+    ] = None  # fmt: skip
+    older: Annotated[str | None, _option("--older-than", "WHEN", "Created before: as --since.")] = None
+    queue: Annotated[str | None, _option("--queue", "QUEUE", "Only those of this queue.")] = None
+    everything: Annotated[bool, _option("--all", None, "Every process.")] = False
 
     @property
     def empty(self) -> bool:
@@ -115,23 +100,33 @@ class Filter:
         )
 
 
-def with_filter(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the pids and the filter set: it gets a `Filter` as its first argument."""
+def with_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Turn each dataclass that a command takes, as a `Filter`, into words of the command line: its fields."""
     hints = get_type_hints(command, include_extras=True)
-    own = list(inspect.signature(command).parameters.values())[1:]
-    shared = get_type_hints(Filter, include_extras=True)
-    parameters = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=False if name in _FLAGS else None
-        )
-        for name, kind in shared.items()
-    ]
-    parameters += [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(command).parameters.values():
+        if (group := groups.get(own.name)) is None:
+            parameters.append(own.replace(annotation=hints[own.name], kind=own.KEYWORD_ONLY))
+        else:
+            kinds = get_type_hints(group, include_extras=True)
+            parameters += [
+                own.replace(
+                    name=field.name,
+                    annotation=kinds[field.name],
+                    default=field.default,
+                    kind=own.KEYWORD_ONLY,
+                )
+                for field in fields(group)
+            ]
 
     @functools.wraps(command)
     def wrapped(**values: Any) -> int:
-        chosen = Filter(**{field.name: values.pop(field.name) for field in fields(Filter)})
-        return command(chosen, **values)
+        made = {
+            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            for name, kind in groups.items()
+        }
+        return command(**made, **values)
 
     del wrapped.__wrapped__
     wrapped.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
@@ -157,7 +152,6 @@ def parse_time(text: str, now: float, option: str = "--since") -> float:
         ) from error
 
 
-_FLAGS = frozenset({"tree", "everything"})
 _LIVE, _ENDED = "live", "ended"
 
 

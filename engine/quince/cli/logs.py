@@ -9,7 +9,7 @@ import typer
 
 from quince.cli.documents import event_document
 from quince.cli.errors import DONE, WrongUsage
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.formatting import class_name
 from quince.cli.history_view import history_lines
 from quince.cli.options import AsJson
@@ -24,7 +24,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def logs(
     chosen: Filter,
     with_states: Annotated[

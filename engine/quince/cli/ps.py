@@ -10,7 +10,7 @@ import typer
 
 from quince.cli.documents import row_document
 from quince.cli.errors import DONE, FAILED
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.formatting import state_word
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
@@ -27,7 +27,7 @@ PAGE = 100
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def ps(
     chosen: Filter,
     limit: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quince.cli.errors import DONE, FAILED
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.formatting import class_name
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
@@ -21,7 +21,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def result(
     chosen: Filter,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end first.")] = False,

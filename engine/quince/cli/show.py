@@ -9,7 +9,7 @@ import typer
 
 from quince.cli.documents import event_document, plain, row_document
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.options import AsJson
 from quince.cli.output import put
 from quince.cli.process_view import process_view
@@ -25,7 +25,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def show(chosen: Filter, as_json: AsJson = False) -> int:
     """Show all about processes: inputs, outputs, error with traceback, children, history."""
     with session.workspace() as home:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quince.cli.errors import DONE, FAILED, WrongUsage
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.inputs import parse_value
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
@@ -22,7 +22,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Control")
-@with_filter
+@with_options
 def signal(
     chosen: Filter,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What they wait for.", show_default=False)],

@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.options import AsJson
 from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
@@ -24,7 +24,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def tree(chosen: Filter, as_json: AsJson = False) -> int:
     """Show processes with all their descendants, states and durations."""
     with session.workspace() as home:

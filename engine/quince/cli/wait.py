@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from quince.cli.errors import DONE, FAILED
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.formatting import class_name, exit_text, style_of
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> int:
     """Wait until processes have ended; exit status 1 if one ended badly, or not in time."""
     with session.workspace() as home:

@@ -7,7 +7,7 @@ import dataclasses
 import typer
 
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, with_filter
+from quince.cli.filters import Filter, with_options
 from quince.cli.options import AsJson
 from quince.cli.output import put
 from quince.cli.resolve_pids import resolve
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Look")
-@with_filter
+@with_options
 def why(chosen: Filter, as_json: AsJson = False) -> int:
     """Say in one sentence why processes do not move, and what that rests on."""
     with session.workspace() as home:

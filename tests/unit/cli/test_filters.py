@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quince.cli.errors import WrongUsage
-from quince.cli.filters import Filter, parse_time, with_filter
+from quince.cli.filters import Filter, parse_time, with_options
 from quince_persistence.records import TERMINAL, Selection, State
 
 
@@ -93,7 +93,7 @@ def test_a_filtered_command_takes_the_filter_set_and_its_own_options() -> None:
     def command(chosen: Filter, limit: int | None = None) -> int:
         return (limit or 0) + len(chosen.pids or ())
 
-    wrapped = with_filter(command)
+    wrapped = with_options(command)
     names = list(inspect.signature(wrapped).parameters)
     assert names == [
         "pids",

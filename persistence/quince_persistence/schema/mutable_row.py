@@ -43,23 +43,23 @@ class MutableRow(msgspec.Struct, eq=False, gc=False):
     queue: str
     priority: int
     key: str | None
-    intent: str | None
-    intent_reason: str | None
-    status: str | None
-    step: str | None
-    awaiting: int
-    due: float | None
-    deaths: int
-    exit_status: int | None
-    exit_message: str | None
-    created: float
-    updated: float
-    ended: float | None
-    idle_since: float | None
-    tree_paused: bool
-    pause_void: bool
-    signals: str | None
-    deaths_alone: int
+    intent: str | None = None
+    intent_reason: str | None = None
+    status: str | None = None
+    step: str | None = None
+    awaiting: int = 0
+    due: float | None = None
+    deaths: int = 0
+    exit_status: int | None = None
+    exit_message: str | None = None
+    created: float = 0.0
+    updated: float = 0.0
+    ended: float | None = None
+    idle_since: float | None = None
+    tree_paused: bool = False
+    pause_void: bool = False
+    signals: str | None = None
+    deaths_alone: int = 0
     fresh: bool = False
     indexed: tuple[Any, ...] = ()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quince_messaging.contract import TaskBatchCallback
+from quince_messaging.contract import DeadLetter, TaskBatchCallback
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.local.consumer import ConsumerContext, LocalConsumer
@@ -150,6 +150,10 @@ class Queues:
             outgoing.stored.set_exception(error)
         else:
             outgoing.stored.set_result(functools.partial(self._group_commit.until_durable, outgoing.mark))
+
+    async def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """The oldest dead letters of all queues."""
+        return await self._group_commit.run(lambda file: file.dead_letters(limit), heavy=True)
 
     async def revive(self, queue: str | None) -> int:
         """Return dead letters to their queues. Returns how many they were."""

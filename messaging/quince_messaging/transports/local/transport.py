@@ -162,18 +162,26 @@ class LocalTransport(Transport):
             raise CommunicatorClosed("this communicator is closed; connect again")
         self._registration_watch.check()
 
+    @property
+    def _open_queues(self) -> Queues:
+        self._check()
+        return self._queues
+
+    @property
+    def _open_rpc(self) -> Rpc:
+        self._check()
+        return self._rpc
+
     # Task queue
 
     async def send_tasks(self, bodies: Sequence[Any], *, queue: str, priority: int = 0) -> None:
-        self._check()
-        await self._queues.send(bodies, queue, priority)
+        await self._open_queues.send(bodies, queue, priority)
 
     def store_at_once(
         self, bodies: Sequence[Any], queue: str, priority: int
     ) -> asyncio.Future[Callable[[], None]] | None:
         """Store tasks; they are durable when what the future brings was called. Consumers are told before."""
-        self._check()
-        return self._queues.store(bodies, queue, priority)
+        return self._open_queues.store(bodies, queue, priority)
 
     async def call_task(self, body: Any, *, queue: str, priority: int = 0) -> Awaitable[Any]:
         self._check()
@@ -186,57 +194,45 @@ class LocalTransport(Transport):
         return answer
 
     async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> TaskConsumer:
-        self._check()
-        return await self._queues.consume(deliver, queue, prefetch)
+        return await self._open_queues.consume(deliver, queue, prefetch)
 
     async def pull(self, *, queue: str) -> TaskHandle | None:
-        self._check()
-        return await self._queues.pull(queue)
+        return await self._open_queues.pull(queue)
 
     async def queue_size(self, *, queue: str) -> int:
-        self._check()
-        return await self._queues.size(queue)
+        return await self._open_queues.size(queue)
 
     async def purge(self, *, queue: str) -> int:
-        self._check()
-        return await self._queues.purge(queue)
+        return await self._open_queues.purge(queue)
 
     async def dead_letters(self, *, limit: int) -> Sequence[DeadLetter]:
-        self._check()
-        return await self._group_commit.run(lambda file: file.dead_letters(limit), heavy=True)
+        return await self._open_queues.dead_letters(limit)
 
     async def revive(self, *, queue: str | None = None) -> int:
-        self._check()
-        return await self._queues.revive(queue)
+        return await self._open_queues.revive(queue)
 
     # RPC
 
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
         """Call and await the answer. A server that dies before it has answered is an UnroutableError too."""
-        self._check()
-        return await self._rpc.call(identifier, body, timeout)
+        return await self._open_rpc.call(identifier, body, timeout)
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         """Call in two stages. Routing is quick here, so it is always waited for."""
-        self._check()
-        return await self._rpc.ask(identifier, body)
+        return await self._open_rpc.ask(identifier, body)
 
     def ask_at_once(self, identifier: str, body: Any) -> asyncio.Future[Any] | None:
-        self._check()
-        return self._rpc.ask_at_once(identifier, body)
+        return self._open_rpc.ask_at_once(identifier, body)
 
     async def cast(self, identifier: str, body: Any) -> None:
-        self._check()
-        await self._rpc.cast(identifier, body)
+        await self._open_rpc.cast(identifier, body)
 
     async def serve(self, identifier: str, handler: RpcHandler) -> None:
         """Answer calls to an identifier, which is then taken for the whole directory."""
-        self._check()
-        await self._rpc.serve(identifier, handler)
+        await self._open_rpc.serve(identifier, handler)
 
     async def unserve(self, identifier: str) -> None:
-        self._check()
-        await self._rpc.unserve(identifier)
+        await self._open_rpc.unserve(identifier)
 
     # Broadcast
 

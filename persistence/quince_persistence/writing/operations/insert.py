@@ -62,36 +62,22 @@ def insert_new(unit: UnitOfWork, new: NewProcess, parent: MutableRow | None) -> 
     tree_paused = parent is not None and parent.tree_paused
     root = new.root if new.root is not None else (new.pid if parent is None else parent.root)
     row = MutableRow(
-        new.pid,
-        new.parent if parent is None else parent.pid,
-        root,
-        new.class_path,
-        new.class_version,
-        State.CREATED.value,
-        new.paused or tree_paused,
-        False,  # ready: set by the unit
-        None,  # owner
-        0,
-        new.queue,
-        new.priority,
-        new.key,
-        None,  # intent
-        None,
-        None,  # status
-        None,  # step
-        0,  # awaiting
-        None,  # due
-        0,  # deaths
-        None,  # exit status
-        None,
-        unit.now,
-        unit.now,
-        None,  # ended
-        None,  # idle since: set by the unit
-        tree_paused,
-        False,
-        None,  # signals
-        0,  # deaths alone
+        pid=new.pid,
+        parent=new.parent if parent is None else parent.pid,
+        root=root,
+        class_path=new.class_path,
+        class_version=new.class_version,
+        state=State.CREATED.value,
+        paused=new.paused or tree_paused,
+        ready=False,  # set by the unit, as `idle_since` is
+        owner=None,
+        epoch=0,
+        queue=new.queue,
+        priority=new.priority,
+        key=new.key,
+        created=unit.now,
+        updated=unit.now,
+        tree_paused=tree_paused,
         fresh=True,
     )
     unit.insert(row, new.inputs)

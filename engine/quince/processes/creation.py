@@ -8,7 +8,7 @@ from typing import Any
 from quince.errors import InvalidInput
 from quince.processes.definition import class_of, definition_of
 from quince.processes.fitting import fitted
-from quince.processes.spec import parse_inputs
+from quince.processes.port_values import parse_inputs
 from quince.text import name_problem
 from quince_messaging.limits import check_priority, check_queue
 from quince_persistence.codec import check, encode_each

@@ -31,10 +31,11 @@ from quince.processes.namespace import Given, Namespace
 from quince.processes.once import OnceBlocks, forbid_inside
 from quince.processes.outline import Call, Search
 from quince.processes.placing import put_out
+from quince.processes.port_values import check_output
 from quince.processes.programs import Completed, Programs
 from quince.processes.signals import Arrival, Expected, new_signal
 from quince.processes.signatures import takes_self, yields
-from quince.processes.spec import STATUSES, SUCCESS, ExitCode, ProcessSpec, check_output
+from quince.processes.spec import STATUSES, SUCCESS, ExitCode, ProcessSpec
 from quince.processes.step_record import StepRecord
 from quince.text import storable
 from quince_persistence.codec import LARGE, check, check_together
@@ -49,7 +50,7 @@ class Execution:
         cls: The user's class.
         process: The user's object.
         row: As it was claimed.
-        outputs: What has been put out so far; what is a `Namespace` in it is no value, but holds some.
+        outputs: What it has output so far; what is a `Namespace` in it is no value, but holds some.
         record: What the step that runs now has gathered.
         stop: Set while the process, or its worker, is to stop.
         expected: The signals that it waits for.
@@ -209,7 +210,7 @@ class Execution:
                 child.load(results[child.pid])
 
     def outputs_of(self, pid: int) -> bytes | None:
-        """What a child has put out. A coroutine cannot wait for a store that is away, as with `submit`."""
+        """The outputs of a child. A coroutine cannot wait for a store that is away, as with `submit`."""
         read: Callable[..., bytes | None] = self.host.store.outputs
         if not on_loop():
             return wait_for_store(self.host, self.pid, lambda: read(pid))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from quince.errors import InvalidDefinition
-from quince.processes.child import ChildProcess
 from quince.processes.definition import class_of
 from quince.processes.execution import Execution
 
@@ -30,13 +29,13 @@ def exposed_inputs(execution: Execution, source: Any, namespace: str | None) -> 
 
 
 def exposed_outputs(execution: Execution, child: Any, source: Any, namespace: str | None) -> dict[str, Any]:
-    """What a child has put out, under the names that `spec.expose_outputs(source, namespace)` gives it.
+    """The outputs of a child, under the names that `spec.expose_outputs(source, namespace)` gives it.
 
     Raises:
         InvalidDefinition: nothing was exposed so.
     """
     exposed = list(_exposed(execution, source, namespace, "outputs"))
-    if not isinstance(child, ChildProcess):
+    if not hasattr(child, "outputs"):
         raise TypeError(
             f"exposed_outputs() takes a child that has ended (self.ctx.child) and its class, not "
             f"{reprlib.repr(child)} ({type(child).__name__})"

@@ -30,7 +30,7 @@ def put_out(outputs: dict[str, Any], declared: Any, path: Sequence[str], value: 
         if type(inner) is not Namespace:
             outer = ".".join(path[: depth + 1])
             raise InvalidOutput(
-                f"output {'.'.join(path)!r} would lie inside {outer!r}, which is put out as a value",
+                f"output {'.'.join(path)!r} would lie inside {outer!r}, which is a value",
                 ".".join(path),
             )
         place, ports = inner, ports.get(name, {})
@@ -40,7 +40,7 @@ def put_out(outputs: dict[str, Any], declared: Any, path: Sequence[str], value: 
             put_out(outputs, declared, (*path, name), value[name])
     elif type(dict.get(place, last)) is Namespace:
         raise InvalidOutput(
-            f"output {'.'.join(path)!r} would drop what is put out inside it ({', '.join(place[last])})",
+            f"output {'.'.join(path)!r} would drop the outputs inside it ({', '.join(place[last])})",
             ".".join(path),
         )
     else:

@@ -41,7 +41,7 @@ class _Checked:
             return None
         wrong = None if self.valid_type is None else mismatch(value, self.valid_type)
         if wrong and isinstance(value, ProcessReference):
-            return f"{wrong}; wait for process {value.pid} and give what it has put out (child.outputs[...])"
+            return f"{wrong}; wait for process {value.pid} and give one of its outputs (child.outputs[...])"
         return str(wrong) if wrong else verdict(self.validator, value, self)
 
 
@@ -99,7 +99,7 @@ class PortNamespace(plumpy.PortNamespace):  # type: ignore[misc]  # as above
         here = (*breadcrumbs, self.name)
         values = {} if port_values is None else port_values
         if not isinstance(values, Mapping):
-            words = f"it is {type(values).__name__}, and must be a mapping of {_listed(self) or 'values'}"
+            words = f"it is {type(values).__name__}, and must be a mapping of {listed(self, 'values')}"
             return PortValidationError(words, ".".join(here))
         if not values and not self.required:
             return None
@@ -126,7 +126,7 @@ class PortNamespace(plumpy.PortNamespace):  # type: ignore[misc]  # as above
         here = (*breadcrumbs, self.name)
         if port_values and not self.dynamic:
             name = next(iter(port_values))
-            there = _listed(self) or "none"
+            there = listed(self)
             hint = close_to(name, self)
             return PortValidationError(
                 f"there is no such port; there are: {there}{hint}", _dotted(here, name)
@@ -210,8 +210,9 @@ def _default(port: Any, path: tuple[str, ...]) -> Any:
         raise InvalidInput(f"input {name!r}: {words}", name) from error
 
 
-def _listed(ports: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(ports))
+def listed(ports: Mapping[str, Any], otherwise: str = "none") -> str:
+    """The names of ports, for people."""
+    return ", ".join(sorted(ports)) or otherwise
 
 
 def _dotted(path: Sequence[str], name: Any) -> str:

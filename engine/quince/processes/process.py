@@ -125,7 +125,7 @@ class Process:
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """What has been put out so far."""
+        """The outputs so far, as attributes or items. They cannot be set here."""
         return execution_of(self).outputs
 
     @property
@@ -248,7 +248,7 @@ class Process:
 
         Args:
             key: Names the block within this process; in a loop, put the turn into it.
-            function: Returns a value that can be saved. It must not submit, put out or set `ctx`.
+            function: Returns a value that can be saved. It must not submit, output or set `ctx`.
 
         Returns:
             The result as it was recorded (a copy).

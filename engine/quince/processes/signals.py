@@ -118,7 +118,8 @@ def duration(seconds: Any, what: str) -> float:
     except OverflowError:
         pass
     raise ValueError(
-        f"{what} takes a number of seconds from 0 on (a hundred years at most), not {reprlib.repr(seconds)}"
+        f"{what} takes a number of seconds from 0 on, not {reprlib.repr(seconds)}; the longest wait is a "
+        "hundred years"
     )
 
 

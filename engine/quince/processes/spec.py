@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypedDict, Unpack
 
 import plumpy
 
-from quince.errors import InvalidDefinition, InvalidInput, InvalidOutput
-from quince.processes.fitting import fitted, fitted_values
+from quince.errors import InvalidDefinition
+from quince.processes.fitting import fitted
 from quince.processes.hints import Hint
-from quince.processes.ports import InputPort, OutputPort, PortNamespace, Validator
+from quince.processes.ports import InputPort, OutputPort, PortNamespace, Validator, listed
 from quince.text import close_to, name_problem
 
 
@@ -250,7 +250,7 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
         include: str | Sequence[str] | None = None,
         namespace_options: NamespaceOptions | None = None,
     ) -> None:
-        """Take over the outputs of another process, to be put out with `self.exposed_outputs`.
+        """Take over the outputs of another process, to be handed on with `self.exposed_outputs`.
 
         Args:
             process_class: A process class or a `@process` function.
@@ -320,7 +320,7 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
                 if str(name).partition(".")[0] not in source:
                     raise InvalidDefinition(
                         f"{process_class.__name__} has no {name!r} that could be exposed or left out; it has "
-                        f"{_names(source)}{close_to(str(name), source)}"
+                        f"{listed(source)}{close_to(str(name), source)}"
                     )
         plumpy.ProcessSpec._expose_ports(
             process_class, source, destination, expose_memory, namespace, *chosen, namespace_options
@@ -371,94 +371,3 @@ def _check_message(label: str, message: Any) -> None:
             f"exit code {label}: the field {{{unnamed}}} of its message {message!r} has no name; "
             "write {name}"
         )
-
-
-def parse_inputs(spec: plumpy.ProcessSpec, class_name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in defaults and check.
-
-    Returns:
-        Plain nested dictionaries of every input, ready for the codec.
-
-    Raises:
-        InvalidInput: names the port, what is wrong, and what the class takes.
-    """
-    known = spec.inputs
-    if not isinstance(values, Mapping):
-        raise InvalidInput(f"{class_name}: inputs are a mapping of names, not {type(values).__name__}")
-    for name in values:
-        wrong = name_problem(name)
-        if wrong:
-            raise InvalidInput(f"{class_name}: the name of an input {wrong}")
-        if name not in known and not known.dynamic:
-            hint = close_to(name, known)
-            raise InvalidInput(
-                f"{class_name} has no input {name!r}; it takes {_names(known)}{hint}", f"inputs.{name}"
-            )
-    try:
-        filled = fitted_values(known, known.filled(values))
-    except InvalidInput as error:
-        raise InvalidInput(f"{class_name}: {error}", error.port) from error
-    problem = known.validate(filled)
-    if problem is not None:
-        raise InvalidInput(
-            f"{class_name}: {_port_name('input', problem.port)}: {problem.message}", problem.port
-        )
-    return filled
-
-
-def check_output(spec: plumpy.ProcessSpec, class_name: str, path: str, value: Any) -> tuple[str, ...]:
-    """Where an output belongs, as a path of keys.
-
-    Raises:
-        InvalidOutput: the spec has no such output, or not of this type.
-    """
-    wrong = name_problem(path)
-    if wrong:
-        raise InvalidOutput(f"{class_name}: the name of an output {wrong}")
-    parts = tuple(path.split(spec.namespace_separator))
-    if not all(parts):
-        raise InvalidOutput(f"{class_name}: output {path!r}: there is no name between its dots", path)
-    namespace = spec.outputs
-    for depth, name in enumerate(parts[:-1]):
-        if name not in namespace:
-            if namespace.dynamic:
-                return _checked(class_name, path, namespace.validate_dynamic_ports({name: value}), parts)
-            raise InvalidOutput(
-                f"{class_name} has no output namespace {'.'.join(parts[: depth + 1])!r}", path
-            )
-        port = namespace[name]
-        if not isinstance(port, plumpy.PortNamespace):
-            raise InvalidOutput(
-                f"{class_name}: output {'.'.join(parts[: depth + 1])!r} is not a namespace", path
-            )
-        namespace = port
-    if parts[-1] in namespace:
-        return _checked(class_name, path, namespace[parts[-1]].validate(value), parts)
-    if not namespace.dynamic:
-        hint = close_to(parts[-1], namespace) or "; define() declares outputs: spec.output(...)"
-        raise InvalidOutput(
-            f"{class_name} has no output {path!r}; it puts out {_names(namespace)}{hint}", path
-        )
-    return _checked(class_name, path, namespace.validate_dynamic_ports({parts[-1]: value}), parts)
-
-
-def missing_outputs(spec: plumpy.ProcessSpec, outputs: Mapping[str, Any]) -> str | None:
-    """One sentence about what the outputs lack, or None if they are complete."""
-    problem = spec.outputs.validate(outputs)
-    return None if problem is None else f"{_port_name('output', problem.port)}: {problem.message}"
-
-
-def _checked(class_name: str, path: str, problem: Any, parts: tuple[str, ...]) -> tuple[str, ...]:
-    if problem is not None:
-        raise InvalidOutput(f"{class_name}: output {path!r}: {problem.message}", path)
-    return parts
-
-
-def _names(namespace: plumpy.PortNamespace) -> str:
-    return ", ".join(sorted(namespace)) or "none"
-
-
-def _port_name(word: str, breadcrumbs: str) -> str:
-    """`input 'a.b'`, from plumpy's breadcrumbs; `inputs` for all of them."""
-    name = breadcrumbs.partition(".")[2]
-    return f"{word} {name!r}" if name else f"its {word}s"

@@ -11,7 +11,8 @@ from quince.processes import checkpoint
 from quince.processes.child import ChildProcess
 from quince.processes.error_record import ErrorRecord, passed_user_code
 from quince.processes.execution import Execution
-from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode, missing_outputs
+from quince.processes.port_values import missing_outputs
+from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode
 from quince.text import storable
 from quince.worker import checkpoint_check as roundtrip
 from quince.worker.interfaces import Fenced, RunnerOwner

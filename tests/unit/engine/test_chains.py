@@ -372,9 +372,9 @@ def overlaps(self: Any) -> None:
 @pytest.mark.parametrize(
     ("puts", "words"),
     [
-        ([("a", 1), ("a.b", 2)], r"output 'a\.b' would lie inside 'a', which is put out as a value"),
+        ([("a", 1), ("a.b", 2)], r"output 'a\.b' would lie inside 'a', which is a value"),
         ([("a", {"b": 1}), ("a.b", 2)], r"output 'a\.b' would lie inside 'a'"),
-        ([("a.b", 1), ("a", 2)], r"output 'a' would drop what is put out inside it \(b\)"),
+        ([("a.b", 1), ("a", 2)], r"output 'a' would drop the outputs inside it \(b\)"),
         ([("a.b", 1), ("a.c", 1), ("a", {})], r"output 'a' would drop .* \(b, c\)"),
         ([("a.b", 1), ("a.b.c", 2)], r"output 'a\.b\.c' would lie inside 'a\.b'"),
     ],

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import plumpy
 import pytest
 
 from quince import (
@@ -186,6 +187,7 @@ OUTLINES: list[tuple[Any, str]] = [
      r"while_\(step\) has its steps already"),
     ([Build(lambda cls: wrong(if_(cls.step))(cls.step)(cls.step))], r"if_\(step\) has its steps already"),
     ([Build(lambda cls: [cls.step, cls.step])], r"the outline has a list where a step belongs"),
+    ([Build(lambda cls: plumpy.while_(cls.step)(cls.step))], r"the outline has an instruction of plumpy.s"),
     ([Build(lambda cls: property(step))], r"the outline has a property where a step belongs"),
     ([wrong(return_)("no")], r"return_\('no'\): it takes an exit code"),
     ([Build(lambda cls: if_(cls.step)(cls.step).else_(cls.step).else_(cls.step))], "an if_ has one else_"),

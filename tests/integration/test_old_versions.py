@@ -1,8 +1,14 @@
-"""A daemon of an earlier version, whose modules have other names; and files that are in the way of them."""
+"""What an earlier version, whose modules had other names, has left: a daemon that runs, a store.
+
+The daemon's folder has files that are called like modules, too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,14 +17,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quince import Workspace, submit
+from quince import ExitCode, ProcessExcepted, ProcessState, Workspace, get_process, submit
 from quince.daemon import operations as daemon
 from quince.daemon.files import Settings
 from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
 from quince.workspace.class_loader import load_target
 from quince.workspace.location import Location, locate
 from quince.workspace.workspace import open_store, prepare
+from tests.crew import Crew
+from tests.forked import ForkServer
 
+OLD = Path(__file__).with_name("old_store")
 JOB = """
 import random
 from quince import Process
@@ -83,3 +92,28 @@ def test_an_old_daemon_is_replaced_by_one_of_today(
             for name in ("queue", "types", "quince")
         ]
         assert all(handle.result(30)["number"] < 1 for handle in handles)
+
+
+def test_a_store_of_before_goes_on(tmp_path: Path, worker_forks: ForkServer) -> None:
+    """A chain that waits for a signal, one that is queued and one that is paused, with values of
+    our own types in inputs and context."""
+    location = locate(tmp_path)
+    prepare(location)
+    with contextlib.closing(sqlite3.connect(tmp_path / ".quince" / "quince.db")) as store:
+        store.executescript((OLD / "store.sql").read_text())
+    shutil.copy(OLD / "flows.py", tmp_path)
+    crew = Crew(location, worker_forks)
+    with Workspace(location) as home, contextlib.closing(crew):
+        waiting, queued, paused, plain = (get_process(pid, workspace=home) for pid in (1, 12, 13, 11))
+        assert waiting.inputs == {"any": {"a": [ExitCode(1, "x")], "s": ProcessState.KILLED}}
+        crew.start(1)
+        paused.play()
+        for handle in (waiting, queued, paused):
+            handle.signal("go")
+            handle.wait(30)
+            assert (handle.exit_status, handle.exit_message) == (7, "seven")
+            assert handle.outputs["seen"] == [1, 4]
+            assert handle.outputs["kept"] == [ExitCode(7, "seven"), ProcessState.WAITING, None]
+        assert plain.result(30) == {"result": 81}
+        with pytest.raises(ProcessExcepted, match=r"InvalidOutput: BadOut: output 'x'"):
+            get_process(3, workspace=home).result()

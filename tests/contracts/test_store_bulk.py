@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from quince_persistence.records import Control, NewProcess, Selection, State
 from quince_persistence.store import Store
-from quince_persistence.writing.bulk import WHOLESALE
+from quince_persistence.writing.bulk import BULK_ROWS
 from tests.contracts.store_backends import step, store, store_url
 
 __all__ = ["store", "store_url"]
 
-MANY = 3 * WHOLESALE
+MANY = 3 * BULK_ROWS
 
 
 def tree(store: Store) -> tuple[int, list[int]]:

@@ -201,15 +201,17 @@ def test_the_number_of_a_lost_transaction_may_be_that_of_another_one(postgres_ur
     prepare(mine)
     with mine.writer() as lost, other.writer() as connection:
         _, ticket = mine.begin(lost)
-        assert mine.committed(connection, ticket) is None, "it goes on"
+        assert mine.was_committed(connection, ticket) is None, "it goes on"
         lost.exec_driver_sql("ROLLBACK")
-        assert mine.committed(connection, ticket) is False
+        assert mine.was_committed(connection, ticket) is False
         _, taken = other.begin(connection)
         connection.exec_driver_sql("COMMIT")
-        assert other.committed(connection, taken) is True
-        assert mine.committed(connection, ticket._replace(number=taken.number)) is False
+        assert other.was_committed(connection, taken) is True
+        assert mine.was_committed(connection, ticket._replace(number=taken.number)) is False
         future = str(int(taken.number) + 1_000_000)
-        assert mine.committed(connection, ticket._replace(number=future)) is False, "it was never heard of"
+        assert mine.was_committed(connection, ticket._replace(number=future)) is False, (
+            "it was never heard of"
+        )
     mine.dispose()
     other.dispose()
 

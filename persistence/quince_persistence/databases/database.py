@@ -32,32 +32,43 @@ class Database(Protocol):
         """A new connection for writes."""
 
     def exclusive(self) -> AbstractContextManager[Any]:
-        """Held around each read, where reads and writes share one connection."""
+        """Held around each read: keeps it apart from writes that share its connection, and from a fork."""
 
     def turn(self) -> AbstractContextManager[Any]:
-        """Held around each write transaction; keeps an order between the programs that write."""
+        """Held around each write transaction; keeps the programs that write in order.
+
+        Raises:
+            StoreBusy: another program has had the turn for too long.
+        """
 
     def begin(self, connection: Connection) -> tuple[float, Any]:
-        """Begin to write. Returns the time by the store's clock, and a ticket for `committed`."""
+        """Begin to write. Returns the time by the store's clock, and a ticket for `was_committed`."""
 
-    def together(self, connection: Connection) -> AbstractContextManager[Any]:
-        """Held around the writes that end a transaction; commits at its end. They may travel together with
-        the commit, so that what one of them answers is only known then. Nothing can be read inside."""
+    def committing(self, connection: Connection) -> AbstractContextManager[Any]:
+        """Held around the last writes of a transaction, which it commits at its end.
 
-    def committed(self, connection: Connection, ticket: Any) -> bool | None:
-        """Whether a transaction whose commit got no answer was committed; None: not known yet. Not asked
-        where there is no ticket: there, a commit that fails has not happened."""
+        The writes may travel together with the commit: nothing can be read inside, and an error of one of
+        them may come only at the end.
+        """
+
+    def was_committed(self, connection: Connection, ticket: Any) -> bool | None:
+        """Whether a transaction whose commit got no answer was committed; None if that is not known yet.
+
+        Not asked where `begin` gives no ticket: there, a commit that fails has not happened.
+        """
 
     def lock_schema(self, connection: Connection) -> None:
-        """Begin, and keep others from making the schema until the end of the transaction."""
+        """Begin a transaction, until whose end no other program can make the schema."""
 
     def classify(self, error: Exception) -> ErrorKind:
         """What an error means that was raised while the database was used."""
 
     def explain(self, error: Exception) -> PersistenceError:
-        """The error in a sentence; never with the password."""
+        """The error to raise for one of the driver: in a sentence with the way out, never with the
+        password."""
 
-    def dispose(self) -> None: ...
+    def dispose(self) -> None:
+        """Close all connections; the next use opens new ones."""
 
     def abandon(self, writing: Sequence[Connection], *, quiet: bool) -> bool:
         """In a forked child: give the parent's connections up, without a word to the database.
@@ -72,7 +83,7 @@ class Database(Protocol):
 
 
 def parse(url: str) -> URL:
-    """The URL, taken apart.
+    """The parts of a URL.
 
     Raises:
         InvalidUrl: it is not a URL, or names a database that Quince does not use.

@@ -126,7 +126,7 @@ class PostgreSQL:
             self._sessions.begin(connection, write=False)
 
     @contextmanager
-    def together(self, connection: Connection) -> Iterator[None]:
+    def committing(self, connection: Connection) -> Iterator[None]:
         if in_one_go(connection):
             try:
                 with pipeline(connection) as driver:
@@ -147,7 +147,7 @@ class PostgreSQL:
             connection.exec_driver_sql("BEGIN")
         connection.execute(_lock_schema)
 
-    def committed(self, connection: Connection, ticket: Any) -> bool | None:
+    def was_committed(self, connection: Connection, ticket: Any) -> bool | None:
         asked = {"number": ticket.number, "mark": ticket.mark, "name": self._name}
         try:
             goes_on, marked = connection.execute(_fate, asked).one()

@@ -117,7 +117,7 @@ class SQLite:
         return time.time(), None
 
     @contextmanager
-    def together(self, connection: Connection) -> Iterator[None]:
+    def committing(self, connection: Connection) -> Iterator[None]:
         yield
         connection.commit()
         if not self._in_memory:
@@ -126,7 +126,7 @@ class SQLite:
     def lock_schema(self, connection: Connection) -> None:
         self._begin_immediate(connection)
 
-    def committed(self, connection: Connection, ticket: Any) -> bool | None:
+    def was_committed(self, connection: Connection, ticket: Any) -> bool | None:
         return False  # a COMMIT that fails on SQLite has not happened
 
     def classify(self, error: Exception) -> ErrorKind:

@@ -17,13 +17,13 @@ from quince_persistence.schema.in_list import each_of, one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import events, processes
 
-WHOLESALE = 100
+BULK_ROWS = 100
 """How many rows must be changed alike before they share a statement."""
 
 
 def update_rows(connection: Connection, rows: Sequence[MutableRow], names: tuple[str, ...]) -> None:
     """Write these columns of each row."""
-    if len(rows) < WHOLESALE:
+    if len(rows) < BULK_ROWS:
         _one_by_one(connection, rows, names)
         return
     alike: dict[tuple[Any, ...], list[MutableRow]] = defaultdict(list)
@@ -32,7 +32,7 @@ def update_rows(connection: Connection, rows: Sequence[MutableRow], names: tuple
         alike[values_of(row)].append(row)
     rest: list[MutableRow] = []
     for values, group in alike.items():
-        if len(group) < WHOLESALE:
+        if len(group) < BULK_ROWS:
             rest += group
         else:
             parameters = dict(zip(names, values, strict=True)) | {"pids": [row.pid for row in group]}
@@ -48,13 +48,13 @@ def _one_by_one(connection: Connection, rows: Sequence[MutableRow], names: tuple
 
 def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write lines of history. Those of one process keep their order."""
-    if len(rows) < WHOLESALE:
+    if len(rows) < BULK_ROWS:
         if rows:
             connection.execute(_insert, rows)
         return
     for (at, kind, body, author), pids in _runs(rows):
         line = {"at": at, "kind": kind, "body": body, "author": author}
-        if len(pids) < WHOLESALE:
+        if len(pids) < BULK_ROWS:
             connection.execute(_insert, [{"pid": pid} | line for pid in pids])
         else:
             connection.execute(_same_event, {"pids": pids} | line)

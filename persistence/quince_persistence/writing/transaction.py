@@ -109,7 +109,7 @@ class Transactions:
         try:
             now, ticket = self._database.begin(connection)
             result = work(connection, now)
-            with self._database.together(connection):
+            with self._database.committing(connection):
                 write(result, connection)
                 committing = True
         except Exception as error:
@@ -145,7 +145,7 @@ class Transactions:
             self._drop()
             outage.wait(error)
             try:
-                fate = self._database.committed(self._connected(), ticket)
+                fate = self._database.was_committed(self._connected(), ticket)
             except Exception as again:
                 error = again
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import plumpy
 
@@ -25,6 +25,18 @@ class Namespace(dict[str, Any]):
     """
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # whatever they are: a port may be called so
+        clear: Any
+        fromkeys: Any
+        get: Any
+        items: Any
+        keys: Any
+        pop: Any
+        popitem: Any
+        setdefault: Any
+        update: Any
+        values: Any
 
     def __missing__(self, name: str) -> NoReturn:
         there = ", ".join(map(str, self)) or "nothing"

@@ -251,13 +251,15 @@ class Relaxed(Scan, Steps):
         spec.input("cell", valid_type=Cell)
         spec.input("grid", valid_type=NDArray[np.float64], help="of the cell")
         spec.input("either", valid_type=(int, str), default=1)
+        spec.input("items", valid_type=int, default=3)
         steps = [cls.check, cls.relax]
         spec.outline(*steps, while_(cls.far)(cls.each), if_(cls.near)(cls.each), cls.collect)
 
     @told
     def relax(self) -> ToContext:
         cell: Cell = self.inputs.cell
-        self.ctx.answer = cell.length
+        items: int = self.inputs.items
+        self.ctx.answer = cell.length * items
         return ToContext(
             {"first": self.submit(mean, values=self.inputs.grid)}, parts=append_(self.child(Square))
         )

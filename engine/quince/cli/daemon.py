@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import psutil
 import typer
 
+from quince.cli.daemon_view import (
+    daemon_document,
+    daemon_sentence,
+    orphan_names,
+    orphans_sentence,
+    worker_count,
+)
 from quince.cli.documents import worker_document
 from quince.cli.errors import DONE, FAILED
 from quince.cli.options import AsJson
@@ -20,7 +26,6 @@ from quince.cli.terminal import show, show_json
 from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
 from quince.daemon.files import DaemonFiles, Settings
-from quince.daemon.orphans import Orphan
 from quince.errors import DaemonError
 from quince.recovery.lease import process_of
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS
@@ -70,8 +75,8 @@ def start(
     make_store(location)
     ospid = daemon.start(location, settings)
     left = daemon.state(location).orphans
-    beside = f"; {_names(left)}, left of an earlier one, work on until their steps end" if left else ""
-    say(f"the daemon runs as process {ospid} with {_count(workers)} of {slots} slots{beside}")
+    beside = f"; {orphan_names(left)}, left of an earlier one, work on until their steps end" if left else ""
+    say(f"the daemon runs as process {ospid} with {worker_count(workers)} of {slots} slots{beside}")
     _say_who_shares(location)
     return DONE
 
@@ -94,7 +99,7 @@ def stop(
     before = daemon.state(location)
     stopped = daemon.stop(location, timeout, say)
     if before.orphans:
-        say(f"ended what an earlier daemon had left: {_names(before.orphans)}")
+        say(f"ended what an earlier daemon had left: {orphan_names(before.orphans)}")
     if stopped and before.running:
         say("the daemon has stopped")
     elif not before.orphans:
@@ -123,7 +128,7 @@ def scale(
 ) -> int:
     """Have N workers from now on; those that are too many finish their steps first."""
     daemon.scale(session.location(), workers, timeout)
-    say(f"{_count(workers)} wanted (see `quince daemon status`)")
+    say(f"{worker_count(workers)} wanted (see `quince daemon status`)")
     return DONE
 
 
@@ -179,37 +184,6 @@ def logs(
     return DONE
 
 
-def daemon_sentence(state: daemon.DaemonState) -> str:
-    """One line about a daemon that runs."""
-    settings = state.settings or Settings()
-    queues = "" if settings.queues == ("default",) else f", queues {', '.join(settings.queues)}"
-    size = f"{_count(settings.workers)} of {settings.slots} slots{queues}"
-    return f"the daemon runs as process {state.ospid}: {size}"
-
-
-def orphans_sentence(state: daemon.DaemonState) -> str:
-    """One line about workers that have outlived their daemon; empty if there are none."""
-    if not state.orphans:
-        return ""
-    which = "an earlier daemon" if state.running else "the daemon was killed"
-    verb = "live" if len(state.orphans) > 1 else "lives"
-    lead = f"{_names(state.orphans)} of {which}" if state.running else f"{which}; {_names(state.orphans)}"
-    return f"{lead} still {verb}; `quince daemon stop` ends everything"
-
-
-def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
-    """The daemon as JSON."""
-    settings = state.settings
-    return {
-        "running": state.running,
-        "process": state.ospid,
-        "elsewhere": state.elsewhere,
-        "wanted": settings.workers if settings and state.running else 0,
-        "troubles": state.troubles,
-        "survivors": [{"name": left.name, "process": left.ospid} for left in state.orphans],
-    }
-
-
 def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
     """The workers that are children of the supervisor, or have outlived one, as the store has them."""
     ospids = {left.ospid for left in state.orphans}
@@ -221,11 +195,3 @@ def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:
         return []
     with Workspace(location) as home:
         return [w for w in home.store.workers() if w.ospid in ospids and process_of(w) is not None]
-
-
-def _names(left: Sequence[Orphan]) -> str:
-    return ", ".join(str(one) for one in left)
-
-
-def _count(workers: int) -> str:
-    return "1 worker" if workers == 1 else f"{workers} workers"

@@ -69,11 +69,6 @@ def state_text(row: ProcessRow) -> Styled:
     return text
 
 
-def state_word(state: State, count: int) -> Styled:
-    """`12 waiting`, in the state's colour."""
-    return Text(f"{count} {state.value}", style=_STYLES[state].style if count else "dim")
-
-
 def class_name(row: ProcessRow) -> str:
     """The class without its module."""
     return row.class_path.rpartition(":")[2]
@@ -134,3 +129,10 @@ def took(row: ProcessRow, started: float | None, now: float) -> str:
 def queued(row: ProcessRow, started: float | None, now: float) -> str:
     """How long it has waited for a worker before its start, or to its end without one."""
     return f"queued {span((started or row.ended or now) - row.created)}"
+
+
+def counts_text(counts: Mapping[State, int]) -> Styled:
+    """`2 running · 14 waiting · 120 finished`."""
+    there = [(state, counts[state]) for state in State if counts.get(state)]
+    parts = [Text(f"{count} {state.value}", style=_STYLES[state].style) for state, count in there]
+    return Text(" · ").join(parts) if parts else Text("no processes yet", style="dim")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,15 +11,15 @@ import typer
 from quince.cli.documents import row_document
 from quince.cli.errors import DONE, FAILED
 from quince.cli.filters import Filter, with_options
-from quince.cli.formatting import state_word
+from quince.cli.formatting import counts_text
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
 from quince.cli.process_table import process_table
 from quince.cli.resolve_pids import by_age
 from quince.cli.session import session
-from quince.cli.terminal import Styled, Text, out, show, show_json
+from quince.cli.terminal import out, show, show_json
 from quince_persistence.contract import StoreContract
-from quince_persistence.records import TERMINAL, ProcessRow, Selection, State
+from quince_persistence.records import TERMINAL, ProcessRow, Selection
 
 app = typer.Typer()
 
@@ -58,12 +58,6 @@ def _missing(chosen: Filter, rows: Sequence[ProcessRow]) -> list[int]:
     return [] if chosen.narrowed else sorted(set(chosen.named()) - {row.pid for row in rows})
 
 
-def summary(counts: Mapping[State, int]) -> Styled:
-    """`2 running · 14 waiting · 120 finished`."""
-    parts = [state_word(state, counts[state]) for state in State if counts.get(state)]
-    return Text(" · ").join(parts) if parts else Text("no processes yet", style="dim")
-
-
 def _limit(wanted: int | None, chosen: Filter, as_json: bool) -> int | None:
     if wanted is not None:
         return wanted
@@ -92,7 +86,7 @@ def _print(store: StoreContract, rows: Sequence[ProcessRow], more: bool, *, comp
         show(process_table(rows, names, time.time(), width=width, started=started))
     if console.is_terminal:
         put()
-        show(summary(store.counts()))
+        show(counts_text(store.counts()))
     if more:
         say(f"only {len(rows)} are shown: --limit N or --all shows more")
     elif not rows and not complained and not console.is_terminal:

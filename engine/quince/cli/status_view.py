@@ -10,10 +10,10 @@ from typing import Any
 from rich.table import Table
 
 import quince_messaging
-from quince.cli.daemon import daemon_document, daemon_sentence, orphans_sentence
+from quince.cli.daemon_view import daemon_document, daemon_sentence, orphans_sentence
 from quince.cli.documents import worker_document
+from quince.cli.formatting import counts_text
 from quince.cli.output import put
-from quince.cli.ps import summary
 from quince.cli.terminal import NEWLINE, Styled, Text, show
 from quince.cli.worker_table import alive, trouble_lines, worker_table
 from quince.daemon import operations as daemon
@@ -76,7 +76,7 @@ class Overview:
         table.add_row("broker", _answers(broker, self.broker_error, broker_warning(self.location)))
         table.add_row("daemon", _daemon(self.daemon))
         if self.identity is not None:
-            table.add_row("processes", summary(self.counts))
+            table.add_row("processes", counts_text(self.counts))
             table.add_row("backlog", _backlog(self.backlog, self.workers))
         show(table)
         if self.workers:

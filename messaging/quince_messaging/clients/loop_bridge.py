@@ -13,7 +13,7 @@ from quince_messaging.contract import BroadcastHandler
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.wire.calls import bearable
+from quince_messaging.wire.calls import raisable
 
 log = StructuredLogger(__name__)
 T = TypeVar("T")
@@ -169,7 +169,7 @@ def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | No
     elif isinstance(error, asyncio.CancelledError):
         arrival.cancel()
     else:
-        arrival.set_exception(bearable(error))
+        arrival.set_exception(raisable(error))
 
 
 def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
@@ -178,6 +178,6 @@ def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
     if done.cancelled():
         twin.cancel()
     elif (error := done.exception()) is not None:
-        twin.set_exception(bearable(error))
+        twin.set_exception(raisable(error))
     else:
         twin.set_result(done.result())

@@ -223,7 +223,7 @@ _OPEN: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    """At interpreter exit: say good-bye to the brokers, but hang on nobody."""
+    """At interpreter exit: close what is open, within `CLOSE_TIMEOUT`."""
     waiting = [thread.close() for thread in list(_OPEN)]
     concurrent.futures.wait(waiting, timeout=CLOSE_TIMEOUT)
 

@@ -15,7 +15,7 @@ from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.contract import Communicator, RpcHandler
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.wire.calls import Arrival, bearable
+from quince_messaging.wire.calls import Arrival, raisable
 
 log = StructuredLogger(__name__)
 
@@ -45,7 +45,7 @@ def _deliver(
     """From any thread: let a result arrive; a future arrives as a future, which then follows it."""
     try:
         if error is not None:
-            thread.post(_arrive, arrival, None, bearable(error))
+            thread.post(_arrive, arrival, None, raisable(error))
         elif is_future(result):
             twin: asyncio.Future[Any] = arrival.get_loop().create_future()
             thread.post(_arrive, arrival, twin, None)

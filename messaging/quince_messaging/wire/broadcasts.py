@@ -36,7 +36,7 @@ _ROOM = 4096
 
 
 def checked(message: BroadcastMessage) -> BroadcastMessage:
-    """The same broadcast, its body encoded, the rest as it will arrive.
+    """A broadcast with its body encoded and the rest as it will arrive.
 
     Raises:
         TypeError, ValueError, OverflowError: a part of it cannot travel.

@@ -123,7 +123,7 @@ class Answering:
 
     Args:
         send: Sends one answer to whoever waits for it. Called on the loop.
-        send_here: The same from any thread, if nothing else waits to be sent; False if that cannot be.
+        send_here: Sends one from any thread, if nothing else waits to be sent; False if that cannot be.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Answering:
             self._send(address, Reply(address.call, Status.RESULT, result))
 
 
-def bearable(error: BaseException) -> BaseException:
+def raisable(error: BaseException) -> BaseException:
     """The error, or one that tells of it, such that it can be raised in a coroutine of the hidden thread.
 
     SystemExit and its like would end the thread's loop, and no future carries StopIteration.

@@ -146,16 +146,16 @@ class BrokerConnection:
         await self._protocol.writable.wait()
 
     async def close(self) -> None:
-        """Say good-bye, briefly, and disconnect."""
+        """Close both connections in order, within a short time, or else at once."""
         self._leaving = True
         both = {self, self.sending}
         try:
-            await asyncio.gather(*(connection._say_good_bye() for connection in both))
+            await asyncio.gather(*(connection._close_one() for connection in both))
         finally:
             for connection in both:
                 connection.abort()
 
-    async def _say_good_bye(self) -> None:
+    async def _close_one(self) -> None:
         self.flush()
         try:
             if not self.lost.done():

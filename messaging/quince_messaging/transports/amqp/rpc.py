@@ -82,7 +82,7 @@ class Rpc:
         """Stop the handlers; their callers hear of it with the connection's last messages."""
         await self._answering.close()
 
-    async def farewell(self) -> None:
+    async def before_close(self) -> None:
         """Take the inbox away: from now on calls to it are unroutable, not lost."""
         self.calls.flush()
         self._replies.flush()

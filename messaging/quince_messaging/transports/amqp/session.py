@@ -20,7 +20,7 @@ log = StructuredLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds that a call waits for a broker that is away, before ReconnectingError."""
-FAREWELL_TIMEOUT = 1.0
+BEFORE_CLOSE_TIMEOUT = 1.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 
 Restore = Callable[[BrokerConnection], Awaitable[None]]
@@ -40,16 +40,16 @@ class Session:
     """The connection of one transport, renewed as often as needed.
 
     `restore` is called with every new connection before anybody may use it, so topology and consumers are
-    back when `ready` returns; `farewell` with the last one, before it is closed in order.
+    back when `ready` returns; `before_close` with the last one, before it is closed in order.
     """
 
-    def __init__(self, uri: BrokerUri, name: str, restore: Restore, farewell: Restore) -> None:
+    def __init__(self, uri: BrokerUri, name: str, restore: Restore, before_close: Restore) -> None:
         self.uri = uri
         self.state = LinkState.CLOSED
         self.server: dict[str, Any] = {}
         self._name = name
         self._restore = restore
-        self._farewell = farewell
+        self._before_close = before_close
         self._connection: BrokerConnection | None = None
         self._ready = asyncio.Event()
         self.side = SideTasks(log, LINK_ERRORS)
@@ -75,7 +75,7 @@ class Session:
         self._closed = True
         self._ready.set()
         # What they say at the end, to callers, leaves with the connection's last messages.
-        await self.side.close(FAREWELL_TIMEOUT)
+        await self.side.close(BEFORE_CLOSE_TIMEOUT)
         connection, self._connection = self._connection, None
         try:
             if connection is not None:
@@ -86,10 +86,14 @@ class Session:
     async def _leave(self, connection: BrokerConnection) -> None:
         try:
             if connection.alive:
-                async with asyncio.timeout(FAREWELL_TIMEOUT):
-                    await self._farewell(connection)
+                async with asyncio.timeout(BEFORE_CLOSE_TIMEOUT):
+                    await self._before_close(connection)
         except LINK_ERRORS as error:
-            log.debug("%(broker)s: no orderly farewell: %(error)r", broker=self.uri.shown, error=error)
+            log.debug(
+                "%(broker)s: what comes before its close was not done: %(error)r",
+                broker=self.uri.shown,
+                error=error,
+            )
         finally:
             await connection.close()
 

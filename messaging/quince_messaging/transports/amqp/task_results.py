@@ -64,7 +64,7 @@ class TaskResults:
         if self._wanted:
             await self._open(connection)
 
-    async def farewell(self) -> None:
+    async def before_close(self) -> None:
         """Nobody waits for results any more."""
         if self._channel is not None and self._channel.usable:
             await self._channel.rpc(commands.Queue.Delete(queue=self._queue))

@@ -70,9 +70,9 @@ class TaskQueues:
             await topology.declare_task_queue(self._need(self._control), consumer.queue)
             await consumer.restore(connection)
 
-    async def farewell(self) -> None:
+    async def before_close(self) -> None:
         """Take away what nobody else needs."""
-        await self._results.farewell()
+        await self._results.before_close()
 
     # Sending
 

@@ -46,7 +46,7 @@ class AmqpTransport(Transport):
         names = Names(prefix)
         renew_after = _seconds(uri, "renew_after", RENEW_AFTER)
         self._session = Session(
-            uri, f"{prefix} {socket.gethostname()}:{os.getpid()}", self._restore, self._farewell
+            uri, f"{prefix} {socket.gethostname()}:{os.getpid()}", self._restore, self._before_close
         )
         self._rpc = Rpc(self._session, names)
         self._dead = DeadLetters(self._session, names)
@@ -83,10 +83,10 @@ class AmqpTransport(Transport):
         await self._broadcasting.restore(connection)
         await self._tasks.restore_consumers(connection)
 
-    async def _farewell(self, connection: BrokerConnection) -> None:
+    async def _before_close(self, connection: BrokerConnection) -> None:
         """Take the inboxes away before the connection, so that callers see at once that we are gone."""
-        await self._rpc.farewell()
-        await self._tasks.farewell()
+        await self._rpc.before_close()
+        await self._tasks.before_close()
 
     # Task queue
 

@@ -30,6 +30,10 @@ MOST_HANDED_OVER = 4 * 1024 * 1024
 """Bytes of broadcasts that a transport gets at a time, so that it can wait for the broker in between."""
 
 
+FirstStage = Callable[[], Coroutine[Any, Any, Awaitable[Any]]]
+"""Begins something that answers in two stages: what it returns brings the second."""
+
+
 class Bridge:
     """Runs coroutine functions of the hidden thread for callers on other threads."""
 
@@ -88,8 +92,9 @@ class Bridge:
         """
         self._thread.check()
         outcome = Outcome(self._thread.refuse_here)
+        begin = functools.partial(function, *args, **kwargs)
         if wait:
-            self.wait(self._stages, outcome, function, args, kwargs)
+            self.wait(self._stages, outcome, begin)
             return outcome
         share = Share(size)
         try:
@@ -99,7 +104,7 @@ class Bridge:
                 raise MessageTimeout(
                     f"{self._backpressure} wait, and too little left within {MOST_SECONDS:g} s"
                 )
-            self._thread.post(self._begin, outcome, share, at_once, function, args, kwargs)
+            self._thread.post(self._begin, outcome, share, begin, at_once, args)
         except BaseException:
             self._backpressure.give_back(share)
             raise
@@ -117,26 +122,14 @@ class Bridge:
 
         return self.wait(patiently, _timeout=timeout)
 
-    async def _stages(
-        self,
-        outcome: Outcome,
-        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
+    async def _stages(self, outcome: Outcome, begin: FirstStage) -> None:
+        follow(asyncio.ensure_future(await begin()), outcome)
 
-    async def _stages_or_tell(
-        self,
-        outcome: Outcome,
-        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
+    async def _stages_or_tell(self, outcome: Outcome, begin: FirstStage) -> None:
         """As `_stages`, when nobody waits for the first one: what goes wrong in it is told by the outcome."""
         self._not_begun -= 1
         try:
-            follow(asyncio.ensure_future(await function(*args, **kwargs)), outcome)
+            await self._stages(outcome, begin)
         except asyncio.CancelledError:
             settle(outcome, None, CommunicatorClosed("the communicator was closed meanwhile"))
             raise
@@ -147,16 +140,15 @@ class Bridge:
         self,
         outcome: Outcome,
         share: Share,
+        begin: FirstStage,
         at_once: Callable[..., asyncio.Future[Any] | None] | None,
-        function: Callable[..., Coroutine[Any, Any, Awaitable[Any]]],
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
     ) -> None:
         # What is begun at once must not overtake what was asked for before.
         if at_once is not None and not self._not_begun and self._begun_at_once(outcome, at_once, args):
             self._backpressure.give_back(share)
             return
-        task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, function, args, kwargs))
+        task = asyncio.get_running_loop().create_task(self._stages_or_tell(outcome, begin))
         self._not_begun += 1
         self._under_way.add(task)
         task.add_done_callback(functools.partial(self._first_stage_over, share))

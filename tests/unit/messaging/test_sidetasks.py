@@ -198,7 +198,6 @@ OWNED = {
     # What a caller waits for: its outcome, whatever it is, is his.
     ("messaging/quince_messaging/clients/loop_thread.py", "spawn"): 1,
     ("messaging/quince_messaging/clients/bridge.py", "_stages"): 1,
-    ("messaging/quince_messaging/clients/bridge.py", "_stages_or_tell"): 1,
     ("messaging/quince_messaging/clients/bridge.py", "_begin"): 1,
     ("messaging/quince_messaging/wire/calls.py", "begin"): 1,
     # A subscriber's call; its failure is logged.

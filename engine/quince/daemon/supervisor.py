@@ -25,7 +25,7 @@ from quince.daemon.pool import WorkerPool
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.daemon.rolling_replacement import RollingReplacement
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess
-from quince.errors import DaemonError
+from quince.errors import DaemonError, WorkspaceError
 from quince.interpreter import WORKER, command_line
 from quince.logs import configure_logging
 from quince.settings import SUPERVISOR_VARIABLE
@@ -223,14 +223,14 @@ class Supervisor:
 
 def main(folder: str, report: str, settings: str) -> None:
     """The entry of the daemon's process (`python -m quince.daemon.supervisor FOLDER FD SETTINGS`)."""
-    configure_logging()
     files, pipe = DaemonFiles(Path(folder)), int(report)
     wanted = msgspec.json.decode(settings, type=Settings)
     try:
+        configure_logging()
         with files.hold():
             files.write(wanted)
             Supervisor(files, wanted).run(pipe)
-    except DaemonError as error:
+    except (DaemonError, WorkspaceError) as error:
         _log.error("%(error)s", error=error)
         with contextlib.suppress(OSError):  # it has been answered already
             os.write(pipe, f"{error}\n".encode())

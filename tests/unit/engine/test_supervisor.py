@@ -18,7 +18,7 @@ import pytest
 
 from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.report import DaemonReport, ReportFile
-from quince.daemon.supervisor import Supervisor
+from quince.daemon.supervisor import Supervisor, main
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess
 
 SCRIPT = """
@@ -289,3 +289,15 @@ def test_the_report_needs_no_room_on_the_disk(tmp_path: Path) -> None:
     told = file.read()
     assert told is not None
     assert len(told.troubles) == 5
+
+
+def test_a_log_level_that_does_not_exist_is_told_to_whoever_starts_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUINCE_LOG", "loud")
+    out, into = os.pipe()
+    with pytest.raises(SystemExit):
+        main(str(tmp_path), str(into), "{}")
+    os.close(into)
+    with os.fdopen(out) as pipe:
+        assert pipe.read().startswith("QUINCE_LOG is 'LOUD'; it may be DEBUG")

@@ -9,6 +9,7 @@ worker is called by RPC.
 from __future__ import annotations
 
 import getpass
+import reprlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,6 +158,9 @@ def _write(
     author: str | None,
     force: bool = False,
 ) -> Sequence[ControlOutcome]:
+    for word, said in (("reason", reason), ("author", author)):
+        if said is not None and not isinstance(said, str):
+            raise TypeError(f"{verb.value}() takes its {word} as a text, not {reprlib.repr(said)}")
     why = None if reason is None else storable(reason)
     who = storable(author or login())
     return workspace.store.control(verb, selection, author=who, reason=why, force=force).result()

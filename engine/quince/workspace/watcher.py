@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import reprlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, SupportsFloat
 
 import kiwipy
 
@@ -227,7 +228,7 @@ class _Poll(_Pacing):
         self._progress = progress
         self._missing = list(dict.fromkeys(pids))
         self._rows: dict[int, ProcessRow] = {}
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._deadline = None if timeout is None else time.monotonic() + _seconds(timeout)
 
     @property
     def seen(self) -> list[ProcessRow]:
@@ -262,3 +263,16 @@ class _Poll(_Pacing):
         except StoreUnavailable as error:
             return error
         return None
+
+
+def _seconds(timeout: object) -> float:
+    """
+    Raises:
+        ValueError: it is no number of seconds.
+    """
+    if not isinstance(timeout, SupportsFloat) or timeout != timeout:
+        raise ValueError(f"timeout takes a number of seconds, or None, not {reprlib.repr(timeout)}")
+    try:
+        return float(timeout)
+    except OverflowError:
+        return float("inf")

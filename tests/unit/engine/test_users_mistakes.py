@@ -19,6 +19,7 @@ from quince import (
     process,
     run,
     signal_,
+    submit,
 )
 from quince.processes.error_record import ErrorRecord, passed_user_code
 from quince.workspace.location import Location
@@ -179,3 +180,17 @@ def test_a_definition_that_fails_is_told_with_its_line(error: BaseException) -> 
     )
     with pytest.raises(InvalidDefinition, match=words):
         job.spec()  # type: ignore[attr-defined]
+
+
+def test_what_a_handle_cannot_do_is_said_of_the_call(home: Workspace) -> None:
+    handle: Any = submit(one, workspace=home)
+    for verb in ("pause", "play", "kill"):
+        for given in (5, b"late", [1], Mute()):
+            with pytest.raises(TypeError, match=rf"^{verb}\(\) takes its reason as a text, not "):
+                getattr(handle, verb)(given)
+    for timeout in ("5", float("nan"), Mute()):
+        with pytest.raises(ValueError, match=r"^timeout takes a number of seconds, or None, not "):
+            handle.result(timeout=timeout)
+    with pytest.raises(TypeError, match="author as a text"):
+        handle.kill("enough", author=5)
+    assert handle.kill("enough").accepted

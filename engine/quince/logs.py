@@ -179,7 +179,7 @@ def documents(line: str) -> Iterator[dict[str, Any]]:
             continue
         if line[at:begin]:
             yield raw_document(line[at:begin])
-        yield document
+        yield _plain({**_NOTHING, **document})  # whoever wrote it
         at = begin = end
     if at < len(line) or not line:
         yield raw_document(line[at:])

@@ -182,6 +182,15 @@ def test_what_is_no_record_is_a_raw_line(line: str) -> None:
     assert (document["message"], document["level"], document["log"]) == (line, None, "worker-1")
 
 
+def test_a_record_that_somebody_else_has_written_is_shown_like_ours() -> None:
+    line = (
+        '{"time":"2026-01-01T00:00:00Z","level":"INFO","logger":"x","message":"amqp://u:secret@h/",'
+        '"process":1,"in_step":false,"exception":null}'
+    )
+    (document,) = documents(line)
+    assert (document["message"], document["pid"]) == ("amqp://u:***@h/", None)
+
+
 def test_what_is_written_between_records_is_told_from_them() -> None:
     whole, other = written("whole"), written("other")
     torn = whole[:-9]

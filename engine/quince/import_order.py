@@ -58,10 +58,14 @@ def guard() -> None:
     ahead = sys.path[: _ahead_of_library()]
     if ahead == _guarded:
         return
-    _guarded[:] = ahead
     files = _in_the_way(ahead)
-    if not files:
-        return
+    if files:
+        _import_all(ahead, files)
+    _guarded[:] = ahead
+
+
+def _import_all(ahead: list[str], files: dict[str, str]) -> None:
+    """Import what we need, as if the folders ahead of the library came last."""
     usurpers = {
         name: module
         for name, module in list(sys.modules.items())
@@ -78,7 +82,7 @@ def guard() -> None:
         sys.path[:] = ahead + [path for path in sys.path if path not in ahead]
         sys.modules.update(usurpers)
     if wanted:
-        name = min(wanted)
+        name, _, _ = min(wanted).partition(".")
         raise ImportError(
             f"{files[name]} is in the way: it was imported in place of the module {name} of that name, which "
             "Quince needs; rename it"

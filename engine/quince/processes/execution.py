@@ -303,9 +303,6 @@ class Execution:
         await self.programs.make_way(mark, self)
         return await self.programs.run(arguments, mark=mark, **options)
 
-    def __reduce__(self) -> Any:
-        raise TypeError(f"process {self.pid} ({self.name}) cannot be copied: it is bound to its worker")
-
     def __repr__(self) -> str:
         return f"<execution of {self.name} {self.pid}>"
 

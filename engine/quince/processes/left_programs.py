@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from quince.concurrency import aside
+from quince.processes.interfaces import Host
 from quince.processes.program_guard import GUARD_VARIABLE
 from quince.settings import host_name
 from quince_messaging.structured_log import StructuredLogger
@@ -53,7 +54,7 @@ class Reporting(Protocol):
     """The process whose step is to start a program."""
 
     row: ProcessRow
-    host: Any
+    host: Host
 
     def report(self, text: str) -> None: ...
 

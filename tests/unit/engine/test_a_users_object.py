@@ -4,6 +4,7 @@ for nothing else; what is documented is refused by name when it is taken."""
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
 import re
 import threading
@@ -14,7 +15,17 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
-from quince import InvalidDefinition, Process, ProcessKilled, WorkChain, Workspace, find, run, signal_
+from quince import (
+    EngineError,
+    InvalidDefinition,
+    Process,
+    ProcessKilled,
+    WorkChain,
+    Workspace,
+    find,
+    run,
+    signal_,
+)
 from quince.processes.bases import OVERRIDABLE
 from quince.processes.chain_execution import ChainExecution, chain_execution_of
 from quince.worker.stepper import Stepper
@@ -339,6 +350,15 @@ ODD = [
 @pytest.mark.parametrize("kind", ODD, ids=lambda kind: kind.__name__)
 def test_an_odd_class_is_a_process_class(home: Workspace, kind: Any) -> None:
     assert run(kind, workspace=home) == {"total": 3}
+
+
+def test_an_object_that_no_worker_has_made_says_so(host: Solo) -> None:
+    chain = host.process(Counting)
+    with pytest.raises(EngineError, match="this Counting is no process that runs here: it has ended"):
+        _ = object.__new__(Counting).inputs
+    with pytest.raises(InvalidDefinition, match="Counting is not called"):
+        copy.copy(chain)
+    assert vars(chain) == {}, "nothing of the engine's is on it"
 
 
 class NeedsArguments(Counting):

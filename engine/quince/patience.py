@@ -84,13 +84,18 @@ def wait_for_store(host: Troubled, pid: int, call: Callable[[], T]) -> T:
 
 async def until_store_answers(host: Troubled, pid: int, call: Callable[[], Awaitable[T]]) -> T:
     """The answer of the store, however long it is away. For coroutines."""
-    with Patience(host, pid) as patience:
+    patience: Patience | None = None  # most calls need none
+    try:
         while True:
             try:
                 return await call()
             except StoreUnavailable as error:
+                patience = patience or Patience(host, pid)
                 pause = patience.after(error)
             await asyncio.sleep(pause)
+    finally:
+        if patience is not None:
+            patience.over()
 
 
 def on_loop() -> bool:

@@ -33,7 +33,7 @@ def store_warning(location: Location) -> str | None:
 
 
 def broker_warning(location: Location) -> str | None:
-    """The same of the broker."""
+    """A sentence if the link to the broker can be read by others on the way; None if not."""
     try:
         uri = parse_uri(location.broker)
     except MessagingError:

@@ -36,7 +36,7 @@ class Location:
 
     def __repr__(self) -> str:
         urls = f"store={without_password(self.store)!r}, broker={without_password(self.broker)!r}"
-        return f"Place(folder={str(self.folder)!r}, {urls}, allowed={self.allowed!r})"
+        return f"Location(folder={str(self.folder)!r}, {urls}, allowed={self.allowed!r})"
 
     @property
     def state(self) -> Path:

@@ -1,4 +1,4 @@
-"""Whose files are believed: what stands in a workspace decides which code runs as whoever calls.
+"""Whose files are believed: what stands in a workspace decides which code runs as this user.
 
 Believed is what only this user, or root, could have put there. Anything else has to be named by the user:
 in `QUINCE_TRUST` (folders, separated by colons), or under `trust` in `~/.config/quince/config.toml`.

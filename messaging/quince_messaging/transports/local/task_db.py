@@ -265,13 +265,14 @@ class TaskDb:
 
     def revive(self, queue: str | None) -> dict[str, int]:
         """Return dead letters to their queues. Returns how many to which."""
-        chosen = "FROM dead_letters WHERE ?1 IS NULL OR queue = ?1"
-        counted = self._db.execute(f"SELECT queue, count(*) {chosen} GROUP BY queue", (queue,)).fetchall()
+        chosen = "FROM dead_letters WHERE :queue IS NULL OR queue = :queue"
+        named = {"queue": queue}
+        counted = self._db.execute(f"SELECT queue, count(*) {chosen} GROUP BY queue", named).fetchall()
         self._db.execute(
             f"INSERT INTO tasks (queue, priority, body) SELECT queue, priority, body {chosen} ORDER BY id",
-            (queue,),
+            named,
         )
-        self._db.execute(f"DELETE {chosen}", (queue,))
+        self._db.execute(f"DELETE {chosen}", named)
         return dict(counted)
 
     def size(self, queue: str) -> int:
@@ -325,9 +326,9 @@ class TaskDb:
     def is_registered(self, peer: str) -> bool:
         """Whether a peer consumes or serves anything, as far as is known here."""
         found = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM consumers WHERE peer = ?1) "
-            "OR EXISTS (SELECT 1 FROM identifiers WHERE peer = ?1)",
-            (peer,),
+            "SELECT EXISTS (SELECT 1 FROM consumers WHERE peer = :peer) "
+            "OR EXISTS (SELECT 1 FROM identifiers WHERE peer = :peer)",
+            {"peer": peer},
         )
         return bool(found.fetchone()[0])
 

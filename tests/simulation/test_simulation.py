@@ -14,7 +14,8 @@ import pytest
 from quince.recovery.sweeper import Sweeper
 from quince_persistence.records import Recorded
 from quince_persistence.store import Store
-from quince_persistence.writing.operations import once, steps
+from quince_persistence.writing.operations.base import ClaimedOperation
+from quince_persistence.writing.unit_of_work import UnitOfWork
 from tests.crew import ROOT
 from tests.simulation.simulation import simulate
 
@@ -47,9 +48,10 @@ def test_the_same_seed_gives_the_same_trace_in_another_interpreter() -> None:
     assert simulate(7).digest in printed
 
 
-def unfenced(unit: Any, pid: int, _owner: str, _epoch: int) -> Any:
+def unfenced(operation: Any, unit: UnitOfWork) -> Any:
     """Whoever writes owns it."""
-    return unit.rows.get(pid)
+    row = unit.rows.get(operation._pid)
+    return operation.fenced() if row is None else operation.change(unit, row)
 
 
 def forgets_records(store: Store, pid: int, _key: str) -> Recorded | None:
@@ -63,7 +65,7 @@ async def never_sweeps(_sweeper: Sweeper) -> None:
 
 
 MUTATIONS: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
-    "writes are not fenced": [(steps, "owned", unfenced), (once, "owned", unfenced)],
+    "writes are not fenced": [(ClaimedOperation, "apply", unfenced)],
     "once-blocks are not remembered": [(Store, "recorded", forgets_records)],
     "lost doorbells are not rung again": [(Sweeper, "_sweep", never_sweeps)],
 }

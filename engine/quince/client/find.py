@@ -9,12 +9,11 @@ from typing import Any
 
 from quince.client.handle import ProcessHandle, WorkspaceLike
 from quince.messages import LARGEST_PID
-from quince.processes.child import pid_of
+from quince.processes.child import ProcessReference, pid_of
 from quince.processes.definition import class_of
 from quince.processes.fitting import fitted
 from quince.processes.functions import ProcessFunction
 from quince.processes.process import Process
-from quince.processes.reference import ProcessReference
 from quince.workspace.workspace import Workspace, resolve
 from quince_messaging.limits import check_queue
 from quince_persistence.records import Selection, State

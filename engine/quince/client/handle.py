@@ -24,11 +24,10 @@ from quince.errors import (
 )
 from quince.messages import LARGEST_PID
 from quince.on_hold import is_held
-from quince.processes.child import ChildProcess, child_from
+from quince.processes.child import ChildProcess, ProcessReference, child_from
 from quince.processes.error_record import ErrorRecord
 from quince.processes.fitting import fitted
 from quince.processes.namespace import plain
-from quince.processes.reference import ProcessReference
 from quince.workspace.workspace import Workspace, resolve
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import decode, register_as, register_type

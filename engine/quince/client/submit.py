@@ -9,8 +9,7 @@ from typing import Any, overload
 from quince.client.handle import ProcessHandle, WorkspaceLike
 from quince.client.notify import enqueue
 from quince.errors import UnknownTarget
-from quince.processes.arguments import each_given, gathered, refuse_unnamed
-from quince.processes.creation import new_process
+from quince.processes.creation import each_given, gathered, new_process, refuse_unnamed
 from quince.processes.definition import class_of
 from quince.processes.functions import P, ProcessFunction, Value
 from quince.processes.process import Process

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quince.processes.bases import process_class_in
-from quince.processes.child import ChildProcess, as_child
-from quince.processes.reference import ProcessReference
+from quince.processes.child import ChildProcess, ProcessReference, as_child
 from quince.processes.signals import AwaitedSignal
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import reprlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 from quince.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
 from quince.processes.awaiting import Append, ToContext, awaited, processes_in
 from quince.processes.bases import is_base, owner_of
-from quince.processes.chain_spec import WorkChainSpec
+from quince.processes.child import ProcessReference
 from quince.processes.context import Context
+from quince.processes.definition import class_of
 from quince.processes.execution import Execution, execution_of
 from quince.processes.once import forbid_inside
-from quince.processes.outline import START, Call, Outline, Position, Search
-from quince.processes.reference import ProcessReference
+from quince.processes.outline import START, Call, Outline, Position, Search, WorkChainSpec
 from quince.processes.signals import AwaitedSignal, Expected, duration
 from quince.processes.signatures import takes_self
 from quince.processes.spec import ExitCode
@@ -53,8 +53,12 @@ class ChainExecution(Execution):
                 f"{process_class.__qualname__} has no outline: call spec.outline(cls.first_step, ...)"
             )
         outline = Outline(spec.steps, process_class)
-        if takes_self(process_class.run) and not is_base(owner_of(process_class, "run")):
-            _require_step(process_class, outline)
+        own = takes_self(process_class.run) and not is_base(owner_of(process_class, "run"))
+        if own and "run" not in outline.names():
+            raise InvalidDefinition(
+                f"{process_class.__qualname__}: `run` would never be called: the work of a WorkChain is its "
+                "outline; make it a step there, or give it another name, or derive from Process"
+            )
         return outline
 
     def receive(self) -> None:
@@ -175,6 +179,53 @@ class ChainExecution(Execution):
             self._set_timer(signal.timeout, deadline=True)
         self.expected.append(Expected(signal.name, key, append))
 
+    def exposed_inputs(self, source: Any, namespace: str | None) -> dict[str, Any]:
+        """See `WorkChain.exposed_inputs`. What stands nearer to the namespace wins."""
+        found: dict[str, Any] = {}
+        for space, names in self._exposed(source, namespace, "inputs"):
+            given: Any = self.inputs
+            for part in space.split(".") if space else ():
+                given = dict.get(given, part, {})
+            found.update({name: given[name] for name in names if name in given})
+        return found
+
+    def exposed_outputs(self, child: Any, source: Any, namespace: str | None) -> dict[str, Any]:
+        """See `WorkChain.exposed_outputs`."""
+        exposed = self._exposed(source, namespace, "outputs")
+        if not hasattr(child, "outputs"):
+            raise TypeError(
+                f"exposed_outputs() takes a child that has ended (self.ctx.child) and its class, not "
+                f"{reprlib.repr(child)} ({type(child).__name__})"
+            )
+        outputs, found = child.outputs, dict[str, Any]()
+        for space, names in exposed:
+            for name in names:
+                if name in outputs:
+                    found[name] = (f"{space}.{name}" if space else name, outputs[name])
+        return dict(found.values())
+
+    def _exposed(self, given: Any, namespace: str | None, word: str) -> list[tuple[str | None, list[str]]]:
+        """From the outermost namespace to the one that is meant, what was exposed there."""
+        source, spec = class_of(given), self.definition.spec
+        memory = spec._exposed_inputs if word == "inputs" else spec._exposed_outputs
+        if not isinstance(namespace, (str, type(None))):
+            raise TypeError(f"exposed_{word}(): a namespace is a name, not {reprlib.repr(namespace)}")
+        parts = namespace.split(".") if namespace else []
+        spaces = [None, *(".".join(parts[: depth + 1]) for depth in range(len(parts)))]
+        found = [
+            (space, names)
+            for space in spaces
+            for one, names in memory.get(space, {}).items()
+            if class_of(one) is source  # a class and the `@process` function that it comes from are the same
+        ]
+        if not found:
+            name, where = source.__name__, f" in {namespace!r}" if namespace else ""
+            raise InvalidDefinition(
+                f"the {word} of {name} are not exposed{where}: define() says spec.expose_{word}({name}"
+                + (f", namespace={namespace!r})" if namespace else ")")
+            )
+        return found
+
     def sleep(self, seconds: float) -> None:
         """See `WorkChain.sleep`."""
         self._set_timer(duration(seconds, "sleep()"), deadline=False)
@@ -190,18 +241,9 @@ class ChainExecution(Execution):
         record.deadline = deadline
 
 
-def chain_execution_of(process: object) -> ChainExecution:
-    """What the engine knows of a work chain that is run just now; see `execution_of`."""
-    return cast(ChainExecution, execution_of(process))
+chain_execution_of = cast("Callable[[object], ChainExecution]", execution_of)
+"""What the engine knows of a work chain that is run just now; as `execution_of` otherwise."""
 
 
 def _place(label: str | None) -> str:
     return "the end" if label is None else f"step {label!r}"
-
-
-def _require_step(cls: type, outline: Outline) -> None:
-    if "run" not in outline.names():
-        raise InvalidDefinition(
-            f"{cls.__qualname__}: `run` would never be called: the work of a WorkChain is its outline; make "
-            "it a step there, or give it another name, or derive from Process"
-        )

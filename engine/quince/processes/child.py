@@ -10,11 +10,17 @@ from weakref import WeakMethod
 
 from quince.errors import ResultUnavailable
 from quince.processes.namespace import Namespace
-from quince.processes.reference import ProcessReference
 from quince_persistence.codec import decode, register_type
 from quince_persistence.records import TERMINAL, Result, State
 
 Read = Callable[[int], bytes | None]
+
+
+class ProcessReference:
+    """Stands for a process, by its pid: what `self.submit` returned, or a handle."""
+
+    __slots__ = ()
+    pid: int
 
 
 class ChildProcess(ProcessReference):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import reprlib
+import textwrap
 import traceback
 from typing import Any, ParamSpec, Protocol
 
 from quince.errors import InvalidDefinition
-from quince.processes.appended import appended_names
 from quince.processes.bases import is_base, kind_of, owner_of, process_class_in, refuse_overriding
-from quince.processes.reference import ProcessReference
+from quince.processes.child import ProcessReference
 from quince.processes.signatures import takes_self
 from quince.text import close_to, words_of
 from quince_persistence.codec.temporary_errors import is_temporary
@@ -77,7 +78,7 @@ class Definition:
     def appended(self) -> frozenset[str]:
         """Names in the context to which the class appends: lists, though nothing may come."""
         if self._appended is None:
-            self._appended = appended_names(self.cls, is_base)
+            self._appended = _appended_names(self.cls)
         return self._appended
 
 
@@ -212,3 +213,34 @@ def _line(cls: Any, error: BaseException) -> str:
         if frame.filename == code.co_filename and frame.name == code.co_name
     ]
     return f" (line {lines[0]} of {code.co_filename})" if lines else ""
+
+
+def _appended_names(cls: type) -> frozenset[str]:
+    """Every `name` of `name=append_(...)` in the source of a class and its parents, but not of ours.
+
+    A loop that appends may run no time at all; what comes after it finds an empty list, and no name that is
+    missing. Where there is no source (a class typed into an interpreter), nothing is known.
+    """
+    users = [one for one in cls.__mro__ if one is not object and not is_base(one)]
+    return frozenset().union(*map(_names_in, users))
+
+
+def _names_in(cls: type) -> set[str]:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return set()
+    return {
+        word.arg
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+        if word.arg and _is_append(word.value)
+    }
+
+
+def _is_append(value: ast.expr) -> bool:
+    if not isinstance(value, ast.Call):
+        return False
+    name = value.func
+    return getattr(name, "id", getattr(name, "attr", None)) == "append_"

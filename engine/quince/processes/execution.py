@@ -12,17 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
+
+import msgspec
 
 from quince.errors import EngineError, InvalidDefinition, InvalidOutput, UnexpectedReturn
 from quince.logs import with_speaker
 from quince.patience import LOOP_SECONDS, on_loop, wait_for_store
-from quince.processes.arguments import gathered
 from quince.processes.bases import is_base, owner_of
 from quince.processes.child import ChildProcess, collect_children, pid_of
-from quince.processes.creation import new_process
+from quince.processes.creation import gathered, new_process
 from quince.processes.definition import class_of, definition_of
 from quince.processes.fitting import fitted
 from quince.processes.interfaces import Host
@@ -30,17 +30,41 @@ from quince.processes.left_programs import Mark
 from quince.processes.namespace import Given, Namespace
 from quince.processes.once import OnceBlocks, forbid_inside
 from quince.processes.outline import Call, Search
-from quince.processes.placing import put_out
-from quince.processes.port_values import check_output
+from quince.processes.port_values import check_output, put_out
 from quince.processes.programs import Completed, Programs
 from quince.processes.signals import Arrival, Expected, new_signal
 from quince.processes.signatures import takes_self, yields
 from quince.processes.spec import STATUSES, SUCCESS, ExitCode, ProcessSpec
-from quince.processes.step_record import StepRecord
 from quince.text import storable
-from quince_persistence.codec import LARGE, check, check_together
+from quince_persistence.codec import LARGE, check, check_step, check_together
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.records import NewEvent, ProcessRow, SignalRow
+from quince_persistence.records import NewEvent, NewProcess, NewSignal, ProcessRow, SignalRow
+
+T = TypeVar("T")
+
+
+class StepRecord(msgspec.Struct):
+    """What the running step has gathered; committed with it, or forgotten with it."""
+
+    children: list[NewProcess] = []
+    awaits: list[ChildProcess] = []
+    reports: list[NewEvent] = []
+    sends: list[NewSignal] = []
+    size: int = 0  # bytes of the inputs of its children, and of what it sends and reports
+    due: float | None = None
+    deadline: bool = False  # `due` is that of signals, and no timer of its own
+    cancellable: bool = False  # the user's coroutine is running: it may be cancelled
+    doomed: bool = False  # it is to be killed: its coroutine need not begin
+    unmet: StoreUnavailable | None = None  # it needed the store at once: it is begun anew
+
+    def add(self, size: int, what: str) -> None:
+        """Count so many bytes more.
+
+        Raises:
+            TooLarge: that is too much for one step.
+        """
+        check_step(self.size + size, what)
+        self.size += size
 
 
 class Execution:
@@ -198,24 +222,29 @@ class Execution:
 
     def _load(self, given: Sequence[ChildProcess]) -> None:
         """Learn how processes stand that are inputs."""
-        read = partial(self.host.store.results, [child.pid for child in given])
-        try:
-            found = read() if on_loop() else wait_for_store(self.host, self.pid, read)
-        except StoreUnavailable as away:
-            self.record.unmet = away
-            raise
+        pids, store = [child.pid for child in given], self.host.store
+        found = self._answered(lambda _: store.results(pids))
         results = {result.row.pid: result for result in found}
         for child in given:
             if child.pid in results:
                 child.load(results[child.pid])
 
     def outputs_of(self, pid: int) -> bytes | None:
-        """The outputs of a child. A coroutine cannot wait for a store that is away, as with `submit`."""
-        read: Callable[..., bytes | None] = self.host.store.outputs
+        """The outputs of a child."""
+        store = self.host.store
+        return self._answered(lambda within: store.outputs(pid, within=within))
+
+    def _answered(self, ask: Callable[[float | None], T]) -> T:
+        """The store's answer, however long it is away. A coroutine step, which must not block the loop, is
+        cut off then, and begun anew when the store is back.
+
+        Args:
+            ask: Takes the seconds within which the store must answer, if it has to.
+        """
         if not on_loop():
-            return wait_for_store(self.host, self.pid, lambda: read(pid))
+            return wait_for_store(self.host, self.pid, lambda: ask(None))
         try:
-            return read(pid, within=LOOP_SECONDS)
+            return ask(LOOP_SECONDS)
         except StoreUnavailable as away:
             self.record.unmet = away
             raise
@@ -264,7 +293,7 @@ class Execution:
         child = new_process(
             cls,
             gathered(cls, inputs, named, queue=queue, priority=priority),
-            pid=self._pid_for_child(),
+            pid=self._answered(lambda within: self.host.new_pid(within=within)),
             class_path=self.host.name_of(cls),
             parent=self.row,
             queue=queue,
@@ -273,17 +302,6 @@ class Execution:
         self.record.add(len(child.inputs), f"what this step submits, with inputs of {cls.__name__},")
         self.record.children.append(child)
         return ChildProcess(child.pid, child.class_path)
-
-    def _pid_for_child(self) -> int:
-        """A fresh pid, however long the store is away. A coroutine step, which must not block the loop, is
-        cut off then, and begun anew when the store is back."""
-        if not on_loop():
-            return wait_for_store(self.host, self.pid, self.host.new_pid)
-        try:
-            return self.host.new_pid(within=LOOP_SECONDS)
-        except StoreUnavailable as away:
-            self.record.unmet = away
-            raise
 
     def signal(self, process: Any, name: str, value: Any) -> None:
         """See `Process.signal`."""

@@ -8,12 +8,24 @@ body. It is all that a checkpoint needs to hold. `None` is the end.
 from __future__ import annotations
 
 import reprlib
+import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from quince.errors import InvalidDefinition, UnexpectedReturn
-from quince.processes.instructions import Block, Conditional, If, Return, Step, While, checked
+from quince.processes.instructions import (
+    Block,
+    Conditional,
+    If,
+    Instruction,
+    Return,
+    Step,
+    While,
+    block,
+    checked,
+)
+from quince.processes.spec import ProcessSpec
 
 Position = tuple[int, ...]
 START: Position = (0,)
@@ -33,6 +45,26 @@ Test = Callable[[Any], Any]
 Search = Generator[Test, bool, Call | Return | None]
 """Looks for the next step: yields the tests to ask, is sent what they say, and returns the call to make, the
 `return_` that was met, or None at the end."""
+
+
+class WorkChainSpec(ProcessSpec):
+    """What a work chain declares: inputs, outputs, exit codes and the outline of its steps.
+
+    Attributes:
+        steps: The outline, as it was given; None if none was.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: Block | None = None
+
+    def outline(self, *steps: Instruction) -> None:
+        """Declare the work: methods of the class, `if_`, `while_` and `return_`, one after the other.
+
+        `spec.outline(cls.begin, while_(cls.more)(cls.turn), if_(cls.failed)(return_(410)), cls.end)`
+        """
+        self._refuse_twice(id(self), "the", "outline", sys._getframe(1))
+        self.steps = block(steps)
 
 
 class Outline:

@@ -11,8 +11,8 @@ import plumpy
 from plumpy.ports import UNSPECIFIED, PortValidationError
 
 from quince.errors import InvalidDefinition, InvalidInput
+from quince.processes.child import ProcessReference
 from quince.processes.hints import is_hint, mismatch
-from quince.processes.reference import ProcessReference
 from quince.text import close_to, words_of
 
 Validator = Callable[[Any], str | None] | Callable[[Any, Any], str | None]

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from quince.errors import InvalidDefinition, UnreadableCheckpoint
 from quince.processes.bases import refuse_overriding, refuse_setting, run_by
-from quince.processes.child import ChildProcess
+from quince.processes.child import ChildProcess, ProcessReference
 from quince.processes.definition import P, ProcessFunctionLike, definition_of
 from quince.processes.execution import Execution, execution_of
 from quince.processes.namespace import Namespace
 from quince.processes.programs import Completed
-from quince.processes.reference import ProcessReference
 from quince.processes.spec import ExitCodes, ProcessSpec
 
 Result = TypeVar("Result")

@@ -7,10 +7,9 @@ from typing import Any, Never
 from quince.processes.awaiting import Append, Awaited, ToContext, append_
 from quince.processes.bases import run_by
 from quince.processes.chain_execution import ChainExecution, chain_execution_of
-from quince.processes.chain_spec import WorkChainSpec
 from quince.processes.child import ChildProcess
-from quince.processes.exposing import exposed_inputs, exposed_outputs
 from quince.processes.instructions import if_, return_, while_
+from quince.processes.outline import WorkChainSpec
 from quince.processes.process import Process
 from quince.processes.signals import signal_
 from quince.processes.spec import HasSpec
@@ -76,7 +75,7 @@ class WorkChain(Process):
         Raises:
             InvalidDefinition: they are not exposed so.
         """
-        return exposed_inputs(chain_execution_of(self), process_class, namespace)
+        return chain_execution_of(self).exposed_inputs(process_class, namespace)
 
     def exposed_outputs(
         self, child: ChildProcess, process_class: HasSpec, namespace: str | None = None
@@ -89,7 +88,7 @@ class WorkChain(Process):
             InvalidDefinition: they are not exposed so.
             ResultUnavailable: the child has not ended.
         """
-        return exposed_outputs(chain_execution_of(self), child, process_class, namespace)
+        return chain_execution_of(self).exposed_outputs(child, process_class, namespace)
 
     def sleep(self, seconds: float) -> None:
         """Wait at least so many seconds after this step; the wait holds no slot and no memory.

@@ -11,7 +11,7 @@ from quince.client.handle import ProcessHandle, WorkspaceLike, settled
 from quince.client.submit import inserted, prepared
 from quince.errors import ControlRefused, EngineError, ProcessExcepted
 from quince.messages import run_queue
-from quince.processes.arguments import gathered, refuse_unnamed
+from quince.processes.creation import gathered, refuse_unnamed
 from quince.processes.definition import class_of
 from quince.processes.error_record import user_frames
 from quince.processes.functions import P, ProcessFunction, Value

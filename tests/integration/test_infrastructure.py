@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from quince import ProcessHandle, Workspace, submit, submit_many
-from quince.cli.worker_table import worker_table
+from quince.cli.daemon_view import worker_table
 from quince.client.notify import enqueue
 from quince.client.why import why
 from quince.diagnosis.doctor import doctor

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import quince_messaging
-from quince.cli.config import write_config
+from quince.cli.init import write_config
 from quince.daemon.files import DaemonFiles, Settings
 from quince.diagnosis.doctor import doctor
 from quince.diagnosis.exposed_files import exposed

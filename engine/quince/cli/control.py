@@ -13,7 +13,6 @@ from quince.cli.errors import DONE, FAILED, WrongUsage
 from quince.cli.filters import Filter, with_options
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import complain, put, say
-from quince.cli.resolve_pids import require_found
 from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.control import Answer, control, control_all
@@ -96,7 +95,8 @@ def _ask(
         return control_all(home, verb, reason=reason)
     if selection.trees:  # the store answers for those that it finds; a root that is missing is an error
         roots = home.store.select(Selection(pids=selection.trees))
-        require_found(home, set(selection.trees) - {root.pid for root in roots})
+        if missing := set(selection.trees) - {root.pid for root in roots}:
+            raise home.not_found(*missing)
     return control(home, verb, selection, reason=reason, force=force)
 
 

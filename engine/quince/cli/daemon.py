@@ -14,7 +14,9 @@ from quince.cli.daemon_view import (
     daemon_sentence,
     orphan_names,
     orphans_sentence,
+    trouble_lines,
     worker_count,
+    worker_table,
 )
 from quince.cli.documents import worker_document
 from quince.cli.errors import DONE, FAILED
@@ -23,7 +25,6 @@ from quince.cli.output import put, say
 from quince.cli.session import session
 from quince.cli.tail import as_json, as_text, follow, last_lines
 from quince.cli.terminal import show, show_json
-from quince.cli.worker_table import trouble_lines, worker_table
 from quince.daemon import operations as daemon
 from quince.daemon.files import DaemonFiles, Settings
 from quince.errors import DaemonError

@@ -1,13 +1,20 @@
-"""The daemon, in sentences for people and as JSON."""
+"""The daemon and its workers, in sentences and a table for people and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from rich.table import Table
+
+from quince.cli.terminal import Styled, Text
 from quince.daemon import operations as daemon
 from quince.daemon.files import Settings
 from quince.daemon.orphans import Orphan
+from quince.moments import span
+from quince.recovery.lease import lives_here
+from quince.settings import EXPIRY_SECONDS
+from quince_persistence.records import WorkerRow
 
 
 def daemon_sentence(state: daemon.DaemonState) -> str:
@@ -49,3 +56,49 @@ def orphan_names(left: Sequence[Orphan]) -> str:
 def worker_count(workers: int) -> str:
     """`1 worker`, `2 workers`."""
     return "1 worker" if workers == 1 else f"{workers} workers"
+
+
+def worker_table(workers: Sequence[WorkerRow], now: float) -> Table:
+    """Name, where it runs, what it does, and how long ago its heart beat."""
+    table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
+    for heading, right in (
+        ("WORKER", False), ("HOST", False), ("PROCESS", True), ("STATE", False), ("HOLDS", True),
+        ("SLOTS", True), ("QUEUES", False), ("HEARTBEAT", True), ("UP", True),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "QUEUES")
+    for worker in sorted(workers, key=lambda w: (w.host, w.name, w.started)):
+        beat = now - worker.heartbeat
+        table.add_row(
+            worker.name, worker.host, str(worker.ospid), _state(worker, beat), str(worker.held),
+            str(worker.slots), ", ".join(worker.queues) or "-",
+            Text(f"{span(beat)} ago", style=_beat_style(beat)),
+            span(now - worker.started),
+        )  # fmt: skip
+    return table
+
+
+def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Styled]:
+    """What the workers that live find wrong with themselves, one line each."""
+    return [
+        Text.assemble(("✘ ", "bold red"), (f"{worker.name}: ", "bold"), trouble)
+        for worker in workers
+        if alive(worker, now)
+        for trouble in worker.troubles
+    ]
+
+
+def alive(worker: WorkerRow, now: float) -> bool:
+    """Its heartbeat has not expired."""
+    return now - worker.heartbeat <= EXPIRY_SECONDS
+
+
+def _state(worker: WorkerRow, beat: float) -> Styled:
+    if beat > EXPIRY_SECONDS:
+        return Text("cut off" if lives_here(worker) else "lost", style="bold red")
+    if worker.troubles:
+        return Text("in trouble", style="bold red")
+    return Text(worker.state, style="green" if worker.state == "running" else "yellow")
+
+
+def _beat_style(beat: float) -> str:
+    return "dim" if beat <= EXPIRY_SECONDS / 2 else "yellow" if beat <= EXPIRY_SECONDS else "bold red"

@@ -69,13 +69,9 @@ def _is_ours(error: Exception) -> bool:
 
 def _usage(error: BaseException) -> str:
     context = getattr(error, "ctx", None)
-    text = error.message if isinstance(error, WrongUsage) else _formatted(error)
+    said = error.message if isinstance(error, WrongUsage) else error
+    text = str(said.format_message() if hasattr(said, "format_message") else said)
     return f"{text.rstrip('.')} (see: {context.command_path if context else 'quince'} --help)"
-
-
-def _formatted(error: BaseException) -> str:
-    text = error.format_message() if hasattr(error, "format_message") else str(error)
-    return str(text)
 
 
 def _exit(status: int) -> NoReturn:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from quince.cli.errors import WrongUsage
-from quince_persistence.records import Selection, State
+from quince.workspace.workspace import Workspace
+from quince_persistence.records import ProcessRow, Selection, State
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -174,3 +175,26 @@ def _pid(word: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", word):
         raise WrongUsage(f"{word!r} is no pid: pids are whole numbers, as `quince ps` lists them")
     return int(word)
+
+
+def resolve(home: Workspace, chosen: Filter, *, live: bool = False) -> list[ProcessRow]:
+    """The processes that were named, or that the filters choose, oldest first.
+
+    Args:
+        live: Only those that have not terminated.
+
+    Raises:
+        WrongUsage: nothing was said at all.
+        ProcessNotFound: one that was named does not exist.
+    """
+    if chosen.empty:
+        raise WrongUsage("say which processes: pids, a filter as --state waiting, or --all")
+    rows = sorted(home.store.select(chosen.selection(live=live)), key=by_age)
+    if not chosen.narrowed and (missing := set(chosen.named()) - {row.pid for row in rows}):
+        raise home.not_found(*missing)
+    return rows
+
+
+def by_age(row: ProcessRow) -> tuple[float, int]:
+    """A key to sort by; pids come in blocks, so alone they do not tell who is older."""
+    return row.created, row.pid

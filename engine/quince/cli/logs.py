@@ -9,12 +9,11 @@ import typer
 
 from quince.cli.documents import event_document
 from quince.cli.errors import DONE, WrongUsage
-from quince.cli.filters import Filter, with_options
+from quince.cli.filters import Filter, resolve, with_options
 from quince.cli.formatting import class_name
 from quince.cli.history_view import history_lines
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show, show_documents
 from quince.workspace.workspace import Workspace

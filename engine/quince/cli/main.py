@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -99,8 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for driver in ("aio_pika", "aiormq"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # what fails is said once, by us
     words = list(sys.argv[1:] if arguments is None else arguments)
-    session.debug = "--debug" in words  # wherever it stands
-    words = [word for word in words if word != "--debug"]
+    session.debug = "--debug" in words or os.environ.get("QUINCE_DEBUG", "") not in ("", "0")
+    words = [word for word in words if word != "--debug"]  # wherever it stands
     with report_errors():
         status = get_command(app).main(args=words, prog_name="quince", standalone_mode=False)
         raise SystemExit(status if isinstance(status, int) else 0)

@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 
 from quince.cli.formatting import class_name, doing, style_of
 from quince.cli.output import say
-from quince.cli.resolve_pids import require_found
 from quince.cli.terminal import Styled, Text, err
 from quince.client.handle import settled
 from quince.client.why import why
@@ -43,7 +42,8 @@ def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[P
         one = len(pids) == 1
         say(f"interrupted; {'process' if one else 'processes'} {_listed(pids)} {'goes' if one else 'go'} on")
         raise
-    require_found(home, set(pids) - {row.pid for row in rows})
+    if missing := set(pids) - {row.pid for row in rows}:
+        raise home.not_found(*missing)
     for row in rows:
         if is_held(row):
             raise ProcessHeld(row.pid, row.status)

@@ -10,12 +10,11 @@ import typer
 
 from quince.cli.documents import row_document
 from quince.cli.errors import DONE, FAILED
-from quince.cli.filters import Filter, with_options
+from quince.cli.filters import Filter, by_age, with_options
 from quince.cli.formatting import counts_text
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
 from quince.cli.process_table import process_table
-from quince.cli.resolve_pids import by_age
 from quince.cli.session import session
 from quince.cli.terminal import out, show, show_json
 from quince_persistence.contract import StoreContract

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,15 +22,7 @@ class Session:
     """
 
     folder: Path | None = None
-    _debug: bool = False
-
-    @property
-    def debug(self) -> bool:
-        return self._debug or os.environ.get("QUINCE_DEBUG", "") not in ("", "0")
-
-    @debug.setter
-    def debug(self, wanted: bool) -> None:
-        self._debug = wanted
+    debug: bool = False
 
     def location(self) -> Location:
         """Where the workspace is; nothing is opened.

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 
 from quince.cli.documents import event_document, plain, row_document
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, with_options
+from quince.cli.filters import Filter, resolve, with_options
+from quince.cli.formatting import actual_state, doing, exit_text, queued, state_text, took
+from quince.cli.history_view import history_lines
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.process_view import process_view
-from quince.cli.resolve_pids import resolve
-from quince.cli.results import readable, result_document, result_of
+from quince.cli.process_table import NARROW, process_table, worker_name
+from quince.cli.results import error_record_of, readable, result_document, result_of, values_table
 from quince.cli.session import session
+from quince.cli.terminal import NEWLINE, Styled, Text, block, show_documents
 from quince.cli.terminal import show as draw
-from quince.cli.terminal import show_documents
+from quince.moments import clock, span
+from quince.processes.error_record import ErrorRecord
 from quince.workspace.workspace import Workspace
-from quince_persistence.records import ProcessRow, Selection
+from quince_persistence.records import ProcessRow, Selection, State
 
 app = typer.Typer()
 
@@ -38,31 +45,112 @@ def show(chosen: Filter, as_json: AsJson = False) -> int:
         for index, row in enumerate(rows):
             if index:
                 put()
-            children = home.store.select(Selection(parent=row.pid))
-            draw(
-                process_view(
-                    result_of(home, row.pid),
-                    inputs=_inputs(home, row.pid),
-                    children=sorted(children, key=lambda child: child.pid),
-                    events=home.store.events(row.pid),
-                    names=names,
-                    started=home.store.started([row.pid, *(child.pid for child in children)]),
-                    now=time.time(),
-                )
-            )
+            draw(_view(home, row, names, time.time()))
     return DONE
 
 
 def _document(home: Workspace, row: ProcessRow) -> dict[str, Any]:
-    children = home.store.select(Selection(parent=row.pid))
-    started = home.store.started([row.pid, *(child.pid for child in children)])
+    children, started = _children(home, row.pid)
     return {
         **result_document(result_of(home, row.pid), started),
         "inputs": plain(_inputs(home, row.pid)),
-        "children": [row_document(child, started) for child in sorted(children, key=lambda child: child.pid)],
+        "children": [row_document(child, started) for child in children],
         "history": [event_document(event) for event in home.store.events(row.pid)],
     }
 
 
+def _children(home: Workspace, pid: int) -> tuple[Sequence[ProcessRow], Mapping[int, float]]:
+    """By pid; and when it and they were first taken up, by pid."""
+    children = sorted(home.store.select(Selection(parent=pid)), key=lambda child: child.pid)
+    return children, home.store.started([pid, *(child.pid for child in children)])
+
+
 def _inputs(home: Workspace, pid: int) -> dict[str, Any]:
     return dict(readable(home.store.inputs(pid)))
+
+
+CHILDREN = 50
+EVENTS = 40
+"""How many of each are shown; the rest is counted."""
+
+
+def _view(home: Workspace, row: ProcessRow, names: Mapping[str, str], now: float) -> Group:
+    """What is shown of one process; `names` are those of workers, by their ids."""
+    result, (children, started) = result_of(home, row.pid), _children(home, row.pid)
+    inputs, events, row = _inputs(home, row.pid), home.store.events(row.pid), result.row
+    parts: list[RenderableType] = [
+        Text.assemble((f"{row.pid} ", "bold"), (row.class_path, "bold"), "  ", state_text(row)),
+        _section(_facts(row, names, started.get(row.pid), now)),
+    ]
+    if inputs:
+        parts += [_heading("Inputs"), _section(values_table(inputs))]
+    if outputs := readable(result.outputs):
+        parts += [_heading("Outputs"), _section(values_table(outputs))]
+    if result.error:
+        parts += [_heading("Error"), _section(_error(error_record_of(result.error)))]
+    if children:
+        parts += [_heading(_count("Children", len(children), CHILDREN))]
+        parts += [_section(process_table(children[:CHILDREN], names, now, width=NARROW - 1, started=started))]
+    if events:
+        parts += [_heading(_count("History", len(events), EVENTS))]
+        parts += [_section(line) for line in history_lines(events[-EVENTS:])]
+    return Group(*parts)
+
+
+def _facts(row: ProcessRow, names: Mapping[str, str], started: float | None, now: float) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _known(row, names, started, now):
+        table.add_row(name, value)
+    return table
+
+
+def _known(
+    row: ProcessRow, names: Mapping[str, str], started: float | None, now: float
+) -> list[tuple[str, RenderableType]]:
+    facts: list[tuple[str, RenderableType | None]] = [
+        ("step", doing(row) or None),
+        ("exit", exit_text(row) or None),
+        ("parent", None if row.parent is None else str(row.parent)),
+        ("key", row.key),
+        ("queue", f"{row.queue}, priority {row.priority}"),
+        ("worker", worker_name(row.owner, names) or _whereabouts(row)),
+        ("deaths", f"{row.deaths} workers died while they held it" if row.deaths else None),
+        ("created", f"{clock(row.created)} ({span(now - row.created)} ago)"),
+        ("timer", None if row.due is None else f"{clock(row.due)} (in {span(row.due - now)})"),
+        ("started", None if started is None else f"{clock(started)} ({queued(row, started, now)})"),
+        ("ended", None if row.ended is None else f"{clock(row.ended)}{_after(took(row, started, now))}"),
+    ]
+    return [(name, value) for name, value in facts if value is not None]
+
+
+def _after(took: str) -> str:
+    return f", {took} after its start" if took else ""
+
+
+def _whereabouts(row: ProcessRow) -> str | None:
+    """Why nobody holds it, if it could be held."""
+    if row.terminated or row.paused:
+        return None
+    if actual_state(row) is State.WAITING and row.awaiting:
+        return "none (it waits)"
+    return "none (it is queued)"
+
+
+def _error(story: ErrorRecord) -> Styled:
+    if story.traceback.strip():
+        return block(story.traceback.rstrip(), "red")
+    return block(f"{story.type_name}: {story.text}", "red")
+
+
+def _heading(name: str) -> Styled:
+    return Text.assemble(NEWLINE, (name, "bold underline"))
+
+
+def _count(name: str, there: int, shown: int) -> str:
+    return name if there <= shown else f"{name} ({shown} of {there})"
+
+
+def _section(content: RenderableType) -> Padding:
+    return Padding(content, (0, 0, 0, 2))

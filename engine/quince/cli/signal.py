@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from quince.cli.errors import DONE, FAILED, WrongUsage
-from quince.cli.filters import Filter, with_options
+from quince.cli.filters import Filter, resolve, with_options
 from quince.cli.inputs import parse_value
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
-from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.signals import send

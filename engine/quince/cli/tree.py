@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import typer
 from rich.console import Group
 
+from quince.cli.documents import row_document
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, with_options
+from quince.cli.filters import Filter, resolve, with_options
+from quince.cli.formatting import class_name, doing, exit_text, queued, state_text, took
 from quince.cli.options import AsJson
-from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
-from quince.cli.terminal import show, show_documents
-from quince.cli.tree_view import tree_document, tree_lines
+from quince.cli.terminal import Styled, Text, show, show_documents
 from quince.client.tree import Branch
 from quince.client.tree import tree as tree_of
 from quince_persistence.contract import StoreContract
@@ -46,3 +47,61 @@ def _trees(store: StoreContract, rows: Sequence[ProcessRow]) -> list[Branch]:
             trees[row.pid] = found
             inner.update(branch.pid for branch in found if branch.pid != row.pid)
     return [found for pid, found in trees.items() if pid not in inner]
+
+
+DRAWN = 20
+"""Levels that are indented; what is deeper stands under the last of them, with the number of its level."""
+NESTED = 100
+"""Levels that are nested as JSON, which few programs read much deeper."""
+_JOINTS = {"": "", "├── ": "│   ", "└── ": "    "}
+"""What stands before a process, and under that before its children."""
+
+
+def tree_document(tree: Branch) -> dict[str, Any]:
+    """A tree as JSON: the row with its children inside.
+
+    Below `NESTED` levels all descendants stand in one list, parents before children.
+    """
+    whole: list[dict[str, Any]] = []
+    waiting = [(tree, whole, 0)]
+    while waiting:
+        branch, place, level = waiting.pop()
+        document = {**row_document(branch.row, {branch.pid: branch.started}), "children": []}
+        place.append(document)
+        below = document["children"] if level < NESTED else place
+        waiting += [(child, below, level + 1) for child in reversed(branch.children)]
+    return whole[0]
+
+
+def tree_lines(tree: Branch, now: float) -> Iterator[Styled]:
+    """A line for each process, parents before children."""
+    waiting = [(tree, "", "", 0)]
+    while waiting:
+        one, lead, joint, level = waiting.pop()
+        yield Text.assemble((lead + joint, "dim"), no_wrap=True).append_text(_label(one, now))
+        if level < DRAWN:
+            lead += _JOINTS[joint]
+        level += 1
+        for index, child in enumerate(reversed(one.children)):
+            joint = f"({level}) " if level > DRAWN else "├── " if index else "└── "
+            waiting.append((child, lead, joint, level))
+
+
+def _label(branch: Branch, now: float) -> Styled:
+    row = branch.row
+    text = Text.assemble((str(row.pid), "bold"), " ", class_name(row), "  ", state_text(row), no_wrap=True)
+    ended = exit_text(row)
+    if ended.plain and (row.exit_status or row.exit_message):
+        text.append("  ").append_text(ended)
+    text.append(f"  {took(row, branch.started, now) or queued(row, None, now)}", style="dim")
+    if doing(row):
+        text.append(f"  {doing(row)}", style="dim")
+    if branch.children:
+        text.append("  ").append_text(_tally(branch.children))
+    return text
+
+
+def _tally(children: Sequence[Branch]) -> Styled:
+    """`7/9 done`."""
+    ended = sum(child.row.terminated for child in children)
+    return Text(f"{ended}/{len(children)} done", style="dim")

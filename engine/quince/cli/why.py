@@ -7,10 +7,9 @@ import dataclasses
 import typer
 
 from quince.cli.errors import DONE
-from quince.cli.filters import Filter, with_options
+from quince.cli.filters import Filter, resolve, with_options
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.resolve_pids import resolve
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
 from quince.client.why import why as reason

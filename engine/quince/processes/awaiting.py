@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from quince.processes.bases import process_class_in
@@ -11,13 +12,11 @@ from quince.processes.child import ChildProcess, ProcessReference, as_child
 from quince.processes.signals import AwaitedSignal
 
 
+@dataclass(frozen=True, slots=True)
 class Append:
     """Says that a child is appended to a list in the context, instead of being the value."""
 
-    __slots__ = ("child",)
-
-    def __init__(self, child: ProcessReference | AwaitedSignal) -> None:
-        self.child = child
+    child: ProcessReference | AwaitedSignal
 
 
 Awaited = (

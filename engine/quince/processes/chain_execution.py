@@ -43,11 +43,6 @@ class ChainExecution(Execution):
 
     @classmethod
     def outline_of(cls, process_class: type[Any], spec: Any) -> Outline:
-        """The outline, checked.
-
-        Raises:
-            InvalidDefinition: there is none, or the class cannot walk it.
-        """
         if spec.steps is None:
             raise InvalidDefinition(
                 f"{process_class.__qualname__} has no outline: call spec.outline(cls.first_step, ...)"
@@ -145,10 +140,9 @@ class ChainExecution(Execution):
             "`version` and a `migrate` hook"
         )
 
-    # What the documented methods of a work chain do
+    # What the methods of `WorkChain` of these names do, and what they need
 
     def to_context(self, named: Mapping[str, Any]) -> None:
-        """See `WorkChain.to_context`."""
         for name, value in named.items():
             forbid_inside("to_context", name)
             one, append = (value.child, True) if isinstance(value, Append) else (value, False)
@@ -190,7 +184,6 @@ class ChainExecution(Execution):
         return found
 
     def exposed_outputs(self, child: Any, source: Any, namespace: str | None) -> dict[str, Any]:
-        """See `WorkChain.exposed_outputs`."""
         exposed = self._exposed(source, namespace, "outputs")
         if not hasattr(child, "outputs"):
             raise TypeError(
@@ -227,7 +220,6 @@ class ChainExecution(Execution):
         return found
 
     def sleep(self, seconds: float) -> None:
-        """See `WorkChain.sleep`."""
         self._set_timer(duration(seconds, "sleep()"), deadline=False)
 
     def _set_timer(self, seconds: float, *, deadline: bool) -> None:

@@ -118,11 +118,6 @@ class Execution:
 
     @classmethod
     def outline_of(cls, process_class: type[Any], spec: Any) -> Any:
-        """None: the work is `run`.
-
-        Raises:
-            InvalidDefinition: it cannot be called.
-        """
         name = process_class.__qualname__
         if is_base(owner_of(process_class, "run")):
             raise InvalidDefinition(f"{name} has no `run`: define `run(self)`, as `def` or `async def`")
@@ -209,11 +204,10 @@ class Execution:
             UnreadableCheckpoint: the class cannot go on from it.
         """
 
-    # What the documented methods of a process do
+    # What the methods of `Process` of these names do, and what they need
 
     @property
     def inputs(self) -> Namespace:
-        """See `Process.inputs`."""
         with collect_children() as met:
             values = self._given.values()
         if met:
@@ -250,7 +244,6 @@ class Execution:
             raise
 
     def out(self, name: str, value: Any) -> None:
-        """See `Process.out`."""
         forbid_inside("out", name)
         spec = self.definition.spec
         path = check_output(spec, self.name, name, value)
@@ -259,20 +252,17 @@ class Execution:
         put_out(self.outputs, spec.outputs, path, value)
 
     def out_many(self, values: Mapping[str, Any]) -> None:
-        """See `Process.out_many`."""
         if not isinstance(values, Mapping):
             raise InvalidOutput(f"out_many() takes a mapping of names to values, not {type(values).__name__}")
         for name in values:  # a namespace may have an output called `items`
             self.out(name, values[name])
 
     def logger(self) -> logging.Logger:
-        """See `Process.logger`."""
         logger = logging.getLogger(f"quince.process.{self.cls.__qualname__}")
         logger.addFilter(with_speaker)  # of one that has it already, nothing is changed
         return logger
 
     def report(self, text: str) -> None:
-        """See `Process.report`."""
         line = storable(str(text))
         self.logger().info("[%s] %s", self.pid, line, extra={"pid": self.pid})
         self.record.add(len(line), "what this step reports")
@@ -287,7 +277,6 @@ class Execution:
         priority: int | None,
         named: Mapping[str, Any],
     ) -> ChildProcess:
-        """See `Process.submit`."""
         cls = class_of(process_class)
         forbid_inside("submit", getattr(cls, "__name__", str(cls)))
         child = new_process(
@@ -304,7 +293,6 @@ class Execution:
         return ChildProcess(child.pid, child.class_path)
 
     def signal(self, process: Any, name: str, value: Any) -> None:
-        """See `Process.signal`."""
         forbid_inside("signal", name)
         pid = pid_of(process)
         if pid is None or not 0 < pid < 2**63:
@@ -316,7 +304,6 @@ class Execution:
         self.record.sends.append(signal)
 
     async def command(self, *arguments: Any, **options: Any) -> Completed:
-        """See `Process.command`."""
         mark = Mark(self.once_blocks.token("program"), self.row.epoch)
         await self.programs.make_way(mark, self)
         return await self.programs.run(arguments, mark=mark, **options)

@@ -118,11 +118,13 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
     signature = signature_of(_checked(function))
     hints = hints_of(function, signature)
     name = function.__name__
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
-    if inspect.Parameter.VAR_POSITIONAL in kinds and inspect.Parameter.VAR_KEYWORD not in kinds:
+    names = {parameter.kind: name for name, parameter in signature.parameters.items()}
+    if inspect.Parameter.VAR_POSITIONAL in names and inspect.Parameter.VAR_KEYWORD not in names:
+        starred = names[inspect.Parameter.VAR_POSITIONAL]
         raise InvalidDefinition(
-            f"@process {name}: what comes in *{_starred(signature)} has no name, and inputs have; take a list"
+            f"@process {name}: what comes in *{starred} has no name, and inputs have; take a list"
         )
+    places = [name for name, one in signature.parameters.items() if one.kind is one.POSITIONAL_ONLY]
     promised = hints.get("return", inspect.Parameter.empty)
 
     def define(cls: type[Process], spec: ProcessSpec) -> None:
@@ -133,17 +135,18 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
             spec.output("result", valid_type=type(None) if promised is None else promised)
 
     def call(self: Process) -> Any:
-        return function(*_in_places(signature, self.inputs), **_by_name(signature, self.inputs))
+        named = dict(self.inputs)
+        return function(*(named.pop(one) for one in places if one in named), **named)
 
-    def ended(answer: Any) -> Mapping[str, Any]:
-        return _as_outputs(name, promised, answer)
+    async def when_done(answer: Awaitable[Any]) -> Mapping[str, Any]:
+        return _as_outputs(name, promised, await answer)
 
     def run_blocking(self: Process) -> Any:
         answer = call(self)  # of a decorated `async def`, it may be a coroutine
-        return _when_done(answer, ended) if inspect.isawaitable(answer) else ended(answer)
+        return when_done(answer) if inspect.isawaitable(answer) else _as_outputs(name, promised, answer)
 
     async def run_async(self: Process) -> Any:
-        return ended(await call(self))
+        return await when_done(call(self))
 
     return type(
         name,
@@ -156,10 +159,6 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
             "run": run_async if inspect.iscoroutinefunction(function) else run_blocking,
         },
     )
-
-
-async def _when_done(answer: Awaitable[Any], ended: Callable[[Any], Mapping[str, Any]]) -> Mapping[str, Any]:
-    return ended(await answer)
 
 
 def _define_inputs(spec: ProcessSpec, signature: inspect.Signature, hints: Mapping[str, Any]) -> None:
@@ -190,25 +189,6 @@ def _storable(value: Any) -> bool:
     except Unsaveable:
         return False
     return True
-
-
-def _starred(signature: inspect.Signature) -> str:
-    return next(name for name, one in signature.parameters.items() if one.kind is one.VAR_POSITIONAL)
-
-
-def _in_places(signature: inspect.Signature, inputs: Mapping[str, Any]) -> list[Any]:
-    """What goes into parameters that have a place and no name."""
-    places = [name for name, one in signature.parameters.items() if one.kind is one.POSITIONAL_ONLY]
-    return [inputs[name] for name in places if name in inputs]
-
-
-def _by_name(signature: inspect.Signature, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = signature.parameters
-    return {
-        name: value
-        for name, value in dict(inputs).items()
-        if name not in parameters or parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
-    }
 
 
 def _as_outputs(name: str, promised: Any, answer: Any) -> Mapping[str, Any]:

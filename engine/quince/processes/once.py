@@ -45,7 +45,6 @@ class OnceBlocks:
         self._turns = _Turns()
 
     def token(self, key: str) -> str:
-        """See `Process.token`."""
         seed = f"{self._row.pid}\0{self._row.created!r}\0{key}"
         return f"quince-{self._row.pid}-{hashlib.blake2b(seed.encode(), digest_size=8).hexdigest()}"
 

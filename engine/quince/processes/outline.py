@@ -10,8 +10,9 @@ from __future__ import annotations
 import reprlib
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from quince.errors import InvalidDefinition, UnexpectedReturn
 from quince.processes.instructions import (
@@ -33,8 +34,7 @@ MOST_EMPTY_TURNS = 10_000
 """Turns of a `while_` in a row that meet no step, after which it is taken to turn for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """The next step is this function, at this position."""
 
     function: Callable[[Any], Any]

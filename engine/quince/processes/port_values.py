@@ -59,28 +59,29 @@ def check_output(spec: plumpy.ProcessSpec, class_name: str, path: str, value: An
     parts = tuple(path.split(spec.namespace_separator))
     if not all(parts):
         raise InvalidOutput(f"{class_name}: output {path!r}: there is no name between its dots", path)
-    namespace = spec.outputs
+    namespace, last = spec.outputs, parts[-1]
     for depth, name in enumerate(parts[:-1]):
+        if name not in namespace and namespace.dynamic:
+            last = name
+            break
+        outer = ".".join(parts[: depth + 1])
         if name not in namespace:
-            if namespace.dynamic:
-                return _checked(class_name, path, namespace.validate_dynamic_ports({name: value}), parts)
-            raise InvalidOutput(
-                f"{class_name} has no output namespace {'.'.join(parts[: depth + 1])!r}", path
-            )
-        port = namespace[name]
-        if not isinstance(port, plumpy.PortNamespace):
-            raise InvalidOutput(
-                f"{class_name}: output {'.'.join(parts[: depth + 1])!r} is not a namespace", path
-            )
-        namespace = port
-    if parts[-1] in namespace:
-        return _checked(class_name, path, namespace[parts[-1]].validate(value), parts)
-    if not namespace.dynamic:
-        hint = close_to(parts[-1], namespace) or "; define() declares outputs: spec.output(...)"
+            raise InvalidOutput(f"{class_name} has no output namespace {outer!r}", path)
+        namespace = namespace[name]
+        if not isinstance(namespace, plumpy.PortNamespace):
+            raise InvalidOutput(f"{class_name}: output {outer!r} is not a namespace", path)
+    if last in namespace:
+        problem = namespace[last].validate(value)
+    elif namespace.dynamic:
+        problem = namespace.validate_dynamic_ports({last: value})
+    else:
+        hint = close_to(last, namespace) or "; define() declares outputs: spec.output(...)"
         raise InvalidOutput(
             f"{class_name} has no output {path!r}; its outputs are {listed(namespace)}{hint}", path
         )
-    return _checked(class_name, path, namespace.validate_dynamic_ports({parts[-1]: value}), parts)
+    if problem is not None:
+        raise InvalidOutput(f"{class_name}: output {path!r}: {problem.message}", path)
+    return parts
 
 
 def put_out(outputs: dict[str, Any], declared: Any, path: Sequence[str], value: Any) -> None:
@@ -122,12 +123,6 @@ def missing_outputs(spec: plumpy.ProcessSpec, outputs: Mapping[str, Any]) -> str
     """One sentence about what the outputs lack, or None if they are complete."""
     problem = spec.outputs.validate(outputs)
     return None if problem is None else f"{_port_name('output', problem.port)}: {problem.message}"
-
-
-def _checked(class_name: str, path: str, problem: Any, parts: tuple[str, ...]) -> tuple[str, ...]:
-    if problem is not None:
-        raise InvalidOutput(f"{class_name}: output {path!r}: {problem.message}", path)
-    return parts
 
 
 def _port_name(word: str, breadcrumbs: str) -> str:

@@ -19,14 +19,12 @@ LONGEST_WAIT = 3_155_760_000.0
 """Seconds: what is later has no date that every program can write."""
 
 
+@dataclass(frozen=True, slots=True)
 class AwaitedSignal:
     """Says that a value in the context is to come as a signal; made by `signal_`."""
 
-    __slots__ = ("name", "timeout")
-
-    def __init__(self, name: str, timeout: float | None) -> None:
-        self.name = name
-        self.timeout = timeout
+    name: str
+    timeout: float | None
 
 
 def signal_(name: str, *, timeout: float | None = None) -> AwaitedSignal:

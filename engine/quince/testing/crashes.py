@@ -19,9 +19,8 @@ from quince.errors import EngineError
 from quince.interpreter import EXPLORER, command_line
 from quince.processes.functions import ProcessFunction
 from quince.processes.process import Process
-from quince.testing import snapshot
 from quince.testing.explorer import Job
-from quince.testing.grounds import SNAPSHOT, OnServers, place_of
+from quince.testing.grounds import SNAPSHOT, OnServers, place_of, take_snapshot
 from quince.testing.report import CrashReport, Outcome
 from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace, open_store
@@ -89,7 +88,7 @@ def crash_everywhere(
         target = handle.row.class_path
     grounds = [OnServers(location.store, location.broker, handle.pid) for location in places]
     if grounds:
-        (template / SNAPSHOT).write_bytes(snapshot.take(first.store))
+        (template / SNAPSHOT).write_bytes(take_snapshot(first.store))
     job = Job(
         target, str(template), str(folder), [path or str(Path.cwd()) for path in sys.path], list(lingers),
         patience, list(ignore), most, twice, len(grounds) or workers or os.cpu_count() or 1, grounds,

@@ -18,7 +18,7 @@ import msgspec
 
 from quince import import_order
 from quince.testing.grounds import OnServers, embedded
-from quince.testing.life import Course, Plan, live
+from quince.testing.life import Course, live
 from quince.testing.outcomes import Portrait
 from quince.testing.points import CRASHED, Point
 from quince.testing.report import Outcome, Verdict, compare
@@ -159,11 +159,10 @@ class _Lane:
 
     def _live(self, location: Location, fatal: Point | None = None, *, recovers: bool = False) -> int:
         """Live, in a fork; its exit status."""
-        plan = Plan(
-            str(location.folder), location.store, location.broker, self._linger, self._job.patience,
-            self._job.ignore, fatal, recovers,
-        )  # fmt: skip
-        return _wait(_fork(lambda: _write(location.folder, live(plan))))
+        return _wait(_fork(lambda: _write(location.folder, live(
+            location, linger=self._linger, patience=self._job.patience, ignore=self._job.ignore,
+            fatal=fatal, recovers=recovers,
+        ))))  # fmt: skip
 
     def _folder(self, name: str) -> Path:
         return Path(self._job.scratch) / name

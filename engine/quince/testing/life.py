@@ -34,30 +34,6 @@ QUICK = {"DEATH_SECONDS": 0.02, "SWEEP_SECONDS": 0.04, "STALE_SECONDS": 0.1}
 """Intervals of the sweeps in a life that recovers, so that a lost doorbell does not cost seconds."""
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """How a life goes.
-
-    Attributes:
-        folder: Of the workspace, and of what is kept of the life.
-        store: Its store.
-        broker: Its broker.
-        linger: Seconds that a waiting process stays in memory.
-        patience: Seconds in which all must have come to rest.
-        ignore: Outputs that are left out of the portrait.
-        fatal: Where it ends.
-        recovers: Others have died here before.
-    """
-
-    folder: str
-    store: str
-    broker: str
-    linger: float
-    patience: float
-    ignore: Sequence[str] = ()
-    fatal: Point | None = None
-    recovers: bool = False
-
-
 class Course(msgspec.Struct, frozen=True):
     """What a life that was not cut short leaves."""
 
@@ -69,22 +45,36 @@ def journal_of(folder: Path) -> Path:
     return folder / "steps"
 
 
-def live(plan: Plan) -> Course:
-    """Live. To be called once in an operating-system process, which may end in the middle of it."""
-    folder = Path(plan.folder)
+def live(
+    location: Location,
+    *,
+    linger: float,
+    patience: float,
+    ignore: Sequence[str],
+    fatal: Point | None,
+    recovers: bool,
+) -> Course:
+    """Live. To be called once in an operating-system process, which may end in the middle of it.
+
+    Args:
+        linger: Seconds that a waiting process stays in memory.
+        patience: Seconds in which all must have come to rest.
+        ignore: Outputs that are left out of the portrait.
+        fatal: Where it ends.
+        recovers: Others have died here before.
+    """
+    folder = location.folder
     _log_into(folder / "log")
-    if plan.recovers:
+    if recovers:
         for name, seconds in QUICK.items():
             setattr(recovery, name, seconds)
     # What a step submits by itself goes where the others are, and is found if it comes twice.
-    os.environ[STORE_VARIABLE], os.environ[BROKER_VARIABLE] = plan.store, plan.broker
-    location, points = Location(folder, plan.store, plan.broker), Points(plan.fatal)
+    os.environ[STORE_VARIABLE], os.environ[BROKER_VARIABLE] = location.store, location.broker
+    points = Points(fatal)
     connect = quince_messaging.connect_async
     opened = install(points, Journal(journal_of(folder)))
-    worker = Worker(
-        location, slots=SLOTS, name="crash-test", linger=plan.linger, registry=ClassLoader(Path.cwd())
-    )
-    late = asyncio.run(_work(worker, opened, plan.patience))
+    worker = Worker(location, slots=SLOTS, name="crash-test", linger=linger, registry=ClassLoader(Path.cwd()))
+    late = asyncio.run(_work(worker, opened, patience))
 
     async def tasks(names: str | None) -> int:
         async with connect(location.broker, prefix=names) as communicator:
@@ -92,7 +82,7 @@ def live(plan: Plan) -> Course:
 
     with open_store(location) as store:
         left = asyncio.run(tasks(location.names(store.identity)))
-        portrait = draw(store, journal_of(folder), left, plan.ignore, late=late)
+        portrait = draw(store, journal_of(folder), left, ignore, late=late)
     return Course(points.passed, portrait)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quince.cli.config import write_config
+from quince.cli.init import write_config
 from quince.errors import WorkspaceError
 
 

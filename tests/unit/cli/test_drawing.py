@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console, Group, RenderableType
 
+from quince.cli.daemon_view import worker_table
 from quince.cli.history_view import history_lines
 from quince.cli.process_table import process_table
 from quince.cli.tail import last_lines
-from quince.cli.tree_view import tree_document, tree_lines
-from quince.cli.worker_table import worker_table
+from quince.cli.tree import tree_document, tree_lines
 from quince.client.tree import Branch, grow
 from quince_persistence.records import EventRow, ProcessRow, State, WorkerRow
 from tests.unit.cli.rows import BASE, row

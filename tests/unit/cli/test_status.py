@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quince import Workspace
-from quince.cli.status_view import overview
+from quince.cli.status import overview
 from quince.settings import host_name
 from quince.workspace.location import Location
 from quince_persistence.records import WorkerRow
@@ -20,7 +20,7 @@ from quince_persistence.records import WorkerRow
 def test_a_store_that_takes_no_writes_is_told_if_a_worker_is_in_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, troubles: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("quince.cli.status_view.WRITE_SECONDS", 0.3)
+    monkeypatch.setattr("quince.cli.status.WRITE_SECONDS", 0.3)
     location = Location(tmp_path, f"sqlite:///{tmp_path}/quince.db", f"local://{tmp_path}/messages")
     with Workspace(location) as home:
         now = home.store.clock()

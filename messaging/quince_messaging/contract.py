@@ -27,6 +27,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from quince_messaging.structured_log import StructuredLogger
+
+log = StructuredLogger(__name__)
+
 DEFAULT_QUEUE = "default"
 
 
@@ -150,10 +154,12 @@ class Transport(ABC):
 
     Handlers are called on that loop too and must not block it; the faces move them to the user's
     thread or loop. After a lost link a transport restores every subscriber by itself and tells each
-    listener once per change. Nothing but `ask_here` is safe to call from another thread.
+    listener once per change. Nothing but `ask_here` and `on_link` is safe to call from another thread.
     """
 
-    state: LinkState
+    def __init__(self) -> None:
+        self.state = LinkState.CLOSED
+        self._listeners: list[LinkListener] = []
 
     @property
     def server_properties(self) -> dict[str, Any]:
@@ -172,9 +178,20 @@ class Transport(ABC):
     async def close(self) -> None:
         """Settle nothing, requeue what is unsettled, disconnect. Prompt; may be called twice."""
 
-    @abstractmethod
     def on_link(self, listener: LinkListener) -> None:
         """Call `listener` with each new state of the link."""
+        self._listeners.append(listener)
+
+    def enter(self, state: LinkState) -> None:
+        """Tell the listeners of a new state of the link."""
+        if state is self.state:
+            return
+        self.state = state
+        for listener in self._listeners:
+            try:
+                listener(state)
+            except Exception:  # the link must not be kept from coming back
+                log.exception("a listener to the link failed", state=state.value)
 
     # Task queue
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from quince_messaging.clients.loop_bridge import LoopBridge
-from quince_messaging.clients.loop_thread import LinkFanOut, LoopThread
+from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.clients.task_proxy import ConsumerProxy, Handover, TaskProxy
 from quince_messaging.contract import (
     DEFAULT_QUEUE,
@@ -46,9 +46,7 @@ class AwaitableCommunicator:
     def __init__(self, transport: Transport, name: str = "quince-messages") -> None:
         self._thread = LoopThread(transport, name)
         self._transport = transport
-        self._listeners = LinkFanOut(lambda listener: functools.partial(self._bridge.post, listener))
         self._bridge = LoopBridge(self._thread)
-        transport.on_link(self._listeners)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -70,7 +68,7 @@ class AwaitableCommunicator:
 
     def on_link(self, listener: LinkListener) -> None:
         """Call `listener` on this loop with each new state of the link, with CLOSED while `close` runs."""
-        self._listeners.add(listener)
+        self._transport.on_link(functools.partial(self._bridge.post, listener))
 
     async def open(self) -> None:
         """Connect. Raises ConnectionFailed."""

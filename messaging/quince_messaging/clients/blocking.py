@@ -16,7 +16,7 @@ import kiwipy
 from quince_messaging.clients.bridge import Bridge, Outgoing
 from quince_messaging.clients.close_callbacks import CloseCallback, CloseCallbacks
 from quince_messaging.clients.kiwipy_filter import routable
-from quince_messaging.clients.loop_thread import CLOSE_TIMEOUT, LinkFanOut, LoopThread
+from quince_messaging.clients.loop_thread import CLOSE_TIMEOUT, LoopThread
 from quince_messaging.clients.rpc_client import RpcClient
 from quince_messaging.clients.subscribers import rpc_handler
 from quince_messaging.clients.task_proxy import TaskProxy
@@ -68,9 +68,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         self._task_subscribers = TaskSubscribers(self, self._thread, self._pool, self._bridge)
         self._outgoing = Outgoing(self._thread, self._bridge)
         self._calling = RpcClient(self._thread, self._bridge)
-        self._listeners = LinkFanOut(lambda listener: InOrder(self._link_pool, listener).put)
         self._close_callbacks: CloseCallbacks | None = None
-        transport.on_link(self._listeners)
 
     def open(self) -> None:
         """Connect. Raises ConnectionFailed."""
@@ -121,7 +119,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
 
         The last one is CLOSED. `close` does not wait until it was heard.
         """
-        self._listeners.add(listener)
+        self._transport.on_link(InOrder(self._link_pool, listener).put)
 
     def add_close_callback(self, callback: CloseCallback, weak: bool = False) -> None:
         """Call `callback(communicator, None)` once, on a thread of the communicator, when it is closed.
@@ -133,7 +131,7 @@ class Communicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is unty
         with self._lock:
             if self._close_callbacks is None:
                 self._close_callbacks = CloseCallbacks(self)
-                self._listeners.add(self._close_callbacks)
+                self.on_link(self._close_callbacks)
             self._close_callbacks.add(callback, weak=weak)
 
     # Task queue

@@ -8,6 +8,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from quince_messaging.wire.calls import raisable
+
+AnyFuture = asyncio.Future[Any] | concurrent.futures.Future[Any]
+
 
 class Outcome(concurrent.futures.Future[Any]):
     """A future for threads that follows one of the hidden thread, which also calls its callbacks.
@@ -47,6 +51,26 @@ class Outcome(concurrent.futures.Future[Any]):
         return super().exception(timeout)
 
 
+def ending(done: AnyFuture) -> tuple[Any, BaseException | None]:
+    """Result and error of a future of either world that has ended; CancelledError if it was cancelled."""
+    if done.cancelled():
+        return None, asyncio.CancelledError()
+    error = done.exception()
+    return (done.result(), None) if error is None else (None, error)
+
+
+def arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """End a future of a loop, on that loop, unless somebody has."""
+    if arrival.done():
+        return
+    if error is None:
+        arrival.set_result(result)
+    elif isinstance(error, asyncio.CancelledError):
+        arrival.cancel()
+    else:
+        arrival.set_exception(raisable(error))
+
+
 def settle(outcome: concurrent.futures.Future[Any], result: Any, error: BaseException | None) -> None:
     """End a thread's future, unless somebody has."""
     if outcome.done():
@@ -67,16 +91,12 @@ def follow(source: asyncio.Future[Any], outcome: Outcome) -> None:
     """
 
     def ended(done: asyncio.Future[Any]) -> None:
-        if done.cancelled():
-            settle(outcome, None, asyncio.CancelledError())
-        elif (error := done.exception()) is not None:
-            settle(outcome, None, error)
-        elif isinstance(result := done.result(), asyncio.Future):
+        result, error = ending(done)
+        if isinstance(result, asyncio.Future):
             inner = Outcome(outcome.refuse_there)
             follow(result, inner)
-            settle(outcome, inner, None)
-        else:
-            settle(outcome, result, None)
+            result = inner
+        settle(outcome, result, error)
 
     outcome.source = source
     source.add_done_callback(ended)
@@ -90,13 +110,8 @@ def is_future(value: Any) -> bool:
 def when_done(value: Any, done: Callable[[Any, BaseException | None], None]) -> None:
     """Call `done(result, error)` when a future of either world ends, on whatever thread it does."""
 
-    def ended(future: Any) -> None:
-        if future.cancelled():
-            done(None, asyncio.CancelledError())
-        elif (error := future.exception()) is not None:
-            done(None, error)
-        else:
-            done(future.result(), None)
+    def ended(future: AnyFuture) -> None:
+        done(*ending(future))
 
     if asyncio.isfuture(value):
         value.get_loop().call_soon_threadsafe(value.add_done_callback, ended)

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from quince_messaging.clients.futures import arrive, ending
 from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.contract import BroadcastHandler
 from quince_messaging.errors import CommunicatorClosed
 from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.wire.calls import raisable
 
 log = StructuredLogger(__name__)
 T = TypeVar("T")
@@ -84,11 +84,11 @@ class LoopBridge:
                     self._answer(self._follow, arrival, result)
                     return
             except BaseException as error:
-                self._answer(_arrive, arrival, None, error)
+                self._answer(arrive, arrival, None, error)
                 if not isinstance(error, Exception):
                     raise
             else:
-                self._answer(_arrive, arrival, result, None)
+                self._answer(arrive, arrival, result, None)
 
         self.post(lambda: self._spawn_here(call()))
         return await arrival
@@ -104,8 +104,8 @@ class LoopBridge:
     def _follow(self, arrival: asyncio.Future[Any], future: asyncio.Future[Any]) -> None:
         """On the hidden thread: let a future of the user's loop arrive as one of this loop."""
         twin: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        _arrive(arrival, twin, None)
-        self.post(future.add_done_callback, lambda done: self.thread.post(_mirror, done, twin))
+        arrive(arrival, twin, None)
+        self.post(future.add_done_callback, lambda done: self.thread.post(arrive, twin, *ending(done)))
 
     def future(self, value: Awaitable[Any]) -> asyncio.Future[Any]:
         """An awaitable of the hidden loop as a future of the user's (nested ones too)."""
@@ -122,7 +122,11 @@ class LoopBridge:
         return outcome
 
     def _settle_nested(self, outcome: asyncio.Future[Any], done: asyncio.Task[Any]) -> None:
-        _settle(outcome, done, self.future if _is_future_result(done) else None)
+        result, _ = ending(done)
+        if isinstance(result, asyncio.Future) and not outcome.done():
+            outcome.set_result(self.future(result))
+        else:
+            _settle(outcome, done)
 
     def spawning(self, function: Callable[..., Coroutine[Any, Any, None]]) -> BroadcastHandler:
         """A handler that starts a coroutine function on the user's loop."""
@@ -143,41 +147,9 @@ def _forget_loudly(task: asyncio.Task[None]) -> None:
         log.error("a subscriber failed", work=task.get_name(), error=error, exc_info=error)
 
 
-def _settle(
-    outcome: asyncio.Future[Any], done: asyncio.Task[Any], convert: Callable[[Any], Any] | None = None
-) -> None:
-    if outcome.done():
-        return
-    if done.cancelled():  # by `close`; to cancel the caller for that would look like his own cancellation
+def _settle(outcome: asyncio.Future[Any], done: asyncio.Task[Any]) -> None:
+    if not done.cancelled():
+        arrive(outcome, *ending(done))
+    elif not outcome.done():  # by `close`; to cancel the caller for that would look like his own cancellation
         outcome.set_exception(CommunicatorClosed("the communicator was closed meanwhile"))
         outcome.exception()  # he may be gone: no "never retrieved" in the log
-    elif (error := done.exception()) is not None:
-        outcome.set_exception(error)
-    else:
-        outcome.set_result(convert(done.result()) if convert else done.result())
-
-
-def _is_future_result(done: asyncio.Task[Any]) -> bool:
-    return not done.cancelled() and done.exception() is None and isinstance(done.result(), asyncio.Future)
-
-
-def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if arrival.done():
-        return
-    if error is None:
-        arrival.set_result(result)
-    elif isinstance(error, asyncio.CancelledError):
-        arrival.cancel()
-    else:
-        arrival.set_exception(raisable(error))
-
-
-def _mirror(done: asyncio.Future[Any], twin: asyncio.Future[Any]) -> None:
-    if twin.done():
-        return
-    if done.cancelled():
-        twin.cancel()
-    elif (error := done.exception()) is not None:
-        twin.set_exception(raisable(error))
-    else:
-        twin.set_result(done.result())

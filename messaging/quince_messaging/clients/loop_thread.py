@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from quince_messaging.contract import LinkListener, LinkState, Transport
+from quince_messaging.contract import Transport
 from quince_messaging.errors import CommunicatorClosed, CommunicatorForked
 from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.structured_log import StructuredLogger
@@ -186,28 +186,6 @@ class LoopThread:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
-
-
-class LinkFanOut:
-    """Tells the listeners of a face about the link.
-
-    Args:
-        reach: Makes of a listener something that may be called on the hidden thread.
-    """
-
-    def __init__(self, reach: Callable[[LinkListener], LinkListener]) -> None:
-        self._reach = reach
-        self._listeners: list[LinkListener] = []
-
-    def add(self, listener: LinkListener) -> None:
-        self._listeners.append(self._reach(listener))
-
-    def __call__(self, state: LinkState) -> None:
-        for tell in self._listeners:
-            try:
-                tell(state)
-            except Exception:  # the link must not be kept from coming back
-                log.exception("a listener to the link failed", state=state.value)
 
 
 def _copy(task: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:

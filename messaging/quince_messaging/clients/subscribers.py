@@ -9,7 +9,7 @@ from typing import Any
 
 import kiwipy
 
-from quince_messaging.clients.futures import is_future, when_done
+from quince_messaging.clients.futures import arrive, is_future, when_done
 from quince_messaging.clients.loop_thread import LoopThread
 from quince_messaging.clients.thread_pool import ThreadPool
 from quince_messaging.contract import Communicator, RpcHandler
@@ -45,26 +45,16 @@ def _deliver(
     """From any thread: let a result arrive; a future arrives as a future, which then follows it."""
     try:
         if error is not None:
-            thread.post(_arrive, arrival, None, raisable(error))
+            cancelled = isinstance(error, kiwipy.CancelledError)
+            thread.post(arrive, arrival, None, asyncio.CancelledError() if cancelled else raisable(error))
         elif is_future(result):
             twin: asyncio.Future[Any] = arrival.get_loop().create_future()
-            thread.post(_arrive, arrival, twin, None)
+            thread.post(arrive, arrival, twin, None)
             when_done(result, lambda value, failure: _deliver(thread, twin, value, failure))
         else:
-            thread.post(_arrive, arrival, result, None)
+            thread.post(arrive, arrival, result, None)
     except CommunicatorClosed:
         log.debug("a call was answered after its communicator closed", communicator=thread.name)
-
-
-def _arrive(arrival: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if arrival.done():
-        return
-    if isinstance(error, asyncio.CancelledError | kiwipy.CancelledError):
-        arrival.cancel()
-    elif error is not None:
-        arrival.set_exception(error)
-    else:
-        arrival.set_result(result)
 
 
 def call_subscriber(

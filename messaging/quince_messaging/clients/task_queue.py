@@ -6,7 +6,7 @@ import concurrent.futures
 import contextlib
 import enum
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from quince_messaging.clients.task_subscribers import finish_task
@@ -84,24 +84,11 @@ class IncomingTask:
     """A task taken by hand."""
 
     def __init__(self, task: TaskHandle) -> None:
+        self.body = task.body
+        self.redelivered = task.redelivered
+        self.no_reply = task.no_reply
+        self.state = TaskState.PENDING
         self._task = task
-        self._state = TaskState.PENDING
-
-    @property
-    def body(self) -> Any:
-        return self._task.body
-
-    @property
-    def redelivered(self) -> bool:
-        return self._task.redelivered
-
-    @property
-    def no_reply(self) -> bool:
-        return self._task.no_reply
-
-    @property
-    def state(self) -> TaskState:
-        return self._state
 
     def process(self) -> concurrent.futures.Future[Any]:
         """A future to be given the outcome, which settles the task.
@@ -112,11 +99,10 @@ class IncomingTask:
         outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
         dropped = weakref.finalize(outcome, self._task.requeue)
         dropped.atexit = False
-        task, mark = self._task, self._mark
 
         def done(future: concurrent.futures.Future[Any]) -> None:
             dropped.detach()
-            _finish(task, future, mark)
+            self._finish(future)
 
         outcome.add_done_callback(done)
         return outcome
@@ -137,42 +123,36 @@ class IncomingTask:
             raise
         finally:
             if outcome.done():
-                _finish(self._task, outcome, self._mark)
+                self._finish(outcome)
             else:
-                self._mark(TaskState.REQUEUED)
+                self.state = TaskState.REQUEUED
                 self._task.requeue()
 
     def requeue(self) -> None:
         """Give the task back."""
-        if self._state not in (TaskState.PENDING, TaskState.PROCESSING):
-            raise InvalidTaskState(f"the task is {self._state}")
-        self._state = TaskState.REQUEUED
+        if self.state not in (TaskState.PENDING, TaskState.PROCESSING):
+            raise InvalidTaskState(f"the task is {self.state}")
+        self.state = TaskState.REQUEUED
         self._task.requeue()
 
     def give_back_if_pending(self) -> None:
         """Requeue it if nobody has begun with it."""
-        if self._state is TaskState.PENDING:
+        if self.state is TaskState.PENDING:
             self.requeue()
 
     def _begin(self) -> None:
-        if self._state is not TaskState.PENDING:
-            raise InvalidTaskState(f"the task is {self._state}")
-        self._state = TaskState.PROCESSING
+        if self.state is not TaskState.PENDING:
+            raise InvalidTaskState(f"the task is {self.state}")
+        self.state = TaskState.PROCESSING
 
-    def _mark(self, state: TaskState) -> None:
-        self._state = state
-
-
-def _finish(
-    task: TaskHandle, outcome: concurrent.futures.Future[Any], mark: Callable[[TaskState], None]
-) -> None:
-    if outcome.cancelled():
-        mark(TaskState.PENDING)
-        task.requeue()
-        return
-    mark(TaskState.FINISHED)
-    error = outcome.exception()
-    if error is not None:
-        task.fail(error)
-    else:
-        finish_task(task, outcome.result(), None)
+    def _finish(self, outcome: concurrent.futures.Future[Any]) -> None:
+        if outcome.cancelled():
+            self.state = TaskState.PENDING
+            self._task.requeue()
+            return
+        self.state = TaskState.FINISHED
+        error = outcome.exception()
+        if error is not None:
+            self._task.fail(error)
+        else:
+            finish_task(self._task, outcome.result(), None)

@@ -8,7 +8,7 @@ it; and its sender would have gone on long ago.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ from quince_messaging.wire.envelope import (
 )
 
 log = StructuredLogger(__name__)
+Message = TypeVar("Message", BroadcastMessage, Broadcast)
 
 MOST_TOGETHER = 1024 * 1024
 """Bytes of bodies from which an envelope of several broadcasts takes no more."""
@@ -60,13 +61,15 @@ def in_envelopes(messages: Sequence[BroadcastMessage]) -> Iterator[Broadcasts]:
     return map(pack_broadcasts, in_pieces(messages, MOST_TOGETHER))
 
 
-def in_pieces(messages: Sequence[BroadcastMessage], most: int) -> Iterator[list[BroadcastMessage]]:
-    """Broadcasts in order, their bodies no more than so many bytes together, or else alone."""
-    together: list[BroadcastMessage] = []
+def in_pieces(
+    messages: Sequence[Message], most: int, most_messages: float = float("inf")
+) -> Iterator[list[Message]]:
+    """Broadcasts in order: at most so many together, of no more than so many bytes, or else alone."""
+    together: list[Message] = []
     size = 0
     for message in messages:
         length = body_size(message.body)
-        if together and size + length > most:
+        if together and (len(together) >= most_messages or size + length > most):
             yield together
             together, size = [], 0
         together.append(message)

@@ -10,12 +10,14 @@ import asyncio
 import functools
 import itertools
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from quince_messaging.contract import RpcHandler
 from quince_messaging.errors import (
+    CommunicatorClosed,
     DeliveryFailed,
+    MessageTimeout,
     MessagingError,
     RemoteCancelled,
     RemoteError,
@@ -91,10 +93,10 @@ class PendingCalls:
         """Nothing was sent for a call after all; its future stays open."""
         self._waiting.pop(number, None)
 
-    def fail_all(self, make_error: Callable[[], BaseException]) -> None:
-        """Let every waiting call fail."""
+    def close(self) -> None:
+        """Let every waiting call fail: this communicator closes."""
         for number in list(self._waiting):
-            self.fail(number, make_error())
+            self.fail(number, CommunicatorClosed("the communicator was closed meanwhile"))
 
     def _expect(self, number: int, future: asyncio.Future[Any]) -> None:
         self._waiting[number] = future
@@ -104,6 +106,15 @@ class PendingCalls:
         if self._waiting.get(number) is future:
             del self._waiting[number]
             self._notes.pop(number, None)
+
+
+async def in_time(asked: Awaitable[Any], identifier: str, timeout: float | None) -> Any:
+    """What is awaited. Raises MessageTimeout if it takes more than so many seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await asked
+    except TimeoutError as error:
+        raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
 
 
 class Arrival(asyncio.Future[Any]):

@@ -18,7 +18,7 @@ import uuid
 from pamqp import commands
 
 from quince_messaging.structured_log import StructuredLogger
-from quince_messaging.transports.amqp import frames
+from quince_messaging.transports.amqp import frames, topology
 from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.deliveries import AmqpTask, Deliveries, Destinations
@@ -49,19 +49,13 @@ class AckRenewal:
     async def open(self, connection: BrokerConnection) -> None:
         """Declare the queue and consume it."""
         channel = await connection.channel()
-        await channel.rpc(
-            commands.Queue.Declare(
-                queue=self.name,
-                durable=True,
-                arguments={
-                    "x-queue-type": "classic",
-                    "x-message-ttl": TTL_MS,
-                    "x-expires": EMPTY_FOR_MS,
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": self._queue,
-                },
-            )
-        )
+        arguments = {
+            "x-message-ttl": TTL_MS,
+            "x-expires": EMPTY_FOR_MS,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": self._queue,
+        }
+        await topology.declare_queue(channel, self.name, arguments)
         deliveries = Deliveries(channel, self._queue, self._destinations, requeue=False)
 
         def arrived(about: Delivery, header: bytes, _body: bytes) -> None:

@@ -19,7 +19,7 @@ from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery, text_array_field
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import Names, binding_keys, broadcast_key
-from quince_messaging.wire.broadcasts import hand_over
+from quince_messaging.wire.broadcasts import hand_over, in_pieces
 from quince_messaging.wire.envelope import Broadcast, Broadcasts, decode, encode, pack_broadcasts
 from quince_messaging.wire.filters import Subscriptions
 
@@ -110,16 +110,8 @@ class Broadcasting:
         if channel is None or not channel.usable:
             log.warning("%(count)d broadcasts are lost: the broker is away", count=len(outbox))
             return
-        batch: list[Broadcast] = []
-        size = 0
-        for message in outbox:
-            length = len(bytes(message.body))
-            if batch and (len(batch) >= MOST_TOGETHER or size + length > MOST_BYTES):
-                self._send(channel, batch)
-                batch, size = [], 0
-            batch.append(message)
-            size += length
-        self._send(channel, batch)
+        for batch in in_pieces(outbox, MOST_BYTES, MOST_TOGETHER):
+            self._send(channel, batch)
 
     def _send(self, channel: BrokerChannel, batch: list[Broadcast]) -> None:
         keys = list(dict.fromkeys(broadcast_key(m.sender, m.subject) for m in batch))

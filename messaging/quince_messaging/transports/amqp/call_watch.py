@@ -5,19 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from quince_messaging.errors import DeliveryFailed, MessagingError, UnroutableError
 
 LOOK_AGAIN = 3.0
 """Seconds between two looks at calls that have no answer yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    identifier: str
-    at: float
 
 
 class CallWatch:
@@ -42,12 +35,13 @@ class CallWatch:
         self._ask = ask
         self._fail = fail
         self._spawn = spawn
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, tuple[str, float]] = {}
+        """To whom, and when."""
         self._watching = False
 
     def add(self, number: int, identifier: str, loop: asyncio.AbstractEventLoop) -> None:
         """A call was made. From any thread."""
-        self._asked[number] = _Asked(identifier, loop.time())
+        self._asked[number] = identifier, loop.time()
         if not self._watching:
             self._watching = True
             loop.call_soon_threadsafe(self._look_later, loop)
@@ -72,9 +66,9 @@ class CallWatch:
         self._look_later(loop)
         long_ago = loop.time() - LOOK_AGAIN
         slow: defaultdict[str, list[int]] = defaultdict(list)
-        for number, asked in list(self._asked.items()):
-            if asked.at <= long_ago:
-                slow[asked.identifier].append(number)
+        for number, (identifier, at) in list(self._asked.items()):
+            if at <= long_ago:
+                slow[identifier].append(number)
         for identifier, numbers in slow.items():
             self._spawn(self._check(identifier, numbers))
 

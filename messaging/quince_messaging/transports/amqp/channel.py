@@ -11,7 +11,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from pamqp import commands
 
-from quince_messaging.errors import DeliveryFailed, UnroutableError
+from quince_messaging.errors import DeliveryFailed, ReconnectingError, UnroutableError
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.driver import ask_driver
@@ -317,3 +317,10 @@ class BrokerChannel:
             method = frames.publish_method(self.number, exchange, routing_key, mandatory=mandatory)
             self._methods[key] = method
         return method
+
+
+def needed(channel: BrokerChannel | None) -> BrokerChannel:
+    """The channel. Raises ReconnectingError if there is none that can be used just now."""
+    if channel is None or not channel.usable:
+        raise ReconnectingError("the broker is away just now")
+    return channel

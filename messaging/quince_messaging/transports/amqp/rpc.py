@@ -16,13 +16,12 @@ from quince_messaging.contract import RpcHandler
 from quince_messaging.errors import (
     DuplicateSubscriber,
     MessagingError,
-    ReconnectingError,
     UnreadableMessage,
     UnroutableError,
 )
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.channel import BrokerChannel
+from quince_messaging.transports.amqp.channel import BrokerChannel, needed
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.frames import Delivery
 from quince_messaging.transports.amqp.rpc_calls import STILL_WORKED_ON, WHO_SERVES, OutgoingCalls
@@ -98,9 +97,7 @@ class Rpc:
             raise DuplicateSubscriber(f"{identifier!r} has an RPC subscriber elsewhere")
         self._handlers[identifier] = handler
         try:
-            if self._channel is None or not self._channel.usable:
-                raise ReconnectingError("the broker is away just now")
-            await topology.bind(self._channel, self._queue, self._exchange, [call_key(identifier)])
+            await topology.bind(needed(self._channel), self._queue, self._exchange, [call_key(identifier)])
         except BaseException:
             self._handlers.pop(identifier, None)
             raise

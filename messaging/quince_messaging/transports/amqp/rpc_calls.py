@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from quince_messaging.errors import MessageTimeout, MessagingError, ReconnectingError, UnroutableError
+import msgspec
+
+from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.transports.amqp.call_watch import CallWatch
-from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
+from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt, needed
 from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.topology import call_key
 from quince_messaging.wire.batching import TurnBatches
@@ -60,29 +62,11 @@ class OutgoingCalls:
         """The answers to all calls were lost with their inbox."""
         self._call_watch.fail_all("the connection was lost before the answer came")
 
-    async def call(self, identifier: str, body: Any, timeout: float | None) -> Any:
-        """Call and await the answer."""
-        packed = pack(body)
-        await self._session.ready()
-        number, future = self._ask(identifier)
-        try:
-            self.queue_call(identifier, Call(identifier, packed, Address(self._inbox, number)))
-            if timeout is None:
-                return await future
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError as error:
-            raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
-        finally:
-            future.cancel()
-
     async def ask(self, identifier: str, body: Any, *, routed: bool) -> asyncio.Future[Any]:
         """Call; ends with the future of the answer, on request only when the broker has routed the call."""
         packed = pack(body)
         await self._session.ready()
-        number, future = self._ask(identifier)
-        call = Call(identifier, packed, Address(self._inbox, number))
-        self.queue_call(identifier, call, confirmed=routed)
+        number, future = self._ask(identifier, packed, confirmed=routed)
         if routed:
             await self._until_routed(number, future)
         return future
@@ -92,8 +76,7 @@ class OutgoingCalls:
         if self._session.live_connection is None:
             return None
         packed = pack(body)
-        number, future = self._ask(identifier)
-        self.queue_call(identifier, Call(identifier, packed, Address(self._inbox, number)))
+        _, future = self._ask(identifier, packed)
         return future
 
     def ask_here(self, identifier: str, body: Any, attend: Callable[[asyncio.Future[Any]], None]) -> bool:
@@ -109,7 +92,8 @@ class OutgoingCalls:
             or len(self.pending)
         ):
             return False
-        number, future = self._ask(identifier, self._loop)
+        number, future = self.pending.ask(self._loop)
+        self._watch(number, identifier, future)
         attend(future)
         try:
             data = encode(Calls([Call(identifier, pack(body), Address(self._inbox, number))]))
@@ -132,10 +116,13 @@ class OutgoingCalls:
             raise
 
     def _ask(
-        self, identifier: str, loop: asyncio.AbstractEventLoop | None = None
+        self, identifier: str, packed: msgspec.Raw, *, confirmed: bool = False
     ) -> tuple[int, asyncio.Future[Any]]:
-        number, future = self.pending.ask(loop)
+        number, future = self.pending.ask()
         self._watch(number, identifier, future)
+        self.queue_call(
+            identifier, Call(identifier, packed, Address(self._inbox, number)), confirmed=confirmed
+        )
         return number, future
 
     def _watch(self, number: int, identifier: str, future: asyncio.Future[Any]) -> None:
@@ -155,7 +142,7 @@ class OutgoingCalls:
         await self._session.ready()
         receipt = Receipt(1)
         data = encode(Calls([Call(identifier, pack(body))]))
-        channel = self._need(self._confirmed)
+        channel = needed(self._confirmed)
         channel.publish(self._exchange, call_key(identifier), [data], receipt=receipt, mandatory=True)
         try:
             await receipt.future
@@ -190,7 +177,7 @@ class OutgoingCalls:
         if receipt is not None:
             receipt.future.add_done_callback(lambda done: self._routed(calls, done.exception()))
         try:
-            channel = self._need(self._confirmed if confirmed else self._out)
+            channel = needed(self._confirmed if confirmed else self._out)
             data = encode(Calls(calls))
             channel.publish(self._exchange, call_key(to), [data], receipt=receipt, mandatory=True)
         except Exception as error:  # whatever it is: their callers wait, and so do the calls after them
@@ -220,8 +207,3 @@ class OutgoingCalls:
         message = decode(body)
         if isinstance(message, Calls):
             self._routed(message.calls, UnroutableError("nobody listens there"))
-
-    def _need(self, channel: BrokerChannel | None) -> BrokerChannel:
-        if channel is None or not channel.usable:
-            raise ReconnectingError("the broker is away just now")
-        return channel

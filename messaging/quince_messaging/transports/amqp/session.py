@@ -9,7 +9,7 @@ from typing import Any
 
 import aiormq
 
-from quince_messaging.contract import LinkListener, LinkState
+from quince_messaging.contract import LinkState
 from quince_messaging.errors import CommunicatorClosed, ConnectionFailed, MessagingError, ReconnectingError
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
@@ -40,21 +40,30 @@ class Session:
     """The connection of one transport, renewed as often as needed.
 
     `restore` is called with every new connection before anybody may use it, so topology and consumers are
-    back when `ready` returns; `before_close` with the last one, before it is closed in order.
+    back when `ready` returns; `before_close` with the last one, before it is closed in order; `enter` with
+    each state of the link.
     """
 
-    def __init__(self, uri: BrokerUri, name: str, restore: Restore, before_close: Restore) -> None:
+    def __init__(
+        self,
+        uri: BrokerUri,
+        name: str,
+        *,
+        restore: Restore,
+        before_close: Restore,
+        enter: Callable[[LinkState], None],
+    ) -> None:
         self.uri = uri
         self.state = LinkState.CLOSED
+        self.closed = False
         self.server: dict[str, Any] = {}
         self._name = name
         self._restore = restore
         self._before_close = before_close
+        self._tell = enter
         self._connection: BrokerConnection | None = None
         self._ready = asyncio.Event()
         self.side = SideTasks(log, LINK_ERRORS)
-        self._listeners: list[LinkListener] = []
-        self._closed = False
 
     async def open(self) -> None:
         """Dial once; raises ConnectionFailed. From then on the connection is kept up."""
@@ -70,9 +79,9 @@ class Session:
 
     async def close(self) -> None:
         """Disconnect and stop dialling."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         self._ready.set()
         # What they say at the end, to callers, leaves with the connection's last messages.
         await self.side.close(BEFORE_CLOSE_TIMEOUT)
@@ -97,13 +106,6 @@ class Session:
         finally:
             await connection.close()
 
-    def on_link(self, listener: LinkListener) -> None:
-        self._listeners.append(listener)
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
     @property
     def live_connection(self) -> BrokerConnection | None:
         """The connection, if there is one that can be used just now."""
@@ -120,7 +122,7 @@ class Session:
         try:
             async with asyncio.timeout(PATIENCE):
                 while (connection := self.live_connection) is None:
-                    if self._closed:
+                    if self.closed:
                         raise CommunicatorClosed("the communicator is closed; open a new one")
                     self._ready.clear()
                     await self._ready.wait()
@@ -136,7 +138,7 @@ class Session:
 
     def broken(self, connection: BrokerConnection, why: str) -> None:
         """Something on this connection does not work: drop it and dial anew."""
-        if connection.alive and not self._closed:
+        if connection.alive and not self.closed:
             log.warning("%(broker)s: %(reason)s; connecting anew", broker=self.uri.shown, reason=why)
             connection.abort()
 
@@ -207,15 +209,5 @@ class Session:
             self._enter(LinkState.BLOCKED)
 
     def _enter(self, state: LinkState) -> None:
-        if state is self.state:
-            return
         self.state = state
-        for listener in self._listeners:
-            try:
-                listener(state)
-            except Exception:  # the connection must not be kept from coming back
-                log.exception(
-                    "%(broker)s: a listener to the connection failed",
-                    broker=self.uri.shown,
-                    state=state.value,
-                )
+        self._tell(state)

@@ -72,7 +72,7 @@ class TaskResults:
     async def _open(self, connection: BrokerConnection) -> None:
         channel = await connection.channel(prefetch=PREFETCH)
         acks = Acks(channel)
-        await topology.declare_answers(channel, self._queue)
+        await topology.declare_queue(channel, self._queue, {"x-expires": topology.ANSWERS_KEPT})
         await topology.bind(channel, self._queue, self._names.rpc, [topology.inbox_key(self._inbox)])
 
         def received(about: Delivery, header: bytes, body: bytes) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from pamqp import commands
 
 from quince_messaging.contract import LinkState, TaskBatchCallback
-from quince_messaging.errors import DeliveryFailed, ReconnectingError, UnroutableError
+from quince_messaging.errors import DeliveryFailed, UnroutableError
 from quince_messaging.structured_log import StructuredLogger
 from quince_messaging.transports.amqp import topology
-from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt
+from quince_messaging.transports.amqp.channel import BrokerChannel, Receipt, needed
 from quince_messaging.transports.amqp.connection import BrokerConnection
 from quince_messaging.transports.amqp.consumer import Consumer
 from quince_messaging.transports.amqp.dead_letters import DeadLetters
@@ -67,7 +67,7 @@ class TaskQueues:
         """Consume again: the last thing on a new connection, for what is done with a task needs all of it."""
         await self._results.restore(connection)
         for consumer in list(self._consumers):
-            await topology.declare_task_queue(self._need(self._control), consumer.queue)
+            await topology.declare_task_queue(needed(self._control), consumer.queue)
             await consumer.restore(connection)
 
     async def before_close(self) -> None:
@@ -137,7 +137,7 @@ class TaskQueues:
         """Put a message on the dead-letter queue, with where it was and why it is here."""
         connection = await self._session.ready()
         receipt = await self._dead.dead_letter(
-            self._need(self._out), body, origin=origin, reason=reason, priority=priority
+            needed(self._out), body, origin=origin, reason=reason, priority=priority
         )
         await self._confirmed(receipt, connection)
 
@@ -145,7 +145,7 @@ class TaskQueues:
         connection = await self._session.ready()
         await self._declare(name)
         await connection.sending.writable()
-        channel = self._need(self._out)
+        channel = needed(self._out)
         receipt = Receipt(len(chunk))
         channel.publish("", name, chunk, receipt=receipt, mandatory=True, persistent=True, priority=priority)
         return receipt
@@ -200,14 +200,14 @@ class TaskQueues:
     async def size(self, *, queue: str) -> int:
         """How many tasks wait."""
         await self._session.ready()
-        return await topology.declare_task_queue(self._need(self._control), self._names.tasks(queue))
+        return await topology.declare_task_queue(needed(self._control), self._names.tasks(queue))
 
     async def purge(self, *, queue: str) -> int:
         """Drop every waiting task."""
         await self._session.ready()
         name = self._names.tasks(queue)
         await self._declare(name)
-        purged = await self._need(self._control).rpc(commands.Queue.Purge(queue=name))
+        purged = await needed(self._control).rpc(commands.Queue.Purge(queue=name))
         return int(purged.message_count)
 
     async def _restart(self, consumer: Consumer) -> None:
@@ -219,10 +219,5 @@ class TaskQueues:
 
     async def _declare(self, name: str) -> None:
         if name not in self._declared:
-            await topology.declare_task_queue(self._need(self._control), name)
+            await topology.declare_task_queue(needed(self._control), name)
             self._declared.add(name)
-
-    def _need(self, channel: BrokerChannel | None) -> BrokerChannel:
-        if channel is None or not channel.usable:
-            raise ReconnectingError("the broker is away just now")
-        return channel

@@ -14,7 +14,7 @@ exclusive and named by the broker, fresh on each connection.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 
 from pamqp import commands
 
@@ -29,29 +29,20 @@ _KEY_BYTES = 255
 _SENDER_BYTES = 100
 
 
-@dataclass(frozen=True, slots=True)
 class Names:
     """The names under one prefix."""
 
-    prefix: str
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.dead = f"{prefix}.dead"
+        self.rpc = f"{prefix}.rpc"
+        self.broadcast = f"{prefix}.broadcast"
 
     def tasks(self, queue: str) -> str:
         return f"{self.prefix}.tasks.p{MAX_PRIORITY}.{queue}"
 
-    @property
-    def dead(self) -> str:
-        return f"{self.prefix}.dead"
-
     def answers(self, inbox: str) -> str:
         return f"{self.prefix}.answers.{inbox}"
-
-    @property
-    def rpc(self) -> str:
-        return f"{self.prefix}.rpc"
-
-    @property
-    def broadcast(self) -> str:
-        return f"{self.prefix}.broadcast"
 
 
 async def declare_exchanges(channel: BrokerChannel, names: Names) -> None:
@@ -62,43 +53,26 @@ async def declare_exchanges(channel: BrokerChannel, names: Names) -> None:
 
 async def declare_task_queue(channel: BrokerChannel, name: str) -> int:
     """Declare a task queue; returns how many tasks wait on it."""
-    declared = await channel.rpc(
-        commands.Queue.Declare(
-            queue=name,
-            durable=True,
-            arguments={"x-queue-type": "classic", "x-max-priority": MAX_PRIORITY},
-        )
-    )
+    declared = await declare_queue(channel, name, {"x-max-priority": MAX_PRIORITY})
     return int(declared.message_count)
 
 
 async def declare_dead_queue(channel: BrokerChannel, names: Names) -> int:
     """Declare the dead-letter queue; returns how many messages are on it."""
-    declared = await channel.rpc(
-        commands.Queue.Declare(queue=names.dead, durable=True, arguments={"x-queue-type": "classic"})
-    )
-    return int(declared.message_count)
+    return int((await declare_queue(channel, names.dead)).message_count)
 
 
 async def declare_inbox(channel: BrokerChannel) -> str:
     """Declare a queue for this connection alone; returns the name that the broker gave it."""
-    declared = await channel.rpc(
-        commands.Queue.Declare(
-            queue="", exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"}
-        )
-    )
-    return str(declared.queue)
+    arguments: dict[str, Any] = {"x-queue-type": "classic"}
+    own = commands.Queue.Declare(queue="", exclusive=True, auto_delete=True, arguments=arguments)
+    return str((await channel.rpc(own)).queue)
 
 
-async def declare_answers(channel: BrokerChannel, name: str) -> None:
-    """Declare a queue for the results of tasks."""
-    await channel.rpc(
-        commands.Queue.Declare(
-            queue=name,
-            durable=True,
-            arguments={"x-queue-type": "classic", "x-expires": ANSWERS_KEPT},
-        )
-    )
+async def declare_queue(channel: BrokerChannel, name: str, arguments: dict[str, Any] | None = None) -> Any:
+    """Declare a durable queue; returns what the broker says of it."""
+    arguments = {"x-queue-type": "classic", **(arguments or {})}
+    return await channel.rpc(commands.Queue.Declare(queue=name, durable=True, arguments=arguments))
 
 
 def call_key(identifier: str) -> str:

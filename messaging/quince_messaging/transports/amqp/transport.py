@@ -13,8 +13,6 @@ from quince_messaging.contract import (
     BroadcastHandler,
     BroadcastMessage,
     DeadLetter,
-    LinkListener,
-    LinkState,
     RpcHandler,
     SubjectFilter,
     TaskBatchCallback,
@@ -22,7 +20,7 @@ from quince_messaging.contract import (
     TaskHandle,
     Transport,
 )
-from quince_messaging.errors import CommunicatorClosed, InvalidUri
+from quince_messaging.errors import InvalidUri
 from quince_messaging.transports.amqp.ack_renewal import RENEW_AFTER
 from quince_messaging.transports.amqp.broadcast import Broadcasting
 from quince_messaging.transports.amqp.connection import BrokerConnection
@@ -32,6 +30,7 @@ from quince_messaging.transports.amqp.session import Session
 from quince_messaging.transports.amqp.tasks import TaskQueues
 from quince_messaging.transports.amqp.topology import Names
 from quince_messaging.uri import DEFAULT_PREFIX, BrokerUri
+from quince_messaging.wire.calls import in_time
 
 
 class AmqpTransport(Transport):
@@ -43,10 +42,15 @@ class AmqpTransport(Transport):
     """
 
     def __init__(self, uri: BrokerUri, *, prefix: str = DEFAULT_PREFIX) -> None:
+        super().__init__()
         names = Names(prefix)
         renew_after = _seconds(uri, "renew_after", RENEW_AFTER)
         self._session = Session(
-            uri, f"{prefix} {socket.gethostname()}:{os.getpid()}", self._restore, self._before_close
+            uri,
+            f"{prefix} {socket.gethostname()}:{os.getpid()}",
+            restore=self._restore,
+            before_close=self._before_close,
+            enter=self.enter,
         )
         self._rpc = Rpc(self._session, names)
         self._dead = DeadLetters(self._session, names)
@@ -58,10 +62,6 @@ class AmqpTransport(Transport):
         return self._session.side.sentences()
 
     @property
-    def state(self) -> LinkState:  # type: ignore[override]
-        return self._session.state
-
-    @property
     def server_properties(self) -> dict[str, Any]:
         return dict(self._session.server)
 
@@ -69,13 +69,10 @@ class AmqpTransport(Transport):
         await self._session.open()
 
     async def close(self) -> None:
-        self._rpc.calls.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        self._rpc.calls.pending.close()
         await self._rpc.stop()
         await self._session.close()
-        self._rpc.calls.pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
-
-    def on_link(self, listener: LinkListener) -> None:
-        self._session.on_link(listener)
+        self._rpc.calls.pending.close()
 
     async def _restore(self, connection: BrokerConnection) -> None:
         await self._tasks.restore(connection)
@@ -117,7 +114,8 @@ class AmqpTransport(Transport):
     # RPC
 
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
-        return await self._rpc.calls.call(identifier, body, timeout)
+        answer = await self._rpc.calls.ask(identifier, body, routed=False)
+        return await in_time(answer, identifier, timeout)
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         return await self._rpc.calls.ask(identifier, body, routed=routed)

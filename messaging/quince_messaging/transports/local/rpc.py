@@ -12,9 +12,7 @@ from typing import Any
 
 from quince_messaging.contract import RpcHandler
 from quince_messaging.errors import (
-    CommunicatorClosed,
     DuplicateSubscriber,
-    MessageTimeout,
     MessagingError,
     UnroutableError,
 )
@@ -48,13 +46,10 @@ class Rpc:
 
     async def close(self) -> None:
         """Stop the handlers that run, and tell their callers; calls that wait here fail."""
-        self._fail_all()
+        self._pending.close()
         await self._answering.close()
         self._replies.flush()
-        self._fail_all()  # also those that were just being made
-
-    def _fail_all(self) -> None:
-        self._pending.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        self._pending.close()  # also those that were just being made
 
     # Asking
 
@@ -62,13 +57,6 @@ class Rpc:
         """An address for an answer, and the future of that answer."""
         number, future = self._pending.ask()
         return Address(self._peers.name, number), future
-
-    async def call(self, identifier: str, body: Any, timeout: float | None) -> Any:
-        try:
-            async with asyncio.timeout(timeout):
-                return await (await self.ask(identifier, body))
-        except TimeoutError as error:
-            raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
 
     async def ask(self, identifier: str, body: Any) -> asyncio.Future[Any]:
         address, future = self.expect()

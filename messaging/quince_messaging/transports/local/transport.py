@@ -19,7 +19,6 @@ from quince_messaging.contract import (
     BroadcastHandler,
     BroadcastMessage,
     DeadLetter,
-    LinkListener,
     LinkState,
     RpcHandler,
     SubjectFilter,
@@ -41,6 +40,7 @@ from quince_messaging.transports.local.registration_watch import RegistrationWat
 from quince_messaging.transports.local.rpc import Rpc
 from quince_messaging.transports.local.task_db import TaskDb
 from quince_messaging.wire.broadcasts import hand_over, in_envelopes
+from quince_messaging.wire.calls import in_time
 from quince_messaging.wire.envelope import Broadcasts, Call, Calls, Envelope, Replies, encode
 from quince_messaging.wire.filters import Subscriptions, sender_key
 
@@ -56,9 +56,8 @@ class LocalTransport(Transport):
     """
 
     def __init__(self, directory: Path, *, prefix: str = "quince") -> None:
-        self.state = LinkState.CLOSED
+        super().__init__()
         self._directory = Directory(directory, prefix)
-        self._listeners: list[LinkListener] = []
         self._subscribers: Subscriptions[BroadcastHandler] = Subscriptions()
         self._process = 0
         self._broadcasting = asyncio.Lock()
@@ -82,7 +81,7 @@ class LocalTransport(Transport):
             self._registration.remove()
             raise
         release_in_children(self, self._descriptors, self._file.close_in_child)
-        self._become(LinkState.CONNECTED)
+        self.enter(LinkState.CONNECTED)
 
     def _descriptors(self) -> list[int]:
         return [*self._registration.descriptors(), *self._file.descriptors(), *self._peers.descriptors()]
@@ -127,7 +126,7 @@ class LocalTransport(Transport):
     async def close(self) -> None:
         if self.state is LinkState.CLOSED or os.getpid() != self._process:
             return
-        self._become(LinkState.CLOSED)
+        self.enter(LinkState.CLOSED)
         self._registration_watch.stop()
         nothing_to_release(self)
         await self._queues.close()
@@ -141,17 +140,6 @@ class LocalTransport(Transport):
         if self.state is LinkState.CLOSED:
             return []
         return self._group_commit.side.sentences() + self._peers.side.sentences()
-
-    def on_link(self, listener: LinkListener) -> None:
-        self._listeners.append(listener)
-
-    def _become(self, state: LinkState) -> None:
-        self.state = state
-        for listener in list(self._listeners):
-            try:
-                listener(state)
-            except Exception:
-                _log.exception("a listener to the link failed", state=state.value)
 
     def _check(self) -> None:
         if os.getpid() != self._process and self._process:
@@ -215,7 +203,10 @@ class LocalTransport(Transport):
 
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
         """Call and await the answer. A server that dies before it has answered is an UnroutableError too."""
-        return await self._open_rpc.call(identifier, body, timeout)
+        return await in_time(self._answer(identifier, body), identifier, timeout)
+
+    async def _answer(self, identifier: str, body: Any) -> Any:
+        return await (await self._open_rpc.ask(identifier, body))
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         """Call in two stages. Routing is quick here, so it is always waited for."""

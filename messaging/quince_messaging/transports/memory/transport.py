@@ -11,7 +11,6 @@ from quince_messaging.contract import (
     BroadcastHandler,
     BroadcastMessage,
     DeadLetter,
-    LinkListener,
     LinkState,
     RpcHandler,
     SubjectFilter,
@@ -20,12 +19,12 @@ from quince_messaging.contract import (
     TaskHandle,
     Transport,
 )
-from quince_messaging.errors import CommunicatorClosed, MessageTimeout, UnroutableError
+from quince_messaging.errors import CommunicatorClosed, UnroutableError
 from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.transports.memory.delivery import MemoryConsumer, MemoryTask, readable
 from quince_messaging.transports.memory.hub import Hub
 from quince_messaging.wire.broadcasts import hand_over, in_envelopes
-from quince_messaging.wire.calls import Answering, PendingCalls, error_reply
+from quince_messaging.wire.calls import Answering, PendingCalls, error_reply, in_time
 from quince_messaging.wire.envelope import Address, Broadcasts, Call, Replies, Task, decode, encode
 from quince_messaging.wire.filters import Subscriptions
 
@@ -34,11 +33,10 @@ class MemoryTransport(Transport):
     """One communicator on a named hub of this process."""
 
     def __init__(self, name: str, *, prefix: str = "quince") -> None:
-        self.state = LinkState.CLOSED
+        super().__init__()
         self._key = f"{name}\0{prefix}"
         self._inbox = ""
         self._hub: Hub | None = None
-        self._listeners: list[LinkListener] = []
         self._handlers: dict[str, RpcHandler] = {}
         self._calls = PendingCalls()
         self._subscriptions: Subscriptions[BroadcastHandler] = Subscriptions()
@@ -51,7 +49,7 @@ class MemoryTransport(Transport):
         self.mailbox = LoopMailbox(asyncio.get_running_loop())
         self._hub, self._inbox = Hub.join(self._key, self)
         self._answering = Answering(self._hub.reply)
-        self._enter(LinkState.CONNECTED)
+        self.enter(LinkState.CONNECTED)
 
     async def close(self) -> None:
         if self._hub is None:
@@ -62,12 +60,9 @@ class MemoryTransport(Transport):
         for consumer in list(self._consumers):
             consumer.stop()
         hub.leave(self._key, self._inbox, list(self._handlers))
-        self._calls.fail_all(lambda: CommunicatorClosed("the communicator was closed meanwhile"))
+        self._calls.close()
         await self._answering.close()
-        self._enter(LinkState.CLOSED)
-
-    def on_link(self, listener: LinkListener) -> None:
-        self._listeners.append(listener)
+        self.enter(LinkState.CLOSED)
 
     # Task queue
 
@@ -112,14 +107,7 @@ class MemoryTransport(Transport):
     # RPC
 
     async def call(self, identifier: str, body: Any, *, timeout: float | None) -> Any:
-        number, future = self._calls.ask()
-        try:
-            self._connected.call(identifier, encode(Call(identifier, body, Address(self._inbox, number))))
-            return await asyncio.wait_for(future, timeout)
-        except TimeoutError as error:
-            raise MessageTimeout(f"no answer from {identifier!r} within {timeout:g} s") from error
-        finally:
-            future.cancel()
+        return await in_time(await self.ask(identifier, body), identifier, timeout)
 
     async def ask(self, identifier: str, body: Any, *, routed: bool = True) -> Awaitable[Any]:
         number, future = self._calls.ask()
@@ -176,11 +164,6 @@ class MemoryTransport(Transport):
         if self._hub is None:
             raise CommunicatorClosed("the communicator is closed; open a new one")
         return self._hub
-
-    def _enter(self, state: LinkState) -> None:
-        self.state = state
-        for listener in self._listeners:
-            listener(state)
 
     def _serve_call(self, call: Call) -> None:
         handler = self._handlers.get(call.identifier)

@@ -68,6 +68,9 @@ class StoreFull(StoreUnavailable):
 class StoreClosed(PersistenceError):
     """The store was used before `open()` or after `close()`."""
 
+    def __init__(self, message: str = "the store is not open; use it inside `with store:`") -> None:
+        super().__init__(message)
+
 
 class CopyRefused(PersistenceError):
     """A store cannot be copied while workers write to it, nor into one that has processes of its own."""

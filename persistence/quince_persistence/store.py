@@ -74,23 +74,15 @@ class Store(Reads, Checkups, StoreContract):
 
     @property
     def url(self) -> str:
-        """The URL without its password."""
         return shown(self._database.url)
 
     @property
     def identity(self) -> str:
-        """Twelve hexadecimal digits that name this store among all; a copy of it has the same. It has to be
-        opened once."""
         if not self._identity:
             self._reader()
         return self._identity
 
     def change_identity(self) -> str:
-        """Become another store, as a copy has to that is used beside the original. For when no worker runs.
-
-        Returns:
-            The new identity.
-        """
         self._reader()
         self._identity = f"{bootstrap.set_identity(self._database, replace=True):012x}"
         return self._identity
@@ -98,13 +90,6 @@ class Store(Reads, Checkups, StoreContract):
     # Opening
 
     def open(self) -> None:
-        """Check the schema, make it if the database is empty, start the writer thread. A store that
-        was closed can be opened again; opening one that is open does nothing.
-
-        Raises:
-            InvalidUrl, MissingDriver, StoreUnavailable, NotAStore: the database cannot be used.
-            SchemaOutdated, SchemaTooNew: it can, but not by this version.
-        """
         if self._writer is not None:
             return
         try:
@@ -244,7 +229,7 @@ class Store(Reads, Checkups, StoreContract):
     def heartbeat(
         self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
     ) -> Future[None]:
-        return self._beat(Heartbeat(worker_id, state, troubles))
+        return self._write(Heartbeat(worker_id, state, troubles), aside=True)
 
     def release_worker(
         self,
@@ -264,23 +249,18 @@ class Store(Reads, Checkups, StoreContract):
 
     def _reader(self) -> RowReader:
         if self._writer is None:
-            raise StoreClosed("the store is not open; use it inside `with store:`")
+            raise StoreClosed
         return self._rows
-
-    def _beat(self, operation: Operation[_T]) -> Future[_T]:
-        """Over a thread and a connection of their own, so that a heartbeat waits for no large write."""
-        if self._pulse is None:
-            raise StoreClosed("the store is not open; use it inside `with store:`")
-        self._pulse.submit(operation)
-        return operation.future
 
     def _new_pulse(self) -> GroupCommit:
         pulse = GroupCommit(self._database, patience=self._patience, name="quince-pulse")
         pulse.start_when_needed()
         return pulse
 
-    def _write(self, operation: Operation[_T]) -> Future[_T]:
-        if self._writer is None:
-            raise StoreClosed("the store is not open; use it inside `with store:`")
-        self._writer.submit(operation)
+    def _write(self, operation: Operation[_T], *, aside: bool = False) -> Future[_T]:
+        """Aside: over a thread and a connection of its own, so that a heartbeat waits for no large write."""
+        writer = self._pulse if aside else self._writer
+        if writer is None:
+            raise StoreClosed
+        writer.submit(operation)
         return operation.future

@@ -236,10 +236,7 @@ class SteppedStore(Store):
             raise StoreUnavailable("the simulated database is away")
         return super()._reader()
 
-    def _beat(self, operation: Operation[Any]) -> Any:
-        return self._write(operation)
-
-    def _write(self, operation: Operation[Any]) -> Any:
+    def _write(self, operation: Operation[Any], *, aside: bool = False) -> Any:
         if self._cable.gone:
             raise StoreClosed("the simulation is over")
         future = super()._write(operation)

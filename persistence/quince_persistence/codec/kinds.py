@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
@@ -81,22 +82,13 @@ def zone_from_plain(plain: Any) -> dt.tzinfo | None:
     return dt.UTC if plain == 0 else dt.timezone(dt.timedelta(microseconds=plain))
 
 
-def _datetime_to_plain(value: dt.datetime) -> Any:
+def _moment_to_plain(value: dt.datetime | dt.time) -> Any:
     return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone_to_plain(value.tzinfo)]
 
 
-def _datetime_from_plain(plain: Any) -> dt.datetime:
+def _moment_from_plain(kind: type[dt.datetime] | type[dt.time], plain: Any) -> dt.datetime | dt.time:
     text, fold, zone = plain
-    return dt.datetime.fromisoformat(text).replace(fold=fold, tzinfo=zone_from_plain(zone))
-
-
-def _time_to_plain(value: dt.time) -> Any:
-    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone_to_plain(value.tzinfo)]
-
-
-def _time_from_plain(plain: Any) -> dt.time:
-    text, fold, zone = plain
-    return dt.time.fromisoformat(text).replace(fold=fold, tzinfo=zone_from_plain(zone))
+    return kind.fromisoformat(text).replace(fold=fold, tzinfo=zone_from_plain(zone))
 
 
 def _fraction_to_plain(value: Fraction) -> Any:
@@ -135,9 +127,9 @@ def _path_from_plain(plain: Any) -> Any:
 
 WRITERS: dict[type, tuple[Code, Callable[[Any], Any]]] = {
     complex: (Code.COMPLEX, lambda v: [v.real, v.imag]),
-    dt.datetime: (Code.DATETIME, _datetime_to_plain),
+    dt.datetime: (Code.DATETIME, _moment_to_plain),
     dt.date: (Code.DATE, dt.date.isoformat),
-    dt.time: (Code.TIME, _time_to_plain),
+    dt.time: (Code.TIME, _moment_to_plain),
     dt.timedelta: (Code.TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds]),
     Decimal: (Code.DECIMAL, str),
     Fraction: (Code.FRACTION, _fraction_to_plain),
@@ -153,9 +145,9 @@ READERS: dict[int, Callable[[Any], Any]] = {
     Code.MAP: lambda plain: dict(zip(plain[::2], plain[1::2], strict=True)),
     Code.BIG_INT: lambda plain: int.from_bytes(plain, "big", signed=True),
     Code.COMPLEX: lambda plain: complex(*plain),
-    Code.DATETIME: _datetime_from_plain,
+    Code.DATETIME: functools.partial(_moment_from_plain, dt.datetime),
     Code.DATE: dt.date.fromisoformat,
-    Code.TIME: _time_from_plain,
+    Code.TIME: functools.partial(_moment_from_plain, dt.time),
     Code.TIMEDELTA: lambda plain: dt.timedelta(*plain),
     Code.DECIMAL: Decimal,
     Code.FRACTION: _fraction_from_plain,

@@ -11,18 +11,10 @@ from quince_persistence.records import WorkerRow
 
 def worker_row(row: Any, held: int = 0) -> WorkerRow:
     """Columns in the order of the table."""
-    worker_id, host, ospid, name, queues, slots, lock, state, started, heartbeat, troubles = row[:11]
-    return WorkerRow(
-        worker_id,
-        host,
-        ospid,
-        name,
-        tuple(msgspec.json.decode(queues)),
-        slots,
-        lock,
-        state,
-        started,
-        heartbeat,
-        held,
-        () if troubles is None else tuple(msgspec.json.decode(troubles)),
-    )
+    who, host, ospid, name, queues, slots, lock, state, started, heartbeat, troubles = row[:11]
+    listed, said = _listed(queues), _listed(troubles or "[]")
+    return WorkerRow(who, host, ospid, name, listed, slots, lock, state, started, heartbeat, held, said)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(msgspec.json.decode(text))

@@ -47,10 +47,26 @@ class _Listed(TypeDecorator[Sequence[Any]]):
         return self
 
 
-class _IsMember(FunctionElement[Any]):
+class _PerDatabase(FunctionElement[Any]):
+    """Written by its format for the kind of database."""
+
     # Not Boolean: that would be written `... = 1` on SQLite, which then reads the whole table.
     type: TypeEngine[Any] = NullType()
     inherit_cache = True
+    sqlite: str
+    postgresql: str
+
+
+@compiles(_PerDatabase)
+def _compiled(element: _PerDatabase, compiler: Any, **kw: Any) -> str:
+    parts = (compiler.process(clause, **kw) for clause in element.clauses)
+    written: str = getattr(element, compiler.dialect.name)
+    return written.format(*parts)
+
+
+class _IsMember(_PerDatabase):
+    inherit_cache = True
+    sqlite, postgresql = "{} IN (SELECT value FROM json_each({}))", "{} = ANY({})"
 
 
 def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -59,21 +75,9 @@ def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return _IsMember(column, bindparam(name, type_=_Listed(element)))
 
 
-@compiles(_IsMember, "sqlite")
-def _on_sqlite(element: _IsMember, compiler: Any, **kw: Any) -> str:
-    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
-
-
-@compiles(_IsMember, "postgresql")
-def _on_postgresql(element: _IsMember, compiler: Any, **kw: Any) -> str:
-    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} = ANY({values})"
-
-
-class _IsAmong(FunctionElement[Any]):
-    type: TypeEngine[Any] = NullType()
+class _IsAmong(_PerDatabase):
     inherit_cache = True
+    sqlite, postgresql = "{} IN {}", "{} = ANY(ARRAY{})"
 
 
 def among(column: ColumnElement[Any], query: Select[Any] | CompoundSelect[Any]) -> ColumnElement[bool]:
@@ -81,35 +85,12 @@ def among(column: ColumnElement[Any], query: Select[Any] | CompoundSelect[Any]) 
     return _IsAmong(column, query.scalar_subquery())
 
 
-@compiles(_IsAmong, "sqlite")
-def _among_on_sqlite(element: _IsAmong, compiler: Any, **kw: Any) -> str:
-    column, query = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} IN {query}"
-
-
-@compiles(_IsAmong, "postgresql")
-def _among_on_postgresql(element: _IsAmong, compiler: Any, **kw: Any) -> str:
-    column, query = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{column} = ANY(ARRAY{query})"
-
-
-class _Elements(FunctionElement[Any]):
+class _Elements(_PerDatabase):
     name = "elements"
     inherit_cache = True
+    sqlite, postgresql = "json_each({})", "(SELECT unnest({}) AS value)"
 
 
 def each_of(name: str) -> TableValuedAlias:
     """The integers of the list bound to the parameter `name`, as a table with one column `value`."""
     return _Elements(bindparam(name, type_=_Listed(BigInteger))).table_valued("value")
-
-
-@compiles(_Elements, "sqlite")
-def _elements_on_sqlite(element: _Elements, compiler: Any, **kw: Any) -> str:
-    (values,) = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"json_each({values})"
-
-
-@compiles(_Elements, "postgresql")
-def _elements_on_postgresql(element: _Elements, compiler: Any, **kw: Any) -> str:
-    (values,) = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"(SELECT unnest({values}) AS value)"

@@ -96,7 +96,7 @@ class GroupCommit:
         """
         with self._door:
             if not self._open:
-                raise StoreClosed("the store is not open; use it inside `with store:`")
+                raise StoreClosed
             if self._dormant:
                 self._thread.start()
                 self._dormant = False

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -83,7 +83,7 @@ class Transactions:
                     raise
             else:
                 if done is not None:
-                    return done.result
+                    return done[0]
 
     @property
     def connection(self) -> Connection | None:
@@ -102,8 +102,8 @@ class Transactions:
         work: Callable[[Connection, float], _T],
         write: Callable[[_T, Connection], object],
         outage: _Outage,
-    ) -> _Done[_T] | None:
-        """Run the work once. None if it has to be run again."""
+    ) -> tuple[_T] | None:
+        """Run the work once. Its result, alone in a tuple; None if it has to be run again."""
         connection = self._connected()
         committing, ticket = False, None
         try:
@@ -116,7 +116,7 @@ class Transactions:
             kind = self._database.classify(error)
             if committing and ticket is not None and (kind is ErrorKind.LOST or not sqlstate_of(error)):
                 if self._was_committed(ticket, outage, error):
-                    return _Done(result)
+                    return (result,)
                 if kind is ErrorKind.LOST:
                     return None
             else:
@@ -125,7 +125,7 @@ class Transactions:
         except BaseException:
             self._undo(connection)
             raise
-        return _Done(result)
+        return (result,)
 
     def _was_committed(self, ticket: Any, outage: _Outage, error: Exception) -> bool:
         """Find out, from the database, what became of a commit that got no answer.
@@ -172,13 +172,6 @@ class Transactions:
                 connection.invalidate()
             with contextlib.suppress(SQLAlchemyError):
                 connection.close()
-
-
-class _Done(Generic[_T]):
-    """The result of work that is committed."""
-
-    def __init__(self, result: _T) -> None:
-        self.result = result
 
 
 class _Outage:

@@ -34,9 +34,8 @@ class Operation(ABC, Generic[T]):
     def find(self, unit: UnitOfWork) -> None:
         """Look up, without locks, which rows it is about (those that choose by a selection)."""
 
-    @abstractmethod
     def need(self, needs: Needs) -> None:
-        """Say what to read and lock before `apply`."""
+        """Say what to read and lock before `apply` (those that are about processes)."""
 
     @abstractmethod
     def apply(self, unit: UnitOfWork) -> Any:
@@ -53,7 +52,13 @@ class Operation(ABC, Generic[T]):
 
 
 class ClaimedOperation(Operation[T]):
-    """A write under a claim: it is fenced, and changes nothing, when that claim does not hold any more."""
+    """A write under a claim: it is fenced, and changes nothing, when that claim does not hold any more.
+
+    Attributes:
+        fenced: The answer then.
+    """
+
+    fenced: T
 
     def __init__(self, pid: int, owner: str, epoch: int, size: int = 0) -> None:
         super().__init__(size)
@@ -65,12 +70,8 @@ class ClaimedOperation(Operation[T]):
     def apply(self, unit: UnitOfWork) -> T:
         row = unit.rows.get(self._pid)
         if row is None or row.owner != self._owner or row.epoch != self._epoch:
-            return self.fenced()
+            return self.fenced
         return self.change(unit, row)
-
-    @abstractmethod
-    def fenced(self) -> T:
-        """The answer when the claim does not hold any more."""
 
     @abstractmethod
     def change(self, unit: UnitOfWork, row: MutableRow) -> T:

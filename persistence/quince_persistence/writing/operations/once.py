@@ -11,13 +11,11 @@ class RecordOnce(ClaimedOperation[bool]):
     """The result of a once-block. Prompt: a blocking step waits for it, in whatever thread."""
 
     prompt = True
+    fenced = False
 
     def __init__(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> None:
         super().__init__(pid, owner, epoch, len(result))
         self._key, self._result = key, result
-
-    def fenced(self) -> bool:
-        return False
 
     def change(self, unit: UnitOfWork, row: MutableRow) -> bool:
         unit.changes.once.append({"pid": row.pid, "key": self._key, "blob": self._result})

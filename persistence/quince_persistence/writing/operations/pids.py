@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, case, func, select, update
 
 from quince_persistence.schema.tables import counters, processes
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
+from quince_persistence.writing.unit_of_work import UnitOfWork
 
 # Greater than every pid in the table too: programs that outlived the restoring of a backup may have
 # used pids that the counter of the backup does not know of.
@@ -28,9 +28,6 @@ class AllocatePids(Operation[range]):
     def __init__(self, count: int) -> None:
         super().__init__()
         self._count = count
-
-    def need(self, needs: Needs) -> None:
-        """No process."""
 
     def apply(self, unit: UnitOfWork) -> range:
         last = unit.connection.execute(_take, {"count": self._count}).scalar_one()

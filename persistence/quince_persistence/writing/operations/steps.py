@@ -34,14 +34,11 @@ from quince_persistence.writing.operations.insert import check_new, insert_new, 
 from quince_persistence.writing.operations.signals import add_signal
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
-_FENCED = StepOutcome(fenced=True)
-
 Lines = Sequence[tuple[str, bytes, str | None]]
 
 
 class _StepOperation(ClaimedOperation[StepOutcome]):
-    def fenced(self) -> StepOutcome:
-        return _FENCED
+    fenced = StepOutcome(fenced=True)
 
 
 class CommitStep(_StepOperation):

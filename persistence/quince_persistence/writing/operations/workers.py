@@ -41,9 +41,6 @@ class RegisterWorker(Operation[None]):
         super().__init__()
         self._worker = worker
 
-    def need(self, needs: Needs) -> None:
-        """No process."""
-
     def apply(self, unit: UnitOfWork) -> None:
         worker = self._worker
         old = int((unit.now - MARKED_SECONDS) * 1e6)
@@ -73,9 +70,6 @@ class Heartbeat(Operation[None]):
     def __init__(self, worker_id: str, state: str | None, troubles: Sequence[str]) -> None:
         super().__init__()
         self._id, self._state, self._troubles = worker_id, state, list(troubles)
-
-    def need(self, needs: Needs) -> None:
-        """No process."""
 
     def apply(self, unit: UnitOfWork) -> None:
         troubles = msgspec.json.encode(self._troubles).decode() if self._troubles else None

@@ -7,7 +7,6 @@ import functools
 import inspect
 import uuid
 from collections.abc import Awaitable, Sequence
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from quince_messaging.clients.loop_bridge import LoopBridge
@@ -52,9 +51,7 @@ class AwaitableCommunicator:
         await self.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
     @property

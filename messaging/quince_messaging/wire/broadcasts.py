@@ -25,6 +25,7 @@ from quince_messaging.wire.envelope import (
     unpack,
     unpack_broadcast,
 )
+from quince_messaging.wire.filters import Subscriptions, sender_key
 
 log = StructuredLogger(__name__)
 Message = TypeVar("Message", BroadcastMessage, Broadcast)
@@ -78,8 +79,20 @@ def in_pieces(
         yield together
 
 
-def hand_over(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> None:
-    """Read a broadcast that came and give it to those who want it; one that cannot be read is dropped."""
+def hand_over(together: Broadcasts, subscriptions: Subscriptions[BroadcastHandler]) -> None:
+    """Give broadcasts that came to those who want them."""
+    wanted: dict[tuple[str, str | None], list[BroadcastHandler]] = {}
+    for broadcast in together.messages:
+        about = sender_key(broadcast.sender), broadcast.subject
+        handlers = wanted.get(about)
+        if handlers is None:
+            handlers = wanted[about] = subscriptions.matching(broadcast.sender, broadcast.subject)
+        if handlers:
+            _hand_over_one(broadcast, handlers)
+
+
+def _hand_over_one(broadcast: Broadcast, handlers: Iterable[BroadcastHandler]) -> None:
+    """Read a broadcast and give it to these; one that cannot be read is dropped."""
     try:
         message = unpack_broadcast(broadcast)
     except UnreadableMessage as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import kiwipy
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quince_messaging.clients.kiwipy_filter import routable
@@ -53,6 +53,9 @@ def test_the_dictionary_finds_the_same(
     assert not any(remains)
 
 
+@example(SubjectFilter((f"a.{'x' * 252}",)), None, f"a.{'x' * 252}")
+@example(SubjectFilter((f"a.{'x' * 200}",)), "s" * 100, f"a.{'x' * 200}")
+@example(SubjectFilter((f"a.{'x' * 200}.*",)), "s" * 100, f"a.{'x' * 200}.b")
 @given(filter_=wanted, sender=senders, subject=st.one_of(st.none(), subjects))
 def test_the_broker_lets_through_whatever_is_wanted(
     filter_: SubjectFilter, sender: object, subject: str | None

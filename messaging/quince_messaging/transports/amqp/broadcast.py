@@ -124,12 +124,8 @@ class Broadcasting:
         except UnreadableMessage as error:
             log.warning("a broadcast is dropped: %(error)s", error=error)
             return
-        if not isinstance(message, Broadcasts):
-            return
-        for broadcast in message.messages:
-            handlers = self._subscriptions.matching(broadcast.sender, broadcast.subject)
-            if handlers:
-                hand_over(broadcast, handlers)
+        if isinstance(message, Broadcasts):
+            hand_over(message, self._subscriptions)
 
     def _closed(self, connection: BrokerConnection, error: BaseException | None) -> None:
         self._channel = None

@@ -99,7 +99,8 @@ async def unbind(channel: BrokerChannel, queue: str, exchange: str, keys: Iterab
 
 def broadcast_key(sender: object, subject: str | None) -> str:
     """The routing key of a broadcast: `sender.subject`, cut where AMQP's 255 bytes end."""
-    return _cut(f"{_sender_word(sender_key(sender))}.{subject or ''}")
+    key = f"{_sender_word(sender_key(sender))}.{subject or ''}"
+    return key.encode()[:_KEY_BYTES].decode(errors="ignore")
 
 
 def binding_keys(wanted: SubjectFilter) -> set[str]:
@@ -119,22 +120,17 @@ def _subject_pattern(subject: str) -> str:
 
 
 def _pattern(sender: str, subject: str) -> str:
-    whole = f"{sender}.{subject}"
-    cut = _cut(whole)
-    return cut if cut == whole or not subject.endswith("#") else _cut_words(whole)
+    """What matches the keys of a subject, wherever they are cut: the sooner the longer the sender is."""
+    room = _KEY_BYTES - 1 - (_SENDER_BYTES if sender == "*" else len(sender.encode()))
+    start = subject.encode()[:room].decode(errors="ignore")
+    if start == subject:
+        return f"{sender}.{subject}"
+    if sender == "*" or subject.endswith("#"):  # no word can be asked for that is not there whole
+        return ".".join([sender, *start.split(".")[:-1], "#"])
+    return f"{sender}.{start}"
 
 
 def _sender_word(sender: str) -> str:
     """A sender as one word of a routing key: no dots, no wildcards, bounded."""
     word = sender.replace("%", "%25").replace(".", "%2E").replace("*", "%2A").replace("#", "%23")
     return word.encode()[:_SENDER_BYTES].decode(errors="ignore")
-
-
-def _cut(key: str) -> str:
-    data = key.encode()
-    return key if len(data) <= _KEY_BYTES else data[:_KEY_BYTES].decode(errors="ignore")
-
-
-def _cut_words(pattern: str) -> str:
-    words = _cut(pattern[: _KEY_BYTES - 2]).split(".")[:-1]
-    return ".".join([*words, "#"])

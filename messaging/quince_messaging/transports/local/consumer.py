@@ -148,11 +148,7 @@ class LocalConsumer(TaskConsumer):
         if self._closed:
             return
         if error is not None:
-            _log.error(
-                "consumer of %(queue)s: a claim failed and will be tried again: %(error)s",
-                queue=self.queue,
-                error=error,
-            )
+            self._failed("a claim failed and will be tried again", error)
             self._unwritten += claim.settled
             asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self.recheck)
             return
@@ -188,11 +184,7 @@ class LocalConsumer(TaskConsumer):
             if error is None:
                 self._arrived(*read)
             else:
-                _log.error(
-                    "consumer of %(queue)s: tasks will be read again: %(error)s",
-                    queue=self.queue,
-                    error=error,
-                )
+                self._failed("tasks will be read again", error)
                 asyncio.get_running_loop().call_later(BETWEEN_FAILURES, self._read, unread)
 
         self._context.group_commit.run_then(lambda file: file.read(unread), came)
@@ -208,11 +200,7 @@ class LocalConsumer(TaskConsumer):
 
         def offer(waiting: Sequence[WaitingConsumer], error: Exception | None) -> None:
             if error is not None:
-                _log.error(
-                    "consumer of %(queue)s: tasks could not be returned: %(error)s",
-                    queue=self.queue,
-                    error=error,
-                )
+                self._failed("tasks could not be returned", error)
             else:
                 self._context.ring(self.queue, waiting, len(unread))
 
@@ -223,18 +211,16 @@ class LocalConsumer(TaskConsumer):
         return [handle for handle in handles if handle is not None]
 
     def _handle(self, claimed: ClaimedTask) -> LocalTask | None:
-        def unread() -> LocalTask:
-            return LocalTask(self._settlements, claimed.id, Task(None), redelivered=claimed.redelivered)
+        def handle(task: Task) -> LocalTask:
+            return LocalTask(self._settlements, claimed.id, task, redelivered=claimed.redelivered)
 
         task = read_task(
             claimed.body,
             self.queue,
-            dead_letter=lambda reason: unread().dead_letter(reason),
-            requeue=lambda: unread().requeue(),
+            dead_letter=lambda reason: handle(Task(None)).dead_letter(reason),
+            requeue=lambda: handle(Task(None)).requeue(),
         )
-        if task is None:
-            return None
-        return LocalTask(self._settlements, claimed.id, task, redelivered=claimed.redelivered)
+        return None if task is None else handle(task)
 
     async def pull(self, queue: str) -> LocalTask | None:
         """One task of any queue, taken by hand; settled like the others."""
@@ -273,11 +259,7 @@ class LocalConsumer(TaskConsumer):
 
         def offer(waiting: Sequence[WaitingConsumer], error: Exception | None) -> None:
             if error is not None:
-                _log.error(
-                    "consumer of %(queue)s: tasks could not be requeued: %(error)s",
-                    queue=self.queue,
-                    error=error,
-                )
+                self._failed("tasks could not be requeued", error)
                 return
             others = [one for one in waiting if one.consumer != self.number]
             self._context.ring(self.queue, others or waiting, len(settled.requeued))
@@ -293,14 +275,13 @@ class LocalConsumer(TaskConsumer):
 
         def written(_: None, error: Exception | None) -> None:
             if error is not None:
-                _log.error(
-                    "consumer of %(queue)s: done tasks stay, and will be tried again: %(error)s",
-                    queue=self.queue,
-                    error=error,
-                )
+                self._failed("done tasks stay, and will be tried again", error)
                 self._unwritten += settled
 
         self._context.group_commit.run_then(lambda file: file.delete(self.number, settled), written)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        _log.error(f"consumer of %(queue)s: {what}: %(error)s", queue=self.queue, error=error)
 
 
 def _write_settled(file: TaskDb, consumer: int, settled: SettledTasks) -> None:

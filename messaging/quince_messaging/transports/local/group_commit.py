@@ -81,7 +81,7 @@ class GroupCommit:
         self._sync = SyncThread(self._file, self.side, self._post)
         self._writer = self.side.thread("quince-local-writer", functools.partial(self._write, opened))
         self._writer.start()
-        self._sync.start()
+        self._sync.thread.start()
         try:
             await opened
         except BaseException:
@@ -98,7 +98,7 @@ class GroupCommit:
         self._to_write.put(None)
         await self._ended
         self._writer.join()
-        self._sync.join()
+        self._sync.thread.join()
 
     def run(self, work: Callable[[TaskDb], T], *, heavy: bool = False) -> asyncio.Future[T]:
         """Run `work`; the future ends when that is committed.
@@ -263,7 +263,7 @@ class GroupCommit:
             self._sync_later(jobs)
             self._post(self._written, jobs)
         self._sync.stop()
-        self._sync.join()
+        self._sync.thread.join()
         with fork_guard:
             self._file.close()
         self._post(resolve, self._ended, None, None)

@@ -37,19 +37,11 @@ class SyncThread:
         self._waiting: queue.SimpleQueue[Durable | None] = queue.SimpleQueue()
         self._commits = 0
         self._checkpointed = 0
-        self._thread = side.thread("quince-local-sync", self._work)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
+        self.thread = side.thread("quince-local-sync", self._work)
 
     def stop(self) -> None:
         """End when all that was committed is on the disk. From any thread."""
         self._waiting.put(None)
-
-    def join(self) -> None:
-        """Wait for the end."""
-        self._thread.join()
 
     def committed(self, count: int, durable: Durable) -> None:
         """So many pieces of work were committed; these futures of theirs wait for the disk."""

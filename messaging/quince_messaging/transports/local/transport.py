@@ -239,7 +239,7 @@ class LocalTransport(Transport):
         payload = encode(envelope)
         for peer in peers:
             if peer == self._peers.name:
-                asyncio.get_running_loop().call_soon(self._hear, envelope)
+                asyncio.get_running_loop().call_soon(hand_over, envelope, self._subscribers)
             else:
                 await self._peers.send_broadcasts(peer, payload, len(envelope.messages))
         await self._peers.drain(peers)
@@ -277,21 +277,11 @@ class LocalTransport(Transport):
         self._check()
         self._peers.unwant(self._subscribers.remove(identifier))
 
-    def _hear(self, envelope: Broadcasts) -> None:
-        audiences: dict[tuple[str, str | None], list[BroadcastHandler]] = {}
-        for broadcast in envelope.messages:
-            about = sender_key(broadcast.sender), broadcast.subject
-            handlers = audiences.get(about)
-            if handlers is None:
-                handlers = audiences[about] = self._subscribers.matching(broadcast.sender, broadcast.subject)
-            if handlers:
-                hand_over(broadcast, handlers)
-
     # From other communicators
 
     def _received(self, peer: str, envelope: Envelope) -> None:
         if isinstance(envelope, Broadcasts):
-            self._hear(envelope)
+            hand_over(envelope, self._subscribers)
         elif isinstance(envelope, Replies):
             self._rpc.replied(envelope.replies)
         elif isinstance(envelope, Call):

@@ -7,22 +7,16 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from quince_messaging.contract import DeadLetter
 from quince_messaging.errors import DuplicateSubscriber, UnroutableError
-from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.wire.calls import encode_replies, packed
 from quince_messaging.wire.envelope import Address, Reply
 
-
-class Member(Protocol):
-    """A communicator on the hub. Its mailbox leads to its own loop, where `receive` is called."""
-
-    mailbox: LoopMailbox | None
-
-    def receive(self, data: bytes) -> None: ...
+Post = Callable[[bytes], bool]
+"""Leaves a message for a communicator, on its own loop; False if that is gone."""
 
 
 class HubConsumer(Protocol):
@@ -58,18 +52,18 @@ class Hub:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
-        self._members: dict[str, Member] = {}
-        self._servers: dict[str, Member] = {}
+        self._members: dict[str, Post] = {}
+        self._servers: dict[str, Post] = {}
         self._queues: dict[str, list[Entry]] = {}
         self._consumers: dict[str, deque[HubConsumer]] = {}
         self.dead: list[DeadLetter] = []
 
     @classmethod
-    def join(cls, key: str, member: Member) -> tuple[Hub, str]:
+    def join(cls, key: str, post: Post) -> tuple[Hub, str]:
         with cls._guard:
             hub = cls._hubs.setdefault(key, cls())
             inbox = f"inbox-{next(hub._numbers)}"
-            hub._members[inbox] = member
+            hub._members[inbox] = post
             return hub, inbox
 
     def leave(self, key: str, inbox: str, identifiers: Sequence[str]) -> None:
@@ -155,22 +149,21 @@ class Hub:
     def call(self, identifier: str, data: bytes) -> None:
         with self._lock:
             server = self._servers.get(identifier)
-        if server is None or not _post(server, data):
+        if server is None or not server(data):
             raise UnroutableError(f"nobody listens at {identifier!r}")
 
     def reply(self, address: Address, reply: Reply) -> None:
         with self._lock:
-            member = self._members.get(address.inbox)
-        if member is None:
-            return
-        for data in encode_replies([packed(reply)]):
-            _post(member, data)
+            post = self._members.get(address.inbox)
+        if post is not None:
+            for data in encode_replies([packed(reply)]):
+                post(data)
 
-    def serve(self, identifier: str, member: Member) -> None:
+    def serve(self, identifier: str, post: Post) -> None:
         with self._lock:
             if identifier in self._servers:
                 raise DuplicateSubscriber(f"{identifier!r} has an RPC subscriber already")
-            self._servers[identifier] = member
+            self._servers[identifier] = post
 
     def unserve(self, identifier: str) -> None:
         with self._lock:
@@ -179,16 +172,5 @@ class Hub:
     def broadcast(self, data: bytes) -> None:
         with self._lock:
             members = list(self._members.values())
-        for member in members:
-            _post(member, data)
-
-
-def _post(member: Member, data: bytes) -> bool:
-    """Leave a message for a member; False if its loop is gone."""
-    if member.mailbox is None:
-        return False
-    try:
-        member.mailbox.post(member.receive, data)
-    except RuntimeError:
-        return False
-    return True
+        for post in members:
+            post(data)

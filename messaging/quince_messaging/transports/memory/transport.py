@@ -43,11 +43,11 @@ class MemoryTransport(Transport):
         self._consumers: set[MemoryConsumer] = set()
         self._pulled: set[MemoryTask] = set()
         self._answering: Answering
-        self.mailbox: LoopMailbox | None = None
+        self._mailbox: LoopMailbox
 
     async def open(self) -> None:
-        self.mailbox = LoopMailbox(asyncio.get_running_loop())
-        self._hub, self._inbox = Hub.join(self._key, self)
+        self._mailbox = LoopMailbox(asyncio.get_running_loop())
+        self._hub, self._inbox = Hub.join(self._key, self._post)
         self._answering = Answering(self._hub.reply)
         self.enter(LinkState.CONNECTED)
 
@@ -76,9 +76,7 @@ class MemoryTransport(Transport):
 
     async def consume(self, deliver: TaskBatchCallback, *, queue: str, prefetch: int) -> TaskConsumer:
         hub = self._connected
-        if self.mailbox is None:
-            raise CommunicatorClosed("the communicator is not open")
-        consumer = MemoryConsumer(self.mailbox, hub, queue, deliver, prefetch, self._consumers.discard)
+        consumer = MemoryConsumer(self._mailbox, hub, queue, deliver, prefetch, self._consumers.discard)
         self._consumers.add(consumer)
         await consumer.resume()
         return consumer
@@ -122,7 +120,7 @@ class MemoryTransport(Transport):
         self._connected.call(identifier, encode(Call(identifier, body)))
 
     async def serve(self, identifier: str, handler: RpcHandler) -> None:
-        self._connected.serve(identifier, self)
+        self._connected.serve(identifier, self._post)
         self._handlers[identifier] = handler
 
     async def unserve(self, identifier: str) -> None:
@@ -145,6 +143,13 @@ class MemoryTransport(Transport):
     async def unsubscribe(self, identifier: str) -> None:
         self._subscriptions.remove(identifier)
 
+    def _post(self, data: bytes) -> bool:
+        try:
+            self._mailbox.post(self.receive, data)
+        except RuntimeError:
+            return False
+        return True
+
     def receive(self, data: bytes) -> None:
         """On this transport's loop: a call, answers, or broadcasts have come."""
         message = decode(data)
@@ -154,10 +159,7 @@ class MemoryTransport(Transport):
             for reply in message.replies:
                 self._calls.settle(reply)
         elif isinstance(message, Broadcasts):
-            for broadcast in message.messages:
-                handlers = self._subscriptions.matching(broadcast.sender, broadcast.subject)
-                if handlers:
-                    hand_over(broadcast, handlers)
+            hand_over(message, self._subscriptions)
 
     @property
     def _connected(self) -> Hub:

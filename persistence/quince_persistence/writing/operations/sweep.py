@@ -36,7 +36,7 @@ _orphans = (
 class Wake(ClaimedOperation[Sequence[Woken]]):
     """The owner says that a timer fired."""
 
-    fenced = ()
+    fenced: Sequence[Woken] = []
 
     def change(self, unit: UnitOfWork, row: MutableRow) -> Sequence[Woken]:
         return fire_timer(unit, row)

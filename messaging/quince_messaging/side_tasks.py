@@ -218,6 +218,7 @@ OWNERS: weakref.WeakSet[SideTasks] = weakref.WeakSet()
 """All that there are."""
 
 
+@dataclass(eq=False)
 class SideTask:
     """One thing that is kept going.
 
@@ -226,26 +227,18 @@ class SideTask:
         begun: How many times it was begun.
     """
 
-    def __init__(
-        self,
-        owner: SideTasks,
-        name: str,
-        work: Callable[[], Coroutine[Any, Any, object]],
-        every: float | None,
-        longest: float,
-    ) -> None:
-        self.name = name
-        self.task: asyncio.Task[None] | None = None
-        self.begun = 0
-        self._owner = owner
-        self._work = work
-        self._every = every
-        self._longest = longest
-        self._pause = 0.0
-        self._since = 0.0
-        self._round: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._ended = False
+    _owner: SideTasks
+    name: str
+    _work: Callable[[], Coroutine[Any, Any, object]]
+    _every: float | None
+    _longest: float
+    task: asyncio.Task[None] | None = None
+    begun: int = 0
+    _pause: float = 0.0
+    _since: float = 0.0
+    _round: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _ended: bool = False
 
     def begin(self) -> None:
         """Begin it (again)."""

@@ -56,7 +56,8 @@ def parse_uri(uri: str) -> BrokerUri:
     """Read a URI. Raises InvalidUri, which says what is wrong with it."""
     scheme = uri.split(":", 1)[0]
     if scheme not in SCHEMES or "://" not in uri:
-        raise InvalidUri(f"{without_password(uri)!r} is no broker URI: begin with one of {_schemes()}")
+        schemes = ", ".join(f"{one}://" for one in SCHEMES)
+        raise InvalidUri(f"{without_password(uri)!r} is no broker URI: begin with one of {schemes}")
     return _with_host(scheme, uri) if scheme in ("amqp", "amqps") else _without_host(scheme, uri)
 
 
@@ -99,7 +100,3 @@ def _without_host(scheme: str, uri: str) -> BrokerUri:
 
 def _unquoted(text: str) -> str:
     return os.fsdecode(unquote_to_bytes(os.fsencode(text)))
-
-
-def _schemes() -> str:
-    return ", ".join(f"{scheme}://" for scheme in SCHEMES)

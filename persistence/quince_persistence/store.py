@@ -13,7 +13,6 @@ from quince_persistence.databases.database import shown
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable
 from quince_persistence.reading.checkups import Checkups
-from quince_persistence.reading.reads import Reads
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import (
     MAX_DEATHS,
@@ -48,7 +47,7 @@ from quince_persistence.writing.transaction import PATIENCE_SECONDS
 _T = TypeVar("_T")
 
 
-class Store(Reads, Checkups, StoreContract):
+class Store(Checkups, StoreContract):
     """A store of processes on one database; what its methods promise stands in `StoreContract`.
 
     Args:

@@ -215,13 +215,10 @@ class Outgoing:
         if not self._posted:
             try:
                 self._posted = True
-                self._thread.post(self._begin)
+                self._thread.post(lambda: self._thread.spawn(self._hand_over_or_tell()))
             except BaseException:
                 self._posted = False  # the next one wakes it, be it for the second time
                 raise
-
-    def _begin(self) -> None:
-        self._thread.spawn(self._hand_over_or_tell())
 
     async def _hand_over_or_tell(self) -> None:
         try:

@@ -69,12 +69,12 @@ class LoopThread:
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a plain function on the loop, soon."""
-        self._checked().post(function, *args)
+        self.check().post(function, *args)
 
     @property
     def at_rest(self) -> bool:
         """Whether all that was posted by this caller has been called."""
-        return self._checked().at_rest
+        return self.check().at_rest
 
     def submit(
         self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
@@ -94,16 +94,13 @@ class LoopThread:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def check(self) -> None:
-        """Raise if this communicator cannot be used (any more, or in this process)."""
-        self._checked()
-
     @property
     def forked(self) -> bool:
         """Whether this is a copy, in a child made by `fork()`."""
         return self._pid != os.getpid()
 
-    def _checked(self) -> LoopMailbox:
+    def check(self) -> LoopMailbox:
+        """Raise if this communicator cannot be used (any more, or in this process)."""
         if self.forked:
             raise CommunicatorForked(
                 "this communicator was opened before fork(); open a new one in the child process"

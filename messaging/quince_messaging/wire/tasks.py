@@ -35,27 +35,21 @@ class DeliveredTask(ABC):
 
     @property
     def no_reply(self) -> bool:
-        """See `TaskHandle.no_reply`."""
         return self.reply_to is None
 
     def ack(self, result: Any = None) -> None:
-        """See `TaskHandle.ack`."""
         self.settle(Settlement.DONE, self._reply(Status.RESULT, result))
 
     def fail(self, error: BaseException) -> None:
-        """See `TaskHandle.fail`."""
         self.settle(Settlement.DONE, self._error(error))
 
     def later(self) -> None:
-        """See `TaskHandle.later`."""
         self.settle(None, self._reply(Status.PENDING))
 
     def requeue(self) -> None:
-        """See `TaskHandle.requeue`."""
         self.settle(Settlement.REQUEUED)
 
     def dead_letter(self, reason: str) -> None:
-        """See `TaskHandle.dead_letter`."""
         self.settle(Settlement.DEAD_LETTERED, self._error(MessagingError(f"dead-lettered: {reason}")), reason)
 
     @abstractmethod

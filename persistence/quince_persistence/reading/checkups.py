@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import bindparam, func, select, text
 
-from quince_persistence.reading.reads import PAGE, frozen
+from quince_persistence.reading.reads import PAGE, Reads, frozen
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.reading.selecting import BLOBS, ENDED, IDLE
 from quince_persistence.records import Claim, ProcessRow, Woken
@@ -36,12 +35,8 @@ _clock = select(func.extract("epoch", func.clock_timestamp()))
 _quick_check = text("PRAGMA quick_check")
 
 
-class Checkups(ABC):
+class Checkups(Reads):
     """The reads that `StoreContract` names for a check of the whole store."""
-
-    @abstractmethod
-    def _reader(self) -> RowReader:
-        """What reads. Raises StoreClosed if the store is not open."""
 
     def live(self) -> Iterator[Claim]:
         return self._live(self._reader())

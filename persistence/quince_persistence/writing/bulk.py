@@ -11,7 +11,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 from quince_persistence.schema.in_list import each_of, one_of
 from quince_persistence.schema.mutable_row import MutableRow
@@ -83,12 +83,9 @@ def _update(names: tuple[str, ...], *, together: bool) -> Update:
     return update(processes).where(chosen).values({name: bindparam(name) for name in names})
 
 
-def _insert_same() -> Insert:
-    columns = ["pid", "at", "kind", "body", "author"]
-    values = [bindparam(name, type_=events.c[name].type) for name in columns[1:]]
-    each = each_of("pids")
-    return insert(events).from_select(columns, select(each.c.value, *values))
-
-
 _insert = events.insert().inline()  # the number of a line is not needed
-_same_event = _insert_same()
+_line = ("at", "kind", "body", "author")
+_same_event = insert(events).from_select(
+    ["pid", *_line],
+    select(each_of("pids").c.value, *(bindparam(name, type_=events.c[name].type) for name in _line)),
+)

@@ -30,7 +30,7 @@ class Changes:
     """Everything that one transaction writes about processes.
 
     Attributes:
-        born: Rows to insert, by pid.
+        inserted: Rows to insert, by pid.
         rows: Rows to update, by pid.
         results: Outputs and error, by pid.
         checkpoints: New checkpoint by pid; None drops the stored one.

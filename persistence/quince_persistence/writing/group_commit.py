@@ -175,14 +175,11 @@ class GroupCommit:
                 if not isinstance(error, IntegrityError) or chance == _CHANCES - 1:
                     refused = for_caller(self._database, error)
                     if kind is not ErrorKind.DATA:
-                        self._log_refused(refused, unexpected=kind.may_be_one_call)
+                        sentence = "the store refuses a call, which may be made again: %(error)s"
+                        self._throttled.warn(sentence, error=refused, trace=kind.may_be_one_call)
                     return _all(group, refused, error)
         middle = len(group) // 2
         return self._settle(group[:middle]) + self._settle(group[middle:])
-
-    def _log_refused(self, refused: Exception, *, unexpected: bool) -> None:
-        sentence = "the store refuses a call, which may be made again: %(error)s"
-        self._throttled.warn(sentence, error=refused, trace=unexpected)
 
     def _resolve(self, settled: Settled) -> None:
         later: Settled = []

@@ -9,14 +9,9 @@ from quince_persistence.records import TERMINAL, Control, ControlOutcome, State,
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.unit_of_work import UnitOfWork
 
-_FROM_LIVE = frozenset(State) - {State.CREATED}
-_NOWHERE: frozenset[State] = frozenset()
-
 TRANSITIONS = {
-    State.CREATED: _FROM_LIVE,
-    State.RUNNING: _FROM_LIVE,
-    State.WAITING: _FROM_LIVE,
-    **dict.fromkeys(TERMINAL, _NOWHERE),
+    **dict.fromkeys(set(State) - TERMINAL, frozenset(State) - {State.CREATED}),
+    **dict.fromkeys(TERMINAL, frozenset()),
 }
 """Which states may follow. A claim makes a created process running, a control may end it before."""
 

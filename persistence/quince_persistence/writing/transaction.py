@@ -43,7 +43,7 @@ class Transactions:
     def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
         self._database = database
         self._patience = patience
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
         self._stopping = threading.Event()
         self._throttled = ThrottledLog("quince.store")
 
@@ -84,11 +84,6 @@ class Transactions:
             else:
                 if done is not None:
                     return done[0]
-
-    @property
-    def connection(self) -> Connection | None:
-        """What it writes over just now."""
-        return self._connection
 
     def stop(self) -> None:
         """Wait no longer for a database that is away."""
@@ -154,9 +149,9 @@ class Transactions:
                 return fate
 
     def _connected(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._database.writer()
-        return self._connection
+        if self.connection is None:
+            self.connection = self._database.writer()
+        return self.connection
 
     def _undo(self, connection: Connection) -> None:
         try:
@@ -166,7 +161,7 @@ class Transactions:
             self._drop()
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self.connection = self.connection, None
         if connection is not None:
             with contextlib.suppress(SQLAlchemyError):
                 connection.invalidate()

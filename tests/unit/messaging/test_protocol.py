@@ -57,7 +57,7 @@ async def feed(stream: bytes, cuts: list[int]) -> tuple[Sink, bytes]:
     protocol = FrameProtocol(reader, asyncio.get_running_loop())
     protocol._shown = asyncio.get_running_loop().time() + 60  # no heartbeats of its own
     sink = Sink()
-    protocol.sinks[5] = sink
+    protocol.sinks[5] = sink.frame
     turn = 0
     while stream:
         cut = cuts[turn % len(cuts)]
@@ -70,7 +70,7 @@ async def feed(stream: bytes, cuts: list[int]) -> tuple[Sink, bytes]:
 async def test_load_alone_keeps_aio_pika_convinced_that_the_peer_lives() -> None:
     reader = asyncio.StreamReader()
     protocol = FrameProtocol(reader, asyncio.get_running_loop())
-    protocol.sinks[5] = Sink()
+    protocol.sinks[5] = Sink().frame
     protocol._shown = asyncio.get_running_loop().time() - 2
     protocol.data_received(body_frame(5, b"x"))
     protocol.data_received(body_frame(5, b"y"))

@@ -132,7 +132,7 @@ class BrokerConnection:
             raise TypeError(f"aiormq gave a {type(driver).__name__} for a channel")
         channel = BrokerChannel(self, driver, confirms=confirms)
         self._channels[channel.number] = channel
-        self._protocol.sinks[channel.number] = channel
+        self._protocol.sinks[channel.number] = channel.frame
         if prefetch:
             await channel.qos(prefetch)
         return channel

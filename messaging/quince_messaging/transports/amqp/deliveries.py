@@ -53,7 +53,7 @@ class AmqpTask(DeliveredTask):
         deliveries = self._deliveries
         if how is not None:
             self._open = False
-            deliveries.release(self._tag)
+            deliveries.tasks.pop(self._tag, None)
             deliveries.on_settled()
         if reply is not None and self.reply_to is not None:
             deliveries.reply(self.reply_to, reply)
@@ -72,7 +72,7 @@ class AmqpTask(DeliveredTask):
         if not self._open:
             deliveries.acks.ack(tag)
             return
-        self._deliveries.release(self._tag)
+        self._deliveries.tasks.pop(self._tag, None)
         self._deliveries.acks.ack(self._tag)
         self._deliveries, self._tag = deliveries, tag
         self.since = asyncio.get_running_loop().time()
@@ -117,10 +117,6 @@ class Deliveries:
             message, self, tag, data, redelivered=redelivered, priority=priority
         )
         return task
-
-    def release(self, tag: int) -> None:
-        """A task is settled, or held elsewhere."""
-        self.tasks.pop(tag, None)
 
     def dead_letter(self, tag: int, data: bytes, priority: int, reason: str) -> None:
         """Move a message to the dead letters; it goes back if that fails."""

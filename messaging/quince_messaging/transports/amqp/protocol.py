@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from aiormq.connection import SSLContextProvider, TransportFactory
 from yarl import URL
@@ -13,12 +13,8 @@ from quince_messaging.at_fork import nothing_to_release, release_in_children
 from quince_messaging.transports.amqp import frames
 from quince_messaging.transports.amqp.writer import FrameWriter, SocketWriter
 
-
-class FrameSink(Protocol):
-    """A channel whose load frames are taken out of the stream."""
-
-    def frame(self, kind: int, payload: bytes) -> bool:
-        """Take a frame (True), or leave it to aio-pika (False)."""
+FrameSink = Callable[[int, bytes], bool]
+"""Takes a load frame of a channel (True), or leaves it to aio-pika (False)."""
 
 
 class FrameProtocol(asyncio.StreamReaderProtocol):
@@ -138,7 +134,7 @@ class FrameProtocol(asyncio.StreamReaderProtocol):
             if end > size:
                 break
             sink = sinks.get(channel)
-            if sink is None or not sink.frame(kind, data[at + 7 : end - 1]):
+            if sink is None or not sink(kind, data[at + 7 : end - 1]):
                 kept.append(data[at:end])
                 if channel == 0 and kind == frames.METHOD:
                     self._control(data[at + 7 : end - 1])

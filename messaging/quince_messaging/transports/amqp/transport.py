@@ -58,7 +58,6 @@ class AmqpTransport(Transport):
         self._broadcasting = Broadcasting(self._session, names)
 
     def troubles(self) -> list[str]:
-        """See `Transport.troubles`."""
         return self._session.side.sentences()
 
     @property

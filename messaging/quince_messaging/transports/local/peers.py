@@ -13,7 +13,6 @@ import socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from quince_messaging.contract import SubjectFilter
 from quince_messaging.errors import CommunicatorClosed, MessagingError, UnreadableMessage
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
@@ -72,11 +71,11 @@ class Peers:
         self._server: asyncio.Server | None = None
         self._connections: dict[str, list[PeerConnection]] = {}
         self._unnamed: set[PeerConnection] = set()
-        self._interests = OwnInterests(self._announce, self.spawn)
+        self.interests = OwnInterests(self._announce, self.spawn)
         self._noted: dict[tuple[str, int], asyncio.Event] = {}
         self._slow: set[str] = set()
         self._dropped = Dropped()
-        self._peer_interests = PeerInterests()
+        self.peer_interests = PeerInterests()
         self.side = SideTasks(_log)
         self._reconnecting: set[str] = set()
         self._closed = False
@@ -185,10 +184,6 @@ class Peers:
         connections = self._connections.get(peer)
         return connections is not None and connections[0].send(frame_note(note))
 
-    def wanting(self, sender: Any, subject: str | None) -> set[str]:
-        """The peers that want a broadcast of this sender and subject."""
-        return self._peer_interests.wanting(sender, subject)
-
     async def reach(self, peer: str) -> bool:
         """Make sure of a connection to `peer`; False if it is not there."""
         if peer in self._connections:
@@ -211,16 +206,6 @@ class Peers:
             connections = self._connections.get(peer)
             if connections is not None and connections[0].crowded:
                 await connections[0].make_room(DRAIN_PATIENCE)
-
-    # Own filters
-
-    async def want(self, wanted: SubjectFilter) -> None:
-        """Receive matching broadcasts of every peer; returns when the peers that answer know it."""
-        await self._interests.add(wanted)
-
-    def unwant(self, wanted: SubjectFilter) -> None:
-        """Take back one `want`; the peers learn it in their time."""
-        self._interests.remove(wanted)
 
     async def _announce(self, wants: Wants) -> None:
         """Send changed filters to all peers, and wait for those that answer in time."""
@@ -303,8 +288,8 @@ class Peers:
         self._say_hello(connection)
 
     def _say_hello(self, connection: PeerConnection) -> None:
-        connection.sent_revision = self._interests.revision
-        connection.send(frame_note(self._interests.hello(self.name, VERSION)))
+        connection.sent_revision = self.interests.revision
+        connection.send(frame_note(self.interests.hello(self.name, VERSION)))
 
     def received(self, connection: PeerConnection, payload: bytes) -> None:
         """A frame arrived. Raises BadFrame."""
@@ -322,9 +307,9 @@ class Peers:
         elif isinstance(note, Bell | Nobody):
             self.on_note(connection.peer, note)
         elif isinstance(note, Hello):
-            self._peer_interests.learn_all(note)
+            self.peer_interests.learn_all(note)
         elif isinstance(note, Wants):
-            self._peer_interests.learn(connection.peer, note)
+            self.peer_interests.learn(connection.peer, note)
             connection.send(frame_note(Noted(note.revision)))
         elif event := self._noted.get((connection.peer, note.revision)):
             event.set()
@@ -346,8 +331,8 @@ class Peers:
         connection.peer = peer
         self._unnamed.discard(connection)
         self._connections.setdefault(peer, []).append(connection)
-        self._peer_interests.learn_all(hello)
-        if connection.sent_revision != self._interests.revision:  # they have changed until it answered
+        self.peer_interests.learn_all(hello)
+        if connection.sent_revision != self.interests.revision:  # they have changed until it answered
             self._say_hello(connection)
         connection.greeted.set()
 
@@ -362,7 +347,7 @@ class Peers:
         if self._connections[peer]:
             return
         del self._connections[peer]
-        self._peer_interests.forget(peer)
+        self.peer_interests.forget(peer)
         self._slow.discard(peer)
         self._dropped.over(peer)
         for (other, _), event in self._noted.items():

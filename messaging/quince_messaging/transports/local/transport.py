@@ -262,7 +262,7 @@ class LocalTransport(Transport):
         return [run for run in runs if run[0]]
 
     def _audience(self, message: BroadcastMessage) -> frozenset[str]:
-        peers = self._peers.wanting(message.sender, message.subject)
+        peers = self._peers.peer_interests.wanting(message.sender, message.subject)
         if self._subscribers.matching(message.sender, message.subject):
             peers.add(self._peers.name)
         return frozenset(peers)
@@ -270,12 +270,12 @@ class LocalTransport(Transport):
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
         self._check()
         identifier = self._subscribers.add(handler, wanted)
-        await self._peers.want(wanted)
+        await self._peers.interests.add(wanted)
         return identifier
 
     async def unsubscribe(self, identifier: str) -> None:
         self._check()
-        self._peers.unwant(self._subscribers.remove(identifier))
+        self._peers.interests.remove(self._subscribers.remove(identifier))
 
     # From other communicators
 

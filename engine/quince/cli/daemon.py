@@ -12,7 +12,6 @@ import typer
 from quince.cli.daemon_view import (
     daemon_document,
     daemon_sentence,
-    orphan_names,
     orphans_sentence,
     trouble_lines,
     worker_count,
@@ -76,7 +75,11 @@ def start(
     make_store(location)
     ospid = daemon.start(location, settings)
     left = daemon.state(location).orphans
-    beside = f"; {orphan_names(left)}, left of an earlier one, work on until their steps end" if left else ""
+    beside = (
+        f"; {', '.join(map(str, left))}, left of an earlier one, work on until their steps end"
+        if left
+        else ""
+    )
     say(f"the daemon runs as process {ospid} with {worker_count(workers)} of {slots} slots{beside}")
     _say_who_shares(location)
     return DONE
@@ -100,7 +103,7 @@ def stop(
     before = daemon.state(location)
     stopped = daemon.stop(location, timeout, say)
     if before.orphans:
-        say(f"ended what an earlier daemon had left: {orphan_names(before.orphans)}")
+        say(f"ended what an earlier daemon had left: {', '.join(map(str, before.orphans))}")
     if stopped and before.running:
         say("the daemon has stopped")
     elif not before.orphans:

@@ -10,7 +10,6 @@ from rich.table import Table
 from quince.cli.terminal import Styled, Text
 from quince.daemon import operations as daemon
 from quince.daemon.files import Settings
-from quince.daemon.orphans import Orphan
 from quince.moments import span
 from quince.recovery.lease import lives_here
 from quince.settings import EXPIRY_SECONDS
@@ -29,7 +28,7 @@ def orphans_sentence(state: daemon.DaemonState) -> str:
     """One line about workers that have outlived their daemon; empty if there are none."""
     if not state.orphans:
         return ""
-    names = orphan_names(state.orphans)
+    names = ", ".join(map(str, state.orphans))
     lead = f"{names} of an earlier daemon" if state.running else f"the daemon was killed; {names}"
     verb = "live" if len(state.orphans) > 1 else "lives"
     return f"{lead} still {verb}; `quince daemon stop` ends everything"
@@ -46,11 +45,6 @@ def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:
         "troubles": state.troubles,
         "survivors": [{"name": left.name, "process": left.ospid} for left in state.orphans],
     }
-
-
-def orphan_names(left: Sequence[Orphan]) -> str:
-    """`worker-1 (process 12), worker-2 (process 13)`."""
-    return ", ".join(str(one) for one in left)
 
 
 def worker_count(workers: int) -> str:

@@ -74,20 +74,11 @@ def class_name(row: ProcessRow) -> str:
     return row.class_path.rpartition(":")[2]
 
 
-def doing(row: ProcessRow) -> str:
+def doing(row: ProcessRow, *, status: bool = True) -> str:
     """One phrase: the step it is in or before, its status, what it waits for; nothing once it has ended."""
-    return _phrase(row, row.step, row.status)
-
-
-def at_step(row: ProcessRow) -> str:
-    """One phrase: the step it is in or before, and what it waits for; nothing once it has ended."""
-    return _phrase(row, row.step)
-
-
-def _phrase(row: ProcessRow, *words: str | None) -> str:
     if row.terminated:
         return ""
-    parts = [part for part in words if part]
+    parts = [part for part in (row.step, row.status if status else None) if part]
     if actual_state(row) is State.WAITING and row.awaiting:
         parts.append(_awaited(row))
     return " · ".join(parts)

@@ -45,11 +45,6 @@ def parse_inputs(words: Sequence[str], ports: Any = None) -> dict[str, Any]:
     return inputs
 
 
-def parse_value(text: str) -> Any:
-    """JSON if it parses, else the text itself."""
-    return Word(text).value
-
-
 def _of_port(given: Any, ports: Any, path: Sequence[str], around: Sequence[str] = ()) -> Any:
     """The value for the port of that path, from the ports that stand in the namespace `around`."""
     hint, name = None, ".".join((*around, *path))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from quince.cli.formatting import at_step, class_name, exit_cell, state_text, took
+from quince.cli.formatting import class_name, doing, exit_cell, state_text, took
 from quince.cli.terminal import Styled, Text
 from quince.moments import span
 from quince_persistence.records import ProcessRow
@@ -83,7 +83,7 @@ def _columns(names: Mapping[str, str], started: Mapping[int, float], now: float)
         _Column("PARENT", lambda row: str(row.parent or ""), right=True, style="dim", spare=True),
         _Column("CLASS", class_name, cut=True),
         _Column("STATE", state_text),
-        _Column("STEP", at_step, style="dim", cut=True),
+        _Column("STEP", lambda row: doing(row, status=False), style="dim", cut=True),
         _Column("EXIT", exit_cell, cut=True),
         _Column("WORKER", lambda row: worker_name(row.owner, names), style="dim", spare=True),
         _Column(

@@ -34,8 +34,7 @@ def result(
             watch(home, pids, timeout)
         results = [result_of(home, pid) for pid in pids]
     if as_json:
-        documents = [result_document(result) for result in results]
-        show_documents(documents, single=chosen.single)
+        show_documents([result_document(result) for result in results], single=chosen.single)
         return DONE if all(succeeded(result) for result in results) else FAILED
     worst = DONE
     for index, result in enumerate(results):

@@ -38,8 +38,7 @@ def show(chosen: Filter, as_json: AsJson = False) -> int:
     with session.workspace() as home:
         rows = resolve(home, chosen)
         if as_json:
-            documents = [_document(home, row) for row in rows]
-            show_documents(documents, single=chosen.single)
+            show_documents([_document(home, row) for row in rows], single=chosen.single)
             return DONE
         names = {worker.id: worker.name for worker in home.store.workers()}
         for index, row in enumerate(rows):

@@ -8,7 +8,7 @@ import typer
 
 from quince.cli.errors import DONE, FAILED, WrongUsage
 from quince.cli.filters import Filter, resolve, with_options
-from quince.cli.inputs import parse_value
+from quince.cli.input_values import Word
 from quince.cli.options import AsJson
 from quince.cli.output import complain, put, say
 from quince.cli.session import session
@@ -38,7 +38,7 @@ def signal(
             checked_name(name)
         except ValueError as error:
             raise WrongUsage(str(error)) from error
-        outcomes = send(home, pids, name, parse_value(value), None)
+        outcomes = send(home, pids, name, Word(value).value, None)
         if as_json:
             show_json([_document(name, outcome) for outcome in outcomes])
         else:

@@ -26,8 +26,7 @@ def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> in
         watch(home, pids, timeout)
         results = [result_of(home, pid) for pid in pids]
         if as_json:
-            documents = [result_document(result) for result in results]
-            show_documents(documents, single=chosen.single)
+            show_documents([result_document(result) for result in results], single=chosen.single)
         else:
             for result in results:
                 shown, ended = style_of(result.row), exit_text(result.row).plain

@@ -24,8 +24,7 @@ def why(chosen: Filter, as_json: AsJson = False) -> int:
     with session.workspace() as home:
         reasons = [reason(home, row.pid) for row in resolve(home, chosen)]
     if as_json:
-        documents = [dataclasses.asdict(one) for one in reasons]
-        show_documents(documents, single=chosen.single)
+        show_documents([dataclasses.asdict(one) for one in reasons], single=chosen.single)
         return DONE
     for one in reasons:
         put(f"{one.pid}: {one.sentence}")

@@ -96,16 +96,18 @@ class _Checkup:
         self._mend = mend
 
     def findings(self) -> Iterator[Finding]:
-        checks: list[Callable[[], Iterable[Finding]]] = [
-            self._damage, self._writes, self._exposed, self._daemon, self._dead_workers,
-            self._troubled_workers,
-            self._unknown_owners, self._ended_runs,
-            self._forgotten, self._unserved, self._code, self._dead_letters, self._strangers,
+        of_store: list[Callable[[], Iterable[Finding]]] = [
+            self._dead_workers, self._troubled_workers, self._unknown_owners, self._ended_runs,
+            self._forgotten,
+        ]  # fmt: skip
+        checks = [
+            self._damage, self._writes, self._exposed, self._daemon, *of_store,
+            self._unserved, self._code, self._dead_letters, self._strangers,
         ]  # fmt: skip
         lost = 0.0
         for check in checks:
-            if lost > PATIENCE and check in self._of_store:
-                continue
+            if lost > PATIENCE and check in (*of_store, self._code):
+                continue  # each would wait as long as those before
             began = time.monotonic()
             try:
                 yield from check()
@@ -117,14 +119,6 @@ class _Checkup:
                 yield Finding("broker", _sentence(error), "make the broker answer; nothing is lost meanwhile")
             except ValueError as error:  # as a name of a queue that no broker takes
                 yield Finding("store", _sentence(error), "somebody else than Quince has written that there")
-
-    @property
-    def _of_store(self) -> Sequence[Callable[[], Iterable[Finding]]]:
-        """Checks that are left out once the store has kept us waiting: each would wait as long as that."""
-        return [
-            self._dead_workers, self._troubled_workers, self._unknown_owners, self._ended_runs,
-            self._forgotten, self._code,
-        ]  # fmt: skip
 
     @property
     def _store(self) -> StoreContract:

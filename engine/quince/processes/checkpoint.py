@@ -32,7 +32,7 @@ def save(execution: Execution, views: list[Any] | None = None) -> bytes | None:
     if memory is None and not execution.outputs:
         return None
     version = execution.definition.version
-    whole = {"v": SCHEMA, "version": version, "outputs": dict(execution.outputs), **(memory or {})}
+    whole = {"v": SCHEMA, "version": version, "outputs": dict.copy(execution.outputs), **(memory or {})}
     return encode(whole, "", views=views)
 
 
@@ -42,7 +42,7 @@ def save_outputs(execution: Execution) -> bytes:
     Raises:
         Unsaveable: as `save`.
     """
-    return encode_each(dict(execution.outputs), "outputs")
+    return encode_each(dict.copy(execution.outputs), "outputs")
 
 
 def restore(cls: type[Any], claim: Claim, host: Host) -> tuple[Execution, list[ChildProcess]]:

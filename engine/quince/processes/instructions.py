@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Never, NoReturn, Protocol, TypeVar
 
 from quince.errors import InvalidDefinition
@@ -31,22 +32,18 @@ TestMethod = Callable[[Any], bool | NumpyBool | Awaitable[bool | NumpyBool]]
 """One that says True or False."""
 
 
+@dataclass(frozen=True, slots=True)
 class Step:
     """A step, whatever was given for one."""
 
-    __slots__ = ("function",)
-
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    function: Any
 
 
+@dataclass(frozen=True, slots=True)
 class Return:
     """`return_` ends the chain where it stands; `return_(410)` with that exit status."""
 
-    __slots__ = ("exit_code",)
-
-    def __init__(self, exit_code: ExitCode | int | None = None) -> None:
-        self.exit_code = exit_code
+    exit_code: ExitCode | int | None = None
 
     def __call__(self, exit_code: ExitCode | int | None = None) -> Return:
         """End with this exit status, or a code that the spec declares: `return_(spec.exit_codes.LABEL)`."""

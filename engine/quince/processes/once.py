@@ -42,7 +42,8 @@ class OnceBlocks:
     def __init__(self, row: ProcessRow, host: Host) -> None:
         self._row = row
         self._host = host
-        self._turns = _Turns()
+        self._lock = threading.Lock()
+        self._busy: dict[str, Future[None]] = {}
 
     def token(self, key: str) -> str:
         seed = f"{self._row.pid}\0{self._row.created!r}\0{key}"
@@ -79,7 +80,7 @@ class OnceBlocks:
         self, key: str, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> Any:
         host, pid = self._host, self._row.pid
-        while (busy := self._turns.enter(key)) is not None:
+        while (busy := self._enter(key)) is not None:
             busy.result()
         try:
             found = wait_for_store(host, pid, lambda: host.store.recorded(pid, key))
@@ -92,13 +93,13 @@ class OnceBlocks:
                 self._require(written, key)
             return decode(known)
         finally:
-            self._turns.leave(key)
+            self._leave(key)
 
     async def _awaitable(
         self, key: str, function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> Any:
         host, pid = self._host, self._row.pid
-        while (busy := self._turns.enter(key)) is not None:
+        while (busy := self._enter(key)) is not None:
             await asyncio.shield(asyncio.wrap_future(busy))  # its cancellation is not the other one's
         try:
             found = await until_store_answers(host, pid, lambda: aside(host.store.recorded, pid, key))
@@ -114,7 +115,20 @@ class OnceBlocks:
                 self._require(written, key)
             return decode(known)
         finally:
-            self._turns.leave(key)
+            self._leave(key)
+
+    def _enter(self, key: str) -> Future[None] | None:
+        """Take the turn, one for each key, or get what ends when that of another one does."""
+        with self._lock:
+            busy = self._busy.get(key)
+            if busy is None:
+                self._busy[key] = Future()
+            return busy
+
+    def _leave(self, key: str) -> None:
+        with self._lock:
+            turn = self._busy.pop(key)
+        turn.set_result(None)
 
     def _known(self, key: str, found: Recorded | None) -> bytes | None:
         """What is recorded. A worker that has lost its claim runs nothing."""
@@ -124,16 +138,9 @@ class OnceBlocks:
         return found.result if found is not None else None
 
     def _write(self, key: str, result: bytes) -> Future[bool]:
-        future: Future[bool] = self._host.store.record_once(
-            self._row.pid, self._host.id, self._row.epoch, key, result
-        )
-        return future
+        return self._host.store.record_once(self._row.pid, self._host.id, self._row.epoch, key, result)
 
     def _require(self, claimed: bool, key: str) -> None:
-        """
-        Raises:
-            ClaimLost: the process is somebody else's now.
-        """
         if not claimed:
             raise ClaimLost(self._row.pid, key)
 
@@ -150,27 +157,6 @@ def forbid_inside(verb: str, name: str) -> None:
             f"{verb} {name!r} inside once({keys[-1]!r}, ...) would be missing when the step runs again, "
             "since the function is skipped then; let the function return a value, and use it after the block"
         )
-
-
-class _Turns:
-    """Who is in a once-block of this process: one at a time for each key, of threads and coroutines."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._busy: dict[str, Future[None]] = {}
-
-    def enter(self, key: str) -> Future[None] | None:
-        """Take the turn, or get what ends when the turn of another one does."""
-        with self._lock:
-            busy = self._busy.get(key)
-            if busy is None:
-                self._busy[key] = Future()
-            return busy
-
-    def leave(self, key: str) -> None:
-        with self._lock:
-            turn = self._busy.pop(key)
-        turn.set_result(None)
 
 
 def _encoded(result: Any, where: str) -> bytes:

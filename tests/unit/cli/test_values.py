@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from quince import Process
 from quince.cli.errors import WrongUsage
-from quince.cli.inputs import parse_inputs, parse_value
+from quince.cli.input_values import Word
+from quince.cli.inputs import parse_inputs
 from quince.errors import InvalidInput
 from quince.processes.creation import new_process
 from quince.processes.spec import ProcessSpec
@@ -48,8 +49,8 @@ from quince.processes.spec import ProcessSpec
     ],
 )
 def test_a_value_is_json_or_a_plain_string(text: str, value: Any) -> None:
-    assert parse_value(text) == value
-    assert type(parse_value(text)) is type(value)
+    assert Word(text).value == value
+    assert type(Word(text).value) is type(value)
 
 
 def test_names_with_dots_go_into_namespaces() -> None:

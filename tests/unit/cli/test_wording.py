@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 from quince.cli.documents import plain, row_document
-from quince.cli.formatting import actual_state, at_step, doing, exit_cell, exit_text, state_text, style_of
+from quince.cli.formatting import actual_state, doing, exit_cell, exit_text, state_text, style_of
 from quince.cli.terminal import Text
 from quince.moments import iso, span
 from quince.processes.child import ChildProcess
@@ -61,7 +61,7 @@ def test_what_a_process_is_doing() -> None:
     assert doing(row(state=State.WAITING, awaiting=1, due=5.0)) == "until its timer"
     assert doing(row(state=State.FINISHED, step="collect")) == ""
     assert doing(row(state=State.KILLED, status="no need", exit_message="no need")) == ""
-    assert at_step(waiting) == "collect · waits for 3"
+    assert doing(waiting, status=False) == "collect · waits for 3"
 
 
 def test_exit_status_and_message() -> None:

@@ -13,10 +13,7 @@ import os
 import sys
 
 _LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120 (pathlib is not loaded yet)
-_NAMES = sys.stdlib_module_names | {
-    "aio_pika", "aiormq", "alembic", "kiwipy", "msgspec", "pamqp", "plumpy", "psutil", "quince_messaging",
-    "quince_persistence", "rich", "sqlalchemy", "typer",
-}  # fmt: skip
+_OURS = ("quince", "quince_messaging", "quince_persistence")
 _NEEDED = (
     "quince.worker.inline", "quince.client.find", "quince.client.signals", "quince.client.remote",
     "quince.cli.main", "quince.cli.init", "quince.cli.run", "quince.cli.daemon", "quince.cli.show",
@@ -55,10 +52,11 @@ def guard() -> None:
     Raises:
         ImportError: such a file has been imported already, in place of what we need; names it.
     """
-    ahead = sys.path[: _ahead_of_library()]
+    place = _ahead_of_library()
+    ahead, behind = sys.path[:place], sys.path[place:]
     if ahead == _guarded:
         return
-    files = _in_the_way(ahead)
+    files = _in_the_way([path for path in ahead if not _is_installed(path, behind)], behind)
     if files:
         _import_all(ahead, files)
     _guarded[:] = ahead
@@ -94,20 +92,32 @@ def _ahead_of_library() -> int:
     return sys.path.index(_LIBRARY) if _LIBRARY in sys.path else 0
 
 
-def _in_the_way(folders: list[str]) -> dict[str, str]:
-    """The files in these folders that have names which we may need, by name."""
+def _is_installed(folder: str, behind: list[str]) -> bool:
+    """Whether a folder ahead of the library holds packages, not files of a user: those that clusters' modules
+    put into PYTHONPATH, or one that stands behind the library too."""
+    return folder.endswith("-packages") or os.path.realpath(folder) in map(os.path.realpath, behind)
+
+
+def _in_the_way(folders: list[str], behind: list[str]) -> dict[str, str]:
+    """The files in these folders that have names of the standard library or of what is installed, by name."""
+    taken = {entry.partition(".")[0] for folder in behind for entry in _entries(folder)}
+    taken.update(sys.stdlib_module_names)
     found: dict[str, str] = {}
     for folder in folders:
-        try:
-            entries = os.listdir(folder or os.curdir)  # noqa: PTH208
-        except OSError:
-            continue
-        for entry in entries:
+        for entry in _entries(folder):
             path = os.path.join(folder or os.getcwd(), entry)  # noqa: PTH109, PTH118
             name = entry.removesuffix(".py")
-            if name in _NAMES and (name != entry or os.path.exists(os.path.join(path, "__init__.py"))):  # noqa: PTH110, PTH118
+            package = os.path.exists(os.path.join(path, "__init__.py"))  # noqa: PTH110, PTH118
+            if name in taken and (name != entry or (package and name not in _OURS)):
                 found.setdefault(name, path)
     return found
+
+
+def _entries(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or os.curdir)  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def _comes_from(module: object, path: str) -> bool:

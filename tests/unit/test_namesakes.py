@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+import quince
+import quince_messaging
+import quince_persistence
 from quince import UnknownTarget, import_order
 from quince.errors import UnloadableClass
 from quince.interpreter import SUPERVISOR, WORKER, arguments_of, command_line, is_earlier
@@ -49,7 +54,8 @@ def write(file: Path, text: str) -> Path:
 def occupy(folder: Path) -> None:
     """A file for every module that there is, which says so when it is imported."""
     names = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name) is not None}
-    for name in names - {"__future__"} | {*OURS} - {"quince"}:
+    installed = {name for name in packages_distributions() if name.isidentifier()}
+    for name in names - {"__future__"} | installed | {*OURS} - {"quince"}:
         write(folder / f"{name}.py", "raise RuntimeError(f'{__file__} was imported')")
 
 
@@ -130,6 +136,20 @@ def test_a_script_is_told_which_file_it_has_imported_in_the_place_of_the_library
         f"ImportError: {own} is in the way: it was imported in place of the module random of that name, "
         "which Quince needs; rename it"
     )
+
+
+@pytest.mark.parametrize("first", ["sqlalchemy", "quince_messaging, quince_persistence"])
+def test_packages_that_pythonpath_names_are_no_files_in_the_way(tmp_path: Path, first: str) -> None:
+    """Those of clusters' modules, and a checkout of ours."""
+    places = [path for path in sys.path if path.endswith("-packages")]
+    places += [str(Path(package.__path__[0]).parent) for package in (quince, quince_messaging)]
+    places.append(str(Path(quince_persistence.__path__[0]).parent))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import {first}, quince; print(quince.run.__name__)"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("run\n", "")
 
 
 def test_our_programs_do_not_look_into_the_folder_where_they_run() -> None:

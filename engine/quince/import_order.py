@@ -35,6 +35,7 @@ def add(folder: str, *, first: bool = False) -> None:
     """
     if folder in sys.path:
         return
+    _import_driver([folder])
     place = _ahead_of_library() + 1
     while place < len(sys.path) and (
         (sys.path[place].startswith(_LIBRARY + os.sep) and "-packages" not in sys.path[place])
@@ -75,6 +76,7 @@ def _import_all(ahead: list[str], files: dict[str, str]) -> None:
     try:
         for name in _NEEDED:
             __import__(name)
+        _import_driver(ahead)
         wanted = [name for name in usurpers if name in sys.modules]
     finally:
         sys.path[:] = ahead + [path for path in sys.path if path not in ahead]
@@ -85,6 +87,15 @@ def _import_all(ahead: list[str], files: dict[str, str]) -> None:
             f"{files[name]} is in the way: it was imported in place of the module {name} of that name, which "
             "Quince needs; rename it"
         )
+
+
+def _import_driver(folders: list[str]) -> None:
+    """Import what is else loaded when a store on PostgreSQL is opened, if a file could take its place."""
+    if any(entry.startswith("psycopg") for folder in folders for entry in _entries(folder)):
+        try:  # noqa: SIM105 (contextlib is not loaded yet)
+            __import__("psycopg")
+        except ImportError:
+            pass  # it is not installed: an extra
 
 
 def _ahead_of_library() -> int:

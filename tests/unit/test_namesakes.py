@@ -123,9 +123,11 @@ def test_a_script_beside_files_of_all_names_works(folder: Path) -> None:
         from quince import run, submit
         from quince_flow import Job
         print(this.mine, run(Job)["number"] < 1, submit(Job).state)
+        import psycopg
+        print("psycopg" in str(psycopg.connect))
         """,
     )
-    assert (done.stdout, done.stderr) == ("1 True created\n", "")
+    assert (done.stdout, done.stderr) == ("1 True created\nTrue\n", "")
 
 
 def test_a_script_is_told_which_file_it_has_imported_in_the_place_of_the_library_s(folder: Path) -> None:
@@ -150,6 +152,14 @@ def test_packages_that_pythonpath_names_are_no_files_in_the_way(tmp_path: Path, 
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("run\n", "")
+
+
+def test_a_driver_is_there_before_a_folder_with_a_file_of_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "psycopg.py", "raise RuntimeError(f'{__file__} was imported')")
+    text = "from quince import import_order; import_order.add({!r}); import psycopg; print(psycopg.connect)"
+    words = [sys.executable, "-P", "-c", text.format(str(tmp_path))]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout[:12], done.stderr) == ("<bound metho", "")
 
 
 def test_our_programs_do_not_look_into_the_folder_where_they_run() -> None:

@@ -14,7 +14,9 @@ from quince_persistence.codec import decode, register_mapping
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise TypeError("what a process was given cannot be set; make a copy with dict(...)")
+    raise TypeError(
+        "inputs and outputs are not set here: self.out(name, value) puts out; dict(...) makes a copy"
+    )
 
 
 class Namespace(dict[str, Any]):

@@ -288,7 +288,9 @@ class ProcessSpec(plumpy.ProcessSpec):  # type: ignore[misc]  # plumpy is not fo
     def _create_port(self, ports: PortNamespace, kind: type, name: Any, **options: Any) -> None:
         word = "input" if ports is self.inputs else "output"
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
-            raise InvalidDefinition(f"{word} {name!r}: a name is needed, or several with dots (grid.points)")
+            raise InvalidDefinition(
+                f"{word} {name!r}: a name is needed that Python takes, or several with dots (grid.points)"
+            )
         if wrong := name_problem(name):
             raise InvalidDefinition(f"the name of an {word} {wrong}")
         if any(part.startswith("__") for part in name.split(".")):
@@ -345,8 +347,8 @@ def _exit_code(status: Any, label: Any, message: Any, others: ExitCodes) -> Exit
         raise InvalidDefinition(f"exit code {status}: label {label!r} is not a Python name")
     if label.startswith("_") or hasattr(ExitCodes, label):
         raise InvalidDefinition(
-            f"exit code {status}: self.exit_codes.{label} is something else, as of all mappings; call it "
-            f"{label.strip('_').upper() or 'FAILED'!r}, for example"
+            f"exit code {status}: {label!r} is no label: names that mappings have, and those with an underscore "
+            f"in front, are taken; call it {label.strip('_').upper() or 'FAILED'!r}, for example"
         )
     _check_message(label, message)
     taken = next((code for code in others.values() if code.status == status and code.label != label), None)

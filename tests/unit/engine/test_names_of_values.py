@@ -97,6 +97,8 @@ def test_the_methods_are_there_where_no_value_hides_them() -> None:
     assert [values.items, *values.keys()] == [2, "x", "items"]
     assert dict(values) == {**values} == {"x": 1, "items": 2}
     assert type(values.copy()) is dict
+    with pytest.raises(TypeError, match=r"self\.out\(name, value\) puts out"):
+        values["y"] = 3
     ctx = Context({"items": 1, "popitem": 2, "keys": 3})
     assert ctx == {"items": 1, "popitem": 2, "keys": 3} != Context()
     ctx.clear()
@@ -121,8 +123,8 @@ def declaring(declare: Any) -> Any:
 WRONG = [
     (lambda cls, spec: spec.input("__class__"), "input '__class__': Python changes names that begin with"),
     (lambda cls, spec: spec.output("a.__x"), "output 'a.__x': Python changes names"),
-    (lambda cls, spec: spec.exit_code(410, "items", "x"), "self.exit_codes.items is something else.*'ITEMS'"),
-    (lambda cls, spec: spec.exit_code(410, "_codes", "x"), "exit_codes._codes is something else.*'CODES'"),
+    (lambda cls, spec: spec.exit_code(410, "items", "x"), "'items' is no label: names that mappings have.*'ITEMS'"),
+    (lambda cls, spec: spec.exit_code(410, "_codes", "x"), "'_codes' is no label: .* an underscore.*'CODES'"),
     (lambda cls, spec: spec.exit_code(2**31, "X", "x"), "is not an integer from 100 to 2147483647"),
     (lambda cls, spec: [spec.exit_code(one, "X", "x") for one in (410, 411)], "exit code 'X' is declared"),
     (lambda cls, spec: [spec.outline(cls.step) for _ in (1, 2)], "the 'outline' is declared twice"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
-from quince.errors import InvalidDefinition, UnreadableCheckpoint
+from quince.errors import EngineError, InvalidDefinition, UnreadableCheckpoint
 from quince.processes.bases import refuse_overriding, refuse_setting, run_by
 from quince.processes.child import ChildProcess, ProcessReference
 from quince.processes.definition import P, ProcessFunctionLike, definition_of
@@ -322,4 +322,7 @@ class Process:
         raise InvalidDefinition(f"{type(self).__qualname__} has no `run`")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {execution_of(self).pid}>"
+        try:
+            return f"<{type(self).__name__} {execution_of(self).pid}>"
+        except EngineError:
+            return object.__repr__(self)  # it does not run here, and can be printed

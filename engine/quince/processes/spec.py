@@ -347,8 +347,8 @@ def _exit_code(status: Any, label: Any, message: Any, others: ExitCodes) -> Exit
         raise InvalidDefinition(f"exit code {status}: label {label!r} is not a Python name")
     if label.startswith("_") or hasattr(ExitCodes, label):
         raise InvalidDefinition(
-            f"exit code {status}: {label!r} is no label: names that mappings have, and those with an underscore "
-            f"in front, are taken; call it {label.strip('_').upper() or 'FAILED'!r}, for example"
+            f"exit code {status}: {label!r} is no label: names that mappings have, and those with an "
+            f"underscore in front, are taken; call it {label.strip('_').upper() or 'FAILED'!r}, for example"
         )
     _check_message(label, message)
     taken = next((code for code in others.values() if code.status == status and code.label != label), None)

@@ -6,7 +6,7 @@ from typing import Any
 
 _SAVEABLE = (
     "save plain values (numbers, texts, lists, dicts, arrays of numpy, dates, paths, ...), "
-    "or teach the codec the type with quince_persistence.codec.register_type"
+    "or teach the codec the type with quince_persistence.register_type"
 )
 
 
@@ -46,7 +46,5 @@ def advice(value: Any) -> str:
         return "code is never saved; save a name that you can look up again"
     for base in (dict, list, tuple, set, str, int, float, bytes):
         if isinstance(value, base):
-            return (
-                f"convert it to {base.__name__}, or teach the codec: quince_persistence.codec.register_type"
-            )
+            return f"convert it to {base.__name__}, or teach the codec: quince_persistence.register_type"
     return _SAVEABLE

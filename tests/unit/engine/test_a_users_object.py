@@ -356,6 +356,7 @@ def test_an_object_that_no_worker_has_made_says_so(host: Solo) -> None:
     chain = host.process(Counting)
     with pytest.raises(EngineError, match="this Counting is no process that runs here: it has ended"):
         _ = object.__new__(Counting).inputs
+    assert "Counting object at" in repr(object.__new__(Counting))
     with pytest.raises(InvalidDefinition, match="Counting is not called"):
         copy.copy(chain)
     assert vars(chain) == {}, "nothing of the engine's is on it"

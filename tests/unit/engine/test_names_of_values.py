@@ -123,7 +123,7 @@ def declaring(declare: Any) -> Any:
 WRONG = [
     (lambda cls, spec: spec.input("__class__"), "input '__class__': Python changes names that begin with"),
     (lambda cls, spec: spec.output("a.__x"), "output 'a.__x': Python changes names"),
-    (lambda cls, spec: spec.exit_code(410, "items", "x"), "'items' is no label: names that mappings have.*'ITEMS'"),
+    (lambda cls, spec: spec.exit_code(410, "items", "x"), "'items' is no label: names that map.*'ITEMS'"),
     (lambda cls, spec: spec.exit_code(410, "_codes", "x"), "'_codes' is no label: .* an underscore.*'CODES'"),
     (lambda cls, spec: spec.exit_code(2**31, "X", "x"), "is not an integer from 100 to 2147483647"),
     (lambda cls, spec: [spec.exit_code(one, "X", "x") for one in (410, 411)], "exit code 'X' is declared"),

@@ -49,6 +49,7 @@ class Lines(io.TextIOBase):
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
         self._log = logging.getLogger(f"quince.{name}")
+        self._log.setLevel(logging.INFO)  # whatever the level of others is
         self._begun: dict[str, str] = {}
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
@@ -70,7 +71,8 @@ class Lines(io.TextIOBase):
         self._tell([begun])
 
     def _tell(self, lines: list[str]) -> None:
-        if getattr(_telling, "now", False):  # a handler that complains of its own failure
+        complaint = getattr(_telling, "now", False)  # of a handler, about its own failure
+        if complaint or not (self._log.isEnabledFor(logging.INFO) and self._log.hasHandlers()):
             self._stream.writelines(f"{line}\n" for line in lines if line)
             return
         _telling.now = True

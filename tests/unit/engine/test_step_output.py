@@ -125,3 +125,26 @@ def test_a_line_of_the_log_says_who() -> None:
         line = LineFormatter("[%(process)d%(speaker)s] %(message)s").format(record)
     assert line == f"[{os.getpid()}, 12 Square] half done"
     assert LineFormatter("[%(process)d%(speaker)s]").format(record) == f"[{os.getpid()}]"
+
+
+@pytest.mark.parametrize("attribute", ["disabled", "handlers"])
+def test_what_no_log_takes_is_written_below(monkeypatch: pytest.MonkeyPatch, attribute: str) -> None:
+    """A module of the user's has configured `logging`, which disables the loggers that were there."""
+    below = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", below)
+    log = logging.getLogger("quince.stdout")
+    if attribute == "disabled":
+        monkeypatch.setattr(log, "disabled", True)
+    else:
+        monkeypatch.setattr(log, "propagate", False)
+    with printed_lines(), speaking(SQUARE, str):
+        print("a line")
+    assert below.getvalue() == "a line\n"
+
+
+def test_the_level_of_other_loggers_hides_no_line(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("quince.stdout"), "level", logging.NOTSET)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    with printed_lines(), speaking(SQUARE, str):
+        print("a line")
+    assert told == ["12 Square: a line"]

@@ -137,6 +137,12 @@ class SubjectFilter:
     subjects: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        texts: Any
+        for name, texts in (("subjects", self.subjects), ("senders", self.senders)):
+            if isinstance(texts, str):  # its characters, one of which may be `*`
+                raise TypeError(f"{name} are given in a tuple: {name}=({texts!r},)")
+
 
 EVERYTHING = SubjectFilter()
 

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import uuid
+from typing import Any
 
 import msgspec
 import pytest
@@ -209,6 +210,7 @@ def test_what_is_nested_too_deep_is_refused_where_it_is_sent(padding: object) ->
         ("", "no broker URI"),
         ("http://host/", "amqp://"),
         ("amqp:host", "no broker URI"),
+        (None, "None is no broker URI"),
         ("amqp:///vhost", "no host"),
         ("amqp://guest:secret@host:port/", "no broker URI"),
         ("local://", "no folder"),
@@ -216,7 +218,7 @@ def test_what_is_nested_too_deep_is_refused_where_it_is_sent(padding: object) ->
         ("amqp://guest:secret@host/?renew_after=soon", "renew_after"),
     ],
 )
-def test_a_wrong_uri_is_refused_with_the_reason_and_without_the_password(uri: str, said: str) -> None:
+def test_a_wrong_uri_is_refused_with_the_reason_and_without_the_password(uri: Any, said: str) -> None:
     with pytest.raises(InvalidUri, match=said) as caught:
         quince_messaging.connect_async(uri)
     assert "secret" not in str(caught.value)

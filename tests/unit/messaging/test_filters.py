@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import kiwipy
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -92,3 +93,10 @@ def test_kiwipy_filters_are_routed_where_they_can_be() -> None:
     chosen = kiwipy.BroadcastFilter(lambda *_: None, subject="state_changed.*.finished")
     assert routable(chosen) == SubjectFilter(subjects=("state_changed.*", ""))
     assert routable(lambda *_: None) == SubjectFilter()
+
+
+def test_a_text_is_no_tuple_of_texts() -> None:
+    with pytest.raises(TypeError, match=r"subjects=\('sports\.\*',\)"):
+        SubjectFilter(subjects="sports.*")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"senders=\('desk',\)"):
+        SubjectFilter(senders="desk")  # type: ignore[arg-type]

@@ -23,3 +23,9 @@ def test_the_example_runs(number: int) -> None:
         [sys.executable, "-W", "error", "-c", EXAMPLES[number]], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+    if number == 0:
+        assert done.stdout.splitlines() == [
+            "soup: ten minutes",
+            "soup, steaming",
+            "cook says order.ready: table 5",
+        ]

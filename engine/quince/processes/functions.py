@@ -148,6 +148,8 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
     async def run_async(self: Process) -> Any:
         return await when_done(call(self))
 
+    run = run_async if inspect.iscoroutinefunction(function) else run_blocking
+    run.__name__ = "run"  # the step, in log records and messages
     return type(
         name,
         (Process,),
@@ -156,7 +158,7 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
             "__qualname__": function.__qualname__,
             "__doc__": function.__doc__,
             "define": classmethod(define),
-            "run": run_async if inspect.iscoroutinefunction(function) else run_blocking,
+            "run": run,
         },
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import quince_persistence.databases.structured_log
-from quince import Workspace, run
+from quince import ProcessFunction, Workspace, run
 from quince.cli.tail import as_json, as_text, last_lines
 from quince.errors import WorkspaceError
 from quince.logs import FIELDS, FORMAT, JsonFormatter, LineFormatter, configure_logging, documents
@@ -248,6 +248,11 @@ def test_the_logger_of_a_process_tells_every_handler_of_it(
     (row,) = ([told[name] for name in ("pid", "class", "step")],)
     assert row == [1, "tests.flows:Reporter", "say"]
     assert told["worker"].split(":")[1] == str(os.getpid())
+
+
+@pytest.mark.parametrize("function", [flows.add, flows.slow_add])
+def test_the_step_of_a_function_is_called_run(function: ProcessFunction[..., Any, Any]) -> None:
+    assert function.process_class.run.__name__ == "run"
 
 
 def test_a_foreground_worker_chooses_its_format(monkeypatch: pytest.MonkeyPatch) -> None:

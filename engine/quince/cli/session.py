@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from quince.errors import WorkspaceError
 from quince.workspace.location import Location, locate
 from quince.workspace.workspace import Workspace
 
@@ -30,8 +29,6 @@ class Session:
         Raises:
             WorkspaceError: the folder that was named is not there.
         """
-        if self.folder is not None and not self.folder.is_dir():
-            raise WorkspaceError(f"there is no folder {self.folder} (given with --workspace)")
         return locate(self.folder)
 
     @contextmanager

@@ -142,9 +142,11 @@ def locate(
     """Find the workspace, without opening or making anything.
 
     Raises:
-        WorkspaceError: `quince.toml` cannot be read, or says something impossible; or others than this
-            user could have written what stands there.
+        WorkspaceError: there is no such folder; `quince.toml` cannot be read, or says something impossible;
+            or others than this user could have written what stands there.
     """
+    if folder is not None and not Path(folder).is_dir():
+        raise WorkspaceError(f"there is no folder {folder}: a workspace is a folder that exists")
     root = Path(folder).resolve() if folder is not None else _search(Path.cwd())
     require_trusted(root, (CONFIG, STATE))
     settings = _read(root / CONFIG)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quince import Workspace, run, submit
+from quince import Workspace, WorkspaceError, run, submit
 from quince.cli.main import main
 from quince.cli.session import session
 from quince.workspace.location import locate
@@ -141,3 +141,9 @@ def test_a_long_path_works(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 120) / ("%" * 100)
     deep.mkdir(parents=True)
     assert run(flows.add, x=1, workspace=deep) == {"result": 2}
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match=r"there is no folder .*typo"):
+        submit(flows.add, x=1, workspace=tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()

@@ -26,12 +26,7 @@ def daemon_sentence(state: daemon.DaemonState) -> str:
 
 def orphans_sentence(state: daemon.DaemonState) -> str:
     """One line about workers that have outlived their daemon; empty if there are none."""
-    if not state.orphans:
-        return ""
-    names = ", ".join(map(str, state.orphans))
-    lead = f"{names} of an earlier daemon" if state.running else f"the daemon was killed; {names}"
-    verb = "live" if len(state.orphans) > 1 else "lives"
-    return f"{lead} still {verb}; `quince daemon stop` ends everything"
+    return f"{state.survivors}; `quince daemon stop` ends everything" if state.orphans else ""
 
 
 def daemon_document(state: daemon.DaemonState) -> dict[str, Any]:

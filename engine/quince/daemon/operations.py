@@ -66,6 +66,15 @@ class DaemonState:
         return self.report.all_troubles() if self.report is not None else []
 
     @property
+    def survivors(self) -> str:
+        """What is said of workers that have outlived their daemon; empty if there are none."""
+        if not self.orphans:
+            return ""
+        names = ", ".join(map(str, self.orphans))
+        lead = f"{names} of an earlier daemon" if self.running else f"the daemon was killed; {names}"
+        return f"{lead} still {'live' if len(self.orphans) > 1 else 'lives'}"
+
+    @property
     def running(self) -> bool:
         return self.ospid is not None
 

@@ -153,7 +153,10 @@ class _Checkup:
             )
 
     def _daemon(self) -> Iterator[Finding]:
-        for trouble in daemon.state(self._workspace.location).troubles:
+        state = daemon.state(self._workspace.location)
+        if state.survivors:
+            yield Finding("daemon", state.survivors, "`quince daemon stop` ends everything")
+        for trouble in state.troubles:
             yield Finding("daemon", trouble, "it tries again by itself; see `quince daemon logs`")
 
     def _strangers(self) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ class Process:
             version: The version that wrote it.
 
         Returns:
-            The same, for the present version: `step` must be what stands at `position` now.
+            Such a `memory` for the present version: its `step` must be what stands at `position` now.
 
         Raises:
             UnreadableCheckpoint: it cannot be done; the process is paused with this as its reason.

@@ -85,7 +85,7 @@ class AwaitableCommunicator:
     async def send_tasks(
         self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0
     ) -> None:
-        """Put tasks on a durable queue; see `Transport.send_tasks`."""
+        """Put many tasks on the queue; the broker has them all on disk on return."""
         check_queue(queue)
         check_priority(priority)
         await self._bridge.run(self._transport.send_tasks, bodies, queue=queue, priority=priority)

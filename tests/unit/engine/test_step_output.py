@@ -142,9 +142,10 @@ def test_what_no_log_takes_is_written_below(monkeypatch: pytest.MonkeyPatch, att
     assert below.getvalue() == "a line\n"
 
 
-def test_the_level_of_other_loggers_hides_no_line(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("quince.stdout"), "level", logging.NOTSET)
-    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+def test_the_level_of_other_loggers_hides_no_line(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.NOTSET, "quince.stdout")
+    caplog.set_level(logging.WARNING)
+    caplog.handler.setLevel(logging.NOTSET)
     with printed_lines(), speaking(SQUARE, str):
         print("a line")
     assert told == ["12 Square: a line"]

@@ -55,7 +55,7 @@ def folder_of(uri: str) -> Path | None:
 def parse_uri(uri: str) -> BrokerUri:
     """Read a URI. Raises InvalidUri, which says what is wrong with it."""
     if not isinstance(uri, str):
-        raise InvalidUri(f"{uri!r} is no broker URI: it must be a text that begins with one of {_schemes()}")
+        raise InvalidUri(f"{uri!r} is no broker URI: it must be a text, as amqp://user:password@host/vhost")
     scheme = uri.split(":", 1)[0]
     if scheme not in SCHEMES or "://" not in uri:
         schemes = ", ".join(f"{one}://" for one in SCHEMES)

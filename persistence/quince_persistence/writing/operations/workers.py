@@ -34,6 +34,9 @@ MARKED_SECONDS = 86_400.0
 """Age from which on a writer's mark is of no use."""
 
 
+_GIVEN = ("id", "host", "ospid", "name", "slots", "lock", "state", "started")
+
+
 class RegisterWorker(Operation[None]):
     """A worker's row, with a heartbeat of now. The marks of programs that are long gone go."""
 
@@ -49,18 +52,8 @@ class RegisterWorker(Operation[None]):
         unit.connection.execute(delete(workers).where(workers.c.id == worker.id))
         unit.connection.execute(
             workers.insert(),
-            {
-                "id": worker.id,
-                "host": worker.host,
-                "ospid": worker.ospid,
-                "name": worker.name,
-                "queues": msgspec.json.encode(list(worker.queues)).decode(),
-                "slots": worker.slots,
-                "lock": worker.lock,
-                "state": worker.state,
-                "started": worker.started,
-                "heartbeat": unit.now,
-            },
+            {name: getattr(worker, name) for name in _GIVEN}
+            | {"queues": msgspec.json.encode(list(worker.queues)).decode(), "heartbeat": unit.now},
         )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quince import Workspace, submit_many
-from quince.client.control import control, control_all
+from quince.client.control import control
 from quince.workspace.location import Location
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, Selection, State
@@ -97,7 +97,7 @@ class OtherProject:
         self._battle.story.fault("all killed next door", "the other project kills all of its processes")
         with contextlib.suppress(PersistenceError):  # its database may be away, as the first one's
             submit_many(Sleeper, [{"seconds": 60}] * 5, workspace=self._home)
-            control_all(self._home, Control.KILL, reason="chaos next door")
+            control(self._home, Control.KILL, Selection(live=True), reason="chaos next door")
 
     def settle(self, seconds: float) -> list[str]:
         """Let it come to its end. Returns what is wrong, one sentence each."""

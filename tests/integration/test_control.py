@@ -21,7 +21,7 @@ from quince import (
     Workspace,
     submit,
 )
-from quince.client.control import control_all
+from quince.client.control import control
 from quince.workspace.location import Location
 from quince_persistence.records import Control, Selection
 from tests import flows
@@ -171,12 +171,12 @@ def test_all_are_paused_played_and_killed(home: Workspace, crew: Crew) -> None:
     handles = [submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home) for _ in range(6)]
     handles += [submit(flows.Timed, seconds=600, workspace=home) for _ in range(2)]
     eventually(lambda: all(h.state is not ProcessState.CREATED for h in handles))
-    assert len(control_all(home, Control.PAUSE)) == 8
+    assert len(control(home, Control.PAUSE, Selection(live=True))) == 8
     eventually(lambda: all(h.paused and h.row.owner is None for h in handles), 10)
-    control_all(home, Control.PLAY)
+    control(home, Control.PLAY, Selection(live=True))
     eventually(lambda: not any(h.paused for h in handles), 10)
     eventually(lambda: sum(h.row.owner is not None for h in handles[:6]) == 6, 10)
-    control_all(home, Control.KILL)
+    control(home, Control.KILL, Selection(live=True))
     eventually(lambda: all(h.state is ProcessState.KILLED for h in handles), 10)
 
 

@@ -12,13 +12,13 @@ import pytest
 import quince_messaging
 from quince import ProcessState, Workspace, submit
 from quince.cli.main import main
-from quince.client.control import control_all
+from quince.client.control import control
 from quince.client.remote import ProcessCommunicator, RemoteControl
 from quince.diagnosis.doctor import doctor
 from quince.workspace.location import Location
 from quince_messaging.uri import folder_uri
 from quince_persistence.databases.sqlite_url import file_url
-from quince_persistence.records import Control
+from quince_persistence.records import Control, Selection
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
@@ -70,7 +70,7 @@ def test_a_control_of_all_is_one_of_all_of_one_store(homes: Homes) -> None:
     for handle in (mine, theirs):
         eventually(lambda handle=handle: handle.row.owner)  # type: ignore[misc]
     before = theirs.row
-    control_all(homes[0], Control.KILL, reason="tidy up")
+    control(homes[0], Control.KILL, Selection(live=True), reason="tidy up")
     assert mine.wait(30).state is ProcessState.KILLED
     assert theirs.row == before, "its step was not cut off"
 

@@ -15,7 +15,7 @@ from quince.cli.options import AsJson, Timeout
 from quince.cli.output import complain, put, say
 from quince.cli.session import session
 from quince.cli.terminal import show_json
-from quince.client.control import Answer, control, control_all
+from quince.client.control import Answer, control
 from quince.errors import WaitTimeout
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import Control, Selection
@@ -72,7 +72,7 @@ def _control(verb: Control, chosen: Filter, request: Request, *, force: bool = F
         raise WrongUsage(f"say which processes to {verb}: pids, a filter as --state waiting, or --all")
     selection = chosen.selection(live=chosen.everything or chosen.narrowed)
     with session.workspace() as home:
-        answers = _ask(home, verb, chosen, selection, request.reason, force)
+        answers = _ask(home, verb, selection, request.reason, force)
         late: WaitTimeout | None = None
         if request.wait:
             answers, late = _await(answers, request.timeout)
@@ -89,10 +89,8 @@ def _control(verb: Control, chosen: Filter, request: Request, *, force: bool = F
 
 
 def _ask(
-    home: Workspace, verb: Control, chosen: Filter, selection: Selection, reason: str | None, force: bool
+    home: Workspace, verb: Control, selection: Selection, reason: str | None, force: bool
 ) -> list[Answer]:
-    if chosen.everything and not chosen.narrowed and not force:
-        return control_all(home, verb, reason=reason)
     if selection.trees:  # the store answers for those that it finds; a root that is missing is an error
         roots = home.store.select(Selection(pids=selection.trees))
         if missing := set(selection.trees) - {root.pid for root in roots}:

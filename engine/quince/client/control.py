@@ -102,27 +102,21 @@ def control(
     along.
 
     Args:
-        selection: Which; processes named by pid that have terminated are answered, not changed.
+        selection: Which; processes named by pid that have terminated are answered, not changed. Where it is
+            all that have not terminated, one broadcast tells their workers.
         author: Who asks; the user's login name if not given.
         force: (kill) Do not wait for a running step: fence it.
 
     Returns:
         One answer for each process met, by pid.
     """
-    outcomes = _write(workspace, verb, selection, reason, author, force)
-    notify(workspace, verb, outcomes)
-    return [_answer(workspace, verb, outcome) for outcome in outcomes]
-
-
-def control_all(
-    workspace: Workspace, verb: Control, *, reason: str | None = None, author: str | None = None
-) -> list[Answer]:
-    """Pause, play or kill every process that has not terminated: one statement and one broadcast.
-
-    Durable on return; the answers are as those of `control`.
-    """
-    outcomes = _write(workspace, verb, Selection(live=True), reason, author)
-    notify(workspace, verb, outcomes, everybody=True)
+    for word, said in (("reason", reason), ("author", author)):
+        if said is not None and not isinstance(said, str):
+            raise TypeError(f"{verb.value}() takes its {word} as a text, not {reprlib.repr(said)}")
+    why = None if reason is None else storable(reason)
+    who = storable(author or login())
+    outcomes = workspace.store.control(verb, selection, author=who, reason=why, force=force).result()
+    notify(workspace, verb, outcomes, everybody=selection == Selection(live=True) and not force)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
 
@@ -148,22 +142,6 @@ def control_one(
     if not answer.accepted:
         raise ControlRefused(pid, answer.message)
     return answer
-
-
-def _write(
-    workspace: Workspace,
-    verb: Control,
-    selection: Selection,
-    reason: str | None,
-    author: str | None,
-    force: bool = False,
-) -> Sequence[ControlOutcome]:
-    for word, said in (("reason", reason), ("author", author)):
-        if said is not None and not isinstance(said, str):
-            raise TypeError(f"{verb.value}() takes its {word} as a text, not {reprlib.repr(said)}")
-    why = None if reason is None else storable(reason)
-    who = storable(author or login())
-    return workspace.store.control(verb, selection, author=who, reason=why, force=force).result()
 
 
 def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Answer:

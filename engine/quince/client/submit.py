@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 from quince.client.handle import ProcessHandle, WorkspaceLike
@@ -124,10 +124,9 @@ def submit_many(
     path = _path_for_workers(process_class, home)
     given = each_given(inputs, keys)
     _ = home.communicator  # a broker that cannot be reached is an error before anything is written
-    processes, pids = inserted(
-        home, lambda: prepared(home, process_class, path, given, keys, queue, priority)
-    )
-    enqueue(home, [_ready(new) for new, pid in zip(processes, pids, strict=True) if new.pid == pid])
+    processes, pids = insert(home, process_class, path, given, keys, queue, priority)
+    new = [one for one, pid in zip(processes, pids, strict=True) if one.pid == pid]
+    enqueue(home, [Woken(one.pid, None, one.queue, one.priority) for one in new])
     return [ProcessHandle(pid, home) for pid in pids]
 
 
@@ -218,24 +217,7 @@ async def asubmit_many(
     )
 
 
-def _ready(new: NewProcess) -> Woken:
-    return Woken(new.pid, None, new.queue, new.priority)
-
-
-def inserted(
-    home: Workspace, prepare: Callable[[], list[NewProcess]]
-) -> tuple[list[NewProcess], Sequence[int]]:
-    """Insert what `prepare` makes, with other pids if the store was restored from a backup meanwhile."""
-    try:
-        processes = prepare()
-        return processes, home.store.insert(processes).result()
-    except PidTaken:
-        home.store.forget_pids()
-        processes = prepare()
-        return processes, home.store.insert(processes).result()
-
-
-def prepared(
+def insert(
     home: Workspace,
     process_class: Any,
     path: str,
@@ -243,13 +225,27 @@ def prepared(
     keys: Sequence[str | None] | None,
     queue: str | None,
     priority: int | None,
-) -> list[NewProcess]:
+) -> tuple[list[NewProcess], Sequence[int]]:
+    """Insert processes, with other pids if the store was restored from a backup meanwhile.
+
+    Returns:
+        They, and for each the pid of the one that there is, which had its key before.
+    """
     cls = class_of(process_class)
-    pids = home.store.allocate_pids(len(inputs))
-    return [
-        new_process(cls, values, pid=pid, class_path=path, queue=queue, priority=priority, key=key)
-        for values, pid, key in zip(inputs, pids, keys or [None] * len(inputs), strict=True)
-    ]
+
+    def attempt() -> tuple[list[NewProcess], Sequence[int]]:
+        pids = home.store.allocate_pids(len(inputs))
+        processes = [
+            new_process(cls, values, pid=pid, class_path=path, queue=queue, priority=priority, key=key)
+            for values, pid, key in zip(inputs, pids, keys or [None] * len(inputs), strict=True)
+        ]
+        return processes, home.store.insert(processes).result()
+
+    try:
+        return attempt()
+    except PidTaken:
+        home.store.forget_pids()
+        return attempt()
 
 
 def _path_for_workers(process_class: Any, home: Workspace) -> str:

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import psutil
 
 from quince.daemon.files import DaemonFiles, Settings
-from quince.daemon.orphans import Orphan, orphans, terminate
+from quince.daemon.orphans import Orphan, orphans
 from quince.daemon.process_tree import ProcessTree, lives
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.errors import DaemonError
@@ -153,7 +154,7 @@ def stop(location: Location, timeout: float | None = None, say: Callable[[str], 
     tree.terminate()
     if _ended(tree, grace + 1.0, say, f"steps that run have {grace:g} s to end"):
         return True
-    terminate(left)  # the death of their daemon was the first time
+    tree.terminate_left()  # the death of their daemon was the first time
     if _ended(tree, LAST_SECONDS, say, f"their time is over, and they end within {LAST_SECONDS:g} s"):
         return True
     tree.terminate()
@@ -187,7 +188,8 @@ def scale(location: Location, workers: int, timeout: float | None = None) -> Non
     _grant(files, timeout)
     settings = files.read() or Settings()
     files.write(msgspec.structs.replace(settings, workers=workers))
-    _signal(ospid, signal.SIGHUP)
+    with suppress(ProcessLookupError):
+        os.kill(ospid, signal.SIGHUP)
 
 
 def restart(location: Location, timeout: float | None = None, say: Callable[[str], object] = _silent) -> None:
@@ -211,7 +213,8 @@ def restart(location: Location, timeout: float | None = None, say: Callable[[str
     grace = _grant(files, timeout)
     old = [child for child in psutil.Process(ospid).children() if lives(child)]
     rolls = (_report(files, ospid) or DaemonReport()).rolls
-    _signal(ospid, signal.SIGUSR1)
+    with suppress(ProcessLookupError):
+        os.kill(ospid, signal.SIGUSR1)
     deadline = time.monotonic() + (len(old) + 1) * (START_SECONDS + grace + LAST_SECONDS)
     while True:
         for child in [child for child in old if not lives(child)]:
@@ -272,10 +275,3 @@ def _read_answer(descriptor: int) -> str:
                     break
                 text += chunk
     return text.decode(errors="replace").strip()
-
-
-def _signal(ospid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(ospid, number)
-    except ProcessLookupError:
-        return

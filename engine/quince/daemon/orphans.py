@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -42,12 +42,6 @@ def orphans(location: Location, daemon: int | None) -> list[Orphan]:
     return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.ospid))
 
 
-def terminate(members: Sequence[Orphan]) -> None:
-    """Have workers leave: SIGTERM. (The death of their daemon was their first; this is the second.)"""
-    for process in _processes(members):
-        process.terminate()
-
-
 def _candidates(location: Location) -> Iterator[tuple[int, bool]]:
     """Process ids in the names of the workers' lock files (`host:ospid:random`), and whether it is proven
     that they are those workers. Files of other machines or containers of this name are left out."""
@@ -69,11 +63,3 @@ def _orphan(location: Location, ospid: int, proven: bool, daemon: int | None) ->
     if supervisor in {None, str(daemon)} or not ours:
         return None
     return Orphan(option_of(words, "--name") or "worker", ospid)
-
-
-def _processes(members: Sequence[Orphan]) -> Iterator[psutil.Process]:
-    for member in members:
-        try:
-            yield psutil.Process(member.ospid)
-        except psutil.NoSuchProcess:
-            continue

@@ -23,17 +23,19 @@ class ProcessTree:
 
     def __init__(self, supervisor: int | None, left: Sequence[Orphan]) -> None:
         self._heads = _known([] if supervisor is None else [supervisor])
+        self._left = _known([one.ospid for one in left])
         self._members: set[psutil.Process] = set()
-        self._tops = [*self._heads, *_known([one.ospid for one in left])]
 
     def __str__(self) -> str:
         return ", ".join(sorted(_named(member) for member in self._alive()))
 
     def terminate(self) -> None:
         """SIGTERM for the supervisor, which has the others leave."""
-        for head in self._heads:
-            with suppress(psutil.Error):
-                head.terminate()
+        _terminate(self._heads)
+
+    def terminate_left(self) -> None:
+        """SIGTERM for what an earlier supervisor has left."""
+        _terminate(self._left)
 
     def kill(self) -> None:
         """SIGKILL for all of them; the supervisor first, or it would start others."""
@@ -51,7 +53,7 @@ class ProcessTree:
         return True
 
     def _alive(self) -> list[psutil.Process]:
-        for top in self._tops:
+        for top in (*self._heads, *self._left):
             with suppress(psutil.Error):
                 self._members |= {top, *top.children(recursive=True)}
         self._members = {member for member in self._members if lives(member)}
@@ -74,6 +76,12 @@ def _known(ospids: Sequence[int]) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             found.append(psutil.Process(ospid))
     return found
+
+
+def _terminate(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.terminate()
 
 
 def _named(process: psutil.Process) -> str:

@@ -13,11 +13,8 @@ from quince_persistence.records import Control, NewProcess, ProcessRow, Woken
 class Driven(Protocol):
     """A process that the worker drives."""
 
-    @property
-    def pid(self) -> int: ...
-
-    @property
-    def epoch(self) -> int: ...
+    pid: int
+    epoch: int
 
     @property
     def suspended(self) -> bool:
@@ -40,17 +37,10 @@ class Queues(Protocol):
 class SweepOwner(Protocol):
     """The worker whose sweeps they are."""
 
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def location(self) -> Location: ...
-
-    @property
-    def queues(self) -> tuple[str, ...]: ...
-
-    @property
-    def store(self) -> StoreContract: ...
+    id: str
+    location: Location
+    queues: tuple[str, ...]
+    store: StoreContract
 
     @property
     def outbox(self) -> Queues: ...

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from quince.concurrency import aside, landed
@@ -31,11 +32,12 @@ from quince.processes.signals import new_signal
 from quince.settings import host_name
 from quince.text import storable
 from quince.worker.interfaces import ControlOwner
-from quince.workspace.neighbours import Neighbours, own_card
+from quince.workspace.neighbours import Card, Neighbours
 from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from quince_messaging.errors import MessagingError
 from quince_messaging.structured_log import StructuredLogger
+from quince_persistence.databases.sqlite_url import quoted
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, ControlOutcome, Selection
 
@@ -64,38 +66,29 @@ class ControlServer:
         if location.names(self._store) is not None:
             outside = self._apart = connect_async(location.broker)
             await self._apart.open()
-        card = own_card(self._store, self._worker.id, location.folder, host_name())
+        card = Card(self._store, self._worker.id, quoted(location.folder), host_name())
         self._neighbours = Neighbours(outside, card, self._worker.side)
         await self._neighbours.open(announce=self._apart is not None or location.has_guests)
         subjects = [control_subject(store, verb) for store in (None, self._store) for verb in VERBS]
         await outside.subscribe(self._on_broadcast, SubjectFilter(subjects=tuple(subjects)))
-        for queue, deliver in (
-            (control_queue(self._store), self._deliver),
-            (control_queue(None), self._deliver_unaddressed),
-        ):
-            await outside.consume(deliver, queue=queue, prefetch=64)
+        for store in (self._store, None):
+            deliver = partial(self._deliver, addressed=store is not None)
+            await outside.consume(deliver, queue=control_queue(store), prefetch=64)
 
     async def close(self) -> None:
         """Leave what is not answered yet to other workers."""
         self._closing = True
+        for answer in self._answers:
+            answer.cancel()
         try:
-            await self._end_answers()
+            await asyncio.gather(*self._answers, return_exceptions=True)
         finally:
             if self._apart is not None:
                 await self._apart.close()
 
-    async def _end_answers(self) -> None:
-        for answer in self._answers:
-            answer.cancel()
-        await asyncio.gather(*self._answers, return_exceptions=True)
-
-    def _deliver(self, tasks: Sequence[TaskHandle]) -> None:
+    def _deliver(self, tasks: Sequence[TaskHandle], *, addressed: bool) -> None:
         for task in tasks:
-            self._spawn(self._answer(task))
-
-    def _deliver_unaddressed(self, tasks: Sequence[TaskHandle]) -> None:
-        for task in tasks:
-            self._spawn(self._answer(task, addressed=False))
+            self._spawn(self._answer(task, addressed=addressed))
 
     async def _require_alone(self) -> None:
         """Refuse what does not say which store it means, if there are several.
@@ -112,7 +105,7 @@ class ControlServer:
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
 
-    async def _answer(self, task: TaskHandle, *, addressed: bool = True) -> None:
+    async def _answer(self, task: TaskHandle, *, addressed: bool) -> None:
         """Whatever comes of it, the task is settled: what is not would be kept from the broker's count, and a
         few of them would end all control."""
         try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from quince.client.handle import ProcessHandle, WorkspaceLike, settled
-from quince.client.submit import inserted, prepared
+from quince.client.submit import insert
 from quince.errors import ControlRefused, EngineError, ProcessExcepted
 from quince.messages import run_queue
 from quince.processes.creation import gathered, refuse_unnamed
@@ -124,7 +124,7 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
     with quick_switching(), _WorkerThread(home) as worker:
         path = home.registry.name_of(cls)
         queue = run_queue(worker.id)
-        _, (pid,) = inserted(home, lambda: prepared(home, cls, path, [given], [key], queue, priority))
+        _, (pid,) = insert(home, cls, path, [given], [key], queue, priority)
         worker.feed_from_outside([pid])
         handle = ProcessHandle(pid, home)
         try:

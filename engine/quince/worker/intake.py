@@ -13,7 +13,7 @@ from quince.recovery.poison import ELSEWHERE_SECONDS, Admission, Suspects
 from quince.worker.interfaces import RunnerOwner
 from quince.worker.runner import Runner
 from quince.worker.task_buffer import Entry, TaskBuffer
-from quince_messaging.contract import TaskConsumer, TaskHandle
+from quince_messaging.contract import TaskHandle
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import Claim
 
@@ -25,12 +25,15 @@ class Intake:
 
     Args:
         runners: Where those are kept that drive a process, by pid.
+
+    Attributes:
+        buffer: The tasks that wait for a slot.
     """
 
     def __init__(self, owner: RunnerOwner, runners: dict[int, Runner]) -> None:
         self._owner = owner
         self._runners = runners
-        self._buffer = TaskBuffer(owner.slots, self._claim)
+        self.buffer = TaskBuffer(owner.slots, self._claim)
         self._suspects = Suspects(lambda: asyncio.get_running_loop().time())
         self._refusals = Patience(owner, 0, "tasks cannot be claimed")
         self._driving: set[asyncio.Task[None]] = set()
@@ -39,14 +42,6 @@ class Intake:
         self._abandoned = False
 
     # Tasks
-
-    def add_consumer(self, consumer: TaskConsumer) -> None:
-        """A consumer to pause and resume, and to close in the end."""
-        self._buffer.add_consumer(consumer)
-
-    def feed(self, pids: Sequence[int]) -> None:
-        """Run these, as if tasks for them had come."""
-        self._buffer.put_pids(pids)
 
     def on_tasks(self, tasks: Sequence[TaskHandle]) -> None:
         """Tasks have been delivered."""
@@ -57,7 +52,7 @@ class Intake:
                 task.dead_letter(f"not a task of this engine: {shown(task.body)}")
             else:
                 known.append((pid, task))
-        self._buffer.put(known)
+        self.buffer.put(known)
 
     # Claims
 
@@ -109,7 +104,7 @@ class Intake:
                 task.requeue()
         self._owner.slots.give(len(batch))
         if not self._owner.draining:
-            self.feed([pid for pid, task in batch if task is None])
+            self.buffer.put_pids([pid for pid, task in batch if task is None])
 
     # Runners
 
@@ -163,16 +158,12 @@ class Intake:
     @property
     def idle(self) -> bool:
         """It drives nothing, claims nothing, and has no task at hand."""
-        return self._buffer.empty and not (self._runners or self._claiming)
+        return self.buffer.empty and not (self._runners or self._claiming)
 
     @property
     def at_work(self) -> int:
         """How many processes are driven or being claimed."""
         return len(self._driving) + len(self._claiming)
-
-    async def close(self) -> None:
-        """Take no more tasks; those at hand go back to the queue. May be called twice."""
-        await self._buffer.close()
 
     def drain(self) -> None:
         """Let every process end after the step that it is in."""

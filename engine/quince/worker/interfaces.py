@@ -28,15 +28,9 @@ class RunnerOwner(Host, Protocol):
     linger: float
     draining: bool
     checked: bool
-
-    @property
-    def stepper(self) -> Stepper: ...
-
-    @property
-    def outbox(self) -> Outbox: ...
-
-    @property
-    def wakeups(self) -> WakeUps: ...
+    stepper: Stepper
+    outbox: Outbox
+    wakeups: WakeUps
 
     async def load_class(self, path: str) -> type[Process]:
         """The class of a class path, imported on a thread if it is not there yet."""
@@ -52,15 +46,9 @@ class ControlOwner(Protocol):
     name: str
     location: Location
     side: SideTasks
-
-    @property
-    def store(self) -> StoreContract: ...
-
-    @property
-    def outbox(self) -> Outbox: ...
-
-    @property
-    def wakeups(self) -> WakeUps: ...
+    store: StoreContract
+    outbox: Outbox
+    wakeups: WakeUps
 
 
 class Fenced(Exception):

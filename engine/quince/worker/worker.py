@@ -163,7 +163,7 @@ class Worker:
 
     def feed(self, pids: Sequence[int]) -> None:
         """Run these, as if tasks for them had come (used by `run()`, which has no queue)."""
-        self._intake.feed(pids)
+        self._intake.buffer.put_pids(pids)
 
     @property
     def idle(self) -> bool:
@@ -218,12 +218,12 @@ class Worker:
             stack.push_async_callback(control.close)
             await control.open()
         for queue in self.queues:
-            self._intake.add_consumer(
+            self._intake.buffer.add_consumer(
                 await communicator.consume(
                     self._intake.on_tasks, queue=queue, prefetch=max(8, self.slots.total)
                 )
             )
-        stack.push_async_callback(self._intake.close)
+        stack.push_async_callback(self._intake.buffer.close)
 
     def _moved(self, error: StoreMoved) -> None:
         """Nothing of what it does can be kept any more: it ends, and other workers go on."""
@@ -248,7 +248,7 @@ class Worker:
 
     async def _drain(self, left: asyncio.Event) -> None:
         self.draining = True
-        await self._intake.close()
+        await self._intake.buffer.close()
         self._intake.drain()
         if at_work := self._intake.at_work:
             _log.info(

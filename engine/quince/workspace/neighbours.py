@@ -20,7 +20,6 @@ from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, LinkS
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.databases.sqlite_url import quoted
 
 _log = StructuredLogger("quince.worker")
 
@@ -35,7 +34,7 @@ class Card(msgspec.Struct, frozen=True):
     Attributes:
         store: Identity of its store.
         worker: Its id.
-        folder: Of its workspace, on its host.
+        folder: Of its workspace, on its host; as text, whatever it is called (`quoted`).
     """
 
     store: str
@@ -168,11 +167,6 @@ def sentence_of(others: Sequence[Card]) -> str:
         f"{len(others)} other workspace{'s use' if len(others) > 1 else ' uses'} this broker, too: "
         f"{'; '.join(sorted(map(str, others)))}. Neither sees the other's tasks and controls"
     )
-
-
-def own_card(store: str, worker: str, folder: object, host: str) -> Card:
-    """The card of a worker; its folder as text, whatever it is called."""
-    return Card(store, worker, quoted(str(folder)), host)
 
 
 def _address(card: Card) -> str:

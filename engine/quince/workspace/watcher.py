@@ -8,7 +8,7 @@ import reprlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, SupportsFloat
 
 import kiwipy
@@ -76,21 +76,14 @@ class Watcher:
         progress: Callable[[Sequence[ProcessRow]], None] | None = None,
     ) -> list[ProcessRow]:
         """`wait` from a coroutine; no thread waits meanwhile. `progress` is called on a thread."""
-        loop = asyncio.get_running_loop()
-        poll = await loop.run_in_executor(None, _Poll, self._workspace.store, pids, until, timeout, progress)
-        changed = asyncio.Event()
-        listening = self._listening(pids, lambda: loop.call_soon_threadsafe(changed.set))
-        await loop.run_in_executor(None, listening.__enter__)
-        try:
+        store = self._workspace.store
+        poll = await asyncio.to_thread(_Poll, store, pids, until, timeout, progress)
+        async with self._listening_async(pids) as changed:
             while True:
                 changed.clear()
-                if await loop.run_in_executor(None, poll.check):
+                if await asyncio.to_thread(poll.check):
                     return poll.seen
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), poll.pause)
-                poll.waited(changed.is_set())
-        finally:
-            listening.__exit__(None, None, None)
+                await poll.wait_for(changed)
 
     def follow(self, pid: int, after: int = 0) -> Iterator[EventRow]:
         """The history of a process as it grows, complete and in order, until its end.
@@ -112,20 +105,22 @@ class Watcher:
 
     async def follow_async(self, pid: int, after: int = 0) -> AsyncIterator[EventRow]:
         """`follow` from a coroutine; no thread waits meanwhile."""
-        loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
         history = _History(self._workspace.store, pid, after)
-        listening = self._listening([pid], lambda: loop.call_soon_threadsafe(changed.set))
-        await loop.run_in_executor(None, listening.__enter__)
-        try:
+        async with self._listening_async([pid]) as changed:
             while not history.over:
                 changed.clear()
-                for event in await loop.run_in_executor(None, history.next):
+                for event in await asyncio.to_thread(history.next):
                     yield event
                 if not history.over:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), history.pause)
-                    history.waited(changed.is_set())
+                    await history.wait_for(changed)
+
+    @asynccontextmanager
+    async def _listening_async(self, pids: Sequence[int]) -> AsyncIterator[asyncio.Event]:
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        listening = self._listening(pids, lambda: loop.call_soon_threadsafe(changed.set))
+        await asyncio.to_thread(listening.__enter__)
+        try:
+            yield changed
         finally:
             listening.__exit__(None, None, None)
 
@@ -184,6 +179,12 @@ class _Pacing:
     def waited(self, heard: bool) -> None:
         """The pause before the next read is over; `heard`: a broadcast has ended it."""
         self.pause = FIRST_PAUSE if heard else min(max(self.pause, FIRST_PAUSE) * 1.5, LONGEST_PAUSE)
+
+    async def wait_for(self, changed: asyncio.Event) -> None:
+        """Wait so long, or until a broadcast has come."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), self.pause)
+        self.waited(changed.is_set())
 
 
 class _History(_Pacing):

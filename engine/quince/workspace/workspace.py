@@ -21,10 +21,8 @@ from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import Location, locate
 from quince.workspace.watcher import Watcher
 from quince_messaging.contract import Communicator
-from quince_messaging.errors import MessagingError
 from quince_persistence.codec import find_classes_by
 from quince_persistence.databases.sqlite_url import file_of
-from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
 
 
@@ -87,8 +85,7 @@ class Workspace:
         """
         with self._lock:
             if self._store is None:
-                store = open_store(self.location)
-                self._store = store
+                self._store = open_store(self.location)
             return self._store
 
     @property
@@ -214,15 +211,3 @@ def resolve(workspace: Workspace | Path | str | None) -> Workspace:
 def _close_all() -> None:
     for workspace in _open.values():
         workspace.close()
-
-
-__all__ = [
-    "Location",
-    "MessagingError",
-    "PersistenceError",
-    "Workspace",
-    "locate",
-    "open_store",
-    "prepare",
-    "resolve",
-]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Protocol, TypeVar
 
 from quince.text import words_of
@@ -51,9 +50,7 @@ class Patience:
     def __enter__(self) -> Patience:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.over()
 
     def over(self) -> None:

@@ -101,7 +101,7 @@ def test_a_kill_that_comes_before_a_coroutine_has_begun_leaves_nothing_held() ->
 
         def collects() -> bool:
             runner = machine.worker.runners.get(pid)
-            return runner is not None and runner.stepping and (pid, 0) in course.ledger.runs
+            return runner is not None and runner._control.stepping and (pid, 0) in course.ledger.runs
 
         assert course.world.run(collects, 5.0)
         assert course.world.run(lambda: not collects(), 5.0)

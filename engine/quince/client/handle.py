@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic
 
@@ -120,7 +120,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
             ProcessHeld: the engine has paused it, since it cannot go on with it; says why.
             WaitTimeout: it has not terminated yet; says why. It goes on.
         """
-        rows = self.workspace.watcher.wait([self.pid], settled, timeout, _Reminder(self.workspace).look)
+        rows = self.workspace.watcher.wait([self.pid], settled, timeout, _reminder(self.workspace))
         row = self._ended(rows)
         if not row.terminated:
             raise WaitTimeout(f"process {self.pid} has not ended after {timeout:g} s: {self.why().sentence}")
@@ -153,8 +153,8 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return self._result_async().__await__()
 
     async def _result_async(self) -> Mapping[str, Value]:
-        reminder = _Reminder(self.workspace)
-        self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder.look))
+        reminder = _reminder(self.workspace)
+        self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder))
         return outputs_of(await asyncio.to_thread(self._stored))
 
     def pause(self, reason: str | None = None, *, author: str | None = None) -> Answer:
@@ -244,22 +244,15 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return hash(self.pid)
 
 
-class _Reminder:
+def _reminder(workspace: Workspace) -> Callable[[Sequence[ProcessRow]], None]:
     """Says, once, after a moment of waiting, that nobody works who could end it."""
+    due = time.monotonic() + REMIND_SECONDS
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._due = time.monotonic() + REMIND_SECONDS
-        self._said = False
-
-    def look(self, rows: Sequence[ProcessRow]) -> None:
-        """The rows that are waited for, as they are now."""
-        if self._said or time.monotonic() < self._due:
-            return
-        for row in rows:
-            nobody = nobody_works(self._workspace, row)
-            if nobody is not None:
-                self._said = True
+    def look(rows: Sequence[ProcessRow]) -> None:
+        nonlocal due
+        for row in rows if time.monotonic() >= due else ():
+            if (nobody := nobody_works(workspace, row)) is not None:
+                due = float("inf")
                 _log.warning(
                     "waiting for process %(pid)s: %(reason)s",
                     pid=row.pid,
@@ -268,6 +261,8 @@ class _Reminder:
                     reason=nobody,
                 )
                 return
+
+    return look
 
 
 def settled(row: ProcessRow) -> bool:

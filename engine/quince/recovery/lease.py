@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Callable, Container
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from quince.os_process import Program, holder_of, write_holder
@@ -88,9 +87,7 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
         if self._file is not None:

@@ -12,7 +12,7 @@ from quince.messages import change_of
 from quince.patience import until_store_answers
 from quince.processes.child import ChildProcess
 from quince.text import storable
-from quince.worker.interfaces import Fenced, InDoubt, Restored, RunnerOwner
+from quince.worker.interfaces import Fenced, InDoubt, Owner, Restored
 from quince_persistence.errors import PersistenceError, PidTaken, StoreUnavailable
 from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Selection, Step, StepOutcome
 
@@ -33,7 +33,7 @@ class ClaimedProcess:
         facts: What a log record about this process carries.
     """
 
-    def __init__(self, owner: RunnerOwner, claim: Claim) -> None:
+    def __init__(self, owner: Owner, claim: Claim) -> None:
         self.pid = claim.row.pid
         self.epoch = claim.row.epoch
         self.state = claim.row.state

@@ -31,7 +31,7 @@ from quince.messages import (
 from quince.processes.signals import new_signal
 from quince.settings import host_name
 from quince.text import storable
-from quince.worker.interfaces import ControlOwner
+from quince.worker.interfaces import Owner
 from quince.workspace.neighbours import Card, Neighbours
 from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
@@ -51,7 +51,7 @@ MOST_REASON = 4_000
 class ControlServer:
     """Answers status, signal, pause, play and kill for any process."""
 
-    def __init__(self, worker: ControlOwner, communicator: AsyncCommunicator) -> None:
+    def __init__(self, worker: Owner, communicator: AsyncCommunicator) -> None:
         self._worker = worker
         self._communicator = communicator
         self._store = worker.store.identity

@@ -10,7 +10,7 @@ from quince.concurrency import failure_of, landed
 from quince.messages import pid_of, shown
 from quince.patience import Patience
 from quince.recovery.poison import ELSEWHERE_SECONDS, Admission, Suspects
-from quince.worker.interfaces import RunnerOwner
+from quince.worker.interfaces import Owner
 from quince.worker.runner import Runner
 from quince.worker.task_buffer import Entry, TaskBuffer
 from quince_messaging.contract import TaskHandle
@@ -30,7 +30,7 @@ class Intake:
         buffer: The tasks that wait for a slot.
     """
 
-    def __init__(self, owner: RunnerOwner, runners: dict[int, Runner]) -> None:
+    def __init__(self, owner: Owner, runners: dict[int, Runner]) -> None:
         self._owner = owner
         self._runners = runners
         self.buffer = TaskBuffer(owner.slots, self._claim)

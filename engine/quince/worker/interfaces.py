@@ -12,18 +12,22 @@ from quince.worker.stepper import Stepper
 from quince.worker.wakeups import WakeUps
 from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
-from quince_persistence.contract import StoreContract
 
 
-class RunnerOwner(Host, Protocol):
-    """What a runner needs of its worker.
+class Owner(Host, Protocol):
+    """The worker, for its parts.
 
     Attributes:
+        name: For people.
+        side: What goes on beside the processes.
         linger: Seconds that a waiting process stays in memory.
         draining: No process begins a step any more.
         checked: Each checkpoint is round-tripped.
     """
 
+    name: str
+    location: Location
+    side: SideTasks
     slots: Slots
     linger: float
     draining: bool
@@ -37,18 +41,6 @@ class RunnerOwner(Host, Protocol):
 
     def excepted(self, pid: int, error: BaseException) -> None:
         """A process ends with this exception."""
-
-
-class ControlOwner(Protocol):
-    """What the control server needs of its worker."""
-
-    id: str
-    name: str
-    location: Location
-    side: SideTasks
-    store: StoreContract
-    outbox: Outbox
-    wakeups: WakeUps
 
 
 class Fenced(Exception):

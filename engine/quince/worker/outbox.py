@@ -113,7 +113,9 @@ class Outbox:
                     await self._communicator.send_tasks(
                         list(map(task_for, pids)), queue=queue, priority=priority
                     )
-                self._recovered()
+                if self._failing:
+                    _log.info("the broker takes messages again", state="connected")
+                self._failing = False
             except UnroutableError:
                 _log.info("the program that runs %(pids)s has gone", pids=pids, queue=queue)
             except MessagingError as error:
@@ -155,8 +157,3 @@ class Outbox:
                 error=error,
             )
         self._failing = True
-
-    def _recovered(self) -> None:
-        if self._failing:
-            _log.info("the broker takes messages again", state="connected")
-        self._failing = False

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from quince.concurrency import aside, failure_of, landed
 from quince.recovery.dead_workers import release_worker
@@ -74,17 +73,15 @@ class Registration:
         try:
             await landed(self._store.register_worker(self._row()))
         except BaseException:
-            self._lease.__exit__(None, None, None)
+            self._lease.__exit__()
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         try:
             await self._release()
         finally:
-            self._lease.__exit__(kind, error, trace)
+            self._lease.__exit__()
 
     def renew(self) -> None:
         """Register anew a worker that was declared dead.

@@ -19,7 +19,7 @@ from quince.processes.execution import Execution
 from quince.processes.signals import arrivals
 from quince.text import words_of
 from quince.worker.claimed_process import ClaimedProcess
-from quince.worker.interfaces import Fenced, InDoubt, Restored, RunnerOwner, Unmet
+from quince.worker.interfaces import Fenced, InDoubt, Owner, Restored, Unmet
 from quince.worker.step_control import StepControl
 from quince.worker.step_writer import StepWriter
 from quince.worker.stepper import StepEnd
@@ -48,11 +48,11 @@ class Runner:
         waiting: What it waits for.
     """
 
-    def __init__(self, owner: RunnerOwner, claim: Claim, *, alone: bool = False) -> None:
+    def __init__(self, owner: Owner, claim: Claim, *, alone: bool = False) -> None:
         self.pid = claim.row.pid
         self.epoch = claim.row.epoch
         self.settled = asyncio.Event()
-        self.waiting = Waiting(owner)
+        self.waiting = Waiting(owner.slots, owner.linger)
         self._owner = owner
         self._claim = claim
         self._claimed = ClaimedProcess(owner, claim)
@@ -62,11 +62,6 @@ class Runner:
         self._trial = Trial(owner.slots, self.waiting, wanted=alone)
 
     # What others may ask
-
-    @property
-    def stepping(self) -> bool:
-        """A step is running."""
-        return self._control.stepping
 
     @property
     def suspended(self) -> bool:
@@ -100,7 +95,7 @@ class Runner:
         finally:
             await self._control.close()
             self.settled.set()
-            self.waiting.end()
+            self._owner.wakeups.unwatch(self.waiting)
             self._trial.end()
             if self.waiting.has_slot:
                 self._owner.slots.give()
@@ -136,7 +131,10 @@ class Runner:
 
     async def _commit(self, execution: Execution, end: StepEnd) -> StepOutcome:
         step = self._writer.step(execution, end)
-        self.waiting.begin(step)  # before the commit: an end that comes right after it is heard
+        self.waiting.begin(step)
+        self._owner.wakeups.watch(
+            self.waiting
+        )  # before the commit: an end that comes right after it is heard
         try:
             outcome = await self._claimed.commit(step)
         except PersistenceError as error:  # this step cannot be written, ever; the error can
@@ -145,7 +143,7 @@ class Runner:
             outcome = await self._claimed.commit(step)
         self._trial.end()  # it got on: it is not what kills
         if not outcome.awaiting:
-            self.waiting.end()
+            self._owner.wakeups.unwatch(self.waiting)
         return outcome
 
     async def _goes_on(self, execution: Execution, outcome: StepOutcome) -> bool:
@@ -236,6 +234,7 @@ class Runner:
         """Wait a while in memory; then release the process. True: go on with the next step."""
         awaited = list(execution.record.awaits)
         await self.waiting.linger(at_once=self._is_to_stop)
+        self._owner.wakeups.unwatch(self.waiting)
         if self.waiting.is_due:
             await self._claimed.timer_fired()
         if (not self.waiting.may_go_on or self._is_to_stop) and await self._claimed.release():

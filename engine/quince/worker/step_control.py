@@ -7,7 +7,7 @@ from typing import Any
 
 from quince.processes.execution import Execution
 from quince.worker.claimed_process import ClaimedProcess
-from quince.worker.interfaces import RunnerOwner, Unmet
+from quince.worker.interfaces import Owner, Unmet
 from quince.worker.step_output import speaking
 from quince.worker.stepper import StepEnd
 from quince_persistence.records import Control
@@ -22,7 +22,7 @@ class StepControl:
         suspended: Its program is stopped, as a pause.
     """
 
-    def __init__(self, owner: RunnerOwner, claimed: ClaimedProcess) -> None:
+    def __init__(self, owner: Owner, claimed: ClaimedProcess) -> None:
         self.intent: Control | None = None
         self.execution: Execution | None = None
         self.suspended = False

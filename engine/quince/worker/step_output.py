@@ -90,9 +90,6 @@ class Lines(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
-    def isatty(self) -> bool:
-        return False
-
     def fileno(self) -> int:
         return self._stream.fileno()
 

@@ -15,7 +15,7 @@ from quince.processes.port_values import missing_outputs
 from quince.processes.spec import MISSING_OUTPUT, SUCCESS, ExitCode
 from quince.text import storable
 from quince.worker import checkpoint_check as roundtrip
-from quince.worker.interfaces import Fenced, RunnerOwner
+from quince.worker.interfaces import Fenced, Owner
 from quince.worker.stepper import StepEnd
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import check_step
@@ -37,7 +37,7 @@ class StepWriter:
             are round-tripped; the one that takes it puts None there.
     """
 
-    def __init__(self, owner: RunnerOwner, claim: Claim, facts: Mapping[str, object]) -> None:
+    def __init__(self, owner: Owner, claim: Claim, facts: Mapping[str, object]) -> None:
         self.claim = claim
         self.copy: tuple[Execution, list[ChildProcess]] | None = None
         self._owner = owner

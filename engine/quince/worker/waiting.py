@@ -6,24 +6,29 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from quince.worker.interfaces import RunnerOwner
+from quince.worker.slots import Slots
 from quince_persistence.records import Step
 
 
 class Waiting:
     """The waits of one runner.
 
+    Args:
+        linger: Seconds that it stays in memory.
+
     Attributes:
+        awaits: The processes whose ends it waits for.
         lingering: It waits in memory: nothing of it is at work.
         has_slot: It has one of the worker's slots.
     """
 
-    def __init__(self, owner: RunnerOwner) -> None:
+    def __init__(self, slots: Slots, linger: float) -> None:
+        self.awaits: Sequence[int] = ()
         self.lingering = False
         self.has_slot = True
-        self._owner = owner
+        self._slots = slots
+        self._linger = linger
         self._woken: asyncio.Future[None] | None = None
-        self._awaits: Sequence[int] = ()
         self._outstanding: set[int] = set()
         self._due: float | None = None
         self._deadline = False
@@ -34,15 +39,10 @@ class Waiting:
     # What is waited for
 
     def begin(self, step: Step) -> None:
-        """A step is about to be committed: from now on the ends are heard that it waits for."""
-        self._awaits, self._outstanding = step.awaits, set(step.awaits)
+        """A step is about to be committed, after which it waits for what this one says."""
+        self.awaits, self._outstanding = step.awaits, set(step.awaits)
         self._due, self._deadline, self._signals = step.due, step.deadline, bool(step.signals)
         self._counted_down = self._recheck = False
-        self._owner.wakeups.watch(self, step.awaits)
-
-    def end(self) -> None:
-        """It waits for nothing any more. May be called twice."""
-        self._owner.wakeups.unwatch(self, self._awaits)
 
     @property
     def may_go_on(self) -> bool:
@@ -99,27 +99,23 @@ class Waiting:
     async def linger(self, *, at_once: bool) -> None:
         """Sleep without a slot until something comes, as long as it may come soon."""
         self._give_slot()
-        try:
-            await self.sleep(self._linger_seconds, at_once=at_once or self.may_go_on or self._recheck)
-        finally:
-            self.end()
+        await self.sleep(self._linger_seconds, at_once=at_once or self.may_go_on or self._recheck)
 
     async def retake_slot(self) -> bool:
         """Take a slot before all new tasks. False: all are kept for another process."""
-        self.has_slot = await self._owner.slots.retake()
+        self.has_slot = await self._slots.retake()
         return self.has_slot
 
     def _give_slot(self) -> None:
-        self._owner.slots.give()
+        self._slots.give()
         self.has_slot = False
 
     @property
     def _linger_seconds(self) -> float:
         """How long to stay in memory: not at all for a timer that fires later than the linger."""
-        linger = self._owner.linger
         if self._due is None:
-            return linger
+            return self._linger
         until = max(0.0, self._due - time.time())
         if self._deadline:
-            return min(until, linger)
-        return until if until <= linger else 0.0
+            return min(until, self._linger)
+        return until if until <= self._linger else 0.0

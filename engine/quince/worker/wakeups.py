@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from quince.messages import change_of, control_message, pids_of, recheck_message
 from quince.worker.outbox import Outbox
+from quince.worker.waiting import Waiting
 from quince_messaging.contract import BroadcastMessage
 from quince_persistence.records import Control, State, StepOutcome, Woken
-
-
-class Waits(Protocol):
-    """What a process of this worker waits for."""
-
-    def child_ended(self, pid: int) -> None:
-        """A process that it may wait for has ended (a broadcast said so)."""
-
-    def counted_down(self) -> None:
-        """The store has counted down the last thing it waited for."""
-
-    def recheck(self) -> None:
-        """Somebody says that nothing is left to wait for: ask the store."""
 
 
 class Wakeable(Protocol):
     """A process that this worker drives."""
 
-    @property
-    def waiting(self) -> Waits: ...
+    waiting: Waiting
 
     def notify(self, verb: Control) -> None:
         """A control was written for it: apply it as soon as may be."""
@@ -46,16 +33,16 @@ class WakeUps:
         self._worker_id = worker_id
         self._runners = runners
         self._outbox = outbox
-        self._watched: dict[int, dict[Waits, None]] = {}
+        self._watched: dict[int, dict[Waiting, None]] = {}
 
-    def watch(self, waits: Waits, pids: Iterable[int]) -> None:
-        """Have it hear of the ends of these."""
-        for pid in pids:
+    def watch(self, waits: Waiting) -> None:
+        """Have it hear of the ends that it waits for."""
+        for pid in waits.awaits:
             self._watched.setdefault(pid, {})[waits] = None
 
-    def unwatch(self, waits: Waits, pids: Iterable[int]) -> None:
-        """It need not hear of the ends of these any more. May be called twice."""
-        for pid in pids:
+    def unwatch(self, waits: Waiting) -> None:
+        """It need not hear of them any more. May be called twice."""
+        for pid in waits.awaits:
             watchers = self._watched.get(pid)
             if watchers is not None:
                 watchers.pop(waits, None)

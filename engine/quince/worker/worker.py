@@ -108,8 +108,7 @@ class Worker:
         self._importing = threading.Lock()
         self._intake = Intake(self, self.runners)
         self._registration: Registration
-        self._stopping: asyncio.Event | None = None
-        self._left: asyncio.Event | None = None
+        self._stopping, self._left = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         find_classes_by(self._registry)
         self.side.also.append(lambda: sentences_of(self.troubles))
@@ -123,7 +122,6 @@ class Worker:
             PersistenceError, MessagingError: the store or the broker cannot be opened.
         """
         self._loop = asyncio.get_running_loop()
-        stopping, left = self._stopping, self._left = asyncio.Event(), asyncio.Event()
         async with AsyncExitStack() as stack:
             try:
                 await self._open(stack)
@@ -136,24 +134,19 @@ class Worker:
                 )
                 if started is not None:
                     started.set()
-                await stopping.wait()
-                await self._drain(left)
+                await self._stopping.wait()
+                await self._drain()
             finally:
                 self.draining = True  # a heartbeat that finds no row is no news any more
 
     def stop(self) -> None:
         """Drain: take no more tasks, let running steps end, hand everything back, end."""
-        self.call(lambda: self._stopping.set() if self._stopping else None)
+        self.call(self._stopping.set)
 
     def leave(self) -> None:
         """End now; what was running runs again elsewhere, from its last checkpoint."""
-
-        def leave() -> None:
-            for event in (self._stopping, self._left):
-                if event is not None:
-                    event.set()
-
-        self.call(leave)
+        self.call(self._left.set)
+        self.stop()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call it on the worker's loop, from any thread; one that has ended does nothing any more."""
@@ -246,7 +239,7 @@ class Worker:
         self._intake.forget()
         self._registration.renew()
 
-    async def _drain(self, left: asyncio.Event) -> None:
+    async def _drain(self) -> None:
         self.draining = True
         await self._intake.buffer.close()
         self._intake.drain()
@@ -257,7 +250,7 @@ class Worker:
                 count=at_work,
                 worker_name=self.name,
             )
-            await self._wait_for_steps(left)
+            await self._wait_for_steps()
         if self.runners:
             _log.warning(
                 "%(worker_name)s leaves %(count)d processes in the middle of a step; they run again "
@@ -269,11 +262,11 @@ class Worker:
         await self._intake.abandon(steps=PROGRAMS_SECONDS, claims=LAST_SECONDS)
         await self.outbox.drain()
 
-    async def _wait_for_steps(self, left: asyncio.Event) -> None:
+    async def _wait_for_steps(self) -> None:
         """Until all have ended, the time that they get is over, or the worker is to leave."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        waits = [asyncio.ensure_future(self._intake.all_ended()), asyncio.ensure_future(left.wait())]
+        waits = [asyncio.ensure_future(self._intake.all_ended()), asyncio.ensure_future(self._left.wait())]
         while not any(wait.done() for wait in waits):
             rest = began + self._grace() - loop.time()  # more may be granted meanwhile
             if rest <= 0:

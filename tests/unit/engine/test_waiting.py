@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
 
 from quince.worker.slots import Slots
 from quince.worker.waiting import Waiting
@@ -14,8 +12,7 @@ async def test_a_rest_from_which_there_is_no_slot_to_come_back_to_gives_none_awa
     """Another process is tried alone meanwhile: it must not find more slots than there are."""
     slots = Slots(2)
     assert slots.take(2) == 2
-    owner: Any = SimpleNamespace(slots=slots)
-    waiting = Waiting(owner)
+    waiting = Waiting(slots, linger=0.0)
     resting = asyncio.ensure_future(waiting.rest(60.0))
     await asyncio.sleep(0)
     assert slots.free == 1

@@ -23,7 +23,6 @@ from quince.worker.interfaces import Fenced, InDoubt, Owner, Restored, Unmet
 from quince.worker.step_control import StepControl
 from quince.worker.step_writer import StepWriter
 from quince.worker.stepper import StepEnd
-from quince.worker.trial import Trial
 from quince.worker.waiting import Waiting
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
@@ -52,14 +51,13 @@ class Runner:
         self.pid = claim.row.pid
         self.epoch = claim.row.epoch
         self.settled = asyncio.Event()
-        self.waiting = Waiting(owner.slots, owner.linger)
+        self.waiting = Waiting(owner.slots, owner.linger, alone=alone)
         self._owner = owner
         self._claim = claim
         self._claimed = ClaimedProcess(owner, claim)
         self._facts = self._claimed.facts
         self._control = StepControl(owner, self._claimed)
         self._writer = StepWriter(owner, claim, self._facts)
-        self._trial = Trial(owner.slots, self.waiting, wanted=alone)
 
     # What others may ask
 
@@ -96,7 +94,7 @@ class Runner:
             await self._control.close()
             self.settled.set()
             self._owner.wakeups.unwatch(self.waiting)
-            self._trial.end()
+            self.waiting.let_others_in()
             if self.waiting.has_slot:
                 self._owner.slots.give()
 
@@ -107,7 +105,7 @@ class Runner:
     @property
     def _in_the_way(self) -> bool:
         """Another process is to be at work here alone: this one goes on elsewhere after its step."""
-        return self._owner.slots.kept and not self._trial.wanted
+        return self._owner.slots.kept and not self.waiting.alone
 
     async def _take_steps(self, execution: Execution) -> None:
         while True:
@@ -141,7 +139,7 @@ class Runner:
             await self._claimed.check_history(error)
             step = self._writer.excepted(execution, error, outputs=False)
             outcome = await self._claimed.commit(step)
-        self._trial.end()  # it got on: it is not what kills
+        self.waiting.let_others_in()  # it got on: it is not what kills
         if not outcome.awaiting:
             self._owner.wakeups.unwatch(self.waiting)
         return outcome
@@ -174,7 +172,7 @@ class Runner:
 
         What fails in passing is tried again.
         """
-        if self._trial.wanted and not await self._has_room():
+        if self.waiting.alone and not await self._has_room():
             return None
         with Patience(self._owner, self.pid, "it cannot be loaded now") as patience:
             while True:
@@ -197,7 +195,7 @@ class Runner:
 
     async def _has_room(self) -> bool:
         """Nothing else is at work here. False: it did not come to that, and another worker gets it."""
-        if await self._trial.make_room(at_once=self._is_to_stop) and not self._is_to_stop:
+        if await self.waiting.make_room(at_once=self._is_to_stop) and not self._is_to_stop:
             return True
         await self._claimed.release(always=True)
         return False

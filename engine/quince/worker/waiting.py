@@ -1,4 +1,5 @@
-"""What one process waits for, as far as its worker has heard, and how long it stays in memory for it."""
+"""What one process waits for, as far as its worker has heard, and how long it stays in memory for it; also
+for the others to go, where it is suspected of killing its workers and is tried alone."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from quince.recovery.poison import ALONE_SECONDS, ROOM_SECONDS
 from quince.worker.slots import Slots
 from quince_persistence.records import Step
 
@@ -15,20 +17,24 @@ class Waiting:
 
     Args:
         linger: Seconds that it stays in memory.
+        alone: It is to be at work alone, or not at all.
 
     Attributes:
+        alone: All slots of the worker are for it, or are to be.
         awaits: The processes whose ends it waits for.
         lingering: It waits in memory: nothing of it is at work.
         has_slot: It has one of the worker's slots.
     """
 
-    def __init__(self, slots: Slots, linger: float) -> None:
+    def __init__(self, slots: Slots, linger: float, *, alone: bool = False) -> None:
+        self.alone = alone
         self.awaits: Sequence[int] = ()
         self.lingering = False
         self.has_slot = True
         self._slots = slots
         self._linger = linger
         self._woken: asyncio.Future[None] | None = None
+        self._trial: asyncio.TimerHandle | None = None
         self._outstanding: set[int] = set()
         self._due: float | None = None
         self._deadline = False
@@ -105,6 +111,28 @@ class Waiting:
         """Take a slot before all new tasks. False: all are kept for another process."""
         self.has_slot = await self._slots.retake()
         return self.has_slot
+
+    async def make_room(self, *, at_once: bool) -> bool:
+        """Sleep until nothing else is at work here; from then on new tasks wait for this process.
+
+        Returns:
+            False: others are still at work after a while, or the process was woken before.
+        """
+        room = self._slots.keep()
+        room.add_done_callback(lambda _: self.wake())
+        await self.sleep(ROOM_SECONDS, at_once=at_once)
+        if room.done():
+            self._trial = asyncio.get_running_loop().call_later(ALONE_SECONDS, self.let_others_in)
+        return room.done()
+
+    def let_others_in(self) -> None:
+        """Others may begin again. May be called twice, and if there was no trial."""
+        if self.alone:
+            self.alone = False
+            self._slots.open()
+        if self._trial is not None:
+            self._trial.cancel()
+            self._trial = None
 
     def _give_slot(self) -> None:
         self._slots.give()

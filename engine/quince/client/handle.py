@@ -107,8 +107,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
     @property
     def outputs(self) -> Mapping[str, Value]:
         """What it has put out, however it ended; empty before its end."""
-        blob = self._stored().outputs
-        return _values(blob)
+        return _values(self._stored().outputs)
 
     def wait(self, timeout: float | None = None) -> ProcessRow:
         """Block until it has terminated, in whatever way.
@@ -215,8 +214,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
 
     def history(self, after: int = 0) -> Sequence[EventRow]:
         """Its history so far: changes of state, controls with author and reason, reports."""
-        events: Sequence[EventRow] = self.workspace.store.events(self.pid, after=after)
-        return events
+        return self.workspace.store.events(self.pid, after=after)
 
     def events(self, after: int = 0) -> AsyncIterator[EventRow]:
         """Its history from the beginning and as it grows, until its end: `async for event in ...`.
@@ -229,7 +227,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return self.workspace.watcher.follow_async(self.pid, after)
 
     def _stored(self) -> Result:
-        results: Sequence[Result] = self.workspace.store.results([self.pid])
+        results = self.workspace.store.results([self.pid])
         if not results:
             raise self.workspace.not_found(self.pid)
         return results[0]

@@ -46,8 +46,7 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
         """As plumpy expects it: the future of a status is the status; the future of a control gives a
         future that is true when it is applied."""
         if not str(recipient_id).isdigit():
-            future: concurrent.futures.Future[Any] = self._communicator.rpc_send(recipient_id, msg)
-            return future
+            return self._communicator.rpc_send(recipient_id, msg)
         answer = self.ask(int(recipient_id), msg)
         if isinstance(msg, dict) and msg.get("intent") == "status":
             return answer

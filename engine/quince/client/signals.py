@@ -23,9 +23,7 @@ def send(
         One outcome for each pid, in order.
     """
     signals = [new_signal(pid, name, value) for pid in pids]
-    outcomes: Sequence[ControlOutcome] = workspace.store.send(
-        signals, author=storable(author or login())
-    ).result()
+    outcomes = workspace.store.send(signals, author=storable(author or login())).result()
     notify_signalled(workspace, outcomes)
     return outcomes
 

@@ -13,7 +13,6 @@ from quince.recovery.poison import ROOM_SECONDS
 from quince.settings import EXPIRY_SECONDS
 from quince.troubles import is_blocked, is_stale, trouble_of
 from quince.workspace.workspace import Workspace
-from quince_persistence.contract import StoreContract
 from quince_persistence.records import PRIME_SUSPECT, SUSPECT, Control, EventRow, ProcessRow, State, WorkerRow
 
 LONG_READY = 5.0
@@ -74,7 +73,7 @@ class _Facts:
 
     def __init__(self, workspace: Workspace, row: ProcessRow) -> None:
         self.row = row
-        self.store: StoreContract = workspace.store
+        self.store = workspace.store
         self.now = time.time()
 
     def last_control(self, verb: Control) -> EventRow | None:
@@ -225,7 +224,7 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
 
 def _waiting(facts: _Facts) -> tuple[str, list[str]]:
     row = facts.row
-    awaited: Sequence[ProcessRow] = facts.store.awaited(row.pid)
+    awaited = facts.store.awaited(row.pid)
     parts = []
     if awaited:
         pids = ", ".join(str(one.pid) for one in awaited[:NAMED]) + (", ..." if len(awaited) > NAMED else "")

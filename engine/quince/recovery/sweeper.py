@@ -76,7 +76,7 @@ class Sweeper:
         """Workers of this host whose lock is free are dead for certain. So are those of another one that
         neither the broker nor the store has heard of for a while."""
         began = time.monotonic()
-        workers: Sequence[WorkerRow] = await aside(self._worker.store.workers)
+        workers = await aside(self._worker.store.workers)
         self._presence.saw(workers, began)
         silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
         dead = [(worker, LOCK_FREE) for worker in await aside(self._dead_here, workers)]

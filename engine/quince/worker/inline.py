@@ -121,17 +121,17 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
     home = resolve(workspace)
     home.location.require_shared()
     given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
-    with quick_switching(), _WorkerThread(home) as worker:
+    with quick_switching(), _WorkerThread(home) as thread:
         path = home.registry.name_of(cls)
-        queue = run_queue(worker.id)
+        queue = run_queue(thread.worker.id)
         _, (pid,) = insert(home, cls, path, [given], [key], queue, priority)
-        worker.feed_from_outside([pid])
+        thread.feed(pid)
         handle = ProcessHandle(pid, home)
         try:
-            home.watcher.wait([pid], settled, progress=worker.require_alive)
+            home.watcher.wait([pid], settled, progress=thread.require_alive)
             return handle.result()
         except ProcessExcepted as excepted:
-            error = worker.error(pid)
+            error = thread.worker.errors.get(pid)
             if error is None:
                 raise
             # The last frames become those of the step: a debugger's post mortem begins there.
@@ -169,25 +169,20 @@ class _WorkerThread:
     """A worker on a thread and an event loop of its own, for the time of one `run()`."""
 
     def __init__(self, home: Workspace) -> None:
-        self._worker = Worker(home.location, queues=(), name="run", registry=home.registry, checked=True)
-        self.id = self._worker.id
+        self.worker = Worker(home.location, queues=(), name="run", registry=home.registry, checked=True)
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="quince-run", daemon=True)
 
-    def feed_from_outside(self, pids: Sequence[int]) -> None:
-        """Run these (from any thread)."""
-        self._worker.errors.update(dict.fromkeys(pids))
-        self._worker.call(lambda: self._worker.feed(pids))
+    def feed(self, pid: int) -> None:
+        """Run it, and keep the exception that ends it, if one does."""
+        self.worker.errors[pid] = None
+        self.worker.call(lambda: self.worker.feed([pid]))
 
     def require_alive(self, rows: Sequence[ProcessRow]) -> None:
         """Raise what has ended the worker, if it has: nobody else may ever take up what is waited for."""
         if not self._thread.is_alive() and not all(row.terminated for row in rows):
             raise self._error or EngineError("the worker of run() has ended; a daemon's worker goes on")
-
-    def error(self, pid: int) -> BaseException | None:
-        """The exception that ended one of them here, if one did."""
-        return self._worker.errors.get(pid)
 
     def __enter__(self) -> _WorkerThread:
         self._thread.start()
@@ -205,7 +200,7 @@ class _WorkerThread:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._leave()
             return
-        self._worker.stop()
+        self.worker.stop()
         try:
             self._thread.join()
         except KeyboardInterrupt:
@@ -218,14 +213,14 @@ class _WorkerThread:
         Nor for a step that holds up the event loop: the worker leaves when it lets go, or with the program.
         """
         turned = threading.Event()
-        self._worker.leave()
-        self._worker.call(turned.set)
+        self.worker.leave()
+        self.worker.call(turned.set)
         if turned.wait(TURN_SECONDS):
             self._thread.join(LEAVE_SECONDS)
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._worker.run(self._ready))
+            asyncio.run(self.worker.run(self._ready))
         except Exception as error:
             self._error = error
         finally:

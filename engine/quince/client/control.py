@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quince.client.notify import notify
-from quince.errors import ControlRefused, WaitTimeout
+from quince.errors import WaitTimeout
 from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import Control, ControlOutcome, ProcessRow, Selection, State
@@ -118,30 +118,6 @@ def control(
     outcomes = workspace.store.control(verb, selection, author=who, reason=why, force=force).result()
     notify(workspace, verb, outcomes, everybody=selection == Selection(live=True) and not force)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
-
-
-def control_one(
-    workspace: Workspace,
-    verb: Control,
-    pid: int,
-    *,
-    reason: str | None,
-    author: str | None,
-    force: bool = False,
-) -> Answer:
-    """Pause, play or kill one process, and return its answer. Durable on return.
-
-    Raises:
-        ProcessNotFound: there is none of that pid.
-        ControlRefused: it has terminated.
-    """
-    answers = control(workspace, verb, Selection(pids=[pid]), reason=reason, author=author, force=force)
-    answer = next((a for a in answers if a.pid == pid), None)
-    if answer is None or answer.row is None:
-        raise workspace.not_found(pid)
-    if not answer.accepted:
-        raise ControlRefused(pid, answer.message)
-    return answer
 
 
 def _answer(workspace: Workspace, verb: Control, outcome: ControlOutcome) -> Answer:

@@ -10,11 +10,12 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from quince.client.control import Answer, control_one
-from quince.client.signals import send_one
+from quince.client.control import Answer, control
+from quince.client.signals import send
 from quince.client.tree import Branch, tree
 from quince.client.why import Why, nobody_works, why
 from quince.errors import (
+    ControlRefused,
     ProcessExcepted,
     ProcessFailed,
     ProcessHeld,
@@ -31,7 +32,7 @@ from quince.processes.namespace import plain
 from quince.workspace.workspace import Workspace, resolve
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import decode, register_as, register_type
-from quince_persistence.records import Control, EventRow, ProcessRow, Result, State
+from quince_persistence.records import Control, EventRow, ProcessRow, Result, Selection, State
 
 _log = StructuredLogger("quince")
 
@@ -162,7 +163,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         Raises:
             ControlRefused: it has terminated.
         """
-        return control_one(self.workspace, Control.PAUSE, self.pid, reason=reason, author=author)
+        return self._control(Control.PAUSE, reason, author)
 
     def play(self, reason: str | None = None, *, author: str | None = None) -> Answer:
         """Let it go on. Durable on return.
@@ -170,7 +171,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         Raises:
             ControlRefused: it has terminated.
         """
-        return control_one(self.workspace, Control.PLAY, self.pid, reason=reason, author=author)
+        return self._control(Control.PLAY, reason, author)
 
     def kill(self, reason: str | None = None, *, force: bool = False, author: str | None = None) -> Answer:
         """End it and all its descendants: now, or at the end of a blocking step. Durable on return.
@@ -181,7 +182,7 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         Raises:
             ControlRefused: it has terminated.
         """
-        return control_one(self.workspace, Control.KILL, self.pid, reason=reason, author=author, force=force)
+        return self._control(Control.KILL, reason, author, force=force)
 
     def signal(self, name: str, value: Any = True, *, author: str | None = None) -> None:
         """Send it a value, for which it waits or will wait with `signal_(name)`. Durable on return.
@@ -195,7 +196,23 @@ class ProcessHandle(ProcessReference, Generic[Value]):
             ControlRefused: it has terminated.
             Unsaveable: the value cannot be stored; names where it is.
         """
-        send_one(self.workspace, self.pid, name, value, author)
+        (outcome,) = send(self.workspace, [self.pid], name, value, author)
+        if not outcome.found:
+            raise self.workspace.not_found(self.pid)
+        if outcome.refused is not None:
+            raise ControlRefused(self.pid, outcome.refused)
+
+    def _control(
+        self, verb: Control, reason: str | None, author: str | None, *, force: bool = False
+    ) -> Answer:
+        chosen = Selection(pids=[self.pid])
+        answers = control(self.workspace, verb, chosen, reason=reason, author=author, force=force)
+        answer = next((one for one in answers if one.pid == self.pid), None)
+        if answer is None or answer.row is None:
+            raise self.workspace.not_found(self.pid)
+        if not answer.accepted:
+            raise ControlRefused(self.pid, answer.message)
+        return answer
 
     def why(self) -> Why:
         """One sentence that says why it does not move, or that it does, and the evidence."""

@@ -23,6 +23,11 @@ from quince.messages import APPLY_SECONDS, VERBS, control_queue, control_subject
 
 ANSWER_SECONDS = APPLY_SECONDS + 10.0
 
+_HANDED_ON = (
+    "is_closed", "close", "task_send", "add_rpc_subscriber", "remove_rpc_subscriber", "add_task_subscriber",
+    "remove_task_subscriber", "add_broadcast_subscriber", "remove_broadcast_subscriber",
+)  # fmt: skip
+
 
 class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy is untyped
     """A communicator whose RPC reaches every process by its pid, whatever its state.
@@ -38,6 +43,8 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
     def __init__(self, communicator: quince_messaging.Communicator, store: str | None = None) -> None:
         self._communicator = communicator
         self._store = store
+        for name in _HANDED_ON:  # kiwiPy's class has them all, and would be asked before `__getattr__`
+            setattr(self, name, getattr(communicator, name))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._communicator, name)
@@ -62,33 +69,6 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
         future = self._communicator.task_send(body, queue=control_queue(self._store))
         assert future is not None  # it is only without a reply
         return future
-
-    def is_closed(self) -> bool:
-        return bool(self._communicator.is_closed())
-
-    def close(self) -> None:
-        self._communicator.close()
-
-    def add_rpc_subscriber(self, subscriber: Any, identifier: Any = None) -> Any:
-        return self._communicator.add_rpc_subscriber(subscriber, identifier)
-
-    def remove_rpc_subscriber(self, identifier: Any) -> None:
-        self._communicator.remove_rpc_subscriber(identifier)
-
-    def add_task_subscriber(self, subscriber: Any, identifier: Any = None) -> Any:
-        return self._communicator.add_task_subscriber(subscriber, identifier)
-
-    def remove_task_subscriber(self, identifier: Any) -> None:
-        self._communicator.remove_task_subscriber(identifier)
-
-    def add_broadcast_subscriber(self, subscriber: Any, identifier: Any = None) -> Any:
-        return self._communicator.add_broadcast_subscriber(subscriber, identifier)
-
-    def remove_broadcast_subscriber(self, identifier: Any) -> None:
-        self._communicator.remove_broadcast_subscriber(identifier)
-
-    def task_send(self, task: Any, no_reply: bool = False) -> Any:
-        return self._communicator.task_send(task, no_reply)
 
     def broadcast_send(
         self, body: Any, sender: Any = None, subject: Any = None, correlation_id: Any = None

@@ -7,7 +7,6 @@ from typing import Any
 
 from quince.client.control import login
 from quince.client.notify import notify_signalled
-from quince.errors import ControlRefused
 from quince.processes.signals import new_signal
 from quince.text import storable
 from quince.workspace.workspace import Workspace
@@ -26,17 +25,3 @@ def send(
     outcomes = workspace.store.send(signals, author=storable(author or login())).result()
     notify_signalled(workspace, outcomes)
     return outcomes
-
-
-def send_one(workspace: Workspace, pid: int, name: str, value: Any, author: str | None) -> None:
-    """The same for one process.
-
-    Raises:
-        ProcessNotFound: there is none of that pid.
-        ControlRefused: it has terminated.
-    """
-    (outcome,) = send(workspace, [pid], name, value, author)
-    if not outcome.found:
-        raise workspace.not_found(pid)
-    if outcome.refused is not None:
-        raise ControlRefused(pid, outcome.refused)

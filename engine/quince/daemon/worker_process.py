@@ -71,6 +71,7 @@ class WorkerProcess:
 
     Attributes:
         stage: As it was at the last look.
+        descriptor: Where it says that it is ready; None if nothing is to be read there any more.
         complaint: Why it ended before it was ready; None if it was, or has not ended.
     """
 
@@ -79,7 +80,7 @@ class WorkerProcess:
         self.stage = Stage.STARTING
         self.complaint: str | None = None
         self._process = process
-        self._ready: int | None = ready
+        self.descriptor: int | None = ready
         self._said = b""
         self._limits = limits
         self._began = time.monotonic()
@@ -133,16 +134,6 @@ class WorkerProcess:
         return time.monotonic() - self._began
 
     @property
-    def descriptor(self) -> int | None:
-        """Where it says that it is ready; None if nothing is to be read there any more."""
-        return self._ready
-
-    @property
-    def late(self) -> bool:
-        """It is not ready, and should be by now."""
-        return self.stage is Stage.STARTING and self.lived > self._limits.start
-
-    @property
     def frozen(self) -> bool:
         """It is stopped (SIGSTOP), so that it hears of nothing but SIGKILL."""
         try:
@@ -179,7 +170,7 @@ class WorkerProcess:
             return f"{who} is stopped (SIGSTOP) and does not leave; continue it (kill -CONT), or it is killed"
         if self.stage in (Stage.HURRIED, Stage.KILLED):
             return f"{who} did not leave within {self._limits.leave:g} s of SIGTERM, and is being ended"
-        if self.late:
+        if self.stage is Stage.STARTING and self.lived > self._limits.start:
             return f"{who} is not ready {self._limits.start:g} s after its start; its log may say why"
         if self.frozen:
             return f"{who} is stopped (SIGSTOP) and does nothing; `kill -CONT {self.ospid}` lets it go on"
@@ -216,19 +207,19 @@ class WorkerProcess:
 
     def _read_first_word(self, ended: bool) -> None:
         """Read its first word: that it is ready, or why it never will be."""
-        if self._ready is None:
+        if self.descriptor is None:
             return
         over = ended
         try:
-            chunk = os.read(self._ready, MOST_SAID)
+            chunk = os.read(self.descriptor, MOST_SAID)
             self._said += chunk
             over = over or not chunk or self._said.endswith(b"\n") or len(self._said) >= MOST_SAID
         except BlockingIOError:
             pass  # it says nothing yet
         if not over:
             return
-        os.close(self._ready)
-        self._ready = None
+        os.close(self.descriptor)
+        self.descriptor = None
         word = self._said.decode(errors="replace").strip()
         if word != "ready":
             self.complaint = word or f"{self.name} ended before it was ready; see its log"

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from quince.client.handle import ProcessHandle, WorkspaceLike, settled
 from quince.client.submit import insert
+from quince.concurrency import StepThreads
 from quince.errors import ControlRefused, EngineError, ProcessExcepted
 from quince.messages import run_queue
 from quince.processes.creation import gathered, refuse_unnamed
@@ -143,20 +144,12 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
 
 def _interrupted(handle: ProcessHandle) -> RunInterrupted:
     """Kill it; whoever interrupts does not wait for a store that is away."""
-    said: list[Exception] = []
-
-    def kill() -> None:
-        try:
-            handle.kill("run() was interrupted")
-        except (ControlRefused, PersistenceError) as error:
-            said.append(error)
-
-    killer = threading.Thread(target=kill, name="quince-kill", daemon=True)
-    killer.start()
-    killer.join(KILL_SECONDS)
-    if said and isinstance(said[0], ControlRefused):
+    killing = StepThreads(1, "quince-kill").submit(handle.kill, "run() was interrupted")
+    try:
+        killing.result(KILL_SECONDS)
+    except ControlRefused:
         return RunInterrupted(handle.pid, "had ended already")
-    if said or killer.is_alive():
+    except (PersistenceError, TimeoutError):
         return RunInterrupted(
             handle.pid,
             "is not killed yet, since the store does not answer; if it is not when the store does, a worker "

@@ -110,9 +110,8 @@ class Intake:
 
     def _start(self, claim: Claim) -> None:
         row = claim.row
-        admission = self._suspects.admit(
-            row.pid, row.deaths, kept=self._owner.slots.kept, empty=row.deaths > 0 and self._nothing_at_work
-        )
+        empty = row.deaths > 0 and all(runner.waiting.lingering for runner in self._runners.values())
+        admission = self._suspects.admit(row.pid, row.deaths, kept=self._owner.slots.kept, empty=empty)
         if admission is Admission.ELSEWHERE:
             self._offer(claim)
             return
@@ -123,10 +122,6 @@ class Intake:
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"process {runner.pid}")
         self._driving.add(task)
         task.add_done_callback(lambda done: self._ended(runner, done))
-
-    @property
-    def _nothing_at_work(self) -> bool:
-        return all(runner.waiting.lingering for runner in self._runners.values())
 
     def _offer(self, claim: Claim) -> None:
         """It is kept apart from another one here, of which workers have died: let others take it."""

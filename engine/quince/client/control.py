@@ -56,7 +56,14 @@ class Answer:
         return self._seen(self._workspace.watcher.wait([self.pid], self._holds, timeout), timeout)
 
     def _holds(self, row: ProcessRow) -> bool:
-        return holds(self.verb, row)
+        """Whether it has been applied, seen from the row alone."""
+        if row.terminated:
+            return True
+        if row.intent is Control.KILL:
+            return False  # it wins: what was asked after it holds when the process has ended
+        if self.verb is Control.PAUSE:
+            return row.paused or row.intent is not Control.PAUSE  # a play after it has taken it back
+        return self.verb is Control.PLAY and not row.paused and row.intent is not Control.PAUSE
 
     def _seen(self, rows: Sequence[ProcessRow], timeout: float | None) -> Answer:
         if not rows or not self._holds(rows[0]):
@@ -72,19 +79,6 @@ class Answer:
         if self.applied or not self.accepted or self._workspace is None:
             return self
         return self._seen(await self._workspace.watcher.wait_async([self.pid], self._holds), None)
-
-
-def holds(verb: Control, row: ProcessRow) -> bool:
-    """Whether a control has been applied, seen from the row alone."""
-    if row.terminated:
-        return True
-    if row.intent is Control.KILL:
-        return False  # it wins: what was asked after it holds when the process has ended
-    if verb is Control.PAUSE:
-        return row.paused or row.intent is not Control.PAUSE  # a play after it has taken it back
-    if verb is Control.PLAY:
-        return not row.paused and row.intent is not Control.PAUSE
-    return False
 
 
 def control(

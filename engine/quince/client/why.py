@@ -216,10 +216,7 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
             f"it runs, or waits until nothing else is at work in {owner.name}, for {span(held_since)}",
             evidence,
         )
-    return (
-        f"it runs: {owner.name} is in {_step(row)} for {span(held_since)}",
-        evidence,
-    )
+    return f"it runs: {owner.name} is in {_step(row)} for {span(held_since)}", evidence
 
 
 def _waiting(facts: _Facts) -> tuple[str, list[str]]:

@@ -101,10 +101,8 @@ class ClaimedProcess:
         Returns:
             False (never with `always`): nothing is left to wait for, and the worker keeps the claim.
         """
-        store, worker_id = self._owner.store, self._owner.id
-        outcome = self._unfenced(
-            await self.write(lambda: store.release(self.pid, worker_id, self.epoch, always=always))
-        )
+        release = partial(self._owner.store.release, self.pid, self._owner.id, self.epoch, always=always)
+        outcome = self._unfenced(await self.write(release))
         if outcome.kept:
             return False
         if outcome.state is not None and (outcome.paused or outcome.state in TERMINAL):
@@ -121,16 +119,15 @@ class ClaimedProcess:
 
     async def suspend(self) -> bool:
         """Apply a pause in the middle of a step. False: the pause was taken back meanwhile."""
-        store, worker_id = self._owner.store, self._owner.id
-        outcome = await self.write(lambda: store.suspend(self.pid, worker_id, self.epoch))
+        suspend = partial(self._owner.store.suspend, self.pid, self._owner.id, self.epoch)
+        outcome = await self.write(suspend)
         if outcome.paused:
             self._owner.outbox.announce(change_of(self.pid, self.state, self.state))
-        return bool(outcome.paused)
+        return outcome.paused
 
     async def timer_fired(self) -> None:
         """Count down the timer that the process waited for, or the signals whose deadline it was."""
-        store, worker_id = self._owner.store, self._owner.id
-        await self.write(lambda: store.wake(self.pid, worker_id, self.epoch))
+        await self.write(partial(self._owner.store.wake, self.pid, self._owner.id, self.epoch))
 
     async def read_ends(self, children: Sequence[ChildProcess]) -> ProcessRow | None:
         """Take in how children ended, and outputs that are small.

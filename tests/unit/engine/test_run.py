@@ -131,7 +131,7 @@ def test_ctrl_c_ends_a_script_though_its_step_blocks(tmp_path: Path, keyword: st
 
 
 def test_a_worker_that_ends_leaves_nobody_waiting(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run_out(_self: Worker, _left: object) -> None:
+    async def run_out(_self: Worker) -> None:
         raise MemoryError
 
     monkeypatch.setattr(Worker, "feed", lambda self, pids: self.stop())

@@ -208,7 +208,6 @@ OWNED = {
     ("persistence/quince_persistence/writing/group_commit.py", "__init__"): 1,
     # Threads that a caller joins, or that do one thing.
     ("engine/quince/worker/inline.py", "__init__"): 1,
-    ("engine/quince/worker/inline.py", "_interrupted"): 1,
     ("engine/quince/worker/service.py", "_readiness"): 1,
 }  # fmt: skip
 """Where tasks and threads are made, and how many; what lives as long as its owner is in a `SideTasks`."""

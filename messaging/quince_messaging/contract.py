@@ -324,53 +324,88 @@ class AsyncCommunicator(Protocol):
     """
 
     @property
-    def state(self) -> LinkState: ...
+    def state(self) -> LinkState:
+        """Where the link to the broker stands."""
 
-    def on_link(self, listener: LinkListener) -> None: ...
+    def on_link(self, listener: LinkListener) -> None:
+        """Call `listener` on this loop with each new state of the link, with CLOSED while `close` runs."""
 
-    def troubles(self) -> list[str]: ...
+    def troubles(self) -> list[str]:
+        """What fails in here just now and is tried again, each in one sentence. From any thread."""
 
     async def send_tasks(
         self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0
-    ) -> None: ...
+    ) -> None:
+        """Put many tasks on the queue; the broker has them all on disk on return."""
 
     async def task_send(
         self, task: Any, no_reply: bool = False, *, queue: str = DEFAULT_QUEUE, priority: int = 0
-    ) -> Awaitable[Any] | None: ...
+    ) -> Awaitable[Any] | None:
+        """Put one task on the queue; it is durable on return.
+
+        Returns:
+            The future of its result; None with `no_reply`.
+        """
 
     async def consume(
         self, deliver: TaskBatchCallback, *, queue: str = DEFAULT_QUEUE, prefetch: int = 1
-    ) -> TaskConsumer: ...
+    ) -> TaskConsumer:
+        """Consume a queue with settlement by hand; `deliver` is called on this loop."""
 
-    async def pull(self, *, queue: str = DEFAULT_QUEUE) -> TaskHandle | None: ...
+    async def pull(self, *, queue: str = DEFAULT_QUEUE) -> TaskHandle | None:
+        """One task now, or None if the queue is empty."""
 
-    async def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int: ...
+    async def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
+        """How many tasks wait on the queue."""
 
-    async def purge(self, *, queue: str = DEFAULT_QUEUE) -> int: ...
+    async def purge(self, *, queue: str = DEFAULT_QUEUE) -> int:
+        """Drop every waiting task; returns how many."""
 
-    async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]: ...
+    async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """The oldest messages that nobody could read or wanted; they stay where they are."""
 
-    async def revive(self, *, queue: str | None = None) -> int: ...
+    async def revive(self, *, queue: str | None = None) -> int:
+        """Put dead letters (of one queue, or all) back on their queues; returns how many."""
 
-    async def rpc_send(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any: ...
+    async def rpc_send(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any:
+        """Call and await the answer; it is itself a future if the other side answered "later".
 
-    async def rpc_cast(self, recipient_id: Any, msg: Any) -> None: ...
+        Raises:
+            UnroutableError: nobody is there.
+            MessageTimeout: no answer within `timeout` seconds.
+            RemoteError: the other side raised.
+            RemoteCancelled: the other side cancelled it.
+            DeliveryFailed: the other side closed, or died, before it answered.
+        """
 
-    async def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> str: ...
+    async def rpc_cast(self, recipient_id: Any, msg: Any) -> None:
+        """Call without an answer. Raises UnroutableError if nobody is there."""
 
-    async def remove_rpc_subscriber(self, identifier: Any) -> None: ...
+    async def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> str:
+        """Answer calls to `identifier` with `subscriber(communicator, msg)`, run on this loop."""
+
+    async def remove_rpc_subscriber(self, identifier: Any) -> None:
+        """Stop answering. Raises ValueError if there is no such identifier."""
 
     async def broadcast_send(
         self, body: Any, sender: Any = None, subject: str | None = None, correlation_id: Any = None
-    ) -> bool: ...
+    ) -> bool:
+        """Send to every subscriber whose filter matches."""
 
-    async def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None: ...
+    async def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
+        """Send several broadcasts at once."""
 
-    async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str: ...
+    async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
+        """Receive matching broadcasts on this loop; returns the identifier for `unsubscribe`."""
 
-    async def unsubscribe(self, identifier: str) -> None: ...
+    async def unsubscribe(self, identifier: str) -> None:
+        """Stop receiving: on return, what has come has been handed over, and nothing more will be.
 
-    async def close(self) -> None: ...
+        Raises ValueError if there is no such identifier.
+        """
+
+    async def close(self) -> None:
+        """Requeue what is unsettled and disconnect. May be called twice."""
 
 
 class TaskQueue(Protocol):

@@ -178,7 +178,7 @@ NEEDS_THE_FILE = re.compile(r"^The same\b|see above|see below|: +[Aa]s (for )?`"
 def test_every_public_name_has_a_text_that_can_be_read_alone(face: Any) -> None:
     wrong = []
     for name, part in public_parts(face):
-        text = part.__dict__.get("__doc__") if isinstance(part, type) else part.__doc__
+        text = part.__dict__.get("__doc__") if isinstance(part, type) else inspect.getdoc(part)
         if not text:
             wrong.append(f"{name} has none")
         elif NEEDS_THE_FILE.search(text):

@@ -15,6 +15,7 @@ from quince_messaging.clients.task_proxy import ConsumerProxy, Handover, TaskPro
 from quince_messaging.contract import (
     DEFAULT_QUEUE,
     EVERYTHING,
+    AsyncCommunicator,
     BroadcastHandler,
     BroadcastMessage,
     DeadLetter,
@@ -35,7 +36,7 @@ log = StructuredLogger(__name__)
 T = TypeVar("T")
 
 
-class AwaitableCommunicator:
+class AwaitableCommunicator(AsyncCommunicator):
     """Task queue, RPC and broadcast for coroutines.
 
     Opened by `async with` or `open()`; from then on it belongs to the loop that opened it: every
@@ -56,15 +57,12 @@ class AwaitableCommunicator:
 
     @property
     def state(self) -> LinkState:
-        """Where the link to the broker stands."""
         return self._transport.state
 
     def troubles(self) -> list[str]:
-        """What fails in here just now and is tried again, each in one sentence. From any thread."""
         return self._transport.troubles()
 
     def on_link(self, listener: LinkListener) -> None:
-        """Call `listener` on this loop with each new state of the link, with CLOSED while `close` runs."""
         self._transport.on_link(functools.partial(self._bridge.post, listener))
 
     async def open(self) -> None:
@@ -77,7 +75,6 @@ class AwaitableCommunicator:
             raise
 
     async def close(self) -> None:
-        """Requeue what is unsettled and disconnect. May be called twice."""
         await asyncio.shield(asyncio.wrap_future(self._thread.close()))
 
     # Task queue
@@ -85,7 +82,6 @@ class AwaitableCommunicator:
     async def send_tasks(
         self, bodies: Sequence[Any], *, queue: str = DEFAULT_QUEUE, priority: int = 0
     ) -> None:
-        """Put many tasks on the queue; the broker has them all on disk on return."""
         check_queue(queue)
         check_priority(priority)
         await self._bridge.run(self._transport.send_tasks, bodies, queue=queue, priority=priority)
@@ -93,11 +89,6 @@ class AwaitableCommunicator:
     async def task_send(
         self, task: Any, no_reply: bool = False, *, queue: str = DEFAULT_QUEUE, priority: int = 0
     ) -> Awaitable[Any] | None:
-        """Put one task on the queue; it is durable on return.
-
-        Returns:
-            The future of its result; None with `no_reply`.
-        """
         if no_reply:
             await self.send_tasks([task], queue=queue, priority=priority)
             return None
@@ -110,7 +101,6 @@ class AwaitableCommunicator:
     async def consume(
         self, deliver: TaskBatchCallback, *, queue: str = DEFAULT_QUEUE, prefetch: int = 1
     ) -> TaskConsumer:
-        """Consume a queue with settlement by hand; `deliver` is called on this loop."""
         check_queue(queue)
         check_prefetch(prefetch)
 
@@ -123,50 +113,34 @@ class AwaitableCommunicator:
         return ConsumerProxy(consumer, self._bridge.run)
 
     async def pull(self, *, queue: str = DEFAULT_QUEUE) -> TaskHandle | None:
-        """One task now, or None if the queue is empty."""
         check_queue(queue)
         task = await self._bridge.run(self._transport.pull, queue=queue)
         return None if task is None else TaskProxy(task, self._thread)
 
     async def queue_size(self, *, queue: str = DEFAULT_QUEUE) -> int:
-        """How many tasks wait on the queue."""
         check_queue(queue)
         return await self._bridge.run(self._transport.queue_size, queue=queue)
 
     async def purge(self, *, queue: str = DEFAULT_QUEUE) -> int:
-        """Drop every waiting task; returns how many."""
         check_queue(queue)
         return await self._bridge.run(self._transport.purge, queue=queue)
 
     async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetter]:
-        """The oldest messages that nobody could read or wanted; they stay where they are."""
         return await self._bridge.run(self._transport.dead_letters, limit=limit)
 
     async def revive(self, *, queue: str | None = None) -> int:
-        """Put dead letters (of one queue, or all) back on their queues; returns how many."""
         return await self._bridge.run(self._transport.revive, queue=queue)
 
     # RPC
 
     async def rpc_send(self, recipient_id: Any, msg: Any, *, timeout: float | None = None) -> Any:
-        """Call and await the answer; it is itself a future if the other side answered "later".
-
-        Raises:
-            UnroutableError: nobody is there.
-            MessageTimeout: no answer within `timeout` seconds.
-            RemoteError: the other side raised.
-            RemoteCancelled: the other side cancelled it.
-            DeliveryFailed: the other side closed, or died, before it answered.
-        """
         answer = await self._bridge.run(self._transport.call, str(recipient_id), msg, timeout=timeout)
         return self._bridge.future(answer) if isinstance(answer, asyncio.Future) else answer
 
     async def rpc_cast(self, recipient_id: Any, msg: Any) -> None:
-        """Call without an answer. Raises UnroutableError if nobody is there."""
         await self._bridge.run(self._transport.cast, str(recipient_id), msg)
 
     async def add_rpc_subscriber(self, subscriber: Subscriber, identifier: Any = None) -> str:
-        """Answer calls to `identifier` with `subscriber(communicator, msg)`, run on this loop."""
         name = uuid.uuid4().hex if identifier is None else str(identifier)
 
         async def handler(body: Any) -> Any:
@@ -176,7 +150,6 @@ class AwaitableCommunicator:
         return name
 
     async def remove_rpc_subscriber(self, identifier: Any) -> None:
-        """Stop answering. Raises ValueError if there is no such identifier."""
         await self._bridge.run(self._transport.unserve, str(identifier))
 
     # Broadcast
@@ -184,23 +157,16 @@ class AwaitableCommunicator:
     async def broadcast_send(
         self, body: Any, sender: Any = None, subject: str | None = None, correlation_id: Any = None
     ) -> bool:
-        """Send to every subscriber whose filter matches."""
         await self.broadcast_many([BroadcastMessage(body, sender, subject, correlation_id)])
         return True
 
     async def broadcast_many(self, messages: Sequence[BroadcastMessage]) -> None:
-        """Send several broadcasts at once."""
         await self._bridge.run(self._transport.broadcast, [checked(message) for message in messages])
 
     async def subscribe(self, handler: BroadcastHandler, wanted: SubjectFilter = EVERYTHING) -> str:
-        """Receive matching broadcasts on this loop; returns the identifier for `unsubscribe`."""
         bridge = self._bridge
         call = bridge.spawning(handler) if inspect.iscoroutinefunction(handler) else handler
         return await bridge.run(self._transport.subscribe, lambda message: bridge.post(call, message), wanted)
 
     async def unsubscribe(self, identifier: str) -> None:
-        """Stop receiving: on return, what has come has been handed over, and nothing more will be.
-
-        Raises ValueError if there is no such identifier.
-        """
         await self._bridge.run(self._transport.unsubscribe, identifier)

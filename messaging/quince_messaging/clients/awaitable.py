@@ -57,6 +57,7 @@ class AwaitableCommunicator(AsyncCommunicator):
 
     @property
     def state(self) -> LinkState:
+        """Where the link to the broker stands."""
         return self._transport.state
 
     def troubles(self) -> list[str]:

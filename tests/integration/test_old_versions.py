@@ -48,10 +48,10 @@ OCCUPIED = ["asyncio", "email", "engine", "logging", "messaging", "persistence",
 def old_daemon(tmp_path: Path) -> Iterator[Location]:
     """A daemon with the command line that it had before the packages were renamed, in a folder where many
     names are taken."""
-    location = locate(tmp_path / "work")
     code = tmp_path / "code" / "engine" / "supervisor.py"
-    for folder in (code.parent, location.folder):
+    for folder in (code.parent, tmp_path / "work"):
         folder.mkdir(parents=True)
+    location = locate(tmp_path / "work")
     for name in OCCUPIED:
         (location.folder / f"{name}.py").write_text(JOB)
     code.write_text("import sys\nfrom quince.daemon.supervisor import main\nmain(*sys.argv[1:])")

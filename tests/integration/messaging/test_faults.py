@@ -233,6 +233,8 @@ def test_an_answer_waits_for_those_who_are_away(away: str, proxy: Proxy, uri: st
         asked.wait(20)
         assert sender.queue_size() == 0, "it is confirmed"
         proxy.refuse()
+        far = sender if away == "sender" else worker  # what it sends before it knows is lost with its link
+        asyncio.run(until(lambda: far.state is not LinkState.CONNECTED, what="the end of the link"))
         answer.set()
         time.sleep(0.4)
         proxy.refuse(False)

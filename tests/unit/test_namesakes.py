@@ -55,7 +55,7 @@ def occupy(folder: Path) -> None:
     """A file for every module that there is, which says so when it is imported."""
     names = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name) is not None}
     installed = {name for name in packages_distributions() if name.isidentifier()}
-    for name in names - {"__future__"} | installed | {*OURS} - {"quince"}:
+    for name in (names | installed | {*OURS}) - {"__future__", "quince"}:
         write(folder / f"{name}.py", "raise RuntimeError(f'{__file__} was imported')")
 
 

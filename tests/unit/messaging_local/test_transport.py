@@ -354,9 +354,10 @@ async def test_comings_and_goings_leave_nothing_behind(opened: Open) -> None:
         await settled(staying)
 
     await crowd()  # SQLite keeps files that were closed beside an open one, for the next to open them
-    before = process.num_fds(), process.num_threads()
+    descriptors, threads = process.num_fds(), process.num_threads()
     await crowd()
-    assert (process.num_fds(), process.num_threads()) == before
+    assert process.num_fds() == descriptors
+    assert process.num_threads() <= threads  # some of earlier tests may have ended meanwhile
 
 
 async def test_many_filters_that_come_and_go_at_once_are_known_and_forgotten(opened: Open) -> None:

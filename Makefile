@@ -9,13 +9,15 @@ BIN := .venv/bin
 CODE := engine messaging persistence tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench docs man clean
 
 help:
 	@echo "make demo    see Quince at work: two workers, an example, one of them killed"
 	@echo "make test    all tests, on the embedded default and on private RabbitMQ and PostgreSQL servers"
 	@echo "make check   format, lint, types, import contracts, unit tests (under a minute)"
 	@echo "make bench   benchmarks on this machine"
+	@echo "make docs    the documentation as a site, in build/site"
+	@echo "make man     the man page, in .venv/share/man (or: make man PREFIX=/usr/local)"
 	@echo "make clean   remove .venv and what the tools left"
 
 demo: environment
@@ -39,8 +41,18 @@ bench: environment
 	@$(BIN)/python -m tests.benchmarks.bench_chains
 	@$(BIN)/python -m tests.benchmarks.bench_messaging
 
+docs: environment
+	@$(BIN)/python .ci/docs.py
+	@NO_COLOR=1 $(BIN)/zensical build --strict --clean
+	@echo "quince: build/site/index.html"
+
+PREFIX := .venv
+man: environment
+	@mkdir -p $(PREFIX)/share/man/man1
+	@$(BIN)/quince help --man > $(PREFIX)/share/man/man1/quince.1
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf build .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 
 .PHONY: environment
 environment:

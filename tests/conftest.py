@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import compileall
+import gc
 import os
+import re
 import signal
 from collections.abc import Iterator
-from typing import NoReturn
 
 import pytest
 
+from tests.crew import ROOT
+from tests.prepared import PreparedDatabases
 from tests.rabbitmq4 import VARIABLE, RabbitMQ4
+from tests.server import missing
 from tests.services import Postgres, RabbitMQ, ServiceMissing
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with `&` in a script: children would inherit it
@@ -18,14 +23,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with `&` in a scr
 LONGEST_FIRST = [
     f"tests/{name}.py"
     for name in (
-        "integration/messaging/test_faults", "integration/test_races", "integration/test_crash_everywhere",
-        "integration/test_life", "integration/test_faults", "integration/test_control",
+        "integration/test_crash_everywhere", "simulation/test_simulation",
+        "integration/messaging/test_faults", "integration/test_races", "integration/test_life",
+        "integration/test_faults", "integration/test_control",
         "integration/test_examples_run", "integration/test_cli", "integration/test_takeover",
         "integration/test_signals", "integration/test_chaos", "integration/messaging/test_ledger",
-        "integration/test_deployment", "simulation/test_simulation", "integration/test_cli_refusals",
+        "integration/test_deployment", "integration/test_cli_refusals",
         "integration/test_doctor", "integration/control_table/test_control_table",
         "integration/messaging/test_long_tasks", "integration/test_once", "integration/test_suspending",
         "integration/test_remote", "integration/test_odd_steps", "integration/test_forks",
+        "integration/test_bad_manners", "integration/test_deaths", "integration/test_code",
+        "integration/stopping/test_stopping", "integration/stopping/test_pausing_now",
+        "integration/test_retries", "integration/test_chapters", "integration/test_tutorials",
+        "integration/test_true_causes", "integration/test_programs",
+        "integration/test_waiting_inside",
     )
 ]  # fmt: skip
 """Files that take more than half a minute: begun late, one of them would keep a run waiting at its end."""
@@ -33,11 +44,24 @@ LONGEST_FIRST = [
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
+    if not hasattr(config, "workerinput"):
+        compile_code()
+
+
+def compile_code() -> None:
+    """Compile what tests start programs of: where PYTHONDONTWRITEBYTECODE is set, each would do it anew."""
+    for folder in ("engine", "messaging", "persistence", "tests"):
+        compileall.compile_dir(ROOT / folder, quiet=2, rx=re.compile(r"/test_[^/]*$"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # or each search for garbage would go through thousands of tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,20 +84,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--simulation-seeds",
         type=int,
-        default=int(os.environ.get("QUINCE_SIMULATION_SEEDS", "1000")),
-        help="how many seeds the simulation runs (about 50 ms each)",
+        default=int(os.environ.get("QUINCE_SIMULATION_SEEDS", "150")),
+        help="how many seeds the simulation runs (about a quarter of a second each)",
     )
-
-
-def _required() -> bool:
-    """Whether a missing server is a failure (on CI) and not a reason to skip."""
-    return os.environ.get("CI") == "true" or os.environ.get("QUINCE_REQUIRE_SERVICES") == "1"
-
-
-def _missing(error: ServiceMissing) -> NoReturn:
-    if _required():
-        pytest.fail(f"required here: {error}", pytrace=False)
-    pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +95,7 @@ def postgres_server() -> Iterator[Postgres]:
     try:
         server = Postgres()
     except ServiceMissing as error:
-        _missing(error)
+        missing(error)
     with server:
         yield server
 
@@ -99,7 +112,7 @@ def rabbitmq_server(rabbitmq_kind: type[RabbitMQ]) -> Iterator[RabbitMQ]:
     try:
         server = rabbitmq_kind()
     except ServiceMissing as error:
-        _missing(error)
+        missing(error)
     with server:
         yield server
 
@@ -112,6 +125,21 @@ def postgres_url(postgres_server: Postgres) -> Iterator[str]:
     yield url
     postgres_server.start()
     postgres_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def prepared_databases(postgres_server: Postgres) -> PreparedDatabases:
+    return PreparedDatabases(postgres_server)
+
+
+@pytest.fixture
+def postgres_store_url(postgres_server: Postgres, prepared_databases: PreparedDatabases) -> Iterator[str]:
+    """The URL of a database that holds an empty store."""
+    postgres_server.start()
+    url = prepared_databases.take()
+    yield url
+    postgres_server.start()
+    prepared_databases.give_back(url)
 
 
 @pytest.fixture

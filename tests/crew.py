@@ -140,7 +140,7 @@ def importing() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
 
 
-def eventually(look: Callable[[], T], timeout: float = 30, what: str = "it") -> T:
+def eventually(look: Callable[[], T], timeout: float = 60, what: str = "it") -> T:
     """The first true answer of `look`, asked again and again.
 
     Raises:

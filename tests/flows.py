@@ -6,6 +6,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,26 @@ class ThreeSteps(WorkChain):
         self.ctx.x *= 2
 
     async def third(self) -> None:
+        self.out("x", self.ctx.x)
+
+
+class ThreeFunctions(WorkChain):
+    """The same chain, of functions."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("x", valid_type=int, default=1)
+        spec.output("x", valid_type=int)
+        spec.outline(cls.first, cls.second, cls.third)
+
+    def first(self) -> None:
+        self.ctx.x = self.inputs.x + 1
+
+    def second(self) -> None:
+        self.ctx.x *= 2
+
+    def third(self) -> None:
         self.out("x", self.ctx.x)
 
 
@@ -413,9 +434,6 @@ class Does(WorkChain):
     def endless_sleep(self) -> None:
         self.sleep(float("nan"))
 
-    def kill_worker(self) -> None:
-        os.kill(os.getpid(), 9)
-
 
 class Speechless(Exception):
     """Cannot be turned into text."""
@@ -449,7 +467,7 @@ class Forking(Process):
 
 
 class LeavesAChild(Process):
-    """Forks a child that stays, writes its process id down, and at the first time stays in the step, too."""
+    """Forks a child that stays, in a session of its own, writes its process id down, and at first stays."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -460,6 +478,7 @@ class LeavesAChild(Process):
         again = Path(self.inputs.ledger).exists()
         child = os.fork()
         if not child:
+            os.setsid()
             time.sleep(120)
             os._exit(0)
         note(self.inputs.ledger, str(child))
@@ -481,13 +500,32 @@ class Talker(Process):
             time.sleep(0.01)
 
 
-class BlocksLoop(Process):
-    """Blocks in a coroutine, as it must not."""
+class Ticks(Process):
+    """A function that writes who runs it, again and again, until a file appears; as `leave` says, so do
+    children of it."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
         super().define(spec)
-        spec.input("seconds", valid_type=float)
+        spec.input("folder", valid_type=str)
+        spec.input("leave", valid_type=str, default="nothing")
 
-    async def run(self) -> None:
-        time.sleep(self.inputs.seconds)  # noqa: ASYNC251 - that is what it is for
+    def run(self) -> None:
+        folder = Path(self.inputs.folder)
+        match self.inputs.leave:
+            case "programs":
+                script = f"while [ ! -e {folder}/over ]; do echo $$ >> {folder}/left; sleep 0.02; done"
+                subprocess.Popen(["sh", "-c", script], start_new_session=True)
+            case "forks":
+                if not os.fork():
+                    os.setsid()
+                    if not os.fork():
+                        _tick(folder, "left")
+                    os._exit(0)
+        _tick(folder, "ticks")
+
+
+def _tick(folder: Path, name: str) -> None:
+    while not (folder / "over").exists():
+        note(str(folder / name), str(os.getpid()))
+        time.sleep(0.02)

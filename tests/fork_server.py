@@ -23,7 +23,8 @@ from typing import Any
 PROGRAM = "quince.cli.main"
 WHEN_RUN = (
     "quince.processes.functions", "quince_messaging.transports.amqp", "quince_messaging.transports.local",
-    "rich._emoji_codes", "sqlite3", "sqlalchemy.dialects.postgresql.psycopg", "psycopg",
+    "rich._emoji_codes", "sqlite3", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg",
+    "psycopg",
 )  # fmt: skip
 """What most commands import while they run, beside the modules of the commands."""
 
@@ -46,6 +47,7 @@ def prepare() -> None:
     group = importlib.import_module("typer.main").get_command(importlib.import_module(PROGRAM).app)
     for name in group.list_commands(None):
         group.get_command(None, name)
+    group.make_context("quince", ["ps"])  # typer imports pydantic when it reads the first words
     del sys.modules[PROGRAM], sys.modules["quince.cli"].main  # as before `-m`
     gc.collect()
     gc.freeze()  # or each fork would copy all of it to look for garbage

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import psutil
+import pytest
 
 START_TIMEOUT = 90.0
 """Seconds that a server may take to answer; RabbitMQ needs about 5 on an idle machine."""
@@ -32,6 +33,18 @@ rm -rf "$0"
 
 class ServiceMissing(Exception):
     """The server's binaries are not installed."""
+
+
+def _required() -> bool:
+    """Whether a missing server is a failure (on CI) and not a reason to skip."""
+    return os.environ.get("CI") == "true" or os.environ.get("QUINCE_REQUIRE_SERVICES") == "1"
+
+
+def missing(error: object) -> NoReturn:
+    """Skip the test, since what it needs is not installed; on CI, fail."""
+    if _required():
+        pytest.fail(f"required here: {error}", pytrace=False)
+    pytest.skip(str(error))
 
 
 class ServiceFailed(Exception):

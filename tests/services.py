@@ -135,7 +135,7 @@ class RabbitMQ(Server):
     """
 
     name = "rabbitmq"
-    VHOSTS_AT_ONCE = 16
+    VHOSTS_AT_ONCE = 64
 
     def __init__(self, configure: Callable[[Path], str] = lambda _folder: "") -> None:
         super().__init__()
@@ -143,6 +143,7 @@ class RabbitMQ(Server):
         self._find_binaries()
         self._ports = (0, 0)
         self._vhosts: list[str] = []
+        self._batch = 8
 
     def uri(self, vhost: str = "/") -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost.replace('/', '%2F')}"
@@ -150,8 +151,9 @@ class RabbitMQ(Server):
     def new_uri(self) -> str:
         """The URI of a virtual host that nobody has used."""
         if not self._vhosts:
-            self._vhosts = [f"test_{next(self._numbers)}" for _ in range(self.VHOSTS_AT_ONCE)]
+            self._vhosts = [f"test_{next(self._numbers)}" for _ in range(self._batch)]
             self._make_vhosts(self._vhosts)
+            self._batch = min(2 * self._batch, self.VHOSTS_AT_ONCE)
         return self.uri(self._vhosts.pop(0))
 
     def ctl(self, *arguments: str, timeout: float = 60.0) -> str:

@@ -17,29 +17,49 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     from quince.client.control import Answer as Answer
-    from quince.client.find import find as find
-    from quince.client.handle import ProcessHandle as ProcessHandle, get_process as get_process
+    from quince.client.find import afind as afind, find as find
+    from quince.client.handle import (
+        Handles as Handles, ProcessHandle as ProcessHandle, aget_process as aget_process,
+        get_process as get_process,
+    )  # fmt: skip
+    from quince.client.limits import (
+        alimits as alimits, aremove_limit as aremove_limit, aset_limit as aset_limit, limits as limits,
+        remove_limit as remove_limit, set_limit as set_limit,
+    )  # fmt: skip
+    from quince.client.schedules import (
+        BackFill as BackFill, ScheduleHandle as ScheduleHandle, aget_schedule as aget_schedule,
+        aschedule as aschedule, aschedules as aschedules, get_schedule as get_schedule,
+        schedule as schedule, schedules as schedules,
+    )  # fmt: skip
+    from quince.client.prune import PruneReport as PruneReport, aprune as aprune, prune as prune
     from quince.client.submit import (
         asubmit as asubmit, asubmit_many as asubmit_many, submit as submit, submit_many as submit_many,
     )  # fmt: skip
     from quince.errors import (
         ClaimLost as ClaimLost, ControlRefused as ControlRefused, DaemonError as DaemonError,
-        EngineError as EngineError, InvalidDefinition as InvalidDefinition, InvalidInput as InvalidInput,
-        InvalidOutput as InvalidOutput, InvalidWait as InvalidWait, MisusedOnce as MisusedOnce,
+        EngineError as EngineError, InvalidDefinition as InvalidDefinition, InvalidFilter as InvalidFilter,
+        InvalidInput as InvalidInput,
+        InvalidOutput as InvalidOutput, InvalidSchedule as InvalidSchedule, InvalidWait as InvalidWait,
+        MisusedOnce as MisusedOnce,
         MissingName as MissingName, ProcessExcepted as ProcessExcepted, ProcessFailed as ProcessFailed,
         ProcessHeld as ProcessHeld, ProcessKilled as ProcessKilled, ProcessNotFound as ProcessNotFound,
-        ResultUnavailable as ResultUnavailable, SeveralStores as SeveralStores,
+        ResultUnavailable as ResultUnavailable, SeveralStores as SeveralStores, StepHostDied as StepHostDied,
+        StepTimedOut as StepTimedOut,
         UnexpectedReturn as UnexpectedReturn, UnknownTarget as UnknownTarget,
         UnloadableClass as UnloadableClass, UnloadableNow as UnloadableNow,
         UnreadableCheckpoint as UnreadableCheckpoint, Unrestorable as Unrestorable,
-        WaitTimeout as WaitTimeout, WorkspaceError as WorkspaceError,
+        WaitTimeout as WaitTimeout, WorkspaceError as WorkspaceError, WouldDeadlock as WouldDeadlock,
     )  # fmt: skip
-    from quince.processes.awaiting import ToContext as ToContext, append_ as append_
+    from quince.monitor.monitor import Monitor as Monitor
+    from quince.processes.awaiting import (
+        ToContext as ToContext, all_ as all_, any_ as any_, append_ as append_,
+    )  # fmt: skip
     from quince.processes.child import ChildProcess as ChildProcess
     from quince.processes.functions import ProcessFunction as ProcessFunction, process as process
     from quince.processes.instructions import if_ as if_, return_ as return_, while_ as while_
     from quince.processes.process import Process as Process
     from quince.processes.programs import CommandFailed as CommandFailed, Completed as Completed
+    from quince.processes.retries import Retry as Retry, step as step
     from quince.processes.signals import signal_ as signal_
     from quince.processes.spec import ExitCode as ExitCode, ProcessSpec as ProcessSpec
     from quince.processes.workchain import WorkChain as WorkChain, WorkChainSpec as WorkChainSpec
@@ -67,22 +87,32 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "quince.client.control": ("Answer",),
-    "quince.client.find": ("find",),
-    "quince.client.handle": ("ProcessHandle", "get_process"),
+    "quince.client.find": ("afind", "find"),
+    "quince.client.handle": ("Handles", "ProcessHandle", "aget_process", "get_process"),
+    "quince.client.schedules": (
+        "BackFill", "ScheduleHandle", "aget_schedule", "aschedule", "aschedules", "get_schedule", "schedule",
+        "schedules",
+    ),
+    "quince.client.limits": ("alimits", "aremove_limit", "aset_limit", "limits", "remove_limit", "set_limit"),
+    "quince.client.prune": ("PruneReport", "aprune", "prune"),
     "quince.client.submit": ("asubmit", "asubmit_many", "submit", "submit_many"),
     "quince.errors": (
-        "ClaimLost", "ControlRefused", "DaemonError", "EngineError", "InvalidDefinition", "InvalidInput",
-        "InvalidOutput", "InvalidWait", "MisusedOnce", "MissingName", "ProcessExcepted", "ProcessFailed",
-        "ProcessHeld", "ProcessKilled", "ProcessNotFound", "ResultUnavailable", "SeveralStores",
-        "UnexpectedReturn", "UnknownTarget", "UnloadableClass", "UnloadableNow", "UnreadableCheckpoint",
-        "Unrestorable", "WaitTimeout", "WorkspaceError",
+        "ClaimLost", "ControlRefused", "DaemonError", "EngineError", "InvalidDefinition", "InvalidFilter",
+        "InvalidInput",
+        "InvalidOutput", "InvalidSchedule", "InvalidWait", "MisusedOnce", "MissingName", "ProcessExcepted",
+        "ProcessFailed", "ProcessHeld", "ProcessKilled", "ProcessNotFound", "ResultUnavailable",
+        "SeveralStores", "StepHostDied", "StepTimedOut", "UnexpectedReturn", "UnknownTarget",
+        "UnloadableClass", "UnloadableNow", "UnreadableCheckpoint", "Unrestorable", "WaitTimeout",
+        "WorkspaceError", "WouldDeadlock",
     ),
-    "quince.processes.awaiting": ("ToContext", "append_"),
+    "quince.monitor.monitor": ("Monitor",),
+    "quince.processes.awaiting": ("ToContext", "all_", "any_", "append_"),
     "quince.processes.child": ("ChildProcess",),
     "quince.processes.functions": ("ProcessFunction", "process"),
     "quince.processes.instructions": ("if_", "return_", "while_"),
     "quince.processes.process": ("Process",),
     "quince.processes.programs": ("CommandFailed", "Completed"),
+    "quince.processes.retries": ("Retry", "step"),
     "quince.processes.signals": ("signal_",),
     "quince.processes.spec": ("ExitCode", "ProcessSpec"),
     "quince.processes.workchain": ("WorkChain", "WorkChainSpec"),

@@ -34,6 +34,12 @@ def aside(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
     return loop.run_in_executor(pool, function, *args)
 
 
+def close_aside() -> None:
+    """Let the threads of `aside` end that serve this loop; when nothing is called there any more."""
+    if (pool := _pools.pop(asyncio.get_running_loop(), None)) is not None:
+        pool.shutdown()
+
+
 def landed(future: Future[T]) -> asyncio.Future[T]:
     """An awaitable for a future of a store whose `on_batch` is this loop's `call_soon_threadsafe`.
 
@@ -62,6 +68,18 @@ def failure_of(done: asyncio.Future[Any]) -> BaseException | None:
 NAME = "quince-step"
 
 
+def settle(future: Future[T], function: Callable[[], T]) -> None:
+    """Call a function, and give a future what comes of that; nothing is done for one that was cancelled."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
 class StepThreads(ThreadPoolExecutor):
     """An executor of daemon threads, for one event loop.
 
@@ -82,17 +100,7 @@ class StepThreads(ThreadPoolExecutor):
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()
 
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = function(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self._pool.submit(work)
+        self._pool.submit(lambda: settle(future, lambda: function(*args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -3,6 +3,8 @@
 EngineError
 ├── InvalidInput            a missing, unknown or wrong input of a process
 ├── InvalidOutput           an output that the spec does not allow
+├── InvalidSchedule         a schedule that says no times, or none that can be
+├── InvalidFilter           a filter of processes that makes no sense
 ├── InvalidDefinition       a process class that cannot work (its spec, outline or signature)
 ├── UnknownTarget           no such module, file or class
 │   └── UnloadableClass     a stored class path that cannot be loaded here, and why
@@ -23,8 +25,11 @@ EngineError
 │   ├── ProcessFailed       it ended with an exit status other than 0
 │   └── ProcessHeld         the engine paused it, because it cannot go on with it
 ├── WaitTimeout             not there in time (also TimeoutError)
+├── WouldDeadlock           a step waits inside for a process that cannot end before the step does
 ├── WorkspaceError          the workspace cannot be found, read or made
 ├── DaemonError             the daemon cannot be started, reached or stopped
+├── StepHostDied            a step ended the program in which it ran, again and again
+├── StepTimedOut            an attempt of a step took longer than it may (also TimeoutError)
 ├── CommandFailed           a program that a step ran ended with a status other than 0
 └── CrashTestFailed         a workflow cannot be tried (of quince.testing)
 
@@ -40,9 +45,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from quince.showing import ShowsItself
+
 
 class EngineError(Exception):
     """Root of every error that this package raises."""
+
+
+def _listed(pids: list[int]) -> str:
+    return ", ".join(map(str, pids[:5])) + (", ..." if len(pids) > 5 else "")
 
 
 class InvalidInput(EngineError, ValueError):
@@ -59,6 +70,14 @@ class InvalidOutput(EngineError, ValueError):
     def __init__(self, message: str, port: str | None = None) -> None:
         super().__init__(message)
         self.port = port
+
+
+class InvalidSchedule(EngineError, ValueError):
+    """What was said of a schedule makes none; says what is wrong, and what to write."""
+
+
+class InvalidFilter(EngineError, ValueError):
+    """Words that choose no processes: no state, time or pid, or they contradict each other; says which."""
 
 
 class InvalidDefinition(EngineError, TypeError):
@@ -131,7 +150,7 @@ class ControlRefused(EngineError):
         self.pid = pid
 
 
-class ResultUnavailable(EngineError):
+class ResultUnavailable(EngineError, ShowsItself):
     """A result is asked of a process that has none. Attribute `pid`."""
 
     def __init__(self, pid: int, message: str) -> None:
@@ -187,15 +206,37 @@ class ProcessFailed(ResultUnavailable):
 
 
 class ProcessHeld(ResultUnavailable):
-    """The engine paused it, because it cannot go on with it. Attribute `reason`: why."""
+    """The engine paused it: it cannot go on with it, or its step has failed.
 
-    def __init__(self, pid: int, reason: str | None) -> None:
+    Attributes:
+        reason: Why.
+        traceback: The formatted traceback of the error of its step, as text; empty if there is none.
+    """
+
+    def __init__(self, pid: int, reason: str | None, traceback: str = "") -> None:
         super().__init__(pid, f"process {pid} is {reason}; `quince play {pid}` tries again")
         self.reason = reason
+        self.traceback = traceback
 
 
 class WaitTimeout(EngineError, TimeoutError):
     """What was waited for did not come in time; it may still come."""
+
+
+class WouldDeadlock(EngineError, RuntimeError):
+    """A step waits, inside, for a process that cannot end, or is not run, before the step itself has ended.
+
+    Attributes:
+        pid: The process whose step it is.
+        awaited: Those for which it would wait.
+        reason: Why that cannot be, and the way out.
+    """
+
+    def __init__(self, pid: int, awaited: list[int], reason: str) -> None:
+        super().__init__(f"a step of process {pid} cannot wait for process {_listed(awaited)}: {reason}")
+        self.pid = pid
+        self.awaited = awaited
+        self.reason = reason
 
 
 class WorkspaceError(EngineError):
@@ -214,6 +255,28 @@ class SeveralStores(EngineError):
             "is meant: RemoteControl(uri, store=...), ProcessCommunicator(communicator, store=...)"
         )
         self.stores = stores
+
+
+class StepHostDied(EngineError):
+    """A step ended the program in which it ran, its step host, in each of several attempts.
+
+    Attributes:
+        words: What the host has said on stderr at its end; may be empty.
+    """
+
+    def __init__(self, story: str, place: str, times: int, words: str = "") -> None:
+        super().__init__(f"its step host {story}, in {place}, {times} times in a row; it is not tried again")
+        self.words = words
+        for line in words.splitlines():
+            self.add_note(line)
+
+
+class StepTimedOut(EngineError, TimeoutError):
+    """An attempt of a step took longer than its `timeout` says. Attribute `seconds`: how long it had."""
+
+    def __init__(self, seconds: float, step: str = "the step") -> None:
+        super().__init__(f"{step} has not ended within {seconds:g} s")
+        self.seconds = seconds
 
 
 class DaemonError(EngineError):

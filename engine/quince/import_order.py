@@ -46,6 +46,19 @@ def add(folder: str, *, first: bool = False) -> None:
     _added.append(folder)
 
 
+def added() -> list[str]:
+    """The folders that were made importable by us."""
+    return list(_added)
+
+
+def forget(folder: str) -> None:
+    """Make the modules of a folder that was added importable no more."""
+    if folder in _added:
+        _added.remove(folder)
+    if folder in sys.path:
+        sys.path.remove(folder)
+
+
 def guard() -> None:
     """See to it that we are not given users' files where we need modules of the standard library, or packages
     that we depend on.

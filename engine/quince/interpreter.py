@@ -14,6 +14,10 @@ SUPERVISOR = "quince.daemon.supervisor"
 WORKER = "quince.cli.main"
 EXPLORER = "quince.testing.explorer"
 
+TEMPLATE, STEP_HOST = "quince-template", "quince-host"
+"""What the programs call themselves (in `ps -e` and `top`) that a worker makes of itself: their command line
+is that of the worker."""
+
 _EARLIER_NAMES = {SUPERVISOR: "engine.supervisor"}
 """In versions that may still run when this one is installed in their place."""
 

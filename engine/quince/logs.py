@@ -12,9 +12,10 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from quince.errors import WorkspaceError
 from quince.settings import LOG_FORMAT_VARIABLE, LOG_LEVEL_VARIABLE
@@ -38,6 +39,7 @@ FIELDS = {
     "ospid": "an operating-system process that is spoken of",
     "ospids": "several of them",
     "file": "a file or folder",
+    "schedule": "name of one",
     "function": "what was called",
     "work": "name of what is done in the background",
     "state": "of a connection",
@@ -49,6 +51,8 @@ FIELDS = {
     "verb": "a control: pause, play or kill",
     "call": "what a worker is asked",
     "tasks": "the file of tasks",
+    "receiver": "who is to be told of what happens",
+    "attempt": "how often it was tried",
 }  # fmt: skip
 """The facts that records of ours carry, and what each of them means."""
 
@@ -99,8 +103,65 @@ class Speaker:
         return {**self._facts, "step": self.step or self._place()}
 
 
-current_speaker: ContextVar[Speaker | None] = ContextVar("quince_speaker", default=None)
-"""Whose step runs here, if one does."""
+class _CurrentSpeaker:
+    """Whose step runs here, if one does.
+
+    Attributes:
+        alone: Steps run one at a time in this program: what speaks there, in whatever thread, is that of the
+            last one that has begun.
+    """
+
+    def __init__(self) -> None:
+        self.alone = False
+        self._here: ContextVar[Speaker | None] = ContextVar("quince_speaker", default=None)
+        self._last: Speaker | None = None
+
+    def get(self) -> Speaker | None:
+        return self._here.get() or (self._last if self.alone else None)
+
+    def set(self, speaker: Speaker) -> AbstractContextManager[None]:
+        """Inside the block, it speaks."""
+        return _Speaking(self, speaker)
+
+    def begin(self, speaker: Speaker) -> Token[Speaker | None]:
+        """It speaks from now on, until `end`."""
+        self._last = speaker
+        return self._here.set(speaker)
+
+    def end(self, before: Token[Speaker | None]) -> None:
+        """It does not any more."""
+        self._here.reset(before)
+
+
+class _Speaking(AbstractContextManager[None]):
+    """Once for each step: a generator would take longer."""
+
+    __slots__ = ("_before", "_speaker", "_where")
+
+    def __init__(self, where: _CurrentSpeaker, speaker: Speaker) -> None:
+        self._where = where
+        self._speaker = speaker
+        self._before: Token[Speaker | None] | None = None
+
+    def __enter__(self) -> None:
+        self._before = self._where.begin(self._speaker)
+
+    def __exit__(self, *exc: object) -> None:
+        if self._before is not None:
+            self._where.end(self._before)
+
+
+current_speaker = _CurrentSpeaker()
+
+
+def speaking(facts: Mapping[str, object], place: Callable[[], str | None]) -> AbstractContextManager[None]:
+    """Inside the block, also in the threads that copy its context, this process speaks.
+
+    Args:
+        facts: About it: `pid`, `class` and more, as fields of log records.
+        place: Tells where in its outline it stands, until the step is known.
+    """
+    return current_speaker.set(Speaker(facts, place))
 
 
 def with_speaker(record: logging.LogRecord) -> bool:
@@ -192,23 +253,27 @@ def text_of(document: Mapping[str, Any]) -> list[str]:
     return _LINES.format(_record_of(document)).split("\n")
 
 
-def log_to_stderr(format: str = FORMAT) -> logging.Handler:  # noqa: A002 - as logging calls it
-    """A handler that writes records as text to standard error."""
-    handler = logging.StreamHandler()
+def log_to_stderr(
+    format: str = FORMAT,  # noqa: A002 - as logging calls it
+    stream: TextIO | None = None,
+) -> logging.Handler:
+    """A handler that writes records as text to standard error, or to another stream."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter(format))
     return handler
 
 
-def configure_logging(**facts: object) -> None:
+def configure_logging(stream: TextIO | None = None, /, **facts: object) -> None:
     """Write records to standard error, one a line: as text, or, with QUINCE_LOG_FORMAT=json, as JSON.
 
     Args:
+        stream: Instead of standard error.
         facts: What every record carries that does not say otherwise.
 
     Raises:
         WorkspaceError: such a format or level does not exist.
     """
-    handler = log_to_stderr()
+    handler = log_to_stderr(stream=stream)
     chosen = os.environ.get(LOG_FORMAT_VARIABLE) or "text"
     if chosen not in ("text", "json"):
         raise WorkspaceError(f"{LOG_FORMAT_VARIABLE} is {chosen!r}; it may be `text` or `json`")

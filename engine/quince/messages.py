@@ -5,11 +5,19 @@ from __future__ import annotations
 import reprlib
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from quince.text import storable
 from quince_messaging.contract import BroadcastMessage, SubjectFilter
-from quince_persistence.records import TERMINAL, Control, ControlOutcome, ProcessRow, State
+from quince_persistence.records import (
+    OWN_QUEUE,
+    TERMINAL,
+    Control,
+    ControlOutcome,
+    ProcessRow,
+    Progress,
+    State,
+)
 
 
 def task_for(pid: int) -> dict[str, int]:
@@ -33,8 +41,23 @@ def pid_of(body: Any) -> int | None:
     return pid if is_pid(pid) else None
 
 
-def asked_of_worker(body: Any) -> tuple[Any, list[int], float]:
-    """What a call asks a worker to do, with which processes, and how many seconds its caller waits.
+class Asked(NamedTuple):
+    """What a call asks a worker to do.
+
+    Attributes:
+        pids: With which processes.
+        wait: How many seconds its caller waits.
+        now: Without waiting for the step that runs.
+    """
+
+    verb: Any
+    pids: list[int]
+    wait: float
+    now: bool
+
+
+def asked_of_worker(body: Any) -> Asked:
+    """What a call asks a worker to do.
 
     Raises:
         ValueError: it is no call to a worker; says what is wrong.
@@ -46,7 +69,12 @@ def asked_of_worker(body: Any) -> tuple[Any, list[int], float]:
         raise ValueError(f"not a call to a worker: {shown(body)}")
     if type(wait) not in (int, float) or not 0 <= wait < float("inf"):
         raise ValueError(f"a worker is waited for some seconds, not {shown(wait)}")
-    return asked.get("verb"), pids, float(wait)
+    return Asked(asked.get("verb"), pids, float(wait), is_now(asked))
+
+
+def is_now(body: Any) -> bool:
+    """Whether a control is not to wait for a step that runs: a pause in its midst, a kill by force."""
+    return isinstance(body, dict) and body.get("now") is True
 
 
 def shown(body: Any) -> str:
@@ -57,7 +85,7 @@ def shown(body: Any) -> str:
         return f"a {type(body).__name__} that cannot be shown"
 
 
-RUN_QUEUE = "run:"
+RUN_QUEUE = OWN_QUEUE
 """Queue names that start so belong to one `run()`; the rest is the id of its worker."""
 
 
@@ -81,14 +109,35 @@ def recheck_message(pid: int) -> dict[str, Any]:
     return {"verb": "look", "pids": [pid]}
 
 
-def control_message(verb: Control, pids: Sequence[int], wait: float | None = None) -> dict[str, Any]:
+def control_message(
+    verb: Control, pids: Sequence[int], *, wait: float | None = None, now: bool = False
+) -> dict[str, Any]:
     """The RPC that tells a worker to apply a control to processes that it owns.
 
     Args:
         wait: Seconds that the answer may wait for steps to end; none if not given.
+        now: See `is_now`.
     """
-    message: dict[str, Any] = {"verb": verb.value, "pids": list(pids)}
+    message = control_body(verb, now=now) | {"pids": list(pids)}
     return message if wait is None else message | {"wait": wait}
+
+
+def control_messages(
+    verb: Control, outcomes: Sequence[ControlOutcome], *, now: bool = False
+) -> list[tuple[str, dict[str, Any]]]:
+    """The RPCs that tell the owners of processes what a control has done or is to do, with their owners. A
+    process that a kill has ended already, although it may be in a step, is not to be waited for."""
+    owned: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.owner is not None:
+            ended = verb is Control.KILL and outcome.applied
+            owned[outcome.owner, now or ended].append(outcome.pid)
+    return [(owner, control_message(verb, pids, now=at_once)) for (owner, at_once), pids in owned.items()]
+
+
+def control_body(verb: Control, *, now: bool) -> dict[str, Any]:
+    """What a control says of itself; that it is `now` only if it is, so that others know it as they did."""
+    return {"verb": verb.value} | ({"now": True} if now else {})
 
 
 def change_of(pid: int, before: State, after: State) -> BroadcastMessage:
@@ -176,6 +225,10 @@ TERMINATIONS = SubjectFilter(
 CONTROLS = SubjectFilter(subjects=("control.*",))
 
 
+def _plain_progress(progress: Progress) -> dict[str, Any]:
+    return {"done": progress.done, "total": progress.total, "text": progress.text}
+
+
 def status_of(row: ProcessRow) -> dict[str, Any]:
     """What a status call tells of a process: plain values, times in seconds since the epoch (UTC)."""
     return {
@@ -184,10 +237,12 @@ def status_of(row: ProcessRow) -> dict[str, Any]:
         "state": row.state.value,
         "paused": row.paused,
         "status": row.status,
+        "progress": None if row.progress is None else _plain_progress(row.progress),
         "step": row.step,
         "worker": row.owner,
         "awaiting": row.awaiting,
         "signals": list(row.signals),
+        "wait_any": row.wait_any,
         "exit_status": row.exit_status,
         "exit_message": row.exit_message,
         "created": row.created,

@@ -7,8 +7,10 @@ namespace of process ids, by id and start time. Of all others nothing is known.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -61,6 +63,41 @@ class Program:
         return f"{self.ospid} {self.started} {self.machine}"
 
 
+PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
+
+
+def prctl(option: int, value: int | bytes) -> None:
+    """As the system call, where there is one."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def program_name(ospid: int) -> str | None:
+    """What the program of a process id calls itself (`PR_SET_NAME`); None if there is none."""
+    with suppress(OSError):
+        return Path(f"/proc/{ospid}/comm").read_text(errors="replace").strip()
+    return None
+
+
+def children_of(ospid: int) -> set[int]:
+    """Process ids of those that a process has started, in whichever of its threads."""
+    children: set[int] = set()
+    with suppress(OSError):
+        for thread in Path(f"/proc/{ospid}/task").iterdir():
+            with suppress(OSError):
+                children |= set(map(int, (thread / "children").read_text().split()))
+    return children
+
+
+def is_stopped(ospid: int) -> bool:
+    """Whether a process of this machine is stopped (SIGSTOP), so that it hears of nothing but SIGKILL."""
+    try:
+        state = Path(f"/proc/{ospid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in (b"T", b"t")
+
+
 def program_of(text: str) -> Program | None:
     """The process that `str(program)` has written down; None if that is not what this is."""
     words = text.split()
@@ -81,6 +118,11 @@ def _boot() -> str:
     with suppress(OSError):
         return BOOT_ID.read_text().strip()
     return ""
+
+
+def since_boot() -> float:
+    """Seconds of a clock that all programs of a machine share, is never set, and goes on while it sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _namespaces() -> Iterator[str]:

@@ -59,11 +59,15 @@ class Patience:
             self._failed, self._pause = False, FIRST_PAUSE / 2
             self._host.troubles.pop(self._pid, None)
 
-    def after(self, error: BaseException) -> float:
-        """It has failed again; returns how many seconds to wait."""
-        said = words_of(error)
-        self._host.troubles[self._pid] = f"{self._what}: {said}"
-        sentence, reason = "process %(pid)s: %(reason)s; it is tried again", f"{self._what} ({said})"
+    def after(self, error: BaseException, what: str | None = None) -> float:
+        """It has failed again; returns how many seconds to wait.
+
+        Args:
+            what: That fails now, if it is something else.
+        """
+        what, said = what or self._what, words_of(error)
+        self._host.troubles[self._pid] = f"{what}: {said}"
+        sentence, reason = "process %(pid)s: %(reason)s; it is tried again", f"{what} ({said})"
         _throttled.warn(sentence, pid=self._pid, reason=reason, error=error, key=said)
         self._failed, self._pause = True, min(2 * self._pause, LONGEST_PAUSE)
         return self._pause

@@ -5,16 +5,20 @@ One sentence each, for people; a few are recognised by how they begin or by what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-BLOCKED = "its event loop is blocked"
-"""Begins what a worker says whose loop does not turn; see `quince.worker.loop_watch`."""
+BLOCKED = "its step host is blocked"
+"""Begins what a worker says of steps whose host is stopped or held up by one; see `worker.loop_watch`."""
 
 STALE = "changed since this worker imported"
 """Stands in what a worker says whose code is older than its files; see `quince.worker.stale_code`."""
 
+_WAITS = "steps wait inside for other processes: "
+_MOST_WAITS = 200
+
 _WHOSE = "process "
 _MOST_SENTENCES = 20
+_MOST_NAMED = 5
 
 
 def sentences_of(troubles: Mapping[int, str]) -> list[str]:
@@ -38,8 +42,32 @@ def trouble_of(pid: int, sentences: Sequence[str]) -> str | None:
     return None
 
 
+def sentence_of_waits(waits: Mapping[int, Collection[int]]) -> str:
+    """What a worker says of its processes whose steps wait, inside, for others: `waits` tells for which."""
+    said = [
+        f"{pid} for {', '.join(map(str, sorted(awaited)[:_MOST_NAMED])) or 'some of another store'}"
+        for pid, awaited in sorted(waits.items())[:_MOST_WAITS]
+    ]
+    return f"{len(waits)} {_WAITS}{'; '.join(said)}"
+
+
+def grave(sentences: Sequence[str]) -> list[str]:
+    """Those that tell of trouble: that steps wait inside is none."""
+    return [sentence for sentence in sentences if _WAITS not in sentence]
+
+
+def awaited_inside(pid: int, sentences: Sequence[str]) -> list[int]:
+    """For which processes a step of this one waits inside, as its worker says; empty if it does not."""
+    for sentence in sentences:
+        for said in sentence.partition(_WAITS)[2].split("; "):
+            whose, _, awaited = said.partition(" for ")
+            if whose == str(pid):
+                return [int(one) for one in awaited.split(", ") if one.isdecimal()]
+    return []
+
+
 def is_blocked(sentence: str) -> bool:
-    """Whether a worker says that its event loop does not turn."""
+    """Whether a worker says so of a process."""
     return sentence.startswith(BLOCKED)
 
 

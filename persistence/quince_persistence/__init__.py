@@ -17,10 +17,11 @@ if TYPE_CHECKING:
         CopyRefused as CopyRefused, IllegalTransition as IllegalTransition, InvalidUrl as InvalidUrl,
         KeyTaken as KeyTaken, MissingDriver as MissingDriver, NotAStore as NotAStore,
         PersistenceError as PersistenceError, PidTaken as PidTaken, RecordRefused as RecordRefused,
+        ScheduleTaken as ScheduleTaken, ScheduleUnreadable as ScheduleUnreadable,
         SchemaOutdated as SchemaOutdated, SchemaTooNew as SchemaTooNew, StoreBusy as StoreBusy,
         StoreClosed as StoreClosed, StoreFull as StoreFull, StoreMoved as StoreMoved,
         StoreUnavailable as StoreUnavailable, TooLarge as TooLarge, UnknownProcess as UnknownProcess,
-        UnknownWorker as UnknownWorker, Unreadable as Unreadable,
+        UnknownSchedule as UnknownSchedule, UnknownWorker as UnknownWorker, Unreadable as Unreadable,
         UnreadableValueUsed as UnreadableValueUsed, Unsaveable as Unsaveable,
     )  # fmt: skip
     from quince_persistence.records import EventRow as EventRow, ProcessRow as ProcessRow, State as State
@@ -29,9 +30,10 @@ _HOMES = {
     "quince_persistence.codec": ("UnreadableValue", "register_type"),
     "quince_persistence.errors": (
         "CopyRefused", "IllegalTransition", "InvalidUrl", "KeyTaken", "MissingDriver", "NotAStore",
-        "PersistenceError", "PidTaken", "RecordRefused", "SchemaOutdated", "SchemaTooNew", "StoreBusy",
+        "PersistenceError", "PidTaken", "RecordRefused", "ScheduleTaken", "ScheduleUnreadable",
+        "SchemaOutdated", "SchemaTooNew", "StoreBusy",
         "StoreClosed", "StoreFull", "StoreMoved", "StoreUnavailable", "TooLarge", "UnknownProcess",
-        "UnknownWorker", "Unreadable", "UnreadableValueUsed", "Unsaveable",
+        "UnknownSchedule", "UnknownWorker", "Unreadable", "UnreadableValueUsed", "Unsaveable",
     ),
     "quince_persistence.records": ("EventRow", "ProcessRow", "State"),
 }  # fmt: skip

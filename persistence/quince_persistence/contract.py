@@ -12,27 +12,36 @@ its future. Every write may answer with these errors, besides those that it name
 **Reads** are blocking calls, safe from any thread; each sees what is committed when it starts. They raise
 `StoreUnavailable` after a few seconds without an answer.
 
+Large parts of values (`codec.folding`) are kept once, whoever has them, as long as somebody has; reads give
+whole values, or, in place of one that is not whole, bytes that `decode` refuses with a sentence about that.
+
 Both raise `StoreClosed` at once before `open` and after `close`. Times are seconds since the epoch by the
 clock of the store (`clock`); durations are seconds; blobs are bytes made by `quince_persistence.codec`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
+from quince_persistence.notice_contract import NoticeContract
 from quince_persistence.records import (
-    MAX_DEATHS,
     Claim,
     Control,
     ControlOutcome,
     EventRow,
+    LimitRow,
+    LimitWait,
     NewEvent,
     NewProcess,
     NewSignal,
+    PastStep,
     ProcessRow,
+    Pruned,
+    QueueRow,
     Recorded,
+    Restarted,
     Result,
     Selection,
     SignalRow,
@@ -40,12 +49,16 @@ from quince_persistence.records import (
     Step,
     StepOutcome,
     Sweep,
+    Tally,
+    Telling,
+    Vitals,
     Woken,
     WorkerRow,
 )
+from quince_persistence.schedule_contract import ScheduleContract
 
 
-class StoreContract(Protocol):
+class StoreContract(ScheduleContract, NoticeContract, Protocol):
     """A store of processes on one SQLAlchemy URL (SQLite or PostgreSQL). Its constructor does no I/O."""
 
     on_batch: Callable[[Callable[[], None]], object] | None
@@ -115,8 +128,14 @@ class StoreContract(Protocol):
     def forget_pids(self) -> None:
         """Drop the private block of pids, after `PidTaken`: the next ones come from the database."""
 
-    def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
+    def insert(
+        self, processes: Sequence[NewProcess], *, contents: Mapping[str, bytes] = ...
+    ) -> Future[Sequence[int]]:
         """Insert processes: created, and ready unless they are paused.
+
+        Args:
+            contents: Large parts of their inputs, by digest, if these were folded (`codec.fold`). A part that
+                the store has already need not be given.
 
         Returns:
             Their pids, in order. For a process whose key is taken nothing is inserted: its pid is the one
@@ -127,9 +146,21 @@ class StoreContract(Protocol):
             UnknownProcess: a parent does not exist.
         """
 
-    def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
+    def claim(
+        self,
+        pids: Sequence[int],
+        owner: str,
+        *,
+        queues: Sequence[str] = (),
+        leaving: Collection[int] = (),
+    ) -> Future[Sequence[Claim]]:
         """Take processes, by compare-and-swap: those of `pids` that are ready, unowned and not paused become
         the owner's, in state running, with epoch + 1.
+
+        Args:
+            queues: Of the owner. What is ready there and has a higher priority is taken in the place of
+                some of `pids`, and nothing that is elsewhere. If none are given, it is `pids` and no others.
+            leaving: Not to be taken in the place of others.
 
         Returns:
             The claims that were won, with all that is needed to run the processes. The others are left out.
@@ -173,14 +204,44 @@ class StoreContract(Protocol):
         of the outcome tells). A step that is committed later, and a release, leave the process paused.
         """
 
-    def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
+    def record_death(
+        self, pid: int, owner: str, epoch: int, event: NewEvent, *, deaths: int, alone: bool
+    ) -> Future[StepOutcome]:
+        """Count the death of a step host in which the process was at work, with a line of history. The
+        owner keeps the process.
+
+        Fenced unless owner and epoch match the row. Done twice, it counts once.
+
+        Args:
+            deaths: `ProcessRow.deaths` with this one.
+            alone: Just its own code was running there.
+        """
+
+    def record_once(
+        self,
+        pid: int,
+        owner: str,
+        epoch: int,
+        key: str,
+        result: bytes,
+        contents: Mapping[str, bytes] = ...,
+    ) -> Future[bool]:
         """Record the result of a once-block, in a transaction of its own.
 
-        A second result for the same key changes nothing. Results are dropped when the process terminates. The
+        A second result for the same key changes nothing. Results go when the process finishes well. The
         future is resolved on the writer thread, whatever `on_batch` is: a step blocks for it.
+
+        Args:
+            contents: As for `insert`.
 
         Returns:
             False (nothing is written) unless owner and epoch match the row.
+        """
+
+    def tell(self, tellings: Sequence[Telling]) -> Future[None]:
+        """Write down what steps say while they run, each under its claim; without a claim it is dropped.
+
+        Reports are written once: what is told again, or comes again with the step, is known by its number.
         """
 
     def report(self, pid: int, events: Sequence[NewEvent]) -> Future[None]:
@@ -198,6 +259,7 @@ class StoreContract(Protocol):
         author: str,
         reason: str | None = None,
         force: bool = False,
+        now: bool = False,
     ) -> Future[Sequence[ControlOutcome]]:
         """Pause, play or kill every selected process, in one transaction, each with a line of history.
 
@@ -209,10 +271,87 @@ class StoreContract(Protocol):
 
         Args:
             force: (kill) End an owned process here, and fence its owner.
+            now: (pause) An owner is to apply it in the midst of the step.
 
         Returns:
             One outcome for each process, by pid. Terminated ones are refused when they are selected by pid,
             and passed over otherwise.
+        """
+
+    def retry(
+        self,
+        selection: Selection,
+        *,
+        author: str,
+        reason: str | None = None,
+        inputs: bytes | None = None,
+        private: str = "run:",
+    ) -> Future[Sequence[ControlOutcome]]:
+        """Have those of the selected processes that have ended, and not well, go on from the step in which
+        they ended, in one transaction, each with a line of history that keeps how it had ended.
+
+        Those whose end such a process has waited for are retried too, if they have not ended well, and so on
+        downwards; it waits for them before its step runs again. So are the children that were killed with
+        it. What has ended well is not run again. What was paused since its step had failed goes on, too. A
+        parent that lives, and whose newest checkpoint waits for one of these, waits for it again.
+
+        Args:
+            inputs: New inputs, if one process is selected by pid.
+            private: Queues whose names begin so belong to the worker whose id is the rest; when that is
+                gone, a process of such a queue belongs to `default`.
+
+        Returns:
+            One outcome for each process that was retried, and for each that was selected by pid and is
+            refused: it has not ended, it has ended well, or it does not exist.
+        """
+
+    def restart(
+        self,
+        pid: int,
+        *,
+        author: str,
+        reason: str | None = None,
+        number: int | None = None,
+        inputs: bytes | None = None,
+        private: str = "run:",
+    ) -> Future[Restarted]:
+        """Make a new process of the same class, that begins from a checkpoint of this one, whatever has
+        become of it, with labels, limits, queue and priority like it; in one transaction.
+
+        What the checkpoint waits for is shared, if it has ended well or lives. For each that has ended, and
+        not well, a new one is made in the same way, from its newest checkpoint, as a child of the new
+        process, which finds it in the place of the other (`Claim.replaced`). Signals that are not used yet
+        are copied, if it begins from the newest.
+
+        Args:
+            number: Of the checkpoint (`past_steps`); 0: from the beginning; None: from the newest.
+            inputs: Those of the new process, if they are others.
+            private: As `retry`.
+
+        Raises:
+            UnknownProcess: there is no such process.
+            RecordRefused: it has no such checkpoint, or none any more.
+        """
+
+    def place(
+        self,
+        selection: Selection,
+        *,
+        author: str,
+        queue: str | None = None,
+        priority: int | None = None,
+        private: str = "run:",
+    ) -> Future[Sequence[ControlOutcome]]:
+        """Put every selected process on another queue, or give it another priority, in one transaction, each
+        with a line of history. One that is in a step has it from its next claim on; children that are born
+        later have it from their parent.
+
+        Args:
+            private: Queues whose names begin so belong to one program: what is there stays there.
+
+        Returns:
+            One outcome for each process, by pid, as `control` gives them; `woken` are those whose task is to
+            be sent anew, as workers pass over the one that was sent.
         """
 
     def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
@@ -232,6 +371,30 @@ class StoreContract(Protocol):
 
         Returns:
             The process, if nothing else is awaited; nothing unless owner and epoch match the row.
+        """
+
+    def set_limit(
+        self, name: str, *, slots: int | None = None, rate: int | None = None, per: float = 1.0
+    ) -> Future[Sequence[Woken]]:
+        """Set a limit: for those that hold it already too, who keep it, and count.
+
+        A process that asks for limits (`ProcessOptions.limits`) is ready when it has been granted all of
+        them, with the commit of whatever gives one back, the first by priority and pid; it holds them until
+        it ends, is paused, or waits to be tried again.
+
+        Args:
+            slots: How many may hold it at once; None: any number.
+            rate: How many may begin in `per` seconds, evenly; None: any number.
+
+        Returns:
+            Those that have become ready by that.
+        """
+
+    def remove_limit(self, name: str) -> Future[Sequence[Woken] | None]:
+        """Have no such limit any more.
+
+        Returns:
+            Those that have become ready by that; None if there was none.
         """
 
     def copy_to(
@@ -255,13 +418,60 @@ class StoreContract(Protocol):
                 there.
         """
 
+    def prune(
+        self,
+        roots: Sequence[int],
+        *,
+        before: float,
+        failed_before: float,
+        gone: Iterable[int] = (),
+        dry: bool = False,
+    ) -> Future[Pruned]:
+        """Delete trees that have ended: each with all that there is of it, in every table, or not at all. Its
+        keys are free again; large parts of values that nobody else uses go with a sweep (or `drop_unused`).
+
+        A tree stays if something of it lives or has ended later than it says below; if a process that lives
+        awaits, or was given, one of it (`refers`); if one that stays has its outputs from it, or repeats it
+        (`ProcessOptions.cached_from`, `restart_of`); or if it is the last of a schedule.
+
+        Args:
+            roots: Processes without a parent. What is not there is left out.
+            before: All of a tree must have ended by then, if its root has ended well.
+            failed_before: All of it must have ended by then, if its root has not.
+            gone: Roots that count as if they had been deleted.
+            dry: Delete nothing.
+        """
+
+    def drop_unused(self) -> Future[None]:
+        """Drop all large parts of values that nobody uses any more, as sweeps do with some at a time."""
+
+    def take_turn(self, name: str, *, every: float) -> Future[bool]:
+        """Whether it is this program that does now what one of all does every so many seconds."""
+
+    def vacuum(self) -> tuple[int, int]:
+        """Give the room that deleted rows have left back: to the disk (SQLite, which takes no writes
+        meanwhile, and needs as much room again), or to the tables (PostgreSQL). Blocks.
+
+        Returns:
+            How many bytes the database took before and takes now.
+
+        Raises:
+            StoreFull: there is not the room for it.
+            StoreBusy: somebody reads or writes all the time.
+        """
+
     # Workers
 
     def register_worker(self, worker: WorkerRow) -> Future[None]:
         """Insert the row of a worker, with a heartbeat of now; a row of the same id is replaced."""
 
     def heartbeat(
-        self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
+        self,
+        worker_id: str,
+        *,
+        state: str | None = None,
+        troubles: Sequence[str] = (),
+        vitals: Vitals | None = None,
     ) -> Future[None]:
         """Note that a worker lives now. It goes over a thread and a connection of its own, past all other
         writes.
@@ -269,6 +479,7 @@ class StoreContract(Protocol):
         Args:
             state: The worker's state from now on; unchanged if not given.
             troubles: What the worker finds wrong with itself just now, each in one sentence.
+            vitals: How the worker is; as it said before if not given.
 
         Raises:
             UnknownWorker: the worker has no row: it was declared dead, or never registered.
@@ -280,24 +491,21 @@ class StoreContract(Protocol):
         *,
         queues: tuple[str, str] | None = None,
         died: bool = True,
-        proven: bool = True,
-        max_deaths: int = MAX_DEATHS,
     ) -> Future[Sequence[Woken]]:
         """Delete a worker that is gone, and release its processes (epoch kept, intents applied).
 
         Args:
             queues: Its own queue, and the one to which live processes of that queue belong from now on.
-            died: Count one death more for each process that was at work in it.
-            proven: It is certain that it died; one that was only silent for long may be cut off.
-            max_deaths: A process with so many proven deaths, in each of which nothing else was at work,
-                becomes excepted, with the story as its error, and its parents wake.
+            died: It did not end in order: that is in the history of each process that was at work in it, and
+                counted (`ProcessRow.deaths`), and held against none.
 
         Returns:
             All of these processes that are ready, to be put on their queues.
         """
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
-        """Fire the timers that are due, and find what may have been lost. Each is one indexed query.
+        """Fire the timers that are due, find what may have been lost, and drop large parts of values that
+        nobody uses any more. Each is one indexed query or two.
 
         Args:
             expiry: Workers without a heartbeat for so many seconds are returned; they are not released.
@@ -311,6 +519,21 @@ class StoreContract(Protocol):
 
     def find_key(self, key: str) -> ProcessRow | None:
         """The row of the process that has this key; None if none has."""
+
+    def keys_near(self, key: str) -> Sequence[str]:
+        """Keys that there are and that begin like this one, or stand beside it in the alphabet; not many."""
+
+    def pruned_to(self) -> int:
+        """The greatest pid that was pruned; 0: none was."""
+
+    def tree_sizes(self, roots: Sequence[int]) -> Mapping[int, int]:
+        """How many processes there are in trees, by root."""
+
+    def label_names(self) -> Sequence[str]:
+        """The names of all labels that there are, by the alphabet; a hundred at most."""
+
+    def failures(self, since: float) -> Mapping[tuple[str, State, int | None], int]:
+        """How many processes have ended since then, and not well, by class path, state and exit status."""
 
     def select(self, selection: Selection) -> Sequence[ProcessRow]:
         """The rows of a selection, newest first."""
@@ -339,6 +562,10 @@ class StoreContract(Protocol):
 
     def checkpoint(self, pid: int) -> bytes | None:
         """The newest checkpoint of a process; None if it has not made one, or has terminated."""
+
+    def past_steps(self, pid: int) -> Sequence[PastStep]:
+        """Before which of its steps a process has kept its checkpoint, in their order; last the newest, if
+        there is one."""
 
     def recorded(self, pid: int, key: str) -> Recorded | None:
         """What is recorded of a once-block; None if there is no such process."""
@@ -383,7 +610,50 @@ class StoreContract(Protocol):
         """The time by the clock that stamps rows and heartbeats."""
 
     def damage(self) -> Sequence[str]:
-        """What the database finds damaged in its own file, a sentence each (SQLite; empty on PostgreSQL)."""
+        """What is damaged, a sentence each: parts of large values that are missing, and what it finds
+        in its own file (SQLite)."""
+
+    def limits(self) -> Sequence[LimitRow]:
+        """All limits that are set, or asked for by live processes, by name."""
+
+    def limit_users(self, name: str, *, held: bool, most: int = 1000) -> Sequence[ProcessRow]:
+        """The processes that hold a limit, by pid; or wait for it (first of all), in the order in which they
+        get it."""
+
+    def limit_waits(self, pids: Sequence[int]) -> Mapping[int, LimitWait]:
+        """Those of these processes that wait for a limit, with the one that each waits for first of all."""
+
+    def children(self, parents: Sequence[int], *, most: int) -> Sequence[ProcessRow]:
+        """The children of some processes, by parent and pid; at most so many in all."""
+
+    def child_counts(self, parents: Sequence[int]) -> Mapping[int, int]:
+        """How many children each of these has; those that have none are left out."""
+
+    def tallies(self, parents: Sequence[int]) -> Mapping[int, Sequence[Tally]]:
+        """How many children of each of these are what; those that have none are left out."""
+
+    def awaited_by(self, pids: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """pids of the processes that each of these waits for; those that wait for none are left out."""
+
+    def histories(self, pids: Sequence[int], kinds: Sequence[str]) -> Mapping[int, Sequence[EventRow]]:
+        """The lines of these kinds in the histories of some processes, oldest first; who has none is left
+        out."""
+
+    def ends(self, since: float, width: float) -> Sequence[tuple[int, int, int]]:
+        """How many processes have ended since then, by stretches of so many seconds: the number of the
+        stretch, how many, and how many of these not well. Stretches in which none has are left out."""
+
+    def live_counts(self) -> dict[tuple[str, str], int]:
+        """How many processes that have not terminated there are, by class path and state."""
+
+    def paused_count(self) -> int:
+        """How many processes are paused."""
+
+    def queues(self) -> Sequence[QueueRow]:
+        """What is ready and unowned on each queue, and since when."""
+
+    def ready(self, pids: Sequence[int]) -> Sequence[Woken]:
+        """Those of these processes that are ready and unowned."""
 
     def workers(self) -> Sequence[WorkerRow]:
         """All workers that are registered, the oldest first."""

@@ -16,6 +16,9 @@ PersistenceError
 │   ├── UnknownProcess     a process that is mentioned does not exist
 │   ├── PidTaken           a new process has the pid of one that is there
 │   ├── KeyTaken           a child's key belongs to another process
+│   ├── ScheduleTaken      a schedule of that name is there
+│   ├── UnknownSchedule    there is no schedule of that name
+│   ├── ScheduleUnreadable  its row is damaged
 │   └── UnknownWorker      the worker has no row (it was declared dead, or never registered)
 ├── CopyRefused            a store cannot be copied as it is, or not to there
 ├── Unsaveable             a value that the codec cannot write
@@ -145,6 +148,36 @@ class KeyTaken(RecordRefused):
             f"the key {key!r} belongs to process {pid} already; wait for that one or choose another key"
         )
         self.key, self.pid = key, pid
+
+
+class ScheduleTaken(RecordRefused):
+    """A schedule of that name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is a schedule {name!r} already; replace it (`--replace`, `replace=True`), or choose "
+            "another name"
+        )
+        self.name = name
+
+
+class UnknownSchedule(RecordRefused):
+    """There is no schedule of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no schedule {name!r}; `quince schedule ls` lists those that there are")
+        self.name = name
+
+
+class ScheduleUnreadable(RecordRefused):
+    """The row of a schedule cannot be read: it is damaged, or a newer Quince has written it."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"schedule {name!r} cannot be read ({reason}): it does not fire; add it again with `--replace` "
+            "(`replace=True`), or remove it with `quince schedule rm`"
+        )
+        self.name, self.reason = name, reason
 
 
 class UnknownWorker(RecordRefused):

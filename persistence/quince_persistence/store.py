@@ -2,44 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from quince_persistence.contract import StoreContract
 from quince_persistence.databases import bootstrap
 from quince_persistence.databases.at_fork import renew_in_children
-from quince_persistence.databases.database import shown
+from quince_persistence.databases.database import Database, for_caller, shown
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable
+from quince_persistence.notice_records import Happening, NoticeRow, Sent
 from quince_persistence.reading.checkups import Checkups
 from quince_persistence.reading.row_reader import RowReader
+from quince_persistence.reading.sound_parts import SoundParts
 from quince_persistence.records import (
-    MAX_DEATHS,
     Claim,
     Control,
     ControlOutcome,
     NewEvent,
     NewProcess,
     NewSignal,
+    Pruned,
+    Restarted,
     Selection,
     Step,
     StepOutcome,
     Sweep,
+    Telling,
+    Vitals,
     Woken,
     WorkerRow,
 )
+from quince_persistence.schedule_records import Fired, Firing, Schedule, ScheduleRow
 from quince_persistence.writing.group_commit import GroupCommit
-from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.base import NOTHING, Operation
 from quince_persistence.writing.operations.claim import ClaimProcesses
 from quince_persistence.writing.operations.control import ControlProcesses
 from quince_persistence.writing.operations.copy import CopyTo
+from quince_persistence.writing.operations.fire import Fire
 from quince_persistence.writing.operations.insert import Insert
+from quince_persistence.writing.operations.limits import RemoveLimit, SetLimit
+from quince_persistence.writing.operations.notices import (
+    AddNotice,
+    SettleNotices,
+    TakeNotices,
+    WantNotices,
+)
 from quince_persistence.writing.operations.once import RecordOnce
 from quince_persistence.writing.operations.pids import AllocatePids
+from quince_persistence.writing.operations.place import PlaceProcesses
+from quince_persistence.writing.operations.prune import Prune
+from quince_persistence.writing.operations.restart import RestartProcess
+from quince_persistence.writing.operations.retry import RetryProcesses
+from quince_persistence.writing.operations.schedules import HoldSchedule, PutSchedule, RemoveSchedule
 from quince_persistence.writing.operations.signals import Send
-from quince_persistence.writing.operations.steps import CommitStep, Release, Report, Suspend
-from quince_persistence.writing.operations.sweep import SweepProcesses, Wake
+from quince_persistence.writing.operations.steps import (
+    CommitStep,
+    RecordDeath,
+    Release,
+    Report,
+    Suspend,
+)
+from quince_persistence.writing.operations.sweep import DropUnused, PartsSwept, SweepProcesses, Wake
+from quince_persistence.writing.operations.tell import Tell
+from quince_persistence.writing.operations.turns import TakeTurn
 from quince_persistence.writing.operations.workers import Heartbeat, RegisterWorker, ReleaseWorker
 from quince_persistence.writing.pid_block import PidBlock
 from quince_persistence.writing.transaction import PATIENCE_SECONDS
@@ -55,14 +82,19 @@ class Store(Checkups, StoreContract):
             memory, which ends with the store.
         patience: Seconds that a write waits for a database that is away (and, up to 30, for one that
             another program has locked).
+        database: One that several stores of this program share, in place of one of its own: it is not
+            closed with the store.
 
     Raises:
         InvalidUrl: not a URL of SQLite or PostgreSQL.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, patience: float = PATIENCE_SECONDS, database: Database | None = None
+    ) -> None:
         self._given = url
-        self._database = database_of(url, patience=patience)
+        self._shared = database is not None
+        self._database = database or database_of(url, patience=patience)
         self._patience = patience
         self._on_batch: Callable[[Callable[[], None]], object] | None = None
         self._writer: GroupCommit | None = None
@@ -70,6 +102,8 @@ class Store(Checkups, StoreContract):
         self._rows = RowReader(self._database)
         self._pids = PidBlock(self._more_pids)
         self._identity = ""
+        self._parts_swept = PartsSwept()
+        self._sound_parts = SoundParts()
 
     @property
     def url(self) -> str:
@@ -100,7 +134,7 @@ class Store(Checkups, StoreContract):
         except Exception as error:
             self._database.dispose()
             raise self._database.explain(error) from error
-        self._writer = GroupCommit(self._database, patience=self._patience)
+        self._writer = GroupCommit(self._database, patience=self._patience, sound_parts=self._sound_parts)
         self._writer.on_batch = self._on_batch
         self._writer.start()
         self._pulse = self._new_pulse()
@@ -122,7 +156,7 @@ class Store(Checkups, StoreContract):
             self._rows = RowReader(self._database)
         self._on_batch = None
         self._pids = PidBlock(self._more_pids)
-        self._writer = GroupCommit(self._database, patience=self._patience)
+        self._writer = GroupCommit(self._database, patience=self._patience, sound_parts=self._sound_parts)
         self._writer.start_when_needed()
         self._pulse = self._new_pulse()
 
@@ -133,7 +167,8 @@ class Store(Checkups, StoreContract):
             if pulse is not None:
                 pulse.stop()
             writer.stop()
-            self._database.dispose()
+            if not self._shared:
+                self._database.dispose()
             self._pids = PidBlock(self._more_pids)
 
     def __enter__(self) -> Store:
@@ -172,11 +207,20 @@ class Store(Checkups, StoreContract):
     def forget_pids(self) -> None:
         self._pids.forget()
 
-    def insert(self, processes: Sequence[NewProcess]) -> Future[Sequence[int]]:
-        return self._write(Insert(processes))
+    def insert(
+        self, processes: Sequence[NewProcess], *, contents: Mapping[str, bytes] = NOTHING
+    ) -> Future[Sequence[int]]:
+        return self._write(Insert(processes, contents))
 
-    def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
-        return self._write(ClaimProcesses(pids, owner))
+    def claim(
+        self,
+        pids: Sequence[int],
+        owner: str,
+        *,
+        queues: Sequence[str] = (),
+        leaving: Collection[int] = (),
+    ) -> Future[Sequence[Claim]]:
+        return self._write(ClaimProcesses(pids, owner, queues, leaving))
 
     def commit(self, step: Step) -> Future[StepOutcome]:
         return self._write(CommitStep(step))
@@ -187,8 +231,24 @@ class Store(Checkups, StoreContract):
     def suspend(self, pid: int, owner: str, epoch: int) -> Future[StepOutcome]:
         return self._write(Suspend(pid, owner, epoch))
 
-    def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
-        return self._write(RecordOnce(pid, owner, epoch, key, result))
+    def record_death(
+        self, pid: int, owner: str, epoch: int, event: NewEvent, *, deaths: int, alone: bool
+    ) -> Future[StepOutcome]:
+        return self._write(RecordDeath(pid, owner, epoch, event, deaths=deaths, alone=alone))
+
+    def record_once(
+        self,
+        pid: int,
+        owner: str,
+        epoch: int,
+        key: str,
+        result: bytes,
+        contents: Mapping[str, bytes] = NOTHING,
+    ) -> Future[bool]:
+        return self._write(RecordOnce(pid, owner, epoch, key, result, contents))
+
+    def tell(self, tellings: Sequence[Telling]) -> Future[None]:
+        return self._write(Tell(tellings))
 
     def report(self, pid: int, events: Sequence[NewEvent]) -> Future[None]:
         return self._write(Report(pid, events))
@@ -201,8 +261,44 @@ class Store(Checkups, StoreContract):
         author: str,
         reason: str | None = None,
         force: bool = False,
+        now: bool = False,
     ) -> Future[Sequence[ControlOutcome]]:
-        return self._write(ControlProcesses(verb, selection, author, reason, force))
+        return self._write(ControlProcesses(verb, selection, author, reason, force=force, now=now))
+
+    def retry(
+        self,
+        selection: Selection,
+        *,
+        author: str,
+        reason: str | None = None,
+        inputs: bytes | None = None,
+        private: str = "run:",
+    ) -> Future[Sequence[ControlOutcome]]:
+        return self._write(RetryProcesses(selection, author, reason, inputs=inputs, private=private))
+
+    def restart(
+        self,
+        pid: int,
+        *,
+        author: str,
+        reason: str | None = None,
+        number: int | None = None,
+        inputs: bytes | None = None,
+        private: str = "run:",
+    ) -> Future[Restarted]:
+        operation = RestartProcess(pid, author, reason, number=number, inputs=inputs, private=private)
+        return self._write(operation)
+
+    def place(
+        self,
+        selection: Selection,
+        *,
+        author: str,
+        queue: str | None = None,
+        priority: int | None = None,
+        private: str = "run:",
+    ) -> Future[Sequence[ControlOutcome]]:
+        return self._write(PlaceProcesses(selection, author, queue=queue, priority=priority, private=private))
 
     def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
         return self._write(Send(signals, author))
@@ -217,8 +313,91 @@ class Store(Checkups, StoreContract):
             CopyTo(target, shown(target.url), own=self.identity, alive=alive, author=author, pause=pause)
         )
 
+    def set_limit(
+        self, name: str, *, slots: int | None = None, rate: int | None = None, per: float = 1.0
+    ) -> Future[Sequence[Woken]]:
+        return self._write(SetLimit(name, slots, rate, per))
+
+    def remove_limit(self, name: str) -> Future[Sequence[Woken] | None]:
+        return self._write(RemoveLimit(name))
+
+    def prune(
+        self,
+        roots: Sequence[int],
+        *,
+        before: float,
+        failed_before: float,
+        gone: Iterable[int] = (),
+        dry: bool = False,
+    ) -> Future[Pruned]:
+        return self._write(Prune(roots, before, failed_before, gone=gone, dry=dry))
+
+    def drop_unused(self) -> Future[None]:
+        return self._write(DropUnused())
+
+    def take_turn(self, name: str, *, every: float) -> Future[bool]:
+        return self._write(TakeTurn(name, every))
+
+    def vacuum(self) -> tuple[int, int]:
+        self._reader()
+        self.drop_unused().result()
+        try:
+            before = self._database.size()
+            self._database.vacuum()
+            return before, self._database.size()
+        except PersistenceError:
+            raise
+        except Exception as error:
+            raise for_caller(self._database, error) from error
+
     def wake(self, pid: int, owner: str, epoch: int) -> Future[Sequence[Woken]]:
         return self._write(Wake(pid, owner, epoch))
+
+    # Schedules
+
+    def put_schedule(
+        self,
+        name: str,
+        schedule: Schedule,
+        inputs: bytes,
+        *,
+        moment: float | None,
+        next_at: float | None,
+        author: str,
+        replaces: bool = False,
+    ) -> Future[ScheduleRow]:
+        return self._write(
+            PutSchedule(name, schedule, inputs, moment, next_at, replaces=replaces, author=author)
+        )
+
+    def hold_schedule(
+        self, name: str, *, paused: bool, moment: float | None, next_at: float | None, author: str
+    ) -> Future[ScheduleRow]:
+        return self._write(HoldSchedule(name, moment, next_at, paused=paused, author=author))
+
+    def remove_schedule(self, name: str) -> Future[None]:
+        return self._write(RemoveSchedule(name))
+
+    def fire(self, firing: Firing) -> Future[Fired]:
+        return self._write(Fire(firing))
+
+    # Notices
+
+    def want_notices(
+        self, receivers: Mapping[str, Collection[Happening]], *, keep: float, most: int
+    ) -> Future[None]:
+        return self._write(WantNotices(receivers, keep, most))
+
+    def add_notice(self, name: str, event: Happening, body: Mapping[str, Any]) -> Future[None]:
+        return self._write(AddNotice(name, event, body))
+
+    def take_notices(
+        self, receivers: Collection[str], owner: str, *, most: int, hold: float
+    ) -> Future[Sequence[NoticeRow]]:
+        return self._write(TakeNotices(receivers, owner, most, hold))
+
+    def settle_notices(self, sent: Sequence[Sent], owner: str) -> Future[None]:
+        return self._write(SettleNotices(sent, owner))
 
     # Workers
 
@@ -226,9 +405,14 @@ class Store(Checkups, StoreContract):
         return self._write(RegisterWorker(worker))
 
     def heartbeat(
-        self, worker_id: str, *, state: str | None = None, troubles: Sequence[str] = ()
+        self,
+        worker_id: str,
+        *,
+        state: str | None = None,
+        troubles: Sequence[str] = (),
+        vitals: Vitals | None = None,
     ) -> Future[None]:
-        return self._write(Heartbeat(worker_id, state, troubles), aside=True)
+        return self._write(Heartbeat(worker_id, state, troubles, vitals), aside=True)
 
     def release_worker(
         self,
@@ -236,13 +420,11 @@ class Store(Checkups, StoreContract):
         *,
         queues: tuple[str, str] | None = None,
         died: bool = True,
-        proven: bool = True,
-        max_deaths: int = MAX_DEATHS,
     ) -> Future[Sequence[Woken]]:
-        return self._write(ReleaseWorker(worker_id, max_deaths, queues, died=died, proven=proven))
+        return self._write(ReleaseWorker(worker_id, queues, died=died))
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
-        return self._write(SweepProcesses(expiry, stale))
+        return self._write(SweepProcesses(expiry, stale, self._parts_swept))
 
     # What reads and what writes
 

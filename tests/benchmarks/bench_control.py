@@ -1,10 +1,11 @@
 """How fast pause, play and kill answer: `accepted` (durable) and `applied` (it has really happened).
 
 By the state of what is controlled, with and without thousands of others alive and two busy workers; then
-whole trees; and the same on plumpy + kiwiPy, which answer once. Times are of the blocking face, from the
-call until the answer, in milliseconds.
+steps that block, until their code has stopped; whole trees; and the same on plumpy + kiwiPy, which answer
+once. Times are of the blocking face, from the call until the answer, in milliseconds.
 
     python -m tests.benchmarks.bench_control [--rounds 100] [--others 0,10000] [--tree 10,1000,100000]
+    python -m tests.benchmarks.bench_control --stops
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from quince import Answer, ProcessHandle, ProcessState, Workspace, submit, submit_many
 from quince.client.control import control
@@ -26,6 +29,8 @@ from tests.benchmarks.bench_chains import places
 from tests.crew import Crew, WorkerProcess, eventually
 from tests.flows import Sleeper, Stepwise, ThreeSteps, Timed
 from tests.integration.control_table.flows import Parent
+from tests.integration.stopping import flows
+from tests.integration.stopping.scene import Scene, Subject, condition
 from tests.services import rabbitmq
 
 VERBS = (Control.PAUSE, Control.PLAY, Control.KILL)
@@ -46,16 +51,21 @@ def main() -> None:
     parser.add_argument("--tree", type=numbers, default=[10, 1_000, 100_000])
     parser.add_argument("--backend", choices=["embedded", "servers", "both"], default="both")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--stops", action="store_true", help="only steps that block")
     options = parser.parse_args()
     print(f"{'':58}{'accepted p50 / p99':>20}{'applied p50 / p99':>20}   milliseconds")
     for backend in ["embedded", "servers"] if options.backend == "both" else [options.backend]:
+        with places(backend) as location:
+            measure_stops(backend, location, options.rounds)
+        if options.stops:
+            continue
         for others in options.others:
             with places(backend) as location:
                 measure(backend, location, options.rounds, others)
         with places(backend) as location, Workspace(location) as home:
             for size in options.tree:
                 report_tree(backend, home, size)
-    if not options.no_peers:
+    if not options.no_peers and not options.stops:
         with rabbitmq() as broker:
             for flow in (control_peers.Waits, control_peers.Awaits):
                 control_peers.measure(broker.new_uri(), min(options.rounds, 20), report, flow)
@@ -86,6 +96,43 @@ def measure(backend: str, location: Location, rounds: int, others: int) -> None:
                     report(f"{backend} {verb} {state}, {load}", [timed(verb, handle) for handle in pool])
         finally:
             crew.close()
+
+
+STOPS: list[tuple[str, Callable[[Any], Any], bool]] = [
+    ("kill a def step that blocks", flows.sleep, False),
+    ("kill an async step that blocks", flows.block_the_loop, False),
+    ("kill --force a def step that blocks", flows.sleep, True),
+    ("kill --force a def step in C", flows.hold_the_interpreter, True),
+    ("kill --force an async step that blocks", flows.block_the_loop, True),
+    ("kill --force an async step in C", flows.hold_the_loop, True),
+]
+"""What is measured, in which manner the step blocks, and whether it is killed by force."""
+
+
+def measure_stops(backend: str, location: Location, rounds: int) -> None:
+    """Kills of steps that block, until their code has stopped."""
+    crew = Crew(location)
+    with Workspace(location) as home, tempfile.TemporaryDirectory() as notes:
+        try:
+            crew.start(slots=16)
+            scene = Scene(home, Path(notes))
+            for name, manner, force in STOPS:
+                times = [
+                    timed_stop(subject, force=force) for _ in range(rounds) for subject in scene.begun(manner)
+                ]
+                report(f"{backend} {name}", times)
+        finally:
+            crew.close()
+
+
+def timed_stop(subject: Subject, *, force: bool) -> tuple[float, float]:
+    began = time.perf_counter()
+    answer = subject.handle.kill(force=force)
+    accepted = time.perf_counter()
+    while not (subject.cleaned or not condition(subject.ospids[0])):
+        time.sleep(0.0005)
+    answer.wait(30)
+    return accepted - began, time.perf_counter() - began
 
 
 def let_go(home: Workspace, workers: Sequence[WorkerProcess], pool: Sequence[ProcessHandle]) -> None:

@@ -18,10 +18,10 @@ __all__ = ["blocking_pair", "broker"]
 @pytest.mark.parametrize("priority", [-1, 10, 300, 2**70, 1.5, "5", None])
 def test_a_priority_that_there_is_not_is_refused(pair: Pair, priority: Any) -> None:
     sender, _ = pair
-    with pytest.raises(ValueError, match=f"priority {priority} is not between 0 and 9"):
+    with pytest.raises(ValueError, match=f"priority {priority!r} is not between 0 and 9"):
         sender.send_tasks(["x"], queue="q", priority=priority)
     for options in ({}, {"no_reply": True}, {"no_reply": True, "wait": False}):
-        with pytest.raises(ValueError, match=f"priority {priority} is not between 0 and 9"):
+        with pytest.raises(ValueError, match=f"priority {priority!r} is not between 0 and 9"):
             sender.task_send("x", queue="q", priority=priority, **options)
     assert sender.queue_size(queue="q") == 0
 

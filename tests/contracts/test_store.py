@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from quince_persistence.errors import (
     IllegalTransition,
@@ -180,6 +180,7 @@ def test_a_step_writes_everything_together(store: Store) -> None:
         children=[first, second],
         awaits=[first.pid, second.pid],
         events=[NewEvent("report", {"text": "hello"})],
+        revision="a1",
     )
     assert (outcome.fenced, outcome.awaiting, outcome.intent) == (False, 2, None)
     row = store.get(pid)
@@ -194,7 +195,7 @@ def test_a_step_writes_everything_together(store: Store) -> None:
     assert [(e.kind, dict(e.body)) for e in store.events(pid)] == [
         ("state", {"from": "created", "to": "running"}),
         ("report", {"text": "hello"}),
-        ("state", {"from": "running", "to": "waiting"}),
+        ("state", {"from": "running", "to": "waiting", "revision": "a1"}),
     ]
 
 
@@ -207,26 +208,44 @@ def test_a_checkpoint_that_is_not_given_stays(store: Store) -> None:
     assert store.checkpoint(claim.row.pid) == b"two"
 
 
-def test_the_end_keeps_the_outcome_and_drops_the_rest(store: Store) -> None:
+def test_a_bad_end_keeps_the_outcome_and_what_it_can_go_on_from(store: Store) -> None:
     (claim,) = held(store, "w")
     pid = claim.row.pid
     step(store, claim, State.RUNNING, checkpoint=b"ctx", step="two")
-    step(store, claim, State.FINISHED, outputs=b"out", exit_status=410, exit_message="nothing to do")
+    step(
+        store,
+        claim,
+        State.FINISHED,
+        outputs=b"out",
+        exit_status=410,
+        exit_message="nothing to do",
+        revision="b2",
+    )
     row = store.get(pid)
     assert row is not None
     assert row.terminated
-    assert (row.owner, row.ready, row.step, row.intent, row.awaiting) == (None, False, None, None, 0)
+    assert (row.owner, row.ready, row.step, row.intent, row.awaiting) == (None, False, "two", None, 0)
     assert (row.exit_status, row.exit_message) == (410, "nothing to do")
     assert row.ended == row.updated
-    assert store.checkpoint(pid) is None
+    assert store.checkpoint(pid) == b"ctx"
     (result,) = store.results([pid])
     assert (result.outputs, result.error, result.row) == (b"out", None, row)
     assert [dict(e.body) for e in store.events(pid)] == [
         {"from": "created", "to": "running"},
-        {"from": "running", "to": "finished"},
+        {"from": "running", "to": "finished", "revision": "b2"},
     ]
     assert step(store, claim, State.RUNNING).fenced
     assert store.claim([pid], "w").result() == []
+
+
+def test_a_good_end_drops_what_it_could_go_on_from(store: Store) -> None:
+    (claim,) = held(store, "w")
+    step(store, claim, State.RUNNING, checkpoint=b"ctx", step="two")
+    finish(store, claim)
+    row = store.get(claim.row.pid)
+    assert row is not None
+    assert row.step is None
+    assert store.checkpoint(claim.row.pid) is None
 
 
 def test_an_exception_is_kept(store: Store) -> None:

@@ -51,6 +51,35 @@ def test_pause_and_play_of_one_that_nobody_holds(store: Store) -> None:
     ]
 
 
+def test_a_pause_tells_the_owner_whether_it_is_to_be_applied_now(store: Store) -> None:
+    (claim,) = held(store, "w")
+    pid, epoch = claim.row.pid, claim.row.epoch
+    for now in (True, False):
+        (asked,) = control(store, PAUSE, pid, now=now)
+        assert asked.after is not None
+        assert (asked.applied, asked.after.intent, asked.after.intent_now) == (False, PAUSE, now)
+        assert [(row.pid, row.intent_now) for row in store.asked("w")] == [(pid, now)]
+    assert [event.body.get("now") for event in store.events(pid) if event.kind == "control"] == [True, None]
+    control(store, PAUSE, pid, now=True)
+    assert store.suspend(pid, "w", epoch).result().paused
+    row = row_of(store, pid)
+    assert (row.paused, row.owner, row.intent, row.intent_now) == (True, "w", None, False)
+    control(store, PLAY, pid)
+    control(store, PAUSE, pid, now=True)
+    control(store, PLAY, pid)
+    assert not store.suspend(pid, "w", epoch).result().paused, "it was taken back"
+    control(store, PAUSE, pid, now=True)
+    assert store.release(pid, "w", epoch).result().paused
+    control(store, PLAY, pid)
+    (again,) = store.claim([pid], "w").result()
+    control(store, PAUSE, pid, now=True)
+    control(store, KILL, pid)
+    assert (row_of(store, pid).intent, row_of(store, pid).intent_now) == (KILL, False)
+    control(store, PAUSE, pid, now=True)
+    assert row_of(store, pid).intent is KILL, "it wins"
+    assert store.release(pid, "w", again.row.epoch).result().state is State.KILLED
+
+
 def test_pausing_twice_and_playing_twice_do_no_harm(store: Store) -> None:
     (pid,) = born(store)
     assert [control(store, PAUSE, pid)[0].applied for _ in range(2)] == [True, True]
@@ -132,6 +161,29 @@ def test_one_that_waits_in_a_worker_is_taken_away(store: Store, verb: Control) -
     assert (row.owner, row.intent, row.paused) == (None, None, verb is PAUSE)
     assert store.release(parent.row.pid, "w", 1).result().fenced
     assert finish(store, child).woken == []
+
+
+@pytest.mark.parametrize("how", ["all", "any"])
+def test_a_kill_takes_one_that_waits_for_children_with_smaller_numbers(store: Store, how: str) -> None:
+    children = new(store, 2)
+    (parent,) = held(store, "w")
+    step(
+        store,
+        parent,
+        State.WAITING,
+        children=children,
+        awaits=[one.pid for one in children],
+        wait_any=how == "any",
+    )
+    outcomes = control(store, KILL, parent.row.pid)
+    assert [(one.pid, one.applied) for one in outcomes] == [
+        *((child.pid, True) for child in children),
+        (parent.row.pid, True),
+    ]
+    assert (row_of(store, parent.row.pid).state, row_of(store, parent.row.pid).exit_message) == (
+        State.KILLED,
+        "because",
+    )
 
 
 @pytest.mark.parametrize("verb", [PAUSE, KILL])

@@ -8,17 +8,22 @@ import pytest
 from sqlalchemy import CompoundSelect, Select, event, text
 
 from quince_persistence.databases.opening import database_of
-from quince_persistence.reading import reads, selecting
-from quince_persistence.records import State, Step
+from quince_persistence.reading import looks, reads, selecting
+from quince_persistence.records import Selection, State, Step
+from quince_persistence.schema.mutable_row import live_rows
 from quince_persistence.store import Store
 from quince_persistence.writing import unit_of_work as unit
 from quince_persistence.writing.operations import sweep, workers
-from tests.contracts.store_backends import born, held, step, store, store_url
+from quince_persistence.writing.operations.claim import _urgent
+from tests.contracts.store_backends import born, held, step, store
+from tests.contracts.store_backends import empty_url as store_url
 
 __all__ = ["store", "store_url"]
 
 HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
+    "what comes before those named": (_urgent, {"queue": "default", "pids": [1, 2], "most": 3}),
     "due timers": (sweep._due, {"now": 1.0}),
+    "deadlines that are over": (sweep._over, {"now": 1.0}),
     "idle processes": (sweep._idle, {"before": 1.0}),
     "owners without a row": (sweep._orphans, {"before": 1.0}),
     "held processes": (workers._held, {"owner": "w"}),
@@ -41,6 +46,29 @@ HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
     "results": (reads._results, {"pids": [1, 2, 3]}),
     "small results": (reads._small_results, {"pids": [1, 2, 3], "small": 4096}),
     "blobs of claims": (selecting.BLOBS, {"pids": [1, 2, 3]}),
+    "keys from one on": (reads._keys_from, {"key": "x"}),
+    "keys before one": (reads._keys_before, {"key": "x"}),
+    "failures": (reads._failures, {"since": 1.0}),
+    "the next label": (reads._next_label, {"after": "x"}),
+    "by a label": selecting.chosen(live_rows(), Selection(labels=[("study", "argon")], limit=100)),
+    "by a label, of any value": selecting.chosen(live_rows(), Selection(labels=[("study", None)], limit=9)),
+    "by two labels": selecting.chosen(
+        live_rows(), Selection(labels=[("who", "mia"), ("study", "argon")], limit=100)
+    ),
+    "what failed": selecting.chosen(live_rows(), Selection(failed=True, limit=100)),
+    "the newest that live": selecting.newest(live_rows(), Selection(live=True, limit=100)),
+    "the newest that live, below a pid": selecting.newest(
+        live_rows(), Selection(live=True, before=900, above=100, classes=["X"], limit=100)
+    ),
+    "what is paused": selecting.chosen(live_rows(), Selection(paused=True, limit=100)),
+    "how many are paused": (looks.PAUSED_COUNT, {}),
+    "children": (looks.CHILDREN, {"parents": [1, 2], "most": 100}),
+    "how many children": (looks.CHILD_COUNTS, {"parents": [1, 2]}),
+    "children that are alike": (looks.TALLIES, {"parents": [1, 2]}),
+    "histories": (looks.HISTORIES, {"pids": [1, 2], "kinds": ["state"]}),
+    "queues": (looks.QUEUES, {}),
+    "by exit status": selecting.chosen(live_rows(), Selection(exits=[410], limit=100)),
+    "by exit statuses": selecting.chosen(live_rows(), Selection(exits=[410, 411], limit=100)),
 }
 
 
@@ -90,6 +118,7 @@ def test_hot_queries_use_an_index(store_url: str) -> None:
             line
             for line in plan.splitlines()
             if "Seq Scan on processes" in line
+            or ("SCAN asked" in line or "Seq Scan on processes asked" in line)
             or ("SCAN processes" in line and "USING" not in line)
             or "Seq Scan on events" in line
         ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quince_persistence.errors import PidTaken
 from quince_persistence.records import Control, Selection

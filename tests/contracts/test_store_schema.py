@@ -15,9 +15,9 @@ from quince_persistence.migrations import upgrade
 from quince_persistence.records import State
 from quince_persistence.schema.tables import SCHEMA_VERSION, metadata
 from quince_persistence.store import Store
-from tests.contracts.store_backends import step, store_url
+from tests.contracts.store_backends import empty_url, step
 
-__all__ = ["store_url"]
+__all__ = ["empty_url"]
 
 
 def _described(connection: Connection) -> dict[str, Any]:
@@ -61,27 +61,27 @@ def _wipe(url: str) -> None:
 
 # Reflecting an index with a condition, SQLAlchemy warns that SQLite's `WHERE` is an expression.
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-def test_opening_makes_what_the_migrations_make(store_url: str) -> None:
-    with Store(store_url) as store:
+def test_opening_makes_what_the_migrations_make(empty_url: str) -> None:
+    with Store(empty_url) as store:
         assert list(store.allocate_pids(1)) == [1]
-    made, _ = _look(store_url)
-    _wipe(store_url)
-    assert upgrade(store_url) == SCHEMA_VERSION
-    migrated, differences = _look(store_url)
+    made, _ = _look(empty_url)
+    _wipe(empty_url)
+    assert upgrade(empty_url) == SCHEMA_VERSION
+    migrated, differences = _look(empty_url)
     assert migrated == made
     assert differences == []
-    with Store(store_url) as store:
+    with Store(empty_url) as store:
         assert list(store.allocate_pids(1)) == [1]
 
 
-def test_upgrading_what_is_new_changes_nothing(store_url: str) -> None:
-    Store(store_url).__enter__().close()
-    assert upgrade(store_url) == upgrade(store_url) == SCHEMA_VERSION
+def test_upgrading_what_is_new_changes_nothing(empty_url: str) -> None:
+    Store(empty_url).__enter__().close()
+    assert upgrade(empty_url) == upgrade(empty_url) == SCHEMA_VERSION
 
 
-def test_a_worker_row_of_the_second_version_comes_over(store_url: str) -> None:
-    assert upgrade(store_url, "0002") == "0002"
-    database = database_of(store_url)
+def test_a_worker_row_of_the_second_version_comes_over(empty_url: str) -> None:
+    assert upgrade(empty_url, "0002") == "0002"
+    database = database_of(empty_url)
     with database.writer() as connection:
         connection.execute(
             text(
@@ -91,8 +91,8 @@ def test_a_worker_row_of_the_second_version_comes_over(store_url: str) -> None:
         )
         connection.commit()
     database.dispose()
-    assert upgrade(store_url) == SCHEMA_VERSION
-    with Store(store_url) as store:
+    assert upgrade(empty_url) == SCHEMA_VERSION
+    with Store(empty_url) as store:
         (worker,) = store.workers()
         assert (worker.id, worker.queues, worker.heartbeat, worker.troubles) == (
             "h:1:a",
@@ -106,9 +106,9 @@ def test_a_worker_row_of_the_second_version_comes_over(store_url: str) -> None:
         assert store.workers()[0].troubles == ()
 
 
-def test_a_store_of_the_first_version_is_refused_and_upgraded_with_what_it_holds(store_url: str) -> None:
-    assert upgrade(store_url, "0001") == "0001"
-    database = database_of(store_url)
+def test_a_store_of_the_first_version_is_refused_and_upgraded_with_what_it_holds(empty_url: str) -> None:
+    assert upgrade(empty_url, "0001") == "0001"
+    database = database_of(empty_url)
     values = {
         "pid": 7, "root": 7, "class_path": "a:B", "class_version": "1", "state": "created", "paused": False,
         "ready": True, "epoch": 0, "queue": "default", "priority": 0, "awaiting": 0, "deaths": 0,
@@ -122,9 +122,9 @@ def test_a_store_of_the_first_version_is_refused_and_upgraded_with_what_it_holds
         connection.commit()
     database.dispose()
     with pytest.raises(SchemaOutdated, match="quince init --upgrade"):
-        Store(store_url).open()
-    assert upgrade(store_url) == SCHEMA_VERSION
-    with Store(store_url) as store:
+        Store(empty_url).open()
+    assert upgrade(empty_url) == SCHEMA_VERSION
+    with Store(empty_url) as store:
         (claim,) = store.claim([7], "w").result()
         assert (claim.row.signals, claim.inputs) == ((), b"inputs")
         assert step(store, claim, State.WAITING, signals=["go"]).awaiting == 1

@@ -75,12 +75,12 @@ def test_used_signals_go_with_the_step_that_used_them(store: Store, store_url: s
     assert kept(store_url) == 0
 
 
-def test_a_killed_process_keeps_no_signals(store: Store, store_url: str) -> None:
+def test_a_killed_process_keeps_its_signals(store: Store, store_url: str) -> None:
     pid, other = born(store, 2)
     send(store, pid, "go")
     send(store, other, "go")
     store.control(Control.KILL, Selection(pids=[pid]), author="ada").result()
-    assert kept(store_url) == 1
+    assert kept(store_url) == 2
 
 
 def test_who_has_ended_gets_none(store: Store, store_url: str) -> None:

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from quince_persistence.codec import decode
 from quince_persistence.errors import StoreUnavailable, UnknownWorker
-from quince_persistence.records import MAX_DEATHS, SUSPECT, Control, Selection, State, WorkerRow
+from quince_persistence.records import MAX_DEATHS, Control, NewEvent, Selection, State, WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.writing.operations.workers import TOGETHER, ReleaseWorker
+from quince_persistence.writing.operations.workers import ReleaseWorker
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 
 __all__ = ["store", "store_url"]
@@ -110,52 +109,61 @@ def test_a_kill_intent_is_applied_when_its_owner_dies(store: Store) -> None:
     assert (row.state, row.status) == (State.KILLED, "enough")
 
 
-def test_what_kills_its_workers_is_not_tried_for_ever(store: Store) -> None:
-    (parent,) = held(store, "p")
+def test_workers_that_die_with_a_process_are_counted_and_held_against_nobody(store: Store) -> None:
     (pid,) = born(store)
-    step(store, parent, State.WAITING, awaits=[pid], release=True)
-    for number in range(3):
-        (_,) = store.claim([pid], f"w{number}").result()
-        woken = store.release_worker(f"w{number}", max_deaths=3).result()
-    assert [one.pid for one in woken] == [parent.row.pid]
-    (result,) = store.results([pid])
-    assert result.row.state is State.EXCEPTED
-    assert result.row.deaths == 3
-    assert result.error is not None
-    assert "3 workers died" in decode(result.error)["text"]
-    assert "3 workers died" in (result.row.exit_message or "")
-
-
-def test_among_equal_suspects_the_one_that_was_claimed_last_is_blamed(store: Store) -> None:
-    neighbour, poison = born(store, 2)
-    for number in range(SUSPECT):
-        store.claim([neighbour, poison], f"w{number}").result()
-        store.release_worker(f"w{number}").result()
-    store.claim([neighbour], "w").result()
-    time.sleep(TOGETHER * 1.1)
-    (newcomer,) = born(store)
-    store.claim([poison, newcomer], "w").result()
-    store.release_worker("w").result()
-    rows = {row.pid: row.deaths for row in store.select(Selection())}
-    assert rows == {neighbour: SUSPECT, poison: SUSPECT + 1, newcomer: 1}
-
-
-def test_nobody_is_given_up_but_for_proven_deaths_in_which_nothing_else_was_at_work(store: Store) -> None:
-    one, other, parent = born(store, 3)
     for number in range(2 * MAX_DEATHS):
-        store.claim([one, other], f"w{number}").result()
-        store.release_worker(f"w{number}").result()
-        store.claim([one], f"silent{number}").result()
-        store.release_worker(f"silent{number}", proven=False).result()
-    rows = {row.pid: (row.deaths_alone, row.terminated) for row in store.select(Selection())}
-    assert rows == dict.fromkeys((one, other, parent), (0, False))
-    for number in range(MAX_DEATHS):
-        for waiting in store.claim([parent], f"alone{number}").result():
-            step(store, waiting, State.WAITING, awaits=[other])
-        store.claim([one], f"alone{number}").result()
-        store.release_worker(f"alone{number}").result()
-    rows = {row.pid: (row.deaths_alone, row.terminated) for row in store.select(Selection())}
-    assert rows == {one: (MAX_DEATHS, True), other: (0, False), parent: (0, False)}
+        (_,) = store.claim([pid], f"w{number}").result()
+        (woken,) = store.release_worker(f"w{number}").result()
+    assert (woken.pid, woken.owner) == (pid, None)
+    row = store.get(pid)
+    assert row is not None
+    assert (row.deaths, row.deaths_alone, row.ready) == (2 * MAX_DEATHS, 0, True)
+
+
+def test_the_death_of_a_step_host_counts_once_and_its_process_stays_where_it_is(store: Store) -> None:
+    (claim,) = held(store, "w")
+    pid = claim.row.pid
+    event = NewEvent("death", {"text": "its step host was ended by SIGSEGV", "worker": "w"}, "quince")
+    for _ in range(2):  # nobody knew whether it was written
+        outcome = store.record_death(pid, "w", 1, event, deaths=1, alone=True).result()
+        assert (outcome.fenced, outcome.state) == (False, State.RUNNING)
+    store.record_death(pid, "w", 1, event, deaths=2, alone=False).result()
+    row = store.get(pid)
+    assert row is not None
+    assert (row.owner, row.deaths, row.deaths_alone) == ("w", 2, 1)
+    assert [line.body for line in store.events(pid) if line.kind == "death"] == [event.body] * 2
+    step(store, claim, State.RUNNING, checkpoint=b"on")
+    row = store.get(pid)
+    assert row is not None
+    assert (row.deaths, row.deaths_alone) == (0, 0), "in a row"
+
+
+def test_who_has_lost_a_claim_counts_no_deaths(store: Store) -> None:
+    (claim,) = held(store, "w")
+    pid = claim.row.pid
+    store.release_worker("w", died=False).result()
+    event = NewEvent("death", {"text": "its step host exited"}, "quince")
+    assert store.record_death(pid, "w", 1, event, deaths=1, alone=True).result().fenced
+    assert [line for line in store.events(pid) if line.kind == "death"] == []
+
+
+def test_a_kill_that_was_asked_for_holds_when_a_step_host_dies(store: Store) -> None:
+    (claim,) = held(store, "w")
+    pid = claim.row.pid
+    store.control(Control.KILL, Selection(pids=[pid]), author="ann").result()
+    event = NewEvent("death", {"text": "its step host exited"}, "quince")
+    assert store.record_death(pid, "w", 1, event, deaths=1, alone=True).result().intent is Control.KILL
+    assert store.release(pid, "w", 1).result().state is State.KILLED
+
+
+def test_an_error_keeps_the_deaths_that_may_be_its_cause(store: Store) -> None:
+    (claim,) = held(store, "w")
+    event = NewEvent("death", {"text": "its step host exited"}, "quince")
+    store.record_death(claim.row.pid, "w", 1, event, deaths=1, alone=True).result()
+    step(store, claim, State.EXCEPTED)
+    row = store.get(claim.row.pid)
+    assert row is not None
+    assert (row.deaths, row.deaths_alone) == (1, 1)
 
 
 def test_a_step_that_begins_after_what_it_waited_for_is_at_work_too(store: Store) -> None:
@@ -165,11 +173,11 @@ def test_a_step_that_begins_after_what_it_waited_for_is_at_work_too(store: Store
     step(store, woken, State.WAITING, awaits=[child.row.pid])
     finish(store, child)
     store.release_worker("w").result()
-    rows = {row.pid: (row.deaths, row.deaths_alone) for row in store.select(Selection(live=True))}
-    assert rows == {woken.row.pid: (1, 0), bystander.row.pid: (1, 0)}
+    rows = {row.pid: row.deaths for row in store.select(Selection(live=True))}
+    assert rows == {woken.row.pid: 1, bystander.row.pid: 1}
 
 
-def test_the_death_of_a_worker_in_which_nothing_was_at_work_blames_nobody(store: Store) -> None:
+def test_the_death_of_a_worker_is_told_to_nobody_who_was_not_at_work(store: Store) -> None:
     (waiting,) = held(store, "w")
     (child,) = held(store, "other")
     step(store, waiting, State.WAITING, awaits=[child.row.pid])
@@ -252,7 +260,7 @@ def test_a_failure_in_the_middle_of_a_release_leaves_all_as_it_was(
         raise RuntimeError("in the middle")
 
     with monkeypatch.context() as patched:
-        patched.setattr(ReleaseWorker, "_blame", fail)  # its row has gone by then, and its queue has moved
+        patched.setattr(ReleaseWorker, "_tell", fail)  # its row has gone by then, and its queue has moved
         with pytest.raises(StoreUnavailable, match="in the middle"):
             store.release_worker("w", queues=("gone", "default")).result()
     assert [worker.id for worker in store.workers()] == ["w"]
@@ -276,7 +284,7 @@ def test_every_attempt_and_every_death_is_in_the_history(store: Store) -> None:
     told = "worker w1 died while it held this process, in step two"
     assert [(event.kind, dict(event.body), event.author) for event in store.events(pid)] == [
         ("state", {"from": "created", "to": "running"}, "w1"),
-        ("death", {"text": told, "worker": "w1"}, "quince"),
+        ("death", {"text": told, "worker": "w1", "step": "two"}, "quince"),
         ("claim", {"step": "two"}, "w2"),
         ("claim", {"step": "two"}, "w3"),
         ("state", {"from": "running", "to": "waiting"}, None),

@@ -32,6 +32,7 @@ from tests.crew import Crew
 from tests.integration import chaos_flows
 from tests.integration.chaos_audit import Audit, audit
 from tests.integration.chaos_battle import SLOTS, WORKERS, Battle, Fault, Story, WorkerFaults
+from tests.integration.chaos_hosts import HostFaults
 from tests.integration.chaos_neighbours import Namesakes, OtherProject, beside
 from tests.integration.chaos_servers import PostgresFaults, RabbitFaults
 from tests.integration.messaging.proxy import Proxy
@@ -97,7 +98,12 @@ class Chaos:
             _ = home.communicator
             crew.start(WORKERS, slots=SLOTS)
             stack.enter_context(other.at_work())
-            faults = [*WorkerFaults(battle, self._servers.disk).all(), *namesakes.all(), *other.all()]
+            faults = [
+                *WorkerFaults(battle, self._servers.disk).all(),
+                *HostFaults(battle).all(),
+                *namesakes.all(),
+                *other.all(),
+            ]
             if proxy is not None and self._servers.postgres and self._servers.rabbitmq:
                 faults += PostgresFaults(battle, self._servers.postgres, proxy).all()
                 faults += RabbitFaults(battle, self._servers.rabbitmq).all()

@@ -1,7 +1,7 @@
 """Trees of processes for the chaos run; every step leaves a line in a ledger outside the engine.
 
 A line is `pid index token ospid`: the process, the number of the step, a word that is new with every
-execution, and the operating-system process in which it ran. The token also goes into the context, so
+execution, and the operating-system process of the worker. The token also goes into the context, so
 the tokens that a process puts out in the end are those of the executions that were committed.
 """
 
@@ -14,13 +14,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from quince import WorkChain, append_, signal_, while_
+from quince import Process, WorkChain, append_, signal_, while_
+from quince.processes.execution import execution_of
 from tests.flows import note
 
 FORKS = ".forks"
 """While a file of the ledger's name with this suffix is there, steps that block fork a child."""
 
 FORK_SECONDS = 9.0
+
+
+def worker_of(process: Process) -> str:
+    """The operating-system process of the worker under whose claim this runs."""
+    return execution_of(process).host.id.split(":")[-2]
 
 
 class Marked(WorkChain):
@@ -36,7 +42,7 @@ class Marked(WorkChain):
     def mark(self) -> None:
         """Say, in the ledger and in the context, that a step runs."""
         tokens = [*self.ctx.get("tokens", ()), secrets.token_hex(4)]
-        note(self.inputs.ledger, f"{self.pid} {len(tokens) - 1} {tokens[-1]} {os.getpid()}")
+        note(self.inputs.ledger, f"{self.pid} {len(tokens) - 1} {tokens[-1]} {worker_of(self)}")
         self.ctx.tokens = tokens
 
     def put_out(self, total: int) -> None:

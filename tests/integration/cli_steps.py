@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,32 @@ class Part(Process):
         if self.inputs.n < 0:
             raise ValueError(f"{self.inputs.n} is negative")
         self.out("double", 2 * self.inputs.n)
+
+
+class Speaks(WorkChain):
+    """Prints in two steps, by itself and by a program; in the second until a file is there."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.input("gate", valid_type=str)
+        spec.outline(cls.begin, cls.silent, cls.end)
+
+    def begin(self) -> None:
+        print("to everybody:\t\x1b[32mgreen\x1b[0m, amqp://me:secret@host/")
+        os.system("echo 10%; echo 'by a program' >&2")
+
+    def silent(self) -> None:
+        pass
+
+    def end(self) -> None:
+        for percent in range(0, 101, 10):
+            print(f"\r{percent} %", end="", flush=True)
+        print()
+        os.system("echo it waits")
+        while not Path(self.inputs.gate).exists():
+            time.sleep(0.01)
+        print("the end", end="")
 
 
 class Asks(WorkChain):

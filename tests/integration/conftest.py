@@ -30,7 +30,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
             tmp_path, f"sqlite:///{tmp_path}/.quince/quince.db", f"local://{tmp_path}/.quince/messages"
         )
     return Location(
-        tmp_path, request.getfixturevalue("postgres_url"), request.getfixturevalue("rabbitmq_url")
+        tmp_path, request.getfixturevalue("postgres_store_url"), request.getfixturevalue("rabbitmq_url")
     )
 
 

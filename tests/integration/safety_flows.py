@@ -56,7 +56,7 @@ class Submits(WorkChain):
 
 
 class DiesInside(Process):
-    """Kills its worker the first time, after the effect of its once-block and before the record."""
+    """Kills its program the first time, after the effect of its once-block and before the record."""
 
     @classmethod
     def define(cls, spec: Any) -> None:

@@ -93,10 +93,7 @@ def strike(kept: SideTask, failure: BaseException | None) -> None:
 def without_a_doorbell(home: Workspace, n: int = 1) -> list[int]:
     """Processes that are ready, and nobody was told."""
     pids = home.store.allocate_pids(n)
-    processes = [
-        new_process(Double, {"value": pid}, pid=pid, class_path=PATH, queue="default", priority=0, key=None)
-        for pid in pids
-    ]
+    processes = [new_process(Double, {"value": pid}, pid=pid, class_path=PATH) for pid in pids]
     return list(home.store.insert(processes).result())
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from quince import Workspace, find
+from quince.settings import host_name
+from quince.workspace.location import locate
 from tests.crew import eventually
 from tests.forked import ForkServer
 from tests.integration.commands import Quince
@@ -202,6 +207,26 @@ def test_ps_lists_what_is_chosen(busy: Quince, gate: Path) -> None:
     busy.good("wait", str(parent), "--timeout", "30")
 
 
+def test_a_class_is_found_by_every_name_by_which_it_may_be_submitted(quince: Quince) -> None:
+    folder = quince.folder
+    (folder / "sub").mkdir(exist_ok=True)
+    shutil.copy(folder / "steps.py", folder / "sub" / "my-steps.py")
+    file, own = quince.submit("steps.py:Part", "n=1"), quince.submit("sub/my-steps.py:Part", "n=1")
+    for name in ("steps.py:Part", "steps:Part", "./steps.py:Part", f"{folder}/steps.py:Part", "Part"):
+        found = quince.good("ps", "--class", name, "--json").document
+        assert [row["pid"] for row in found] == ([file, own] if name == "Part" else [file]), name
+    for name in ("sub/my-steps.py:Part", f"{folder}/sub/../sub/my-steps.py:Part"):
+        assert [row["pid"] for row in quince.good("ps", "--class", name, "--json").document] == [own], name
+    with Workspace(locate(folder)) as home:
+        for name in ("steps.py:Part", "./steps.py:Part", "steps:Part"):
+            with contextlib.chdir(folder):
+                assert [one.pid for one in find(cls=name, workspace=home)] == [file]
+        with pytest.warns(UserWarning, match="no process is of a class 'steps.py:Prat'"):
+            assert find(cls="steps.py:Prat", workspace=home) == []
+    assert "no process is of a class 'steps.py:Prat'" in quince("ps", "--class", "steps.py:Prat").err
+    assert "class" not in quince("ps", "--class", "steps.py:Part", "--failed").err
+
+
 def test_ps_for_people_piped_has_no_colours_and_whole_lines(busy: Quince) -> None:
     pid = busy.submit("steps.py:Part", "n=-1")
     busy("wait", str(pid))
@@ -260,6 +285,40 @@ def test_logs_tell_reports_and_controls_with_author_and_reason(busy: Quince, gat
     assert {"report", "state"} <= {event["kind"] for event in events}
 
 
+def test_logs_show_what_steps_print_while_they_do(busy: Quince, gate: Path) -> None:
+    pid = str(busy.submit("steps.py:Speaks", f"gate={gate}"))
+    lines: list[str] = []
+    with busy.start("logs", pid, "--output", "-f", stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        while not lines or lines[-1] != "it waits":
+            lines.append(follower.stdout.readline().removesuffix("\n"))
+        gate.touch()
+        lines += follower.stdout.read().splitlines()
+    assert follower.returncode == 0
+    headings = [line for line in lines if line.startswith(f"=== process {pid}, ")]
+    assert ["step end" in line for line in headings] == [False, True]
+    assert [line for line in lines if line not in headings] == [
+        "to everybody:   green, amqp://me:***@host/", "10%", "by a program", "100 %", "it waits", "the end",
+    ]  # fmt: skip
+    whole = busy.good("logs", pid, "--output").out
+    assert "step begin, " in whole.splitlines()[0]
+    assert busy.good("logs", pid, "--output", "-n", "1").out == "it waits\nthe end\n"
+    document = busy.good("logs", pid, "--output", "--json").document
+    assert "\r90 %\r100 %\nit waits\nthe end" in document["output"]
+    assert document["elsewhere"] == []
+    assert "amqp" not in busy.good("daemon", "logs").out
+
+
+def test_logs_say_where_output_is_if_it_is_not_here(busy: Quince) -> None:
+    pid = str(busy.submit("steps.py:add", "x=1"))
+    busy.good("wait", pid)
+    here = busy.good("logs", pid, "--output")
+    assert (here.out, here.err[:40]) == ("", f"nothing is kept of what process {pid} printed"[:40])
+    there = busy.good("logs", pid, "--output", "-f", QUINCE_HOST="another")
+    assert there.err == f"process {pid} ran on {host_name()}: what it printed there is kept there\n"
+    assert busy("logs", pid, "-n", "3").complaint().startswith("--lines goes with --output")
+
+
 def test_result_of_several_and_of_one_that_has_not_ended(busy: Quince, gate: Path) -> None:
     good, late = busy.submit("steps.py:Part", "n=4"), busy.submit("steps.py:Part", "n=5", f"gate={gate}")
     busy.good("wait", str(good))
@@ -286,8 +345,8 @@ def test_why_says_what_to_do_when_a_class_is_not_there(busy: Quince) -> None:
     sentence, cure, advice = busy.good("why", str(pid)).out.splitlines()
     assert sentence.startswith(f"{pid}: it is held: it cannot be loaded: ")
     assert "not on workers" in sentence
-    assert "`quince daemon restart`" in cure
-    assert advice.strip() == f"then `quince play {pid}` lets it go on"
+    assert "with the environment of `quince daemon start`" in cure
+    assert advice.strip() == f"`quince play {pid}` lets it go on when that is mended"
     step = busy.good("ps", str(pid)).out.splitlines()[1]
     assert "not on workers" not in step
     busy.good("kill", str(pid))

@@ -22,10 +22,12 @@ from quince import (
     submit,
 )
 from quince.client.control import control
+from quince.settings import CONFIG
 from quince.workspace.location import Location
 from quince_persistence.records import Control, Selection
 from tests import flows
 from tests.crew import Crew, environment, eventually
+from tests.integration.stopping.flows import Blocks
 
 
 def running(home: Workspace, tmp_path: Path) -> ProcessHandle:
@@ -121,41 +123,40 @@ def test_a_paused_process_can_be_killed(home: Workspace, crew: Crew, tmp_path: P
     assert handle.kill().applied
 
 
-def test_a_blocking_step_is_killed_at_its_end_and_with_force_now(
-    home: Workspace, crew: Crew, tmp_path: Path
-) -> None:
+def stubborn(home: Workspace, folder: Path) -> ProcessHandle:
+    """One that is in a step which swallows every attempt to end it."""
+    notes = folder / "notes"
+    handle = submit(Blocks, manner="swallow", notes=str(notes), workspace=home)
+    eventually(notes.exists)  # one that is only owned may be dead before it is asked
+    return handle
+
+
+def test_a_blocking_step_is_killed_and_with_force_now(home: Workspace, crew: Crew, tmp_path: Path) -> None:
     crew.start(slots=2)
-    gate, never = tmp_path / "gate", tmp_path / "never"
-    soft = submit(flows.Blocker, gate=str(gate), workspace=home)
-    hard = submit(flows.Blocker, gate=str(never), workspace=home)
-    for one in (gate, never):  # who is only owned may be dead before it is asked
-        eventually(Path(f"{one}.blocked").exists)
+    soft = submit(flows.Blocker, gate=str(tmp_path / "never"), workspace=home)
+    eventually((tmp_path / "never.blocked").exists)
+    hard = stubborn(home, tmp_path)
     answer = soft.kill()
     assert answer.accepted
     assert not answer.applied
     assert hard.kill(force=True).applied
     assert hard.state is ProcessState.KILLED
-    assert soft.state is ProcessState.RUNNING
-    assert submit(flows.add, x=1, workspace=home).result(20) == {"result": 2}, "its slot is free"
-    gate.touch()
     assert answer.wait(10).applied
-    assert hard.state is ProcessState.KILLED
+    assert submit(flows.add, x=1, workspace=home).result(20) == {"result": 2}, "their slots are free"
 
 
 def test_what_is_asked_after_a_kill_says_that_the_kill_wins(
     home: Workspace, crew: Crew, tmp_path: Path
 ) -> None:
+    (tmp_path / CONFIG).write_text("kill_grace = 2")
     crew.start()
-    gate = tmp_path / "gate"
-    handle = submit(flows.Blocker, gate=str(gate), workspace=home)
-    eventually(Path(f"{gate}.blocked").exists)  # one that is only owned may be dead before it is asked
+    handle = stubborn(home, tmp_path)
     handle.kill()
     for answer in (handle.pause("p"), handle.play()):
         assert (answer.accepted, answer.applied) == (True, False)
         assert "a kill before it, which wins" in answer.message
         with pytest.raises(WaitTimeout):
             answer.wait(0.05)
-    gate.touch()
     assert handle.wait(30).state is ProcessState.KILLED
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from quince import Process, WorkChain
+from quince import Process, Retry, WorkChain, Workspace, run, step
+from quince.processes.execution import execution_of
 from quince.testing import CrashReport, CrashTestFailed, Verdict, crash_everywhere
 from quince.testing.plugin import CrashEverywhere
 from tests import flows
 from tests.flows import note
+from tests.integration import repeat_flows, timely_flows, value_steps, wait_flows
 
 BRIEF = {"lingers": (0.0,)}
 
@@ -56,6 +58,28 @@ def _submitted(cluster: str, token: str) -> str:
     return token
 
 
+class Refused(WorkChain):
+    """Its step fails once, and the handler of that counts it."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.output("failed", valid_type=int)
+        spec.output("seen", valid_type=int)
+        spec.outline(cls.ask)
+
+    @step(retry=Retry(2, first=0.05, jitter=0), handler="see")
+    def ask(self) -> None:
+        failed, seen = execution_of(self).row.attempt, self.ctx.get("seen", 0)
+        self.ctx.seen = 100
+        if failed < 1:
+            raise ConnectionError("refused")
+        self.out_many({"failed": failed, "seen": seen})
+
+    def see(self, error: BaseException) -> None:
+        self.ctx.seen = self.ctx.get("seen", 0) + 1
+
+
 class Restless(WorkChain):
     """Never ends."""
 
@@ -77,6 +101,15 @@ def every_point(report: CrashReport, *named: str) -> None:
 
 
 @pytest.mark.timeout(180)
+def test_each_failed_attempt_counts_once_wherever_its_worker_dies(
+    crash_everywhere: CrashEverywhere, quince_workspace: Workspace
+) -> None:
+    assert run(Refused) == {"failed": 1, "seen": 1}
+    report = crash_everywhere(Refused, settings=BRIEF)
+    every_point(report, "commit of Refused.ask", "answer of Refused.ask")
+
+
+@pytest.mark.timeout(180)
 def test_a_family_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
     report = crash_everywhere(flows.Family, children=2, settings=BRIEF)
     every_point(
@@ -87,6 +120,9 @@ def test_a_family_ends_the_same_wherever_its_worker_dies(crash_everywhere: Crash
         "commit of Family.launch",
         "commit of Double.run",
         "commit of Family.collect",
+        "answer of Family.launch",
+        "answer of Double.run",
+        "answer of Family.collect",
         "sending of tasks",
         "sending of broadcasts",
         "release of a claim",
@@ -98,6 +134,15 @@ def test_a_family_ends_the_same_wherever_its_worker_dies(crash_everywhere: Crash
 def test_a_timer_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
     report = crash_everywhere(flows.Timed, seconds=0.05, settings={"ignore": ["waited"], "lingers": (1.0,)})
     every_point(report, "commit of Timed.begin", "commit of Timed.end")
+
+
+@pytest.mark.timeout(180)
+def test_the_first_of_several_is_the_same_wherever_a_worker_dies(crash_everywhere: CrashEverywhere) -> None:
+    """It is waited for, the other one is killed, and both are waited for."""
+    report = crash_everywhere(
+        wait_flows.Race, seconds=[600, 0], queue="nowhere", settings={**BRIEF, "most": 12}
+    )
+    every_point(report)
 
 
 @pytest.mark.timeout(180)
@@ -114,16 +159,53 @@ def test_a_once_block_runs_once_wherever_its_worker_dies(
     cluster = tmp_path / "cluster"
     report = crash_everywhere(Submits, cluster=str(cluster), settings=BRIEF)
     every_point(report, "record of the once-block 'submit the job'", "commit of Submits.submit_job")
-    runs = 1 + len(report.outcomes)
+    runs = 2 + len(report.outcomes)
     jobs = cluster.read_text().splitlines()
     assert len(set(jobs)) == 1
     assert runs <= len(jobs) <= runs + 2
 
 
 @pytest.mark.timeout(180)
+def test_a_child_that_is_retried_ends_the_same_wherever_a_worker_dies(
+    crash_everywhere: CrashEverywhere,
+) -> None:
+    report = crash_everywhere(repeat_flows.Mends, settings={**BRIEF, "most": 6})  # each takes its time
+    every_point(report)
+
+
+@pytest.mark.timeout(180)
 def test_a_failure_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
     report = crash_everywhere(flows.Fails, settings=BRIEF)
     every_point(report, "commit of Fails.run")
+
+
+@pytest.mark.timeout(180)
+def test_large_values_are_whole_and_cached_wherever_a_worker_dies(
+    crash_everywhere: CrashEverywhere, tmp_path: Path
+) -> None:
+    ledger = str(tmp_path / "ledger")
+    report = crash_everywhere(
+        value_steps.Both, ledger=ledger, settings={**BRIEF, "most": 12, "ignore": ["served"]}
+    )
+    every_point(report)
+
+
+@pytest.mark.timeout(180)
+def test_what_was_pruned_is_gone_as_a_whole_wherever_a_worker_dies(
+    crash_everywhere: CrashEverywhere, tmp_path: Path
+) -> None:
+    settings = {**BRIEF, "only": ["commit of Tidy"]}
+    report = crash_everywhere(timely_flows.Tidy, ledger=str(tmp_path / "ledger"), settings=settings)
+    every_point(report, "commit of Tidy.make", "commit of Tidy.while(more)")
+
+
+@pytest.mark.timeout(180)
+def test_schedules_and_deadlines_do_the_same_wherever_a_worker_dies(
+    crash_everywhere: CrashEverywhere,
+) -> None:
+    settings = {**BRIEF, "only": ["firing", "end of", "commit of Timely", "commit of Bell"]}
+    report = crash_everywhere(timely_flows.Timely, settings=settings)
+    every_point(report, "firing of a schedule", "end of what a deadline is over for", "commit of Timely.tell")
 
 
 def test_what_depends_on_how_often_it_ran_is_found_out(tmp_path: Path) -> None:
@@ -135,7 +217,7 @@ def test_what_depends_on_how_often_it_ran_is_found_out(tmp_path: Path) -> None:
         most=4,
         workers=1,
     )
-    assert not report.passed
+    assert {failure.point.in_host for failure in report.failures} == {False, True}
     assert "outputs" in report.story()
     assert (Path(report.failures[0].folder) / "log").read_text()
 

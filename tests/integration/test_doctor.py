@@ -17,6 +17,7 @@ from quince import Workspace, get_process, submit, submit_many
 from quince.diagnosis.doctor import Finding, doctor
 from quince.messages import run_queue
 from quince.processes.creation import new_process
+from quince.processes.options import Wishes
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, WorkerRow
@@ -46,6 +47,7 @@ def test_a_dead_worker_is_found_and_released(home: Workspace, crew: Crew) -> Non
     handle = submit(flows.Double, value=4, seconds=3, workspace=home)
     eventually(lambda: handle.row.owner)
     victim.kill()
+    eventually(lambda: doctor(home), what="the end of its step host, which keeps its lock")
     found = one(doctor(home), "worker")
     assert "test-worker-1" in found.sentence
     assert "its lock is free" in found.sentence
@@ -126,7 +128,7 @@ def test_what_an_ended_run_left_goes_to_the_daemon(
     monkeypatch.setattr("quince.diagnosis.doctor.STALE_SECONDS", -60.0)
     new = new_process(
         flows.add.process_class, {"x": 1}, pid=home.store.allocate_pids(1)[0],
-        class_path="tests.flows:add", queue=run_queue("here:1:gone"),
+        class_path="tests.flows:add", wishes=Wishes(queue=run_queue("here:1:gone")),
     )  # fmt: skip
     home.store.insert([new]).result()
     handle = get_process(new.pid, workspace=home)

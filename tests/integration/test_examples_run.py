@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from quince import ProcessState, Workspace, get_process
+from quince import ProcessState, Workspace, get_process, set_limit
 from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests.crew import ROOT, Crew, environment, eventually
@@ -93,6 +93,34 @@ def test_equation_of_state_tells_what_is_wrong_with_its_input(
         assert "points are too few" in document["exit_message"] or "no minimum" in document["exit_message"]
 
 
+SMALL = [
+    ("approval/approval.py:HeatOfVaporisation", ["patience=0 s"], 411),
+    ("convergence/convergence.py:Converged", ["element=Kr"], 0),
+    ("sweep/sweep.py:Sweep", ["points=3"], 0),
+    ("word_count/word_count.py:WordCount", [], 0),
+]
+
+
+def test_small_examples_on_workers(location: Location, home: Workspace, crew: Crew) -> None:
+    """As their texts say; what they compute is tested beside them."""
+    for name in ("approval", "convergence", "nightly", "sweep", "word_count"):
+        shutil.copytree(
+            EXAMPLE.parent / name, location.folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    crew.start(2)
+    set_limit("solver", 2, workspace=home)
+    pids = [quince(location, "submit", target, *words)["pid"] for target, words, _ in SMALL]
+    done = subprocess.run(
+        [sys.executable, "nightly.py"], cwd=location.folder / "nightly", env=environment(location), timeout=60
+    )
+    assert done.returncode == 0
+    quince(location, "schedule", "backfill", "weather", "--from", "2025-10-26", "--to", "2025-10-29")
+    for pid, (target, _, status) in zip(pids, SMALL, strict=True):
+        assert get_process(pid, workspace=home).wait(50).exit_status == status, target
+    nights = Selection(classes=["DayReport"], states=[ProcessState.FINISHED])
+    eventually(lambda: len(home.store.select(nights)) == 4, what="the reports of four nights")
+
+
 def test_hello_here_and_now(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "hello.py"],
@@ -105,7 +133,7 @@ def test_hello_here_and_now(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("Hello, world!\n", "")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("interrupt", [None, signal.SIGINT])
 def test_the_demo_leaves_nothing_running(tmp_path: Path, interrupt: signal.Signals | None) -> None:
     demo = subprocess.Popen(
@@ -122,12 +150,16 @@ def test_the_demo_leaves_nothing_running(tmp_path: Path, interrupt: signal.Signa
         if interrupt and line.startswith("$ kill -9"):
             demo.send_signal(interrupt)
     demo.stdout.close()
-    assert demo.wait(60) == (1 if interrupt else 0), told
+    assert demo.wait(120) == (1 if interrupt else 0), told
     if not interrupt:
         assert "36.1709" in told
         assert "3.1495" in told
-    assert not [process for process in psutil.process_iter() if str(tmp_path) in _command_line(process)]
+    eventually(lambda: not _running(tmp_path), timeout=10, what="the end of all")  # they were told to end
     assert list(tmp_path.iterdir()) == []
+
+
+def _running(folder: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if str(folder) in _command_line(process)]
 
 
 def _command_line(process: psutil.Process) -> str:

@@ -115,15 +115,21 @@ def test_the_queues_are_deleted_under_load(
 
 
 def test_a_frozen_worker_is_fenced_when_it_thaws(home: Workspace, crew: Crew, tmp_path: Path) -> None:
-    """Frozen past its lease: others finish its work, and what it writes later is refused."""
+    """Frozen past its lease: others finish its work, and what it writes later is refused. Its steps stand
+    still before others begin to run them, and end when it wakes up."""
     ledger = tmp_path / "ledger"
     (frozen,) = crew.start(1)
     handle = submit(flows.Stepwise, steps=40, seconds=0.1, ledger=str(ledger), workspace=home)
+    ticking = submit(flows.Ticks, folder=str(tmp_path), workspace=home)
+    eventually(lambda: (tmp_path / "ticks").exists())
     eventually(lambda: ledger.exists() and len(ledger.read_text().splitlines()) > 4)
     first = handle.row.owner
     frozen.freeze()
     crew.start(1)
     eventually(lambda: handle.row.owner not in (None, first), 20, "the take-over")
+    eventually(
+        lambda: len(set((tmp_path / "ticks").read_text().split())) == 2, what="the second run of a step"
+    )
     frozen.thaw()
     assert handle.result(30) == {"done": list(range(40))}
     ends = Counter(line for line in ledger.read_text().splitlines() if line.startswith("end"))
@@ -131,3 +137,7 @@ def test_a_frozen_worker_is_fenced_when_it_thaws(home: Workspace, crew: Crew, tm
     assert frozen.process.poll() is None
     assert submit(flows.add, x=1, workspace=home).result(30) == {"result": 2}
     assert "declared dead" in frozen.log.read_text()
+    (tmp_path / "over").touch()
+    assert ticking.result(30) == {}
+    ticks = (tmp_path / "ticks").read_text().split()
+    assert ticks == sorted(ticks, key=ticks.index), "one went on beside the other"

@@ -59,7 +59,7 @@ def test_a_fork_finds_itself_in_the_same_surroundings(quince: Quince) -> None:
     "words",
     [
         ["--version"], ["--help"], ["fly"], ["ps", "--json"], ["show", "99"], ["show", "99", "--debug"],
-        ["run", "steps.py:Whole", "n=2", "--json"], ["run", "ends.py:killed"], ["run", "ends.py:left"],
+        ["run", "steps.py:Whole", "n=1", "--json"], ["run", "ends.py:killed"], ["run", "ends.py:left"],
         ["submit", "ends.py:leaves", "--json"], ["-C", "nowhere", "ps"],
     ],
     ids=" ".join,

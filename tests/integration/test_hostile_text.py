@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from quince.cli.main import COMMANDS
+from quince.hosts.output_files import OutputFiles
 from quince.processes.error_record import ErrorRecord
 from quince.text import UNSEEN
 from quince.workspace.location import locate
@@ -27,7 +28,7 @@ HOSTILE = (
     f"{FORGED} \u202egnp.exe\u200b\u2028{FORGED}\x85{FORGED}\n{FORGED} [red]markup[/red] [/] :smile:"
 )
 ONE_LINE = HOSTILE.replace("\n", " ")
-"""For a log, in which what a step prints stands as it was printed."""
+"""For a log, or what a step has printed, whose lines stand there as they are."""
 
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 """What a terminal that has colours is sent by ourselves."""
@@ -71,6 +72,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> Quin
             "status = ?, step = ?, exit_message = ?, intent_reason = ?",
             (HOSTILE,) * 8,
         )
+        options = json.dumps({"labels": {HOSTILE: HOSTILE}})
+        database.execute("UPDATE processes SET options = ?", (options,))
+        database.execute("INSERT INTO labels SELECT pid, ?, ? FROM processes", (HOSTILE, HOSTILE))
         for pid, state in STATES.items():
             ended = time.time() if state in ("excepted", "finished", "killed") else None
             database.execute("UPDATE processes SET state = ?, ended = ? WHERE pid = ?", (state, ended, pid))
@@ -98,6 +102,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> Quin
         )
     (folder / ".quince" / "logs").mkdir(exist_ok=True)
     (folder / ".quince" / "logs" / "worker-1.log").write_text(f"INFO of {ONE_LINE}\n{ONE_LINE}\n")
+    output = OutputFiles(folder)
+    output.make()
+    output.of(FINISHED).write_text(f"{ONE_LINE}\n{ONE_LINE}")
     return Quince(folder, forks)
 
 
@@ -108,9 +115,18 @@ LOOKS: list[list[str]] = [
     ["ps", "--state", HOSTILE],
     ["ps", "--class", HOSTILE],
     ["ps", "--since", HOSTILE],
+    ["ps", "--label", HOSTILE],
+    ["ps", "--exit", HOSTILE],
+    ["ps", "--failed", "--text", HOSTILE[:20]],
+    ["show", f"{FINISHED}{HOSTILE}"],
+    ["show", f"{FINISHED}{HOSTILE[:-1]}"],
+    ["prune", "--older-than", HOSTILE],
+    ["prune", "--all", "--dry-run", "--label", HOSTILE],
     ["tree", *PIDS],
     ["logs", *PIDS],
     ["logs", "--states", *PIDS],
+    ["logs", "--output", *PIDS],
+    ["logs", "--output", "-f", str(FINISHED)],
     *(["show", pid] for pid in PIDS),
     *(["why", pid] for pid in PIDS),
     ["result", *PIDS],
@@ -118,6 +134,8 @@ LOOKS: list[list[str]] = [
     ["wait", str(WAITING), "--timeout", "0.1"],
     ["status"],
     ["doctor"],
+    ["metrics"],
+    ["metrics", "--json"],
     ["daemon", "status"],
     ["daemon", "logs"],
     ["daemon", "logs", HOSTILE],
@@ -140,12 +158,24 @@ LOOKS: list[list[str]] = [
     [HOSTILE],
     ["ps", f"--{HOSTILE}"],
     ["show", "1", "--debug", "--workspace", HOSTILE],
+    ["retry", str(WAITING), "--reason", HOSTILE],
+    ["restart", str(FINISHED), "--from", HOSTILE],
+    ["set", str(WAITING), f"priority={HOSTILE}"],
+    ["limit", "set", HOSTILE, "4"],
+    ["schedule", "show", HOSTILE],
+    ["top", "--state", HOSTILE],
+    ["help", HOSTILE],
+    ["graph", HOSTILE],
+    ["graph", str(WAITING)],
+    ["web", "--port", HOSTILE],
+    ["notify", HOSTILE],
     ["kill", *PIDS, "--reason", HOSTILE],
 ]
 JSON = [
     ["ps"],
     ["tree", *PIDS],
     ["logs", *PIDS],
+    ["logs", "--output", *PIDS],
     ["show", *PIDS],
     ["why", *PIDS],
     ["result", *PIDS],
@@ -184,7 +214,7 @@ def test_json_says_what_is_there(hostile: Quince, words: list[str]) -> None:
     ended = hostile.raw(*words, "--json")
     assert UNSEEN.findall(ended.out.replace("\n", "")) == []
     texts = list(_texts(json.loads(ended.out)))
-    assert words[0] == "daemon" or any(HOSTILE in text for text in texts)
+    assert words[0] == "daemon" or any(HOSTILE in text or ONE_LINE in text for text in texts)
 
 
 def test_keys_and_reasons_are_no_markup(hostile: Quince) -> None:

@@ -171,7 +171,7 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
         assert "cut-off lives, but has not reached the store for 60 s" in why(home, handle.pid).sentence
         assert any("cut off" in line for line in drawn(worker_table(home.store.workers(), now), 200))
         home.store.heartbeat(worker_id).result()
-        assert "it runs: cut-off is in its first step" in why(home, handle.pid).sentence
+        assert "it runs: cut-off is in step run" in why(home, handle.pid).sentence
 
 
 def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_a_store_that_is_silent_is_told(tmp_path: Path, monkeypatch: pytest.Monk
 
 def silent() -> Any:
     """A store that does not answer."""
-    return SimpleNamespace(heartbeat=lambda worker_id, *, troubles: Future())
+    return SimpleNamespace(heartbeat=lambda worker_id, **said: Future())
 
 
 def _submitted(home: Workspace, class_path: str) -> ProcessHandle:

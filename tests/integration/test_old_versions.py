@@ -24,6 +24,8 @@ from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
 from quince.workspace.class_loader import load_target
 from quince.workspace.location import Location, locate
 from quince.workspace.workspace import open_store, prepare
+from quince_persistence.errors import SchemaOutdated
+from quince_persistence.migrations import upgrade
 from tests.crew import Crew
 from tests.forked import ForkServer
 
@@ -102,6 +104,9 @@ def test_a_store_of_before_goes_on(tmp_path: Path, worker_forks: ForkServer) -> 
     with contextlib.closing(sqlite3.connect(tmp_path / ".quince" / "quince.db")) as store:
         store.executescript((OLD / "store.sql").read_text())
     shutil.copy(OLD / "flows.py", tmp_path)
+    with pytest.raises(SchemaOutdated, match="quince init --upgrade"):
+        open_store(location).open()
+    upgrade(location.store)
     crew = Crew(location, worker_forks)
     with Workspace(location) as home, contextlib.closing(crew):
         waiting, queued, paused, plain = (get_process(pid, workspace=home) for pid in (1, 12, 13, 11))

@@ -36,6 +36,9 @@ def test_every_state_answers(home: Workspace, crew: Crew, location: Location) ->
             assert remote.kill(handle.pid)["applied"]
             assert remote.status(handle.pid)["state"] == "killed"
         assert remote.status(ended.pid)["state"] == "finished"
+        assert remote.retry(waiting.pid, "from afar")["accepted"]
+        assert remote.status(waiting.pid)["state"] == "waiting"
+        assert not remote.retry(waiting.pid)["accepted"]
         refused = remote.pause(ended.pid)
         assert not refused["accepted"]
         assert "finished" in refused["message"]

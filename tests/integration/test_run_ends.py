@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -62,7 +61,8 @@ def test_ctrl_c_kills_its_process_with_the_children(home: Workspace) -> None:
     def interrupt() -> None:
         eventually(gate.with_name("gate.blocked").exists)
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1.0)
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: not left(home), 20, "the end of all")
         gate.touch()  # the thread of the step is left behind, and shall end
 
     threading.Thread(target=interrupt).start()
@@ -116,7 +116,6 @@ def test_ctrl_c_while_the_store_is_away_leaves_all_to_who_comes(
     """The program lives on, so that its lock alone, and not its death, tells that its worker is gone."""
     gate = home.location.folder / "gate"
     program = f"""
-import time
 from quince import run
 from quince.worker import inline, worker
 from tests.integration.run_flows import Leaves

@@ -25,7 +25,7 @@ from quince_persistence.writing.group_commit import GroupCommit
 from tests.integration.side_work import AtWork, ended, strike, until, without_a_doorbell
 from tests.services import RabbitMQ
 
-EMBEDDED = {"the sweep"}
+EMBEDDED = {"the sweep", "who is told of what"}
 SERVERS = EMBEDDED | {
     "the connection to the broker",
     "watching for heartbeats",
@@ -33,7 +33,7 @@ SERVERS = EMBEDDED | {
     "renewing what is held of quince.tasks.p9.control",
 }
 FAILURES = [OSError(5, "Input/output error"), MemoryError(), asyncio.CancelledError(), None]
-PARTS = ["_release_dead", "_apply_missed_controls", "_return_orphan_claims", "_sweep"]
+PARTS = ["_release_dead", "_apply_missed_controls", "_compare_claims", "_sweep"]
 
 
 @pytest.fixture(autouse=True)

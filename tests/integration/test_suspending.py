@@ -20,9 +20,9 @@ def begun(home: Workspace, gate: Path) -> tuple[ProcessHandle, int]:
 
 
 def condition(ospid: int) -> str:
-    """`T`: stopped, `S`: sleeping, ...; nothing once it has gone."""
+    """`T`: stopped, `S`: sleeping, ...; nothing once it has ended."""
     try:
-        return Path(f"/proc/{ospid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{ospid}/stat").read_text().rpartition(")")[2].split()[0].strip("Z")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

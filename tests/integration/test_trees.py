@@ -42,9 +42,6 @@ def test_a_kill_of_a_parent_kills_its_children(home: Workspace, crew: Crew, tmp_
     ProcessHandle(children[0].pid, home).pause()
     answer = parent.kill("enough", author="ada")
     assert answer.wait(30).applied
-    intents = [child.row.intent for child in parent.tree() if not child.terminated]
-    assert intents == [Control.KILL] * 2, "those in blocking steps, and no others, are yet to end"
-    gate.touch()
     eventually(lambda: all(child.state is ProcessState.KILLED for child in parent.tree()))
     for child in children:
         told = [event for event in ProcessHandle(child.pid, home).history() if event.kind == "control"][-1]

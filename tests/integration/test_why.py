@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quince import ProcessHandle, ProcessState, Workspace, submit
 from quince.client.why import why
-from quince_persistence.records import PRIME_SUSPECT
+from quince.workspace.revision import revision_of
 from tests import flows
 from tests.crew import Crew, eventually
 
@@ -30,33 +30,17 @@ def test_while_workers_run(home: Workspace, crew: Crew, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     blocked = submit(flows.Blocker, gate=str(gate), workspace=home)
     eventually(lambda: blocked.row.owner)
-    assert says(blocked, "it runs: test-worker-1 is in its first step")
+    assert says(blocked, "it runs: test-worker-1 is in step run")
     behind = submit(flows.add, x=1, workspace=home)
     assert says(behind, "it waits for a free slot on queue default")
     elsewhere = submit(flows.add, x=1, queue="far", workspace=home)
     assert says(elsewhere, "no worker consumes queue far")
     blocked.kill("enough", author="eve")
-    assert says(blocked, "eve asked to kill it; test-worker-1 does so when its first step ends")
+    assert says(blocked, "eve asked to kill it; test-worker-1 does so when step run ends")
     worker.freeze()
     worker.kill()
-    assert says(blocked, "the worker that held it .* is dead, and no worker is running")
+    eventually(lambda: says(blocked, "the worker that held it .* is dead, and no worker is running"))
     gate.touch()
-
-
-def test_who_is_tried_alone_is_not_said_to_be_in_a_step(home: Workspace, crew: Crew, tmp_path: Path) -> None:
-    suspect = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
-    for number in range(PRIME_SUSPECT):
-        home.store.claim([suspect.pid], f"w{number}").result()
-        home.store.release_worker(f"w{number}").result()
-    suspect.pause()
-    crew.start(1)
-    innocent = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
-    eventually(lambda: innocent.row.owner)
-    suspect.play()
-    eventually(lambda: says(suspect, "it runs, or waits until nothing else is at work in test-worker-1"))
-    assert suspect.why().evidence[-1].startswith("3 workers have died while they held it")
-    assert says(innocent, "it runs: test-worker-1 is in its first step")
-    (tmp_path / "gate").touch()
 
 
 def test_while_it_waits(home: Workspace, crew: Crew) -> None:
@@ -80,7 +64,10 @@ async def test_events_are_pushed_until_the_end(home: Workspace, crew: Crew) -> N
     assert [event.body["text"] for event in events if event.kind == "report"] == [
         f"line {n}" for n in range(5)
     ]
-    assert events[-1].body == {"from": "running", "to": "finished"}
+    ran = revision_of("tests.flows:Reporter", home.location.folder)
+    last = dict(events[-1].body)
+    assert all(seconds >= 0 for _, _, seconds in last.pop("ran"))
+    assert last == {"from": "running", "to": "finished", "revision": ran}
     assert [event.seq for event in handle.history()] == [event.seq for event in events]
 
 

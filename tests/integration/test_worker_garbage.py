@@ -106,10 +106,10 @@ def test_after_200_of_each_all_is_as_before(location: Location, home: Workspace)
 
 
 def test_what_workers_are_asked_is_checked() -> None:
-    assert asked_of_worker({"verb": "kill", "pids": [1, 2], "wait": 3}) == ("kill", [1, 2], 3.0)
+    assert asked_of_worker({"verb": "kill", "pids": [1, 2], "wait": 3}) == ("kill", [1, 2], 3.0, False)
     for body in bodies():
         try:
-            _, pids, wait = asked_of_worker(body)
+            _, pids, wait, _ = asked_of_worker(body)
         except ValueError as error:
             told = str(error)
         else:

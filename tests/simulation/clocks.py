@@ -24,6 +24,14 @@ class SimulatedTime:
     def monotonic(self) -> float:
         return self._world.now
 
+    CLOCK_MONOTONIC = 1
+
+    def clock_gettime(self, _clock: int) -> float:
+        return self._world.now
+
+    def monotonic_ns(self) -> int:
+        return int(self._world.now * 1e9)
+
     def sleep(self, seconds: float) -> None:
         """A blocking step waits for what does not answer; when it goes on, that is back."""
         if self._world.current is not None:

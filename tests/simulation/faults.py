@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from signal import SIGKILL
 from typing import Any
 
 from quince_messaging.transports.memory.hub import Hub
 from quince_persistence.records import Control, Selection
+from tests.simulation.bodies import Body
 from tests.simulation.client import Client
 from tests.simulation.fleet import Fleet, Machine
 from tests.simulation.ledger import Ledger
@@ -45,8 +47,12 @@ class Chaos:
         ]  # fmt: skip
         on_all = [
             self.store_away, self.step_clock, self.purge, self.control, self.control, self.control,
-            self.control, self.ask,
+            self.control, self.ask, self.retry, self.retry,
         ]  # fmt: skip
+        if self.fleet.around.hosted:
+            on_workers += [self.kill_host, self.kill_host, self.hang_host, self.hang_host]
+            for _ in range(random.randint(0, 3)):
+                self._draw_at_host()
         for _ in range(random.randint(1, self.most)):
             strike = self._at_worker(random.choice(on_workers)) if random.random() < 0.5 else None
             self._draw(strike or self._anywhere(random.choice(on_all)))
@@ -72,6 +78,19 @@ class Chaos:
             self.ledger.after_record[random.randint(1, 4)] = soon
         else:
             self.ledger.after_commit[random.randint(1, 90)] = soon
+
+    def _draw_at_host(self) -> None:
+        """A host dies or hangs before the user's code of a step begins, after it has run, or after the worker
+        was told so."""
+        random = self.world.random
+        seconds = random.choice((0.0, 0.0, 0.5, 8.0, 20.0))
+
+        def strike(body: Body) -> None:
+            if self.world.now < SPAN:
+                body.hang(seconds) if seconds else body.die(SIGKILL)
+
+        point = random.choice(("begun", "stepped", "answered"))
+        self.ledger.at_point[point, random.randint(1, 30)] = strike
 
     def _at_worker(self, how: Callable[[Machine], None]) -> Strike:
         """Strike the worker that made the commit, or any."""
@@ -100,6 +119,16 @@ class Chaos:
         self.world.freeze(machine.actor)
         seconds = self.world.random.choice((0.5, 3.0, 10.0, 12.0)) * (0.8 + self.world.random.random() / 2)
         self.world.after(seconds, None, "thaw", lambda: self._thaw(machine))
+
+    def kill_host(self, machine: Machine) -> None:
+        if machine.bodies:
+            self.world.random.choice(machine.bodies).die(SIGKILL)
+
+    def hang_host(self, machine: Machine) -> None:
+        """As a C extension does that keeps the interpreter lock."""
+        if machine.bodies:
+            body = self.world.random.choice(machine.bodies)
+            body.hang(self.world.random.choice((0.5, 4.0, 7.0, 15.0)))
 
     def fail_beside(self, machine: Machine) -> None:
         """What a worker does beside its processes fails where it stands, by what it waits for."""
@@ -138,12 +167,21 @@ class Chaos:
         if pids:
             verb = random.choice((Control.PAUSE, Control.PAUSE, Control.PLAY, Control.KILL))
             force = verb is Control.KILL and random.random() < 0.3
-            self.client.control(verb, [random.choice(pids)], tree=random.random() < 0.4, force=force)
+            now = verb is Control.PAUSE and random.random() < 0.5
+            tree = random.random() < 0.4
+            self.client.control(verb, [random.choice(pids)], tree=tree, force=force, now=now)
+
+    def retry(self) -> None:
+        """Some that have ended, or any."""
+        random = self.world.random
+        rows = self.client.store.select(Selection(failed=random.random() < 0.8))
+        if rows:
+            self.client.retry([row.pid for row in random.sample(list(rows), min(len(rows), 2))])
 
     def ask(self) -> None:
         random = self.world.random
         if self.client.roots:
-            verb = random.choice((Control.PAUSE, Control.PLAY, Control.KILL))
+            verb = random.choice((Control.PAUSE, Control.PLAY, Control.KILL, "retry"))
             self.client.ask(verb, random.choice(list(self.client.roots)))
 
     def _mended(self) -> bool:
@@ -151,7 +189,7 @@ class Chaos:
         return not any(
             machine.actor.frozen or machine.cable.cut_until > now or machine.link.cut_until > now
             for machine in self.fleet.alive
-        )
+        ) and not any(body.actor.frozen for machine in self.fleet.alive for body in machine.bodies)
 
     def _moment(self) -> float:
         return self.world.now + self.world.random.choice((0.3, 3.0, 11.0)) * (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from signal import SIGSEGV
+from typing import Any, cast
 from unittest.mock import patch
 
 import quince_messaging
@@ -17,6 +19,7 @@ from quince.recovery.lease import Lease
 from quince.settings import HEARTBEAT_SECONDS, MESSAGES, STATE
 from quince.worker import registration
 from quince.worker import worker as worker_module
+from quince.worker.stale_code import StaleCode
 from quince.worker.worker import Worker
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import Location
@@ -25,7 +28,9 @@ from quince_messaging.uri import folder_uri
 from quince_persistence.databases.sqlite_url import file_url
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import WorkerRow
+from tests.simulation.bodies import Body
 from tests.simulation.flows import KINDS
+from tests.simulation.hosts import NoTemplate, Pool, simulated_hosts
 from tests.simulation.lane import Lane
 from tests.simulation.network import FaultyTransport, LaneCommunicator, Link, Weather, at_once
 from tests.simulation.stores import Archive, Cable, SteppedStore, Witness
@@ -42,13 +47,21 @@ DEATH_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all actors of one simulation share."""
+    """What all actors of one simulation share.
+
+    Attributes:
+        at_host: Told of where a step host is with a step.
+        host_died: Told of a step host that has died: its worker's id, whose steps ran in it, whose code did.
+        hosted: Steps run in step hosts; else in the program of the worker.
+    """
 
     world: World
     archive: Archive
     weather: Weather
     witness: Witness
-
+    at_host: Callable[[Body, str], None]
+    host_died: Callable[[str, list[int], int], None]
+    hosted: bool
     hub: str = "simulation"
 
 
@@ -74,12 +87,25 @@ class Machine:
                 linger=random.choice((0.0, 0.5, 2.0)),
                 registry=REGISTRY,
                 checked=random.random() < 0.3,
+                template=cast(Any, NoTemplate(self)) if around.hosted else None,
             )
         self.work: asyncio.Task[None] | None = None
+        self.hosts: Pool | None = None
 
     def start(self, ended: Callable[[asyncio.Task[Any]], None]) -> None:
         self.work = self.loop.create_task(self.worker.run())
         self.work.add_done_callback(ended)
+
+    @property
+    def bodies(self) -> list[Body]:
+        """Its step hosts that live."""
+        return [] if self.hosts is None else self.hosts.living
+
+    def die(self) -> None:
+        """Nothing of it is run any more, nor of its step hosts."""
+        self.actor.dead = True
+        for body in self.bodies:
+            body.die_with_worker()
 
     def open_store(self) -> SteppedStore:
         self.store.open()
@@ -140,12 +166,17 @@ class Fleet:
 
     def kill(self, machine: Machine) -> None:
         """Signal 9: nothing of it is run any more. The broker finds out; another worker comes."""
-        machine.actor.dead = machine.actor.broken = True
+        machine.actor.broken = True
+        machine.die()
         self._replace(machine)
 
     def explode(self, worker_id: str) -> None:
-        """A process has done that to its worker."""
+        """A process has done that to its step host; or, without one, to its worker."""
         machine = next(machine for machine in self.machines if machine.worker.id == worker_id)
+        for body in machine.bodies:
+            if body.actor is self.around.world.current:
+                body.die(SIGSEGV)
+                return
         self.around.world.note(f"{machine.actor.name} is blown up")
         self.kill(machine)
 
@@ -160,6 +191,13 @@ class Fleet:
         with self.around.world.acting(machine.actor):
             machine.worker.leave()
 
+    def rush(self) -> None:
+        """All workers look at the same time for what is due."""
+        for machine in self.alive:
+            if not machine.actor.frozen and hasattr(machine.worker, "sweeper"):
+                with self.around.world.acting(machine.actor):
+                    machine.loop.create_task(_look(machine.worker))
+
     def is_dead(self, row: WorkerRow) -> bool:
         """In the place of `lease.is_dead`: what the lock of a worker of the same host tells."""
         asking = self.around.world.current
@@ -170,13 +208,15 @@ class Fleet:
         """The end of the world."""
         for machine in self.machines:
             machine.cable.gone = True
-            for lane in (machine.loop, machine.hidden):
+            machine.die()
+            bodies = machine.hosts.bodies if machine.hosts is not None else []
+            for lane in (machine.loop, machine.hidden, *(body.lane for body in bodies)):
                 lane.bury()
             self._hung_up(machine)
 
     def _ended(self, machine: Machine, done: asyncio.Task[Any]) -> None:
         error = None if done.cancelled() else done.exception()
-        machine.actor.dead = True
+        machine.die()
         if error is not None:
             machine.actor.broken = True
             self.around.world.note(f"{machine.actor.name} failed: {error!r}")
@@ -218,11 +258,18 @@ class Fleet:
             (quince_messaging, "connect_async", lambda uri, *, prefix=None: self._machine().connect()),
             (recovery, "is_dead", self.is_dead),
             (recovery, "DEATH_SECONDS", DEATH_SECONDS),
+            (StaleCode, "sentences", lambda _watch: []),  # hundreds of real files, at every heartbeat
         ]
         with ExitStack() as stack:
+            stack.enter_context(simulated_hosts(lambda: cast(Pool, self._machine().hosts)))
             for module, name, thing in places:
                 stack.enter_context(patch.object(module, name, thing))
             yield
+
+
+async def _look(worker: Worker) -> None:
+    with suppress(PersistenceError, MessagingError, CancelledError):  # its own round comes, too
+        await worker.sweeper.sweep()
 
 
 def _in_host(world: World, worker_id: str) -> str:

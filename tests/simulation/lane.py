@@ -59,6 +59,20 @@ class Lane(_Loop):  # type: ignore[misc]
     def is_running(self) -> bool:
         return True
 
+    def set_exception_handler(self, _handler: object) -> None:
+        """What fails is a complaint here."""
+
+    def add_reader(self, _file: object, _callback: object) -> None:
+        """Nothing is read from files here."""
+
+    def remove_reader(self, _file: object) -> None:
+        """See there."""
+
+    @property
+    def tasks(self) -> list[SteadyTask]:
+        """Those that have not ended, the oldest first."""
+        return list(self._tasks)
+
     def stop(self) -> None:
         if self.on_stop is not None:
             self._world.after(self._world.delay(TURN), self._actor, f"{self._name} stops", self.on_stop)
@@ -109,11 +123,12 @@ class Lane(_Loop):  # type: ignore[misc]
 
     def visit(self, call: Callable[[], Any]) -> Any:
         """Call something as if this loop did."""
+        before = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
             return call()
         finally:
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(before)
 
     # Tasks, futures, threads
 

@@ -9,18 +9,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
+from typing import Any
 
 from quince_messaging.transports.memory.hub import Hub
-from quince_persistence.records import Selection
+from quince_persistence.records import Control, Selection
+from quince_persistence.writing.operations.base import Operation
+from quince_persistence.writing.operations.restart import RestartProcess
+from tests.simulation.appointments import Appointments
 from tests.simulation.client import Client, tree
 from tests.simulation.clocks import simulated_time
+from tests.simulation.deadlines import Deadlines, give_deadlines, hurry
+from tests.simulation.diary import Diary
 from tests.simulation.faults import SPAN, Chaos, brew
 from tests.simulation.fleet import Fleet, Surroundings
 from tests.simulation.judge import Verdict, at_rest, held_back, unrest
 from tests.simulation.ledger import Ledger, opened
 from tests.simulation.network import Weather
+from tests.simulation.pruning import Pruner
+from tests.simulation.rationing import have_ask, ration
+from tests.simulation.restarts import Restarts, in_vain
 from tests.simulation.stores import Archive
-from tests.simulation.world import Struck, World
+from tests.simulation.world import Actor, Struck, World
 
 REST_SECONDS = 1800.0
 """Seconds of simulated time in which all must be at rest when the faults have ended."""
@@ -28,6 +38,12 @@ REST_SECONDS = 1800.0
 LOOK_SECONDS = 1.0
 BOMBS = 0.1
 """So many of the simulations have processes that kill their workers."""
+
+HOSTED = 0.5
+"""In so many of the simulations steps run in step hosts."""
+
+PUT_ASIDE = 0.2
+"""So many of the trees are put aside where they fail."""
 
 CALM = 0.1
 """So many of the simulations are without any fault but those of messages."""
@@ -73,16 +89,34 @@ def simulate(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
 
 
 @contextmanager
-def scene(seed: int, tell: Callable[[str], None] | None = None) -> Iterator[Course]:
-    """A world in which nothing has happened yet."""
+def scene(
+    seed: int, tell: Callable[[str], None] | None = None, *, hosted: bool | None = None
+) -> Iterator[Course]:
+    """A world in which nothing has happened yet.
+
+    Args:
+        hosted: Steps run in step hosts, or not; None: the seed decides.
+    """
     archive().wipe()
     threads = set(threading.enumerate())
     world = World(seed)
     ledger = Ledger(world)
-    around = Surroundings(world, archive(), Weather(), ledger.witness)
+    deadlines = Deadlines(world)
+    diary = Diary(world, ledger.retried, lambda name: client.store.schedule(name))
+
+    def witness(actor: Actor, operation: Operation[Any], outcome: Any) -> None:
+        for one in (deadlines, diary):
+            world.complaints.extend(one.witness(operation, outcome, archive().reads))
+        if isinstance(operation, RestartProcess):
+            world.complaints.extend(in_vain(outcome, archive().reads))
+        ledger.witness(actor, operation, outcome)
+
+    if hosted is None:
+        hosted = Random(f"hosts of {seed}").random() < HOSTED
+    around = Surroundings(world, archive(), Weather(), witness, ledger.at_host, ledger.host_died, hosted)
     fleet = Fleet(around)
     ledger.explode = fleet.explode
-    with simulated_time(world), fleet.installed(), opened(ledger), _listening(world, tell):
+    with simulated_time(world), fleet.installed(), diary.followed(), opened(ledger), _listening(world, tell):
         client = Client(around)
         try:
             yield Course(world, fleet, client, ledger)
@@ -101,6 +135,8 @@ class Course:
     fleet: Fleet
     client: Client
     ledger: Ledger
+    appointments: Appointments | None = None
+    pruner: Pruner | None = None
 
     def run(self) -> list[str]:
         """From a random beginning to the end. Returns what is wrong."""
@@ -109,7 +145,7 @@ class Course:
 
     def finish(self) -> list[str]:
         """From what is going on now to the end. Returns what is wrong."""
-        for part in (self._come_to_rest, self._go_on, self._stop, self._judge):
+        for part in (self._come_to_rest, self._go_on, self._mend, self._stop, self._judge):
             wrong = [*self.world.complaints, *part()]
             if wrong:
                 return wrong
@@ -118,20 +154,34 @@ class Course:
     def _begin(self) -> None:
         random = self.world.random
         brew(self.world, self.fleet.around.weather)
+        rations = ration(self.world.seed, self.client.store)
+        archive().rationed = rations is not None
+        hurried = hurry(self.world.seed)
         for _ in range(random.randint(1, 3)):
             self.world.after(random.random(), None, "worker", self._start)
         for _ in range(random.randint(1, 2)):
             plan = tree(random)
+            if rations is not None:
+                have_ask(plan, rations)
+            if hurried is not None:
+                give_deadlines(plan, hurried)
+            if random.random() < PUT_ASIDE:
+                plan["on_failure"] = "pause"
             self.world.after(random.random() * 2, None, "submit", lambda plan=plan: self.client.submit(plan))  # type: ignore[misc]
         if random.random() < BOMBS:
             for _ in range(random.randint(1, 3)):
                 plan = {"kind": "bomb", "inputs": {"seconds": random.choice((0.0, 0.3, 2.0))}}
                 self.world.after(random.random() * 2, None, "submit", partial(self.client.submit, plan))
+        Restarts(self.world, self.client, SPAN)
+        self.pruner = Pruner(self.world, self.client, SPAN)
+        appointments = self.appointments = Appointments(self.world, self.client, self.fleet, SPAN)
         chaos = Chaos(self.world, self.fleet, self.client, self.ledger, most=8)
         if random.random() > CALM:
             chaos.brew()
         self.world.run(lambda: False, SPAN)
         chaos.end()
+        self.world.run(lambda: False, 3.0 if appointments.plans else 0.0)
+        self.world.complaints.extend(appointments.end())
 
     def _start(self) -> None:
         self.fleet.start()
@@ -141,6 +191,8 @@ class Course:
             return [
                 f"not at rest {REST_SECONDS:g} s after the last fault: {unrest(archive(), self.client.store)}"
             ]
+        if self.pruner is not None:
+            self.pruner.prune()
         return list(held_back(self.client.store, self.ledger))
 
     def _go_on(self) -> list[str]:
@@ -153,6 +205,24 @@ class Course:
             if not self.client.store.select(Selection(live=True)):
                 break
         return []
+
+    def _mend(self) -> list[str]:
+        """What failed, and was not to, is retried. Whom nobody signals any more, and what fails
+        again and again, is ended."""
+        for _ in range(3):
+            failed = self.client.store.select(Selection(failed=True, classes=["Mending"]))
+            again = [row.pid for row in failed if row.pid not in self.ledger.killed]
+            live = self.client.store.select(Selection(live=True))
+            hopeless = [row.pid for row in live if row.signals or row.pid in self.ledger.held]
+            if not again and not hopeless:
+                break
+            for pid in again:
+                self.client.retry([pid])
+            for pid in hopeless:
+                self.client.control(Control.KILL, [pid], tree=False)
+            if wrong := self._go_on():
+                return wrong
+        return list(held_back(self.client.store, self.ledger))
 
     def _stop(self) -> list[str]:
         """The dead are found dead, the last tasks are taken, and the workers drain."""
@@ -171,10 +241,14 @@ class Course:
 
     def _judge(self) -> list[str]:
         broken = {machine.worker.id for machine in self.fleet.machines if machine.actor.broken}
-        return Verdict(archive(), self.client.store, self.ledger, self.client, broken).wrong
+        pruner = self.pruner or Pruner(self.world, self.client, 0.0)
+        wrong = Verdict(archive(), self.client.store, self.ledger, self.client, broken, pruner).wrong
+        if self.appointments is not None:
+            wrong += self.appointments.judge(self.client.store)
+        return wrong
 
     def _rests(self) -> bool:
-        return self._after(REST_SECONDS, lambda: at_rest(archive()))
+        return self._after(REST_SECONDS, lambda: at_rest(archive(), self.world.wall()))
 
     def _after(self, limit: float, true: Callable[[], bool]) -> bool:
         """Look now and then whether something is true, for so many seconds of simulated time."""

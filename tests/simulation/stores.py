@@ -19,6 +19,7 @@ from quince_persistence.writing.group_commit import GroupCommit, Settled, _all
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.pids import AllocatePids
 from quince_persistence.writing.transaction import Transactions
+from tests.simulation.rationing import broken
 from tests.simulation.world import Actor, World
 
 WRITE = 0.0008
@@ -28,7 +29,11 @@ PATIENCE = 4.0
 
 
 class Archive:
-    """One database in memory, for all stores of all simulations of this interpreter, one after the other."""
+    """One database in memory, for all stores of all simulations of this interpreter, one after the other.
+
+    Attributes:
+        rationed: There are limits, which are looked after with each commit.
+    """
 
     def __init__(self) -> None:
         database = database_of("sqlite://")
@@ -37,9 +42,11 @@ class Archive:
         prepare(database)
         self.transactor = Transactions(database)
         self.reads = RowReader(database)
+        self.rationed = False
 
     def wipe(self) -> None:
         """Leave nothing of the simulation before."""
+        self.rationed = False
 
         def work(connection: Any, _now: float) -> None:
             for table in metadata.sorted_tables:
@@ -99,6 +106,7 @@ class SteppedWriter(GroupCommit):
     def __init__(self, archive: Archive, world: World, actor: Actor, cable: Cable, witness: Witness) -> None:
         super().__init__(archive.database, patience=PATIENCE)
         self._transactor = archive.transactor
+        self._archive = archive
         self._world, self._actor, self._cable, self._witness = world, actor, cable, witness
         self._carried: Operation[Any] | None = None
         self._busy = False
@@ -183,6 +191,8 @@ class SteppedWriter(GroupCommit):
             self._world.note(f"{self._actor.name} committed {type(operation).__name__}")
             if not isinstance(answer, Exception):
                 self._witness(self._actor, operation, answer)
+        if self._archive.rationed:
+            self._world.complaints.extend(broken(self._archive.reads))
         return settled
 
     def _refused(self, group: list[Operation[Any]], *, in_doubt: bool = False) -> Settled:

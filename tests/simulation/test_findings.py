@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.records import MAX_DEATHS, Control, Selection, State
+from quince_persistence.records import Control, Selection, State
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.claim import ClaimProcesses
 from quince_persistence.writing.operations.steps import CommitStep, Release
 from quince_persistence.writing.operations.sweep import Wake
 from tests.simulation.client import Plan
 from tests.simulation.fleet import Machine
+from tests.simulation.flows import BLASTS
 from tests.simulation.simulation import Course, scene
 
 LEAF: Plan = {"kind": "leaf", "inputs": {"seconds": 0.1, "pause": 0.2}}
@@ -124,43 +124,48 @@ def test_a_call_that_comes_while_its_worker_leaves_is_no_error(seed: int) -> Non
         assert course.finish() == []
 
 
-def given_up(course: Course) -> tuple[set[int], set[int]]:
-    """Those that were taken for what kills workers, and all others that have ended."""
-    rows = course.client.store.select(Selection())
-    blamed = {row.pid for row in rows if row.state is State.EXCEPTED}
-    return blamed, {row.pid for row in rows if row.state is State.FINISHED}
-
-
 @pytest.mark.parametrize("seconds", [0.5, 5.0, 20.0])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_slow_poison_ends_alone(seconds: float, workers: int) -> None:
-    """A process kills each worker so many seconds after it was begun; neighbours that take longer than that
-    are not given up for it, and it is, after five deaths in which nothing else was at work."""
+def test_whose_workers_are_killed_again_and_again_is_run_again(seconds: float, workers: int) -> None:
+    """So many seconds after it was begun; and so are its neighbours, which take longer than that."""
     with scene(5) as course:
         for _ in range(workers):
             at_work(course)
         course.client.submit({"kind": "bomb", "inputs": {"seconds": seconds}})
         for _ in range(6):
             course.client.submit({"kind": "plain", "inputs": {"seconds": 14.0}})
-        poison, *neighbours = course.client.roots
         assert course.finish() == []
-        assert given_up(course) == ({poison}, set(neighbours))
-        row = course.client.store.get(poison)
+        rows = course.client.store.select(Selection())
+        assert {row.state for row in rows} == {State.FINISHED}
+        bomb = min(course.client.roots)
+        assert len(course.ledger.runs[bomb, 0]) == BLASTS + 1
+
+
+def test_what_is_paused_in_its_midst_keeps_no_slot_from_others() -> None:
+    with scene(4, hosted=True) as course:
+        machine = at_work(course)
+        machine.worker.slots.free = machine.worker.slots.total = 1
+        for seconds in (5.0, 0.1):
+            course.client.submit({"kind": "plain", "inputs": {"seconds": seconds}})
+            course.world.run(lambda: bool(course.ledger.runs), 1.0)
+            course.client.control(Control.PAUSE, [min(course.client.roots)], tree=False, now=True)
+        paused, other = sorted(course.client.roots)
+        store = course.client.store
+        assert course.world.run(lambda: store.get(other).terminated, 20.0)  # type: ignore[union-attr]
+        row = store.get(paused)
         assert row is not None
-        assert row.deaths_alone == MAX_DEATHS
-        assert "5 workers died while they held this process" in (row.exit_message or "")
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_an_innocent_process_is_not_given_up_for_five_that_are_not(seed: int) -> None:
-    """Each of the five dies with it, one after the other."""
-    with scene(seed) as course:
-        at_work(course)
-        course.client.submit({"kind": "plain", "inputs": {"seconds": 20.0}})
-        for number in range(5):
-            bomb = {"kind": "bomb", "inputs": {"seconds": 0.5}}
-            course.world.after(0.5 + 6.0 * number, None, "submit", partial(course.client.submit, bomb))
-        course.world.run(lambda: len(course.client.roots) == 6, 40.0)
-        innocent, *bombs = course.client.roots
+        assert (row.paused, row.owner) == (True, machine.worker.id)
         assert course.finish() == []
-        assert given_up(course) == (set(bombs), {innocent})
+        assert machine.worker.slots.free == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_is_declared_dead_while_it_registers_registers_anew(seed: int) -> None:
+    with scene(seed) as course:
+        machine = course.fleet.start()
+        assert course.world.run(lambda: bool(course.client.store.workers()), 5.0)  # it has not heard of that
+        course.client.store.release_worker(machine.worker.id).result()
+        machine.loop.visit(machine.worker._start_anew)
+        course.client.submit(LEAF)
+        assert course.finish() == []
+        assert len(course.fleet.machines) == 1

@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
+from quince import firing_times
+from quince.hosts.failures import HostDied
 from quince.recovery.sweeper import Sweeper
-from quince_persistence.records import Recorded
+from quince.worker.host_deaths import HostDeaths
+from quince.worker.step_host import StepHost
+from quince_persistence.records import ControlOutcome, Recorded
+from quince_persistence.schedule_records import Overlap
+from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.store import Store
+from quince_persistence.writing.operations import sweep
 from quince_persistence.writing.operations.base import ClaimedOperation
+from quince_persistence.writing.operations.fire import Fire
+from quince_persistence.writing.operations.restart import RestartProcess, _Origin
+from quince_persistence.writing.operations.sweep import end_overdue
 from quince_persistence.writing.unit_of_work import UnitOfWork
 from tests.crew import ROOT
 from tests.simulation.simulation import simulate
@@ -64,9 +73,47 @@ async def never_sweeps(_sweeper: Sweeper) -> None:
     """Nobody looks for what was lost."""
 
 
-MUTATIONS: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
+async def blames_everybody(deaths: HostDeaths, error: HostDied) -> None:
+    """Whoever was in a step host when that died is to blame."""
+    error.own = True
+    await record(deaths, error)
+
+
+record = HostDeaths.record
+
+
+def takes_nothing_back(_host: StepHost) -> list[Any]:
+    """Those who wait behind a step that takes long get another host, and keep the turn that they had."""
+    taken, _host.guests = list(_host.guests.values())[1:], dict(list(_host.guests.items())[:1])
+    return taken
+
+
+def gives_back_nothing(row: MutableRow) -> bool:
+    """Who was given limits keeps them, whatever becomes of it."""
+    return (row.asked is not None and bool(row.asked[0])) or row.ended is None
+
+
+def goes_alone(unit: UnitOfWork, row: MutableRow) -> list[ControlOutcome]:
+    """Whom a deadline ends leaves those below it to themselves."""
+    with patch.object(unit, "family", lambda pids: [unit.rows[pid] for pid in pids]):
+        return end_overdue(unit, row)
+
+
+def begins_anew(restart: RestartProcess, _unit: UnitOfWork) -> Any:
+    """A restart is one from the first step, whatever was asked for."""
+    return _Origin()
+
+
+MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
     "writes are not fenced": [(ClaimedOperation, "apply", unfenced)],
     "once-blocks are not remembered": [(Store, "recorded", forgets_records)],
+    "the death of a step host is charged to all in it": [(HostDeaths, "record", blames_everybody)],
+    "a step that waits for its turn runs there and elsewhere": [(StepHost, "take_back", takes_nothing_back)],
+    "limits are given back by nobody": [(MutableRow, "wants_limits", property(gives_back_nothing))],
+    "a deadline ends no children": [(sweep, "end_overdue", goes_alone)],
+    "a restart begins with the first step": [(RestartProcess, "_origin", begins_anew)],
+    "a schedule fires beside what it has made": [(Fire, "_overlap", property(lambda _: Overlap.ALLOW))],
+    "a schedule leaves out what was missed": [(firing_times, "_made_up", lambda *_: False)],
     "lost doorbells are not rung again": [(Sweeper, "_sweep", never_sweeps)],
 }
 

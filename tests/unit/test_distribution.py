@@ -1,4 +1,4 @@
-"""What is installed: three packages, with all that they need, and nothing else."""
+"""What is installed: three packages, with all that they need, the pages of docs, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
 INFO = f"quince-{version('quince')}.dist-info"
+DOCS = ROOT / "docs"
 PACKAGES = {
     "quince": ROOT / "engine",
     "quince_messaging": ROOT / "messaging",
@@ -36,7 +37,8 @@ def test_a_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile)
         for file in (root / package).rglob("*")
         if file.is_file() and file.suffix != ".pyc"
     }
-    assert {name for name in names if ".dist-info/" not in name} == sources
+    pages = {f"quince/pages/{file.relative_to(DOCS)}" for file in DOCS.glob("*.md")}
+    assert {name for name in names if ".dist-info/" not in name} == sources | pages
     assert {f"{package}/py.typed" for package in PACKAGES} < sources
     migrations = {name.rpartition("/")[2] for name in sources if "/migrations/" in name}
     assert {"env.py", "script.py.mako", "v0001_baseline.py"} < migrations
@@ -44,7 +46,7 @@ def test_a_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile)
 
 def test_a_wheel_has_the_command_and_the_plugin(wheel: zipfile.ZipFile) -> None:
     assert wheel.read(f"{INFO}/entry_points.txt").decode().split() == [
-        "[console_scripts]", "quince", "=", "quince.cli.main:main",
+        "[console_scripts]", "quince", "=", "quince.cli.program:main",
         "[pytest11]", "quince", "=", "quince.testing.plugin",
     ]  # fmt: skip
 

@@ -25,6 +25,8 @@ STORE = {
         ("quince", {"plumpy", "kiwipy", "quince.processes", *STORE, *CLIENTS}, 5),
         ("quince_messaging", {"kiwipy", "aio_pika", "asyncio", *CLIENTS}, 1),
         ("quince.client.remote", {"quince.workspace", "quince.processes", "quince.worker", *STORE}, 60),
+        ("quince.cli.main", {"sqlalchemy.dialects.postgresql", "psycopg", "rich", *CLIENTS}, 200),
+        ("quince.worker.service", {"opentelemetry", "prometheus_client", "http.server", "smtplib"}, 400),
         ("quince.daemon.supervisor", {"plumpy", "kiwipy", "aio_pika", "asyncio", *STORE, *CLIENTS}, 25),
     ],
 )

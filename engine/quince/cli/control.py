@@ -42,9 +42,15 @@ class Request:
 
 @app.command(rich_help_panel="Control")
 @with_options
-def pause(chosen: Filter, request: Request) -> int:
+def pause(
+    chosen: Filter,
+    request: Request,
+    now: Annotated[
+        bool, typer.Option("--now", help="Stop a step that runs in its midst, with its programs.")
+    ] = False,
+) -> int:
     """Stop processes after the step they are in, until they are played again."""
-    return _control(Control.PAUSE, chosen, request)
+    return _control(Control.PAUSE, chosen, request, now=now)
 
 
 @app.command(rich_help_panel="Control")
@@ -59,43 +65,49 @@ def play(chosen: Filter, request: Request) -> int:
 def kill(
     chosen: Filter,
     request: Request,
-    force: Annotated[
-        bool, typer.Option("--force", help="Do not wait for a step that runs: cut it off.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Give a step that runs no time to end.")] = False,
 ) -> int:
     """End processes, and all their descendants."""
     return _control(Control.KILL, chosen, request, force=force)
 
 
-def _control(verb: Control, chosen: Filter, request: Request, *, force: bool = False) -> int:
+def _control(
+    verb: Control, chosen: Filter, request: Request, *, force: bool = False, now: bool = False
+) -> int:
     if chosen.empty:
         raise WrongUsage(f"say which processes to {verb}: pids, a filter as --state waiting, or --all")
-    selection = chosen.selection(live=chosen.everything or chosen.narrowed)
     with session.workspace() as home:
-        answers = _ask(home, verb, selection, request.reason, force)
+        selection = chosen.selection(home, live=chosen.everything or chosen.narrowed)
+        answers = _ask(home, verb, selection, request.reason, force=force, now=now)
         late: WaitTimeout | None = None
         if request.wait:
             answers, late = _await(answers, request.timeout)
-        if request.as_json:
-            show_json([_document(answer) for answer in answers])
-        else:
-            _print(verb, answers)
+        status = show_answers(verb, answers, as_json=request.as_json)
+    if late is not None:
+        raise late
+    return status
+
+
+def show_answers(verb: str, answers: Sequence[Answer], *, as_json: bool) -> int:
+    """Print them; those that are refused to standard error. The exit status."""
+    if as_json:
+        show_json([_document(answer) for answer in answers])
+    else:
+        _print(verb, answers)
     for answer in answers:
         if not answer.accepted:
             complain(answer.message)
-    if late is not None:
-        raise late
     return DONE if all(answer.accepted for answer in answers) else FAILED
 
 
 def _ask(
-    home: Workspace, verb: Control, selection: Selection, reason: str | None, force: bool
+    home: Workspace, verb: Control, selection: Selection, reason: str | None, *, force: bool, now: bool
 ) -> list[Answer]:
     if selection.trees:  # the store answers for those that it finds; a root that is missing is an error
         roots = home.store.select(Selection(pids=selection.trees))
         if missing := set(selection.trees) - {root.pid for root in roots}:
             raise home.not_found(*missing)
-    return control(home, verb, selection, reason=reason, force=force)
+    return control(home, verb, selection, reason=reason, force=force, now=now)
 
 
 def _await(answers: Sequence[Answer], timeout: float | None) -> tuple[list[Answer], WaitTimeout | None]:
@@ -113,7 +125,7 @@ def _await(answers: Sequence[Answer], timeout: float | None) -> tuple[list[Answe
     return done, late
 
 
-def _print(verb: Control, answers: Sequence[Answer]) -> None:
+def _print(verb: str, answers: Sequence[Answer]) -> None:
     accepted = [answer for answer in answers if answer.accepted]
     for answer in accepted[:SHOWN]:
         put(f"{answer.pid} {answer.message}")
@@ -127,7 +139,7 @@ def _print(verb: Control, answers: Sequence[Answer]) -> None:
 def _document(answer: Answer) -> dict[str, Any]:
     return {
         "pid": answer.pid,
-        "verb": answer.verb.value,
+        "verb": str(answer.verb),
         "accepted": answer.accepted,
         "applied": answer.applied,
         "message": answer.message,

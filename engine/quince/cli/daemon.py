@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import psutil
@@ -13,6 +15,7 @@ from quince.cli.daemon_view import (
     daemon_document,
     daemon_sentence,
     orphans_sentence,
+    running_sentence,
     trouble_lines,
     worker_count,
     worker_table,
@@ -26,26 +29,42 @@ from quince.cli.tail import as_json, as_text, follow, last_lines
 from quince.cli.terminal import show, show_json
 from quince.daemon import operations as daemon
 from quince.daemon.files import DaemonFiles, Settings
-from quince.errors import DaemonError
+from quince.daemon.process_tree import step_hosts_of
+from quince.errors import DaemonError, WorkspaceError
 from quince.recovery.lease import process_of
-from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS
+from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS, NO_CEILING
 from quince.workspace.location import Location
 from quince.workspace.neighbours import sentence_of, strangers
 from quince.workspace.workspace import Workspace, make_store
 from quince_messaging.errors import MessagingError
 from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
-from quince_persistence.records import WorkerRow
+from quince_persistence.records import Selection, State, WorkerRow
 
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
+
+
+def _seconds(text: str) -> float:
+    if text == "none":
+        return NO_CEILING
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= NO_CEILING:
+        raise ValueError("give a number of seconds, 0 or more, or `none`")
+    return seconds
 
 
 Timeout = Annotated[
     float | None,
     typer.Option(
-        min=0,
+        parser=_seconds,
         metavar="SECONDS",
-        help=f"For running steps ({GRACE_SECONDS:g}, or as said last); those that are cut off run again.",
+        help=(
+            f"For running steps ({GRACE_SECONDS:g}, or as said last); those that are cut off run again. "
+            "`none`: as long as they need."
+        ),
     ),
 ]
 
@@ -67,6 +86,7 @@ def start(
     queues: Annotated[
         list[str] | None, typer.Option("--queue", help="A queue to work for; may be given several times.")
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Start the daemon in the background; returns when its workers are at work."""
     settings = Settings(workers=workers, slots=slots, queues=tuple(queues or ["default"]))
@@ -82,6 +102,13 @@ def start(
     )
     say(f"the daemon runs as process {ospid} with {worker_count(workers)} of {slots} slots{beside}")
     _say_who_shares(location)
+    return _done(location, as_json)
+
+
+def _done(location: Location, as_json: bool) -> int:
+    """As a document: how the daemon stands now."""
+    if as_json:
+        show_json(daemon_document(daemon.state(location)))
     return DONE
 
 
@@ -97,43 +124,46 @@ def _say_who_shares(location: Location) -> None:
 @app.command()
 def stop(
     timeout: Timeout = None,
+    as_json: AsJson = False,
 ) -> int:
     """Stop the daemon: running steps are finished first. Nothing of it is left."""
     location = session.location()
     before = daemon.state(location)
-    stopped = daemon.stop(location, timeout, say)
+    stopped = daemon.stop(location, timeout, say, lambda ospids: _what_runs(location, ospids))
     if before.orphans:
         say(f"ended what an earlier daemon had left: {', '.join(map(str, before.orphans))}")
     if stopped and before.running:
         say("the daemon has stopped")
     elif not before.orphans:
         say("no daemon was running")
-    return DONE
+    return _done(location, as_json)
 
 
 @app.command()
-def restart(timeout: Timeout = None) -> int:
-    """Replace the workers one by one (to load changed code); the work goes on meanwhile."""
+def restart(timeout: Timeout = None, as_json: AsJson = False) -> int:
+    """Replace the workers one by one, to load a new Quince; code of yours needs no restart."""
     location = session.location()
     if daemon.state(location).running:
         say(
             "replacing the workers, one by one: each works on until its new one does, and finishes its "
             "running steps (Ctrl-C ends the waiting, not the replacing)"
         )
-    daemon.restart(location, timeout, say)
+    daemon.restart(location, timeout, say, lambda ospids: _what_runs(location, ospids))
     say("all workers are replaced")
-    return DONE
+    return _done(location, as_json)
 
 
 @app.command()
 def scale(
     workers: Annotated[int, typer.Argument(min=0, metavar="N", help="How many workers.")],
     timeout: Timeout = None,
+    as_json: AsJson = False,
 ) -> int:
     """Have N workers from now on; those that are too many finish their steps first."""
-    daemon.scale(session.location(), workers, timeout)
+    location = session.location()
+    daemon.scale(location, workers, timeout)
     say(f"{worker_count(workers)} wanted (see `quince daemon status`)")
-    return DONE
+    return _done(location, as_json)
 
 
 @app.command()
@@ -143,7 +173,8 @@ def status(as_json: AsJson = False) -> int:
     state = daemon.state(location)
     workers = _workers(location, state)
     if as_json:
-        show_json({**daemon_document(state), "workers": [worker_document(worker) for worker in workers]})
+        documents = [worker_document(one) | {"step_hosts": step_hosts_of(one.ospid)} for one in workers]
+        show_json({**daemon_document(state), "workers": documents})
     elif not state.running:
         put(
             state.elsewhere
@@ -154,7 +185,7 @@ def status(as_json: AsJson = False) -> int:
         for line in filter(None, (daemon_sentence(state), orphans_sentence(state), *state.troubles)):
             put(line)
     if workers and not as_json:
-        show(worker_table(workers, time.time()))
+        show(worker_table(workers, time.time(), {one.id: step_hosts_of(one.ospid) for one in workers}))
         for trouble in trouble_lines(workers, time.time()):
             show(trouble)
     return DONE if state.running else FAILED
@@ -173,9 +204,14 @@ def logs(
 ) -> int:
     """Print the logs of the daemon and its workers."""
     location = session.location()
-    files = DaemonFiles(location.folder).logs()
-    chosen = [file for file in files if name in (None, file.stem)]
+    daemon_files = DaemonFiles(location.folder)
+
+    def wanted_files() -> list[Path]:
+        return [file for file in daemon_files.logs() if name in (None, file.stem)]
+
+    chosen = wanted_files()
     if not chosen:
+        files = daemon_files.logs()
         known = ", ".join(file.stem for file in files)
         wanted = (
             f"no log is called {name!r}" if name and files else "there are no logs: no daemon has run here"
@@ -184,8 +220,19 @@ def logs(
     render = as_json if json_lines else as_text
     tails = last_lines(chosen, lines, render)
     if going:
-        follow(tails, render)
+        follow(tails, render, wanted_files)
     return DONE
+
+
+def _what_runs(location: Location, ospids: Sequence[int]) -> str:
+    """Which processes are in a step in these workers; nothing if the store does not say."""
+    with contextlib.suppress(PersistenceError, MessagingError, WorkspaceError), Workspace(location) as home:
+        names = {worker.id: worker.name for worker in home.store.workers() if worker.ospid in ospids}
+        chosen = Selection(states=[State.RUNNING])
+        rows = [row for row in home.store.select(chosen) if row.owner in names]
+        if rows:
+            return f"; there run {running_sentence(rows)}"
+    return ""
 
 
 def _workers(location: Location, state: daemon.DaemonState) -> list[WorkerRow]:

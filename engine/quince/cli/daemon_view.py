@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -11,9 +11,11 @@ from quince.cli.terminal import Styled, Text
 from quince.daemon import operations as daemon
 from quince.daemon.files import Settings
 from quince.moments import span
-from quince.recovery.lease import lives_here
+from quince.monitor.fleet import Worker
+from quince.monitor.words import class_name
 from quince.settings import EXPIRY_SECONDS
-from quince_persistence.records import WorkerRow
+from quince.troubles import grave
+from quince_persistence.records import ProcessRow, WorkerRow
 
 
 def daemon_sentence(state: daemon.DaemonState) -> str:
@@ -22,6 +24,17 @@ def daemon_sentence(state: daemon.DaemonState) -> str:
     queues = "" if settings.queues == ("default",) else f", queues {', '.join(settings.queues)}"
     size = f"{worker_count(settings.workers)} of {settings.slots} slots{queues}"
     return f"the daemon runs as process {state.ospid}: {size}"
+
+
+NAMED = 5
+"""Processes that are named one by one."""
+
+
+def running_sentence(rows: Sequence[ProcessRow]) -> str:
+    """`17 Relax (run), 18 Scan (collect) and 3 more`."""
+    first = sorted(rows, key=lambda row: row.pid)[:NAMED]
+    named = ", ".join(f"{row.pid} {class_name(row)}{f' ({row.step})' if row.step else ''}" for row in first)
+    return f"{named} and {len(rows) - NAMED} more" if len(rows) > NAMED else named
 
 
 def orphans_sentence(state: daemon.DaemonState) -> str:
@@ -47,18 +60,26 @@ def worker_count(workers: int) -> str:
     return "1 worker" if workers == 1 else f"{workers} workers"
 
 
-def worker_table(workers: Sequence[WorkerRow], now: float) -> Table:
-    """Name, where it runs, what it does, and how long ago its heart beat."""
+def worker_table(
+    workers: Sequence[WorkerRow], now: float, step_hosts: Mapping[str, int] | None = None
+) -> Table:
+    """Name, where it runs, what it does, and how long ago its heart beat.
+
+    Args:
+        step_hosts: How many each has, by id, if all of them are workers of this host.
+    """
+    place = "HOST" if step_hosts is None else "STEP HOSTS"
     table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     for heading, right in (
-        ("WORKER", False), ("HOST", False), ("PROCESS", True), ("STATE", False), ("HOLDS", True),
-        ("SLOTS", True), ("QUEUES", False), ("HEARTBEAT", True), ("UP", True),
+        ("WORKER", False), (place, step_hosts is not None), ("PROCESS", True), ("STATE", False),
+        ("HOLDS", True), ("SLOTS", True), ("QUEUES", False), ("HEARTBEAT", True), ("UP", True),
     ):  # fmt: skip
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "QUEUES")
     for worker in sorted(workers, key=lambda w: (w.host, w.name, w.started)):
         beat = now - worker.heartbeat
         table.add_row(
-            worker.name, worker.host, str(worker.ospid), _state(worker, beat), str(worker.held),
+            worker.name, worker.host if step_hosts is None else str(step_hosts.get(worker.id, 0)),
+            str(worker.ospid), _state(worker, now), str(worker.held),
             str(worker.slots), ", ".join(worker.queues) or "-",
             Text(f"{span(beat)} ago", style=_beat_style(beat)),
             span(now - worker.started),
@@ -69,7 +90,7 @@ def worker_table(workers: Sequence[WorkerRow], now: float) -> Table:
 def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Styled]:
     """What the workers that live find wrong with themselves, one line each."""
     return [
-        Text.assemble(("✘ ", "bold red"), (f"{worker.name}: ", "bold"), trouble)
+        Text.assemble(("✘ ", "bold red") if grave([trouble]) else "  ", (f"{worker.name}: ", "bold"), trouble)
         for worker in workers
         if alive(worker, now)
         for trouble in worker.troubles
@@ -78,15 +99,13 @@ def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Styled]:
 
 def alive(worker: WorkerRow, now: float) -> bool:
     """Its heartbeat has not expired."""
-    return now - worker.heartbeat <= EXPIRY_SECONDS
+    return Worker(worker, now).alive
 
 
-def _state(worker: WorkerRow, beat: float) -> Styled:
-    if beat > EXPIRY_SECONDS:
-        return Text("cut off" if lives_here(worker) else "lost", style="bold red")
-    if worker.troubles:
-        return Text("in trouble", style="bold red")
-    return Text(worker.state, style="green" if worker.state == "running" else "yellow")
+def _state(worker: WorkerRow, now: float) -> Styled:
+    seen = Worker(worker, now)
+    style = "green" if seen.state == "running" else "yellow"
+    return Text(seen.state, style=style if seen.state == worker.state else "bold red")
 
 
 def _beat_style(beat: float) -> str:

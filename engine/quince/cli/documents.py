@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from quince.cli.formatting import actual_state
 from quince.messages import status_of
 from quince.moments import iso
+from quince.monitor.words import actual_state
 from quince_persistence.codec import UnreadableValue, fields_of
 from quince_persistence.records import EventRow, ProcessRow, WorkerRow
 
@@ -32,8 +32,15 @@ def row_document(row: ProcessRow, started: Mapping[int, float | None] | None = N
         "queue": row.queue,
         "priority": row.priority,
         "key": row.key,
+        "labels": dict(row.options.labels),
+        "limits": list(row.options.limits),
+        "granted": row.granted,
+        "cached_from": row.options.cached_from,
         "deaths": row.deaths,
+        "restart_of": row.options.restart_of,
         "due": iso(row.due),
+        "attempt": row.attempt,
+        "deadline": iso(row.deadline),
         "created": iso(row.created),
         **({} if started is None else {"started": iso(started.get(row.pid))}),
         "updated": iso(row.updated),
@@ -61,6 +68,7 @@ def worker_document(worker: WorkerRow) -> dict[str, Any]:
         "started": iso(worker.started),
         "heartbeat": iso(worker.heartbeat),
         "troubles": list(worker.troubles),
+        "metrics": worker.metrics,
     }
 
 

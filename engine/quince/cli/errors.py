@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -19,6 +19,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
 """typer's own, or click's under an older typer: the parent of every wrong usage."""
 
+_WRONG_WORDS = frozenset({"quince.errors.InvalidFilter"})
 _ROOTS = frozenset(
     {
         "quince.errors.EngineError",
@@ -56,15 +57,17 @@ def report_errors() -> Iterator[None]:
 def _status_and_line(error: Exception) -> tuple[int, str]:
     if isinstance(error, _USAGE_ERROR):
         return USAGE, _usage(error)
-    if _is_ours(error):
+    if _is(error, _WRONG_WORDS):
+        return USAGE, str(error)
+    if _is(error, _ROOTS):
         return FAILED, str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return FAILED, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return FAILED, f"unexpected {type(error).__name__}: {error}; --debug shows where it comes from"
 
 
-def _is_ours(error: Exception) -> bool:
-    return any(f"{kind.__module__}.{kind.__qualname__}" in _ROOTS for kind in type(error).__mro__)
+def _is(error: Exception, names: Container[str]) -> bool:
+    return any(f"{kind.__module__}.{kind.__qualname__}" in names for kind in type(error).__mro__)
 
 
 def _usage(error: BaseException) -> str:

@@ -12,8 +12,10 @@ import msgspec
 import typer
 
 from quince.cli.errors import DONE
+from quince.cli.options import AsJson
 from quince.cli.output import say
 from quince.cli.session import session
+from quince.cli.terminal import show_json
 from quince.errors import WorkspaceError
 from quince.private_files import write_private
 from quince.recovery.lease import is_dead
@@ -42,6 +44,7 @@ def init(
         bool,
         typer.Option("--new-identity", help="This store is a copy: make it another one."),
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Make this folder a workspace: embedded, or on the store and the broker given."""
     here = session.location().folder if upgraded or copied else Path.cwd()  # what is there is found as ever
@@ -69,6 +72,9 @@ def init(
     for warning in (store_warning(location), broker_warning(location)):
         if warning is not None:
             say(f"warning: {warning}")
+    if as_json:
+        urls = {"store": without_password(location.store), "broker": without_password(location.broker)}
+        show_json({"workspace": str(folder), **urls})
     return DONE
 
 

@@ -3,7 +3,13 @@
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import gc
+
+_COLLECTS = gc.isenabled()
+gc.disable()  # modules are no garbage; to look for some while they are loaded is a fifth of a command's start
 
 import importlib
 import io
@@ -19,21 +25,34 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from quince.cli.completion.scripts import install_scripts
 from quince.cli.errors import report_errors
 from quince.cli.output import put, trace_threads
 from quince.cli.session import session
 from quince.logs import LineFormatter
+
+if _COLLECTS:
+    gc.enable()
 
 COMMANDS = {
     **{
         name: f"quince.cli.{name}"
         for name in (
             "init", "status", "doctor", "copy", "run", "submit", "daemon", "worker",
-            "ps", "show", "tree", "logs", "why", "result", "wait",
+            "ps", "show", "tree", "graph", "logs", "why", "result", "wait", "web", "help",
         )
     },
     **dict.fromkeys(("pause", "play", "kill"), "quince.cli.control"),
+    "retry": "quince.cli.retry",
+    "prune": "quince.cli.prune",
+    "restart": "quince.cli.restart",
     "signal": "quince.cli.signal",
+    "set": "quince.cli.set",
+    "schedule": "quince.cli.schedule",
+    "limit": "quince.cli.limit",
+    "top": "quince.cli.top",
+    "notify": "quince.cli.notify",
+    "metrics": "quince.cli.metrics",
 }  # fmt: skip
 """Which module has which command, in the order of the help; a module is imported when it is needed."""
 
@@ -95,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no glyph stops a command, whatever the locale
     trace_threads()
+    gc.freeze()
     if logging.lastResort is not None:  # what says a warning where nobody has set logging up
         logging.lastResort.setFormatter(LineFormatter("%(message)s"))
     for driver in ("aio_pika", "aiormq"):
@@ -102,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     session.debug = "--debug" in words or os.environ.get("QUINCE_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]  # wherever it stands
+    install_scripts()
     with report_errors():
         status = get_command(app).main(args=words, prog_name="quince", standalone_mode=False)
         raise SystemExit(status if isinstance(status, int) else 0)

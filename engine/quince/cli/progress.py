@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TimeElapsedColumn
 
-from quince.cli.formatting import class_name, doing, style_of
+from quince.cli.formatting import style_of
 from quince.cli.output import say
 from quince.cli.terminal import Styled, Text, err
-from quince.client.handle import settled
+from quince.client.waits import settled
 from quince.client.why import why
 from quince.errors import ProcessHeld, WaitTimeout
+from quince.monitor.words import class_name, doing
 from quince.on_hold import is_held
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import ProcessRow, Selection

@@ -8,13 +8,13 @@ import typer
 
 from quince.cli.errors import DONE, FAILED
 from quince.cli.filters import Filter, resolve, with_options
-from quince.cli.formatting import class_name
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
 from quince.cli.progress import watch
 from quince.cli.results import result_document, result_of, show_result, succeeded
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
+from quince.monitor.words import class_name
 
 app = typer.Typer()
 

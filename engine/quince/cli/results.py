@@ -10,26 +10,20 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.highlighter import ReprHighlighter
 from rich.measure import Measurement
-from rich.pretty import pretty_repr
 from rich.table import Table
 
 from quince.cli.documents import plain, row_document
 from quince.cli.errors import DONE, FAILED
 from quince.cli.output import complain, say
 from quince.cli.terminal import Styled, Text, block, show, show_json
-from quince.client.handle import outputs_of
-from quince.errors import ResultUnavailable
+from quince.client.outputs import outputs_of
+from quince.errors import ProcessHeld, ResultUnavailable
+from quince.monitor.details import error_record_of, readable
+from quince.monitor.values import LONGEST_TEXT, written
+from quince.on_hold import is_held
 from quince.own_code import OWN_FOLDERS
-from quince.processes.error_record import ErrorRecord
 from quince.workspace.workspace import Workspace
-from quince_persistence.codec import Unreadable, decode
 from quince_persistence.records import Result, State
-
-SHORT_BYTES = 32
-LONGEST_TEXT = 2000
-LONGEST_ARRAY = 50
-DEEPEST = 6
-"""What is longer is shown by its size."""
 
 _FRAME = re.compile(r'^[ |]*  File "(.+)", line (\d+), in (.+)\n(?:[ |]*    (.+)\n)?', re.MULTILINE)
 _INSTALLED = (
@@ -61,23 +55,6 @@ def result_document(result: Result, started: Mapping[int, float] | None = None) 
     }
 
 
-def readable(blob: bytes | None) -> Mapping[str, Any]:
-    """Stored values by name; one that says why, if the bytes cannot be read at all."""
-    try:
-        values = decode(blob) if blob else {}
-    except Unreadable as error:
-        return {"unreadable": str(error)}
-    return values if isinstance(values, Mapping) else {"unreadable": "these are no values by name"}
-
-
-def error_record_of(blob: bytes) -> ErrorRecord:
-    """A stored error; one that says why, if it cannot be read."""
-    try:
-        return ErrorRecord.decode(blob)
-    except (Unreadable, AttributeError) as error:
-        return ErrorRecord("Unreadable", str(error), "")
-
-
 def succeeded(result: Result) -> bool:
     """It finished with exit status 0."""
     return result.row.state is State.FINISHED and not result.row.exit_status
@@ -95,6 +72,11 @@ def show_end(home: Workspace, pid: int, *, as_json: bool) -> int:
 def show_result(result: Result) -> int:
     """Print the outputs of a process that has ended, or why it has none."""
     row = result.row
+    if is_held(row):
+        complain(str(ProcessHeld(row.pid, row.status)))
+        if result.error is not None:
+            _say_where(result.error)
+        return FAILED
     if not row.terminated:
         complain(f"process {row.pid} has not ended: it is {'paused' if row.paused else row.state.value}")
         return FAILED
@@ -104,11 +86,15 @@ def show_result(result: Result) -> int:
         show_values(readable(result.outputs))
         complain(str(error))
         if result.error is not None:
-            for line in failing_line(error_record_of(result.error).traceback).splitlines():
-                say(line)
+            _say_where(result.error)
             say(f"`quince show {row.pid}` tells more")
         return FAILED
     return DONE
+
+
+def _say_where(error: bytes) -> None:
+    for line in failing_line(error_record_of(error).traceback).splitlines():
+        say(line)
 
 
 def show_values(values: Mapping[str, Any]) -> None:
@@ -130,24 +116,7 @@ def values_table(values: Mapping[str, Any]) -> Table:
 def _value(value: Any) -> RenderableType:
     if isinstance(value, str) and len(value) <= LONGEST_TEXT:
         return block(value)
-    return _Repr(_shown(value))
-
-
-def _shown(value: Any, depth: int = 0) -> Any:
-    """A value as people want to see it: what is large or binary is named by its size."""
-    if depth > DEEPEST:
-        return value
-    if isinstance(value, dict):
-        return {key: _shown(inner, depth + 1) for key, inner in dict.items(value)}
-    if isinstance(value, (bytes, bytearray)) and len(value) > SHORT_BYTES:
-        return _Named(f"<bytes, {_size(len(value))}>")
-    if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return _Named(f"{value[:200]!r}... <text, {_size(len(value))}>")
-    if hasattr(value, "shape") and getattr(value, "size", 0) > LONGEST_ARRAY:
-        return _Named(f"<{type(value).__name__} {value.dtype} {value.shape}>")
-    if type(value) in (list, tuple) and len(value) <= LONGEST_ARRAY:
-        return type(value)(_shown(inner, depth + 1) for inner in value)
-    return value
+    return _Repr(value)
 
 
 class _Repr:
@@ -163,27 +132,7 @@ class _Repr:
         return Measurement.get(console, options, self._said(options))
 
     def _said(self, options: ConsoleOptions) -> Styled:
-        width = options.max_width
-        return block(
-            pretty_repr(self._value, max_width=width, max_length=12, max_string=400, max_depth=DEEPEST)
-        )
-
-
-class _Named:
-    """Shown as its name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-def _size(count: int) -> str:
-    """`812 B`, `73 kB`, `1.2 MB`."""
-    if count < 1000:
-        return f"{count} B"
-    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+        return block(written(self._value, options.max_width))
 
 
 def failing_line(traceback: str) -> str:

@@ -31,7 +31,7 @@ def signal(
     """Send a value to processes that wait, or will wait, for it: `quince signal 17 approval --value yes`."""
     with session.workspace() as home:
         plain = not (chosen.everything or chosen.narrowed or chosen.tree)
-        pids = chosen.named() if plain else [row.pid for row in resolve(home, chosen, live=True)]
+        pids = chosen.named(home) if plain else [row.pid for row in resolve(home, chosen, live=True)]
         if not pids and plain:
             raise WrongUsage("say which processes: pids, a filter as --state waiting, or --all")
         try:

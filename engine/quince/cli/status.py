@@ -27,13 +27,18 @@ from quince.cli.output import put
 from quince.cli.session import session
 from quince.cli.terminal import NEWLINE, Styled, Text, show, show_json
 from quince.daemon import operations as daemon
+from quince.moments import iso, span
+from quince.text import in_line
+from quince.troubles import grave
 from quince.workspace.link_warnings import broker_warning, store_warning
 from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError
-from quince_persistence.records import State, WorkerRow
+from quince_persistence.notice_records import ReceiverRow
+from quince_persistence.records import LimitRow, State, WorkerRow
+from quince_persistence.schedule_records import ScheduleRow
 
 app = typer.Typer()
 
@@ -52,6 +57,12 @@ def status(as_json: AsJson = False) -> int:
     return FAILED if facts.store_error or facts.broker_error else DONE
 
 
+FAILURE_SECONDS = 86_400.0
+"""Which failures are counted: those of the last day."""
+
+Failure = tuple[str, State, int | None]
+"""Class path, state, exit status."""
+
 WRITE_SECONDS = 2.0
 """How long a write that changes nothing may take, which is tried if some worker is in trouble."""
 
@@ -67,7 +78,11 @@ class Overview:
     workers: Sequence[WorkerRow] = ()
     counts: Mapping[State, int] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
+    limits: Sequence[LimitRow] = ()
+    failures: Mapping[Failure, int] = field(default_factory=dict)
     identity: str | None = None
+    schedules: Sequence[ScheduleRow] = ()
+    receivers: Sequence[ReceiverRow] = ()
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -90,6 +105,17 @@ class Overview:
             "workers": [worker_document(worker) for worker in self.workers],
             "counts": {state.value: self.counts.get(state, 0) for state in State},
             "backlog": dict(self.backlog),
+            "limits": {row.name: {"held": row.held, "waiting": row.waiting} for row in self.limits},
+            "failures": {
+                "hours": FAILURE_SECONDS / 3600,
+                "count": sum(self.failures.values()),
+                "of": [
+                    {"class": path, "state": state.value, "exit_status": status, "count": count}
+                    for (path, state, status), count in _most(self.failures)
+                ],
+            },
+            "notices": {row.name: {"pending": row.pending, "error": row.error} for row in self.receivers},
+            "schedules": {"count": len(self.schedules), "next": iso(_soonest(self.schedules))},
         }
 
     def print(self, now: float) -> None:
@@ -105,6 +131,15 @@ class Overview:
         if self.identity is not None:
             table.add_row("processes", counts_text(self.counts))
             table.add_row("backlog", _backlog(self.backlog, self.workers))
+            if waiting := [row for row in self.limits if row.waiting]:
+                table.add_row("limits", ", ".join(f"{row.waiting} wait for {row.name}" for row in waiting))
+            table.add_row("failures", _failures(self.failures))
+        if unsent := [row for row in self.receivers if row.pending]:
+            table.add_row("notices", "\n".join(map(_receiver, unsent)))
+        if served := sorted(worker.metrics for worker in self.workers if worker.metrics):
+            table.add_row("metrics", in_line(", ".join(f"http://{one}/metrics" for one in served)))
+        if self.schedules:
+            table.add_row("schedules", _schedules(self.schedules, now))
         show(table)
         if self.workers:
             put()
@@ -124,8 +159,12 @@ def overview(location: Location) -> Overview:
             found["workers"] = sorted(home.store.workers(), key=lambda worker: (worker.host, worker.name))
             found["counts"] = home.store.counts()
             found["backlog"] = home.store.backlog()
+            found["failures"] = home.store.failures(time.time() - FAILURE_SECONDS)
+            found["limits"] = home.store.limits()
             found["identity"] = home.store.identity
-            if any(one.troubles or not alive(one, time.time()) for one in found["workers"]):
+            found["schedules"] = home.store.schedules()
+            found["receivers"] = home.store.receivers()
+            if any(grave(one.troubles) or not alive(one, time.time()) for one in found["workers"]):
                 home.store.try_write(within=WRITE_SECONDS)
         except PersistenceError as error:
             found["store_error"] = _sentence(error)
@@ -137,6 +176,24 @@ def overview(location: Location) -> Overview:
         except MessagingError as error:
             found["broker_error"] = _sentence(error)
     return Overview(location, daemon.state(location), **found)
+
+
+def _soonest(schedules: Sequence[ScheduleRow]) -> float | None:
+    return min((row.next_at for row in schedules if row.next_at is not None), default=None)
+
+
+def _schedules(schedules: Sequence[ScheduleRow], now: float) -> str:
+    paused = sum(row.paused for row in schedules)
+    count = f"{len(schedules)} schedule{'s' if len(schedules) > 1 else ''}"
+    parts = [f"{count}, {paused} of them paused" if paused else count]
+    if (soonest := _soonest(schedules)) is not None:
+        parts.append(f"the next fires in {span(soonest - now)}")
+    return "; ".join(parts)
+
+
+def _receiver(row: ReceiverRow) -> str:
+    why = f": {row.error}" if row.error else ""
+    return in_line(f"{row.pending} are still to be sent to {row.name}{why}")
 
 
 def _sentence(error: Exception) -> str:
@@ -168,3 +225,25 @@ def _backlog(backlog: Mapping[str, int], workers: Sequence[WorkerRow]) -> str:
         if count
     ]
     return ", ".join(parts) or "empty"
+
+
+def _most(failures: Mapping[Failure, int]) -> list[tuple[Failure, int]]:
+    """The most frequent ones first."""
+    return sorted(failures.items(), key=lambda one: (-one[1], one[0][0], one[0][1], one[0][2] or 0))
+
+
+def _failures(failures: Mapping[Failure, int]) -> str:
+    """`3 in the last 24 h: 2 Relax (exit 410), 1 Sum (excepted)`."""
+    if not failures:
+        return "none in the last 24 h"
+    shown = [
+        f"{count} {in_line(path.rpartition(':')[2])} ({f'exit {status}' if status else state.value})"
+        for (path, state, status), count in _most(failures)[:SHOWN]
+    ]
+    more = ", ..." if len(failures) > SHOWN else ""
+    total = sum(failures.values())
+    return f"{total} in the last 24 h: {', '.join(shown)}{more} (`quince ps --failed --ended-since 1d`)"
+
+
+SHOWN = 5
+"""Kinds of failures that are named."""

@@ -15,7 +15,9 @@ from typing import Any
 
 import rich.text
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markdown import Markdown
 from rich.segment import Segment
+from rich.theme import Theme
 
 from quince.text import UNSEEN, in_line, visible
 
@@ -87,6 +89,28 @@ def show(renderable: RenderableType) -> None:
     lines = captured.get().removesuffix("\n").split("\n")
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
     sys.stdout.flush()  # a reader of a growing log at the other end of a pipe sees it now
+
+
+def show_markdown(text: str, *, styled: str) -> None:
+    """Print a page of Markdown.
+
+    Args:
+        text: What is printed into files and pipes.
+        styled: What is laid out on a terminal, in a pager if it is long.
+    """
+    console = out()
+    if not console.is_terminal:
+        sys.stdout.write(text)
+        return
+    console.push_theme(Theme({"markdown.code": "bold cyan"}))  # its own is on black, also in light terminals
+    page = Markdown(styled, hyperlinks=False, code_theme="ansi_dark")
+    lines = console.render_lines(page)
+    if len(lines) < console.height:
+        console.print(page)
+        return
+    os.environ.setdefault("LESS", "-R")  # as `git` does: colours are colours
+    with console.pager(styles=True):
+        console.print(page)
 
 
 _kept: list[int] = []

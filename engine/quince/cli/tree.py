@@ -12,12 +12,13 @@ from rich.console import Group
 from quince.cli.documents import row_document
 from quince.cli.errors import DONE
 from quince.cli.filters import Filter, resolve, with_options
-from quince.cli.formatting import class_name, doing, exit_text, queued, state_text, took
+from quince.cli.formatting import exit_text, queued, state_text, took
 from quince.cli.options import AsJson
 from quince.cli.session import session
 from quince.cli.terminal import Styled, Text, show, show_documents
 from quince.client.tree import Branch
 from quince.client.tree import tree as tree_of
+from quince.monitor.words import class_name, doing
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import ProcessRow
 

@@ -27,7 +27,7 @@ class Answer:
 
     Attributes:
         pid: The process.
-        verb: What was asked.
+        verb: What was asked: pause, play, kill, retry or set.
         accepted: It is durable; it will be applied, whatever happens to workers and broker.
         applied: It holds already.
         message: One sentence for people.
@@ -35,7 +35,7 @@ class Answer:
     """
 
     pid: int
-    verb: Control
+    verb: str
     accepted: bool
     applied: bool
     message: str
@@ -70,7 +70,9 @@ class Answer:
             raise WaitTimeout(
                 f"{self.verb} of process {self.pid} is accepted, but was not applied in {timeout:g} s"
             )
-        return Answer(self.pid, self.verb, True, True, _done(self.verb, rows[0]), rows[0], self._workspace)
+        return Answer(
+            self.pid, self.verb, True, True, _done(Control(self.verb), rows[0]), rows[0], self._workspace
+        )
 
     def __await__(self) -> Generator[Any, None, Answer]:
         return self._wait_async().__await__()
@@ -89,6 +91,7 @@ def control(
     reason: str | None = None,
     author: str | None = None,
     force: bool = False,
+    now: bool = False,
 ) -> list[Answer]:
     """Pause, play or kill every selected process, in one transaction.
 
@@ -99,7 +102,8 @@ def control(
         selection: Which; processes named by pid that have terminated are answered, not changed. Where it is
             all that have not terminated, one broadcast tells their workers.
         author: Who asks; the user's login name if not given.
-        force: (kill) Do not wait for a running step: fence it.
+        force: (kill) Give a running step no time to end.
+        now: (pause) Stop a running step in its midst.
 
     Returns:
         One answer for each process met, by pid.
@@ -109,8 +113,9 @@ def control(
             raise TypeError(f"{verb.value}() takes its {word} as a text, not {reprlib.repr(said)}")
     why = None if reason is None else storable(reason)
     who = storable(author or login())
-    outcomes = workspace.store.control(verb, selection, author=who, reason=why, force=force).result()
-    notify(workspace, verb, outcomes, everybody=selection == Selection(live=True) and not force)
+    wanted = workspace.store.control(verb, selection, author=who, reason=why, force=force, now=now)
+    outcomes = wanted.result()
+    notify(workspace, verb, outcomes, now=now, everybody=selection == Selection(live=True) and not force)
     return [_answer(workspace, verb, outcome) for outcome in outcomes]
 
 

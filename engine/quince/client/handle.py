@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
 from quince.client.control import Answer, control
+from quince.client.outputs import outputs_of, values_of
+from quince.client.place import place
+from quince.client.restart import restart
+from quince.client.retry import retry
 from quince.client.signals import send
 from quince.client.tree import Branch, tree
-from quince.client.why import Why, nobody_works, why
+from quince.client.twins import twin
+from quince.client.waits import settled, waiting
+from quince.client.why import Why, why
 from quince.errors import (
     ControlRefused,
-    ProcessExcepted,
-    ProcessFailed,
     ProcessHeld,
-    ProcessKilled,
     ProcessNotFound,
     WaitTimeout,
 )
 from quince.messages import LARGEST_PID
 from quince.on_hold import is_held
-from quince.processes.child import ChildProcess, ProcessReference, child_from
+from quince.processes.child import ChildProcess, ProcessReference, child_from, child_to_plain
 from quince.processes.error_record import ErrorRecord
 from quince.processes.fitting import fitted
-from quince.processes.namespace import plain
+from quince.showing import ShowsItself
 from quince.workspace.workspace import Workspace, resolve
-from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.codec import decode, register_as, register_type
-from quince_persistence.records import Control, EventRow, ProcessRow, Result, Selection, State
-
-_log = StructuredLogger("quince")
+from quince_persistence.codec import register_as, register_type
+from quince_persistence.codec.standard import register_plain
+from quince_persistence.records import Control, EventRow, ProcessRow, Progress, Result, Selection, State
 
 WorkspaceLike = Workspace | Path | str | None
-
-REMIND_SECONDS = 3.0
-"""Seconds that a wait goes on in silence though no worker is there."""
-
 
 Value = TypeVar("Value", covariant=True, default=Any)
 
 
-class ProcessHandle(ProcessReference, Generic[Value]):
+class ProcessHandle(ProcessReference, ShowsItself, Generic[Value]):
     """One process, seen from anywhere: another program, another host, before or after its end.
 
     Every property is read from the store when it is asked. The handle of a `@process` function knows, for
@@ -85,6 +81,17 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return self.row.paused
 
     @property
+    def status(self) -> str | None:
+        """What it has said last of itself, or why it was paused or killed, read now."""
+        return self.row.status
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far its step is, as it has said last (`done`, `total`, `text`), read now; None: it has said
+        nothing."""
+        return self.row.progress
+
+    @property
     def exit_status(self) -> int | None:
         """0 if it finished well, another number if not; None if it has not finished."""
         return self.row.exit_status
@@ -103,12 +110,12 @@ class ProcessHandle(ProcessReference, Generic[Value]):
     def inputs(self) -> Mapping[str, Any]:
         """What it was submitted with, defaults included."""
         blob = self.workspace.store.inputs(self.pid)
-        return _values(blob)
+        return values_of(blob)
 
     @property
     def outputs(self) -> Mapping[str, Value]:
         """What it has put out, however it ended; empty before its end."""
-        return _values(self._stored().outputs)
+        return values_of(self._stored().outputs)
 
     def wait(self, timeout: float | None = None) -> ProcessRow:
         """Block until it has terminated, in whatever way.
@@ -120,7 +127,8 @@ class ProcessHandle(ProcessReference, Generic[Value]):
             ProcessHeld: the engine has paused it, since it cannot go on with it; says why.
             WaitTimeout: it has not terminated yet; says why. It goes on.
         """
-        rows = self.workspace.watcher.wait([self.pid], settled, timeout, _reminder(self.workspace))
+        with waiting(self.workspace) as progress:
+            rows = self.workspace.watcher.wait([self.pid], settled, timeout, progress)
         row = self._ended(rows)
         if not row.terminated:
             raise WaitTimeout(f"process {self.pid} has not ended after {timeout:g} s: {self.why().sentence}")
@@ -130,7 +138,9 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         if not rows:
             raise self.workspace.not_found(self.pid)
         if is_held(rows[0]):
-            raise ProcessHeld(self.pid, rows[0].status)
+            error = self._stored().error
+            story = ErrorRecord.decode(error).traceback if error else ""
+            raise ProcessHeld(self.pid, rows[0].status, story)
         return rows[0]
 
     def result(self, timeout: float | None = None) -> Mapping[str, Value]:
@@ -153,17 +163,22 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return self._result_async().__await__()
 
     async def _result_async(self) -> Mapping[str, Value]:
-        reminder = _reminder(self.workspace)
-        self._ended(await self.workspace.watcher.wait_async([self.pid], settled, progress=reminder))
+        with waiting(self.workspace) as progress:
+            rows = await self.workspace.watcher.wait_async([self.pid], settled, progress=progress)
+        self._ended(rows)
         return outputs_of(await asyncio.to_thread(self._stored))
 
-    def pause(self, reason: str | None = None, *, author: str | None = None) -> Answer:
+    def pause(self, reason: str | None = None, *, now: bool = False, author: str | None = None) -> Answer:
         """Stop it after the step that runs now; it holds nothing while paused. Durable on return.
+
+        Args:
+            now: Stop that step in its midst, with the programs that it has started: it stays in the memory of
+                its worker, and goes on there when it is played.
 
         Raises:
             ControlRefused: it has terminated.
         """
-        return self._control(Control.PAUSE, reason, author)
+        return self._control(Control.PAUSE, reason, author, now=now)
 
     def play(self, reason: str | None = None, *, author: str | None = None) -> Answer:
         """Let it go on. Durable on return.
@@ -174,15 +189,107 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return self._control(Control.PLAY, reason, author)
 
     def kill(self, reason: str | None = None, *, force: bool = False, author: str | None = None) -> Answer:
-        """End it and all its descendants: now, or at the end of a blocking step. Durable on return.
+        """End it and all its descendants. Durable on return.
+
+        A step that runs is stopped: its coroutine is cancelled, in a function `ProcessKilled` is raised; what
+        goes on all the same is ended after some seconds (`kill_grace` in `quince.toml`).
 
         Args:
-            force: Do not wait for a blocking step; whatever it still does is not written.
+            force: Give a step that runs no time to end.
 
         Raises:
             ControlRefused: it has terminated.
         """
         return self._control(Control.KILL, reason, author, force=force)
+
+    def set(
+        self, *, priority: int | None = None, queue: str | None = None, author: str | None = None
+    ) -> Answer:
+        """Give it another priority, or put it on another queue. Durable on return.
+
+        If a step of it runs, that holds from its next claim on. Children that it submits later have
+        them too, if nothing else is said; those that it has are left as they are.
+
+        Args:
+            priority: 0 to 9 (first).
+            queue: Which workers run it.
+
+        Raises:
+            InvalidInput: that is no priority, or no queue.
+            ControlRefused: it has terminated, or belongs to a `run()`.
+        """
+        chosen = Selection(pids=[self.pid])
+        (answer,) = place(self.workspace, chosen, queue=queue, priority=priority, author=author)
+        if answer.row is None:
+            raise self.workspace.not_found(self.pid)
+        if not answer.accepted:
+            raise ControlRefused(self.pid, answer.message)
+        return answer
+
+    def retry(
+        self,
+        reason: str | None = None,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        author: str | None = None,
+        **named: Any,
+    ) -> Answer:
+        """Have it go on in place from the step in which it ended, after it has ended and not well: excepted,
+        killed, or with an exit status other than 0. Durable on return.
+
+        Those that it had waited for, and that have not ended well, are retried too; it waits for them first.
+        The old error stays in its history.
+
+        Args:
+            inputs: Inputs that change, by name; the others stay what they were.
+            named: The same.
+
+        Raises:
+            ControlRefused: it has not ended, or has ended well; says what to do.
+            InvalidInput, Unsaveable: its class does not take the inputs. Nothing was changed.
+            UnknownTarget: inputs are given, and its class cannot be loaded here to check them.
+        """
+        changed = {**(inputs or {}), **named}
+        chosen = Selection(pids=[self.pid])
+        answers = retry(self.workspace, chosen, reason=reason, author=author, inputs=changed)
+        answer = next(one for one in answers if one.pid == self.pid)
+        if answer.row is None:
+            raise self.workspace.not_found(self.pid)
+        if not answer.accepted:
+            raise ControlRefused(self.pid, answer.message)
+        return answer
+
+    def restart(
+        self,
+        from_step: str | None = None,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        author: str | None = None,
+        **named: Any,
+    ) -> ProcessHandle[Value]:
+        """Make a new process that begins with the context as it was before a step of this one, and shares the
+        children that ended well; those that it would wait for in vain are made anew. This one stays as it
+        is. Durable on return.
+
+        Args:
+            from_step: The name of the step: the newest time that it ran; `turn#2` is its second time. The
+                step at which the process stands, or stopped, if not given; of one that ended well, the first.
+                Any but that one and the first needs `keep_checkpoints`.
+            inputs: Inputs that are others in the new process, by name.
+            named: The same.
+
+        Returns:
+            The handle of the new process.
+
+        Raises:
+            ControlRefused: no checkpoint is kept before such a step; says before which there is one.
+            InvalidInput, Unsaveable: its class does not take the inputs. Nothing was written.
+            UnknownTarget: its class is needed, and cannot be loaded here.
+        """
+        changed = {**(inputs or {}), **named}
+        made = restart(self.workspace, self.pid, from_step, inputs=changed, reason=reason, author=author)
+        return ProcessHandle(made.pid, self.workspace)
 
     def signal(self, name: str, value: Any = True, *, author: str | None = None) -> None:
         """Send it a value, for which it waits or will wait with `signal_(name)`. Durable on return.
@@ -203,10 +310,16 @@ class ProcessHandle(ProcessReference, Generic[Value]):
             raise ControlRefused(self.pid, outcome.refused)
 
     def _control(
-        self, verb: Control, reason: str | None, author: str | None, *, force: bool = False
+        self,
+        verb: Control,
+        reason: str | None,
+        author: str | None,
+        *,
+        force: bool = False,
+        now: bool = False,
     ) -> Answer:
         chosen = Selection(pids=[self.pid])
-        answers = control(self.workspace, verb, chosen, reason=reason, author=author, force=force)
+        answers = control(self.workspace, verb, chosen, reason=reason, author=author, force=force, now=now)
         answer = next((one for one in answers if one.pid == self.pid), None)
         if answer is None or answer.row is None:
             raise self.workspace.not_found(self.pid)
@@ -241,7 +354,21 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         Args:
             after: Begin behind the event of this `seq`.
         """
-        return self.workspace.watcher.follow_async(self.pid, after)
+        return self._events(after)
+
+    async def _events(self, after: int) -> AsyncIterator[EventRow]:
+        with waiting(self.workspace) as progress:
+            async for event in self.workspace.watcher.follow_async(self.pid, after, progress):
+                yield event
+
+    apause, aplay, akill = twin(pause), twin(play), twin(kill)
+    aset, asignal = twin(set), twin(signal)  # noqa: A003 - the method above
+    aretry, arestart = twin(retry), twin(restart)
+    awhy, atree, ahistory = twin(why), twin(tree), twin(history)
+
+    async def arow(self) -> ProcessRow:
+        """`row` from a coroutine."""
+        return await asyncio.to_thread(lambda: self.row)
 
     def _stored(self) -> Result:
         results = self.workspace.store.results([self.pid])
@@ -259,30 +386,13 @@ class ProcessHandle(ProcessReference, Generic[Value]):
         return hash(self.pid)
 
 
-def _reminder(workspace: Workspace) -> Callable[[Sequence[ProcessRow]], None]:
-    """Says, once, after a moment of waiting, that nobody works who could end it."""
-    due = time.monotonic() + REMIND_SECONDS
+class Handles(ShowsItself, list[ProcessHandle[Value]]):
+    """Handles: a list, which a notebook shows as a table."""
 
-    def look(rows: Sequence[ProcessRow]) -> None:
-        nonlocal due
-        for row in rows if time.monotonic() >= due else ():
-            if (nobody := nobody_works(workspace, row)) is not None:
-                due = float("inf")
-                _log.warning(
-                    "waiting for process %(pid)s: %(reason)s",
-                    pid=row.pid,
-                    class_=row.class_path,
-                    queue=row.queue,
-                    reason=nobody,
-                )
-                return
-
-    return look
+    __slots__ = ()
 
 
-def settled(row: ProcessRow) -> bool:
-    """It has ended, or nothing but a person can make it go on."""
-    return row.terminated or is_held(row)
+register_plain(Handles, list)
 
 
 def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHandle:
@@ -294,11 +404,14 @@ def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHa
     home = resolve(workspace)
     if isinstance(pid, str):
         row = home.store.find_key(pid)
-        if row is None:
+        if row is not None:
+            return ProcessHandle(row.pid, home)
+        if pid.isdecimal():
             raise ProcessNotFound(
-                f"no process has the key {pid!r} in this workspace ({home.location.folder})"
+                f"no process has the key {pid!r} in this workspace ({home.location.folder}); for the pid, "
+                "give a whole number"
             )
-        return ProcessHandle(row.pid, home)
+        raise home.no_key(pid)
     number = fitted(pid, int)
     if type(number) is not int or not 0 < number <= LARGEST_PID:
         raise ProcessNotFound(f"there is no process {pid!r}; a pid is a whole number from 1 on")
@@ -307,28 +420,8 @@ def get_process(pid: int | str, *, workspace: WorkspaceLike = None) -> ProcessHa
     return handle
 
 
-def outputs_of(result: Result) -> Mapping[str, Any]:
-    """The outputs of a process that has terminated, or the error that says how it ended."""
-    row = result.row
-    outputs = _values(result.outputs)
-    if row.state is State.EXCEPTED:
-        story = (
-            ErrorRecord.decode(result.error)
-            if result.error
-            else ErrorRecord("Exception", row.exit_message or "", "")
-        )
-        raise ProcessExcepted(row.pid, story.type_name, story.text, story.traceback)
-    if row.state is State.KILLED:
-        raise ProcessKilled(row.pid, row.exit_message)
-    if row.exit_status:
-        raise ProcessFailed(row.pid, row.exit_status, row.exit_message, outputs)
-    return outputs
+aget_process = twin(get_process)
 
-
-def _values(blob: bytes | None) -> dict[str, Any]:
-    return {name: plain(value) for name, value in decode(blob).items()} if blob else {}
-
-
-register_type(ProcessHandle, "quince.handle", lambda handle: [handle.pid, ""], child_from)  # type: ignore[arg-type]
-register_as(ProcessHandle, ChildProcess, lambda handle: [handle.pid, ""])
+register_type(ProcessHandle, "quince.handle", child_to_plain, child_from)  # type: ignore[arg-type]
+register_as(ProcessHandle, ChildProcess, child_to_plain)
 """A handle that is given to a process, or kept in a context, is there what a child is."""

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from quince.messages import (
     change_of,
     changes_of,
-    control_message,
+    control_body,
+    control_messages,
     recheck_message,
     run_message,
     task_for,
     worker_of_run,
 )
 from quince.recovery.dead_workers import release_worker
-from quince.recovery.lease import is_dead
+from quince.recovery.lease import has_ended, is_dead
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.records import Control, ControlOutcome, ProcessRow, Woken
+from quince_persistence.records import Control, ControlOutcome, ProcessRow, Woken, WorkerRow
 
 _log = StructuredLogger("quince")
+
+ENDING_SECONDS = 3.0
+"""Seconds in which the steps of a worker that has died end, as a rule."""
+LOOK_SECONDS = 0.05
 
 
 def enqueue(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
@@ -47,19 +54,36 @@ def enqueue(workspace: Workspace, woken: Iterable[Woken | ProcessRow]) -> None:
 
 
 def notify(
-    workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], *, everybody: bool = False
+    workspace: Workspace,
+    verb: Control,
+    outcomes: Sequence[ControlOutcome],
+    *,
+    now: bool = False,
+    everybody: bool = False,
 ) -> None:
     """In the background: notify the owners, enqueue ready processes, broadcast the changes.
 
     Args:
+        now: A pause that stops steps in their midst.
         everybody: One broadcast reaches all owners.
     """
-    workspace.background.post(lambda: _notify(workspace, verb, outcomes, everybody))
+    workspace.background.post(lambda: _notify(workspace, verb, outcomes, now, everybody))
 
 
 def notify_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
     """In the background, after signals: have ready processes go on or enqueue them, broadcast the changes."""
     workspace.background.post(lambda: _notify_signalled(workspace, outcomes))
+
+
+def notify_retried(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    """In the background, after a retry: enqueue ready processes, broadcast the changes."""
+    workspace.background.post(lambda: _notify_retried(workspace, outcomes))
+
+
+def _notify_retried(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
+    enqueue(workspace, (woken for outcome in outcomes for woken in outcome.woken))
+    if changes := changes_of(outcomes):
+        workspace.communicator.broadcast_many(changes)
 
 
 def _notify_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:
@@ -74,32 +98,27 @@ def _notify_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) 
         workspace.communicator.broadcast_many([change_of(row.pid, row.state, row.state) for row in rows])
 
 
-def _notify(workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], everybody: bool) -> None:
-    owned = _by_owner(outcomes)
+def _notify(
+    workspace: Workspace, verb: Control, outcomes: Sequence[ControlOutcome], now: bool, everybody: bool
+) -> None:
     if everybody:
-        workspace.communicator.broadcast_send({"verb": verb.value}, subject=f"control.{verb.value}")
+        body = control_body(verb, now=now)
+        workspace.communicator.broadcast_send(body, subject=f"control.{verb.value}")
     else:
-        dead = {owner for owner, pids in owned.items() if not _notified(workspace, owner, verb, pids)}
+        messages = control_messages(verb, outcomes, now=now)
+        dead = {owner for owner, message in messages if not _notified(workspace, owner, message)}
         if dead:
             _release_dead(workspace, dead)
     enqueue(workspace, (woken for outcome in outcomes for woken in outcome.woken))
-    messages = changes_of(outcomes)
-    if messages:
-        workspace.communicator.broadcast_many(messages)
+    changes = changes_of(outcomes)
+    if changes:
+        workspace.communicator.broadcast_many(changes)
 
 
-def _by_owner(outcomes: Sequence[ControlOutcome]) -> dict[str, list[int]]:
-    owned: dict[str, list[int]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.owner is not None:
-            owned[outcome.owner].append(outcome.pid)
-    return owned
-
-
-def _notified(workspace: Workspace, owner: str, verb: Control, pids: Sequence[int]) -> bool:
+def _notified(workspace: Workspace, owner: str, message: dict[str, Any]) -> bool:
     """False if the owner is not there."""
     try:
-        workspace.communicator.rpc_cast(owner, control_message(verb, pids))
+        workspace.communicator.rpc_cast(owner, message)
     except UnroutableError:
         return False
     return True
@@ -107,15 +126,26 @@ def _notified(workspace: Workspace, owner: str, verb: Control, pids: Sequence[in
 
 def _release_dead(workspace: Workspace, owners: set[str]) -> None:
     """Release the processes of these workers, if they are proven dead: that applies what was asked for, also
-    with no worker left that would do it."""
-    for worker in workspace.store.workers():
-        if worker.id in owners and is_dead(worker):
-            woken = release_worker(workspace.store, worker.id).result()
-            _log.warning(
-                "worker %(worker_name)s (%(worker)s) is dead; its processes were released",
-                worker=worker.id,
-                host=worker.host,
-                count=len(woken),
-                worker_name=worker.name,
-            )
-            enqueue(workspace, woken)
+    with no worker left that would do it. One that has just ended is dead when its steps have ended, too."""
+    ended = [worker for worker in workspace.store.workers() if worker.id in owners and has_ended(worker)]
+    deadline = time.monotonic() + ENDING_SECONDS
+    while ended:
+        for worker in list(ended):
+            if is_dead(worker):
+                _release(workspace, worker)
+                ended.remove(worker)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(LOOK_SECONDS if ended else 0)
+
+
+def _release(workspace: Workspace, worker: WorkerRow) -> None:
+    woken = release_worker(workspace.store, worker.id).result()
+    _log.warning(
+        "worker %(worker_name)s (%(worker)s) is dead; its processes were released",
+        worker=worker.id,
+        host=worker.host,
+        count=len(woken),
+        worker_name=worker.name,
+    )
+    enqueue(workspace, woken)

@@ -79,7 +79,7 @@ class ProcessCommunicator(kiwipy.Communicator):  # type: ignore[misc]  # kiwipy 
 
 
 class RemoteControl:
-    """Pause, play, kill, signal and status of any process, over the broker alone.
+    """Pause, play, kill, retry, signal and status of any process, over the broker alone.
 
     Args:
         uri: The broker's URI.
@@ -109,12 +109,18 @@ class RemoteControl:
         """
         return self._ask(pid, MessageBuilder.status(), timeout)
 
-    def pause(self, pid: int, reason: str | None = None, timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
+    def pause(
+        self, pid: int, reason: str | None = None, *, now: bool = False, timeout: float = ANSWER_SECONDS
+    ) -> dict[str, Any]:
         """Pause it. The answer tells `accepted`, `applied`, `by` and `message`.
+
+        Args:
+            now: In the midst of a step; see `ProcessHandle.pause`.
 
         Raises: as `status`.
         """
-        return self._ask(pid, MessageBuilder.pause(reason), timeout)
+        message = MessageBuilder.pause(reason)
+        return self._ask(pid, message | {"now": True} if now else message, timeout)
 
     def play(self, pid: int, timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
         """Let it go on; answers and raises as `pause`."""
@@ -125,6 +131,13 @@ class RemoteControl:
     ) -> dict[str, Any]:
         """Kill it and its descendants; answers and raises as `pause`."""
         return self._ask(pid, MessageBuilder.kill(reason, force_kill=force), timeout)
+
+    def retry(
+        self, pid: int, reason: str | None = None, *, timeout: float = ANSWER_SECONDS
+    ) -> dict[str, Any]:
+        """Have it go on after it has ended, and not well; answers and raises as `pause`. With other inputs:
+        `ProcessHandle.retry`."""
+        return self._ask(pid, {"intent": "retry", "message": reason}, timeout)
 
     def signal(
         self, pid: int, name: str, value: Any = True, timeout: float = ANSWER_SECONDS

@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from quince.showing import ShowsItself
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import ProcessRow, State
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(ShowsItself):
     """A process in its tree. Iterating gives it and all its descendants, parents before children.
 
     Attributes:

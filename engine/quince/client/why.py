@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import time
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from quince.client.attempts import last_attempt, times, told
 from quince.moments import clock, span
-from quince.on_hold import UNLOADABLE
-from quince.recovery.lease import is_dead, lives_here
-from quince.recovery.poison import ROOM_SECONDS
+from quince.on_hold import UNLOADABLE, is_held
+from quince.processes.limits import said_of
+from quince.recovery.lease import has_ended, lives_here
 from quince.settings import EXPIRY_SECONDS
-from quince.troubles import is_blocked, is_stale, trouble_of
+from quince.showing import ShowsItself
+from quince.troubles import awaited_inside, is_blocked, is_stale, trouble_of
+from quince.workspace.revision import files_of
 from quince.workspace.workspace import Workspace
-from quince_persistence.records import PRIME_SUSPECT, SUSPECT, Control, EventRow, ProcessRow, State, WorkerRow
+from quince_persistence.clock import now
+from quince_persistence.records import MAX_DEATHS, Control, EventRow, ProcessRow, State, WorkerRow
+from quince_persistence.schedule_records import LABEL, MOMENT_LABEL
 
 LONG_READY = 5.0
 """Seconds after which a process that is ready should have been taken up by a free slot."""
@@ -23,7 +29,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Why(ShowsItself):
     """The reason why a process stands where it stands.
 
     Attributes:
@@ -50,7 +56,19 @@ def why(workspace: Workspace, pid: int) -> Why:
         raise workspace.not_found(pid)
     facts = _Facts(workspace, row)
     sentence, evidence = _reason(facts)
-    return Why(pid, sentence, (*evidence, *_suspicion(row), *_stale_code(facts)))
+    return Why(
+        pid,
+        sentence,
+        (
+            *evidence,
+            *_deadline(facts),
+            *_schedule(facts),
+            *_deaths(facts),
+            *_edited(facts),
+            *_declined(facts),
+            *_stale_code(facts),
+        ),
+    )
 
 
 def nobody_works(workspace: Workspace, row: ProcessRow) -> str | None:
@@ -74,7 +92,8 @@ class _Facts:
     def __init__(self, workspace: Workspace, row: ProcessRow) -> None:
         self.row = row
         self.store = workspace.store
-        self.now = time.time()
+        self.folder = workspace.location.folder
+        self.now = now()
 
     def last_control(self, verb: Control) -> EventRow | None:
         """The last time that somebody asked for it."""
@@ -110,18 +129,68 @@ def _reason(facts: _Facts) -> tuple[str, list[str]]:
         return _paused(facts)
     if row.owner is not None:
         return _owned(facts)
+    if row.waits_for_limits:
+        return _limited(facts)
     if row.state is State.WAITING and not row.ready:
         return _waiting(facts)
     return _queued(facts)
 
 
-def _suspicion(row: ProcessRow) -> list[str]:
-    if row.terminated or row.deaths < SUSPECT:
+def _deaths(facts: _Facts) -> list[str]:
+    """What has died with the step that is to run, or runs; with that of one that has ended so."""
+    row = facts.row
+    if not row.deaths:
         return []
+    last = next((event for event in reversed(facts.store.events(row.pid)) if event.kind == "death"), None)
+    told = [] if last is None else [f"{facts.ago(last.at)}: {last.body.get('text')}"]
+    if row.deaths_alone and not row.terminated:
+        told.append(f"that has happened {row.deaths_alone} times in a row; {MAX_DEATHS} times end it")
+    return told
+
+
+def _deadline(facts: _Facts) -> list[str]:
+    """When it is killed, if it lives then."""
+    until = facts.row.deadline
+    return [] if until is None else [f"its deadline is {_at(until)}, in {span(until - facts.now)}"]
+
+
+def _schedule(facts: _Facts) -> list[str]:
+    """Which schedule has made it, and for when."""
+    labels, parent = facts.row.options.labels, facts.row.parent
+    if parent is not None or LABEL not in labels:
+        return []
+    return [f"made by schedule {labels[LABEL]} for {labels.get(MOMENT_LABEL, 'an unknown time')}"]
+
+
+def _edited(facts: _Facts) -> list[str]:
+    """Which files of its code have been changed since its worker has loaded them."""
+    row = facts.row
+    if row.owner is None or row.state is not State.RUNNING:
+        return []
+    taken = max((one.at for one in facts.store.events(row.pid) if one.kind in ("state", "claim")), default=0)
+    files = [file.name for file in files_of(row.class_path, facts.folder) if _written(file) > taken]
+    if not files:
+        return []
+    names, has = ", ".join(files[:NAMED]), "has" if len(files) == 1 else "have"
     return [
-        f"{row.deaths} workers have died while they held it, so it is kept apart from others like it; "
-        f"from {PRIME_SUSPECT} on it is tried alone"
+        f"{names} {has} been changed since it was taken up: it goes on with what it began with, and after "
+        "its next wait with the code as it stands"
     ]
+
+
+def _declined(facts: _Facts) -> list[str]:
+    """Who could not load it, and leaves it to workers with other code."""
+    if facts.row.terminated:
+        return []
+    last = next((one for one in reversed(facts.store.events(facts.row.pid)) if one.kind == "declined"), None)
+    return [] if last is None else [f"{last.author} could not load it: {last.body.get('reason')}"]
+
+
+def _written(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _stale_code(facts: _Facts) -> list[str]:
@@ -147,7 +216,11 @@ def _ended(facts: _Facts) -> tuple[str, list[str]]:
     killer = facts.last_control(Control.KILL) if row.state is State.KILLED else None
     by = f" by {killer.author}" if killer is not None and killer.author else ""
     message = f": {row.exit_message}" if row.exit_message else ""
-    return f"{how}{by} {facts.ago(row.ended)}{message}", [f"ended {_at(row.ended)}"]
+    evidence = [f"ended {_at(row.ended)}"]
+    if row.state is not State.FINISHED or row.exit_status:
+        place = f"from {_step(row)}" if row.step else "from its beginning"
+        evidence.append(f"`quince retry {row.pid}` goes on {place}")
+    return f"{how}{by} {facts.ago(row.ended)}{message}", evidence
 
 
 def _paused(facts: _Facts) -> tuple[str, list[str]]:
@@ -156,13 +229,20 @@ def _paused(facts: _Facts) -> tuple[str, list[str]]:
         return (
             f"it is {row.status}",
             [
-                "workers import it from the workspace's folder and from what is installed for them; what was "
-                "mended or added since they began they see after `quince daemon restart`",
-                f"then `quince play {row.pid}` lets it go on",
+                "workers import it as it stands, from the folders of its file and the workspace, or as "
+                "installed, with the environment of `quince daemon start`",
+                f"`quince play {row.pid}` lets it go on when that is mended",
             ],
         )
     asked = facts.last_control(Control.PAUSE)
     play = f"`quince play {row.pid}` lets it go on"
+    failed = last_attempt(facts.store, row.pid)
+    if is_held(row) and failed is not None and failed.body.get("held") == row.status:
+        return f"it is {row.status}", [
+            *told(failed, facts.now),
+            f"`quince show {row.pid}` has the traceback; `quince play {row.pid}` tries {_step(row)} again, "
+            f"`quince retry {row.pid} name=value` with another input, `quince kill {row.pid}` ends it",
+        ]
     if asked is None and (above := facts.pause_above()) is not None:
         reason = f": {above.body['reason']}" if above.body.get("reason") else ""
         sentence = f"its tree was paused by {above.author or 'somebody'} {facts.ago(above.at)}{reason}"
@@ -186,7 +266,7 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
             f"{span(facts.now - owner.heartbeat)}: it is frozen, or the store takes no writes"
         )
         return sentence, [*evidence, f"process {owner.ospid}", "`quince doctor` says whether the store does"]
-    if owner is None or silent or is_dead(owner):
+    if owner is None or silent or has_ended(owner):
         beat = "it is not registered" if owner is None else f"heartbeat {facts.ago(owner.heartbeat)}"
         sentence = f"the worker that held it ({row.owner}) is dead; another takes over soon"
         if not _living(facts):
@@ -197,9 +277,9 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
         f"{owner.name} on {owner.host}, process {owner.ospid}, heartbeat {facts.ago(owner.heartbeat)}"
     )
     if (trouble := trouble_of(row.pid, owner.troubles)) is not None:
-        return f"{trouble}; {owner.name} tries again and again", evidence
-    if (blocked := _blocked([owner])) is not None:
-        return blocked, evidence
+        return trouble if is_blocked(trouble) else f"{trouble}; {owner.name} tries again and again", evidence
+    if row.intent is None and (inside := awaited_inside(row.pid, owner.troubles)):
+        return _waiting_inside(facts, inside, evidence)
     if row.intent is not None:
         asked = facts.last_control(row.intent)
         who = (asked.author if asked is not None else None) or "somebody"
@@ -210,17 +290,37 @@ def _owned(facts: _Facts) -> tuple[str, list[str]]:
     if row.state is State.WAITING and row.awaiting:
         sentence, awaited = _waiting(facts)
         return sentence, [*evidence, *awaited]
-    held_since = facts.now - row.updated
-    if row.deaths >= PRIME_SUSPECT and owner.held > 1 and held_since < ROOM_SECONDS:
-        return (
-            f"it runs, or waits until nothing else is at work in {owner.name}, for {span(held_since)}",
-            evidence,
-        )
-    return f"it runs: {owner.name} is in {_step(row)} for {span(held_since)}", evidence
+    far = _progress(row)
+    return f"it runs: {owner.name} is in {_step(row)} for {span(facts.now - row.updated)}{far}", evidence
+
+
+def _progress(row: ProcessRow) -> str:
+    """How far its step is, as it says."""
+    if row.progress is None:
+        return ""
+    of = "" if row.progress.total is None else f" of {row.progress.total:.6g}"
+    text = "" if row.progress.text is None else f" ({row.progress.text})"
+    return f", and has done {row.progress.done:.6g}{of}{text}"
+
+
+def _waiting_inside(facts: _Facts, awaited: Sequence[int], evidence: list[str]) -> tuple[str, list[str]]:
+    rows = [row for row in map(facts.store.get, awaited) if row is not None]
+    pids = ", ".join(map(str, awaited))
+    since = span(facts.now - facts.row.updated)
+    return (
+        f"{_step(facts.row)} runs for {since} and waits inside for process {pids}",
+        [*evidence, *map(_standing, rows), "its slot is lent to others meanwhile"],
+    )
+
+
+def _standing(row: ProcessRow) -> str:
+    return f"{row.pid} {row.class_path.rpartition(':')[2]} is {'paused' if row.paused else row.state.value}"
 
 
 def _waiting(facts: _Facts) -> tuple[str, list[str]]:
     row = facts.row
+    if row.attempt and row.due is not None:
+        return _tried_again(facts, row.due)
     awaited = facts.store.awaited(row.pid)
     parts = []
     if awaited:
@@ -235,12 +335,39 @@ def _waiting(facts: _Facts) -> tuple[str, list[str]]:
         parts.append(
             f"its timer, due in {span(row.due - facts.now)}" if row.due > facts.now else "its timer, due now"
         )
-    evidence = [
-        f"{one.pid} {one.class_path.rpartition(':')[2]} is {'paused' if one.paused else one.state.value}"
-        for one in awaited[:NAMED]
-    ]
+    evidence = [_standing(one) for one in awaited[:NAMED]]
     evidence += [f"`quince signal {row.pid} {name}` sends it" for name in row.signals[:1]]
-    return f"it waits for {' and '.join(parts) or 'something that it has forgotten'}", evidence
+    first = "the first of " if row.wait_any else ""
+    return f"it waits for {first}{' and '.join(parts) or 'something that it has forgotten'}", evidence
+
+
+def _tried_again(facts: _Facts, due: float) -> tuple[str, list[str]]:
+    """It has failed, and waits until it is tried again."""
+    row = facts.row
+    when = f"in {span(due - facts.now)}" if due > facts.now else "now"
+    last = last_attempt(facts.store, row.pid)
+    error, evidence = ("", []) if last is None else (f": {last.body.get('words')}", told(last, facts.now))
+    return (
+        f"{_step(row)} has failed {times(row.attempt)} and is tried again {when}{error}",
+        [*evidence, f"the next attempt is due {_at(due)}"],
+    )
+
+
+def _limited(facts: _Facts) -> tuple[str, list[str]]:
+    row, store = facts.row, facts.store
+    wait = store.limit_waits([row.pid]).get(row.pid)
+    limit = None if wait is None else next((one for one in store.limits() if one.name == wait.name), None)
+    if wait is None or limit is None:
+        return f"it is about to be given its limits ({', '.join(row.options.limits)})", []
+    holders = store.limit_users(wait.name, held=True, most=NAMED + 1)
+    pids = ", ".join(str(one.pid) for one in holders[:NAMED]) + (", ..." if len(holders) > NAMED else "")
+    held = f"held by {pids}" if holders else "which nobody holds"
+    behind = f"behind {_count(wait.ahead, 'other')}" if wait.ahead else "as the next one"
+    evidence = [_standing(one) for one in holders[:NAMED]]
+    if limit.next_at is not None:
+        evidence.append(f"its rate lets the next one begin in {span(limit.next_at - facts.now)}")
+    evidence.append(f"`quince limit show {shlex.quote(wait.name)}` shows all; `quince limit set` changes it")
+    return f"it waits for limit {wait.name} ({said_of(limit)}), {held}, {behind}", evidence
 
 
 def _queued(facts: _Facts) -> tuple[str, list[str]]:
@@ -260,22 +387,14 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
     ready = facts.now - row.updated
     if held >= slots:
         return f"it waits for a free slot on queue {row.queue}, with {_count(others, 'other')}", evidence
-    if (blocked := _blocked(workers)) is not None:
-        return f"it waits for a worker: {blocked}", evidence
     if ready > LONG_READY:
         evidence.append("workers look for it by themselves once the broker answers and its queue is empty")
         return (
-            f"it is ready for {span(ready)} and slots are free, but no worker has heard of it: is the "
-            "broker away? (`quince status`)",
+            f"it is ready for {span(ready)} and slots are free, but no worker has heard of it: its message "
+            "is lost, or with a worker that does not answer, or the broker is away (`quince status`)",
             evidence,
         )
     return f"it is ready, and a worker of queue {row.queue} takes it up next", evidence
-
-
-def _blocked(workers: Sequence[WorkerRow]) -> str | None:
-    """That the event loops of all of these are blocked, and by what; None if one turns."""
-    said = [next((f"{w.name}: {one}" for one in w.troubles if is_blocked(one)), None) for w in workers]
-    return None if None in said else said[0]
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:
@@ -283,7 +402,9 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 def _living(facts: _Facts) -> list[WorkerRow]:
-    return [w for w in facts.store.workers() if not is_dead(w) and facts.now - w.heartbeat <= EXPIRY_SECONDS]
+    return [
+        w for w in facts.store.workers() if not has_ended(w) and facts.now - w.heartbeat <= EXPIRY_SECONDS
+    ]
 
 
 def _step(row: ProcessRow) -> str:

@@ -17,7 +17,16 @@ from quince.errors import DaemonError
 from quince.interpreter import SUPERVISOR, arguments_of
 from quince.os_process import Program, program_of
 from quince.private_files import open_private, write_private
-from quince.settings import DAEMON_LOCK, DEFAULT_SLOTS, SETTINGS, STATE, host_name
+from quince.rotation import rotate, size_of
+from quince.settings import (
+    DAEMON_LOCK,
+    DEFAULT_SLOTS,
+    LOG_FILES,
+    LOG_SIZE,
+    SETTINGS,
+    STATE,
+    host_name,
+)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -58,6 +67,15 @@ class DaemonFiles:
     def logs(self) -> list[Path]:
         """Every log there is."""
         return sorted((self._state / "logs").glob("*.log"))
+
+    def rotate_logs(self) -> None:
+        """Begin those anew that are too large, under the hands of those who write them.
+
+        Raises:
+            OSError, WorkspaceError: see `rotate` and `size_of`.
+        """
+        for log in filter(Path.is_file, self.logs()):
+            rotate(log, size_of(LOG_SIZE) << 20, size_of(LOG_FILES))
 
     def read(self) -> Settings | None:
         try:

@@ -25,6 +25,7 @@ from quince.settings import (
     BROKER_VARIABLE,
     GRACE_SECONDS,
     LOG_FORMAT_VARIABLE,
+    NO_CEILING,
     READY_VARIABLE,
     STORE_VARIABLE,
 )
@@ -42,6 +43,11 @@ QUIET_SECONDS = 3.0
 
 def _silent(_sentence: str) -> None:
     """For callers who want no sentences."""
+
+
+def _unknown(_ospids: Sequence[int]) -> str:
+    """For callers who cannot say what runs."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +134,21 @@ def start(location: Location, settings: Settings) -> int:
     return process.pid
 
 
-def stop(location: Location, timeout: float | None = None, say: Callable[[str], object] = _silent) -> bool:
+def stop(
+    location: Location,
+    timeout: float | None = None,
+    say: Callable[[str], object] = _silent,
+    runs: Callable[[Sequence[int]], str] = _unknown,
+) -> bool:
     """Stop the daemon: steps that run get their time, then nothing of it is left.
 
     Workers that an earlier daemon left behind, because it was killed, are ended too.
 
     Args:
         timeout: Seconds for the steps that run; what they did not finish runs again. None: as was granted
-            last, or `GRACE_SECONDS`.
+            last, or `GRACE_SECONDS`. `NO_CEILING`: as long as they need.
         say: Gets a sentence when it takes more than a few seconds: what is waited for.
+        runs: Says what runs in the workers of these process ids, or nothing.
 
     Returns:
         Whether there was anything to stop.
@@ -152,10 +164,15 @@ def stop(location: Location, timeout: float | None = None, say: Callable[[str], 
     grace = _grant(files, timeout)
     tree = ProcessTree(ospid, left)
     tree.terminate()
-    if _ended(tree, grace + 1.0, say, f"steps that run have {grace:g} s to end"):
+    workers = [] if ospid is None else [child.pid for child in psutil.Process(ospid).children()]
+
+    def what() -> str:
+        return f"{_time_of(grace)} to end{runs([*workers, *(one.ospid for one in left)])}"
+
+    if _ended(tree, grace + 1.0, say, what):
         return True
     tree.terminate_left()  # the death of their daemon was the first time
-    if _ended(tree, LAST_SECONDS, say, f"their time is over, and they end within {LAST_SECONDS:g} s"):
+    if _ended(tree, LAST_SECONDS, say, lambda: f"they are cut off now, within {LAST_SECONDS:g} s"):
         return True
     tree.terminate()
     if not tree.gone_within(HURRY_SECONDS):
@@ -165,13 +182,18 @@ def stop(location: Location, timeout: float | None = None, say: Callable[[str], 
     return True
 
 
-def _ended(tree: ProcessTree, seconds: float, say: Callable[[str], object], why: str) -> bool:
+def _time_of(grace: float) -> str:
+    """`steps that run have 30 s`."""
+    return f"steps that run have {'as long as they need' if grace >= NO_CEILING else f'{grace:g} s'}"
+
+
+def _ended(tree: ProcessTree, seconds: float, say: Callable[[str], object], why: Callable[[], str]) -> bool:
     """Whether all of them end in time; says whom it waits for if that is not soon."""
     quiet = min(seconds, QUIET_SECONDS)
     if tree.gone_within(quiet):
         return True
     if seconds > quiet:
-        say(f"waiting for {tree}: {why} (`quince daemon logs` says what keeps them)")
+        say(f"waiting for {tree}: {why()}")
     return tree.gone_within(seconds - quiet)
 
 
@@ -192,14 +214,21 @@ def scale(location: Location, workers: int, timeout: float | None = None) -> Non
         os.kill(ospid, signal.SIGHUP)
 
 
-def restart(location: Location, timeout: float | None = None, say: Callable[[str], object] = _silent) -> None:
+def restart(
+    location: Location,
+    timeout: float | None = None,
+    say: Callable[[str], object] = _silent,
+    runs: Callable[[Sequence[int]], str] = _unknown,
+) -> None:
     """Replace the workers one by one, each new one at work before its old one drains; returns when all are.
 
     A daemon of an earlier version, which would look for its own modules in vain, is stopped and started anew.
 
     Args:
-        timeout: Seconds for the steps that run in each of them, from now on.
-        say: Gets a sentence whenever something has happened.
+        timeout: Seconds for the steps that run in each of them, from now on. `NO_CEILING`: as long as they
+            need; all of them drain beside each other then.
+        say: Gets a sentence whenever something has happened, and about what is waited for.
+        runs: Says what runs in the workers of these process ids, or nothing.
 
     Raises:
         DaemonError: no daemon runs, it has ended meanwhile, or a worker cannot be replaced.
@@ -207,7 +236,7 @@ def restart(location: Location, timeout: float | None = None, say: Callable[[str
     files, ospid = _running(location)
     if is_earlier(psutil.Process(ospid).cmdline(), SUPERVISOR):
         say("the daemon is of an earlier version of Quince: it is stopped, and started anew")
-        stop(location, timeout, say)
+        stop(location, timeout, say, runs)
         start(location, files.read() or Settings())
         return
     grace = _grant(files, timeout)
@@ -215,11 +244,19 @@ def restart(location: Location, timeout: float | None = None, say: Callable[[str
     rolls = (_report(files, ospid) or DaemonReport()).rolls
     with suppress(ProcessLookupError):
         os.kill(ospid, signal.SIGUSR1)
+
+    def waits_for() -> str:
+        ospids = [child.pid for child in old]
+        names = f"process{'es' if len(ospids) > 1 else ''} {', '.join(map(str, ospids))}"
+        return f"{names} of before: {_time_of(grace)}{runs(ospids)}" if ospids else "the new workers"
+
+    waiting = _Waiting(say, waits_for)
     deadline = time.monotonic() + (len(old) + 1) * (START_SECONDS + grace + LAST_SECONDS)
     while True:
         for child in [child for child in old if not lives(child)]:
             old.remove(child)
             say(f"process {child.pid} has left; {_count(len(old))} of before")
+        waiting.look()
         report = _report(files, ospid) or DaemonReport()
         if report.rolls > rolls and not report.rolling:
             if not old:
@@ -234,6 +271,23 @@ def restart(location: Location, timeout: float | None = None, say: Callable[[str
             left = ", ".join(str(child.pid) for child in old)
             raise DaemonError(f"the workers of before (processes {left}) have not left; see the daemon's log")
         time.sleep(LOOK_SECONDS)
+
+
+class _Waiting:
+    """Says from time to time what is waited for, if that is not what was said last."""
+
+    def __init__(self, say: Callable[[str], object], what: Callable[[], str]) -> None:
+        self._say, self._what = say, what
+        self._due = time.monotonic() + QUIET_SECONDS
+        self._said = ""
+
+    def look(self) -> None:
+        """Say it, if it is time."""
+        if time.monotonic() < self._due:
+            return
+        if (what := self._what()) != self._said:
+            self._say(f"waiting for {what}")
+        self._said, self._due = what, time.monotonic() + QUIET_SECONDS
 
 
 def _count(workers: int) -> str:

@@ -45,6 +45,17 @@ class WorkerPool:
             worker.keep_running(self.launch)
 
     @property
+    def at_work(self) -> bool:
+        """A worker is, or none is wanted."""
+        stages = [one.process.stage for one in self.wanted.values() if one.process is not None]
+        return Stage.RUNNING in stages or not self.wanted
+
+    @property
+    def trouble(self) -> str | None:
+        """Why one of them is not, in one sentence."""
+        return next((one.trouble for one in self.wanted.values() if one.trouble), None)
+
+    @property
     def ready_pipes(self) -> list[int]:
         """Where those that are starting say that they are ready."""
         processes = [process for worker in self.wanted.values() for process in worker.processes]

@@ -9,7 +9,8 @@ from contextlib import suppress
 import psutil
 
 from quince.daemon.orphans import Orphan
-from quince.interpreter import SUPERVISOR, WORKER, arguments_of, option_of
+from quince.interpreter import STEP_HOST, SUPERVISOR, TEMPLATE, WORKER, arguments_of, option_of
+from quince.os_process import children_of, program_name
 
 LOOK_SECONDS = 0.1
 
@@ -27,7 +28,11 @@ class ProcessTree:
         self._members: set[psutil.Process] = set()
 
     def __str__(self) -> str:
-        return ", ".join(sorted(_named(member) for member in self._alive()))
+        """Each worker once: it stands for its step hosts, too."""
+        members = self._alive()
+        workers = {_worker_of(member) for member in members if _is_worker(member)}
+        seen = [one for one in members if _is_worker(one) or _worker_of(one) not in workers]
+        return ", ".join(sorted(map(_named, seen)))
 
     def terminate(self) -> None:
         """SIGTERM for the supervisor, which has the others leave."""
@@ -58,6 +63,22 @@ class ProcessTree:
                 self._members |= {top, *top.children(recursive=True)}
         self._members = {member for member in self._members if lives(member)}
         return list(self._members)
+
+
+def step_hosts_of(worker: int) -> int:
+    """How many step hosts a worker has just now.
+
+    Args:
+        worker: Its process id, or that of one of its templates.
+    """
+    count = 0
+    for child in children_of(worker):
+        name = program_name(child)
+        if name == TEMPLATE:  # which may have forked other ones
+            count += step_hosts_of(child)
+        elif name == STEP_HOST:  # what that has forked bears the name too, and is no child of a template
+            count += 1
+    return count
 
 
 def lives(process: psutil.Process) -> bool:
@@ -92,9 +113,24 @@ def _named(process: psutil.Process) -> str:
 
 
 def _role(process: psutil.Process) -> str:
-    """`worker-1`, `the daemon`, or the program that a step has started."""
-    words = process.cmdline()
-    if arguments_of(words, SUPERVISOR) is not None:
+    """`worker-1`, `the daemon`, `a step host of worker-1`, or the program that a step has started."""
+    if arguments_of(process.cmdline(), SUPERVISOR) is not None:
         return "the daemon"
-    named = option_of(words, "--name") if arguments_of(words, WORKER) else None
-    return named or str(process.name())
+    worker = _worker_of(process)
+    if worker is None:
+        return str(process.name())
+    return worker if _is_worker(process) else f"a step host of {worker}"
+
+
+def _worker_of(process: psutil.Process) -> str | None:
+    """The name of the worker that this is, or of whose it is; None if it has a command line of its own."""
+    with suppress(psutil.Error):
+        words = process.cmdline()
+        return option_of(words, "--name") if arguments_of(words, WORKER) else None
+    return None
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return _worker_of(process) is not None and process.name() not in (TEMPLATE, STEP_HOST)
+    return False

@@ -15,7 +15,7 @@ _log = StructuredLogger("quince.daemon")
 
 class RollingReplacement:
     """Replaces one worker after the other: each new process is at work before its old one drains. When that
-    has ended, or cannot be waited for, it is the next worker's turn.
+    has ended, or cannot be waited for, or may take for ever, it is the next worker's turn.
 
     Attributes:
         rounds: How many times all workers have been replaced.
@@ -47,7 +47,7 @@ class RollingReplacement:
         """Do what can be done now, without waiting."""
         if self._leaver is not None:
             drains = self._leaver.stage in (Stage.LEAVING, Stage.HURRIED, Stage.KILLED)
-            if drains and not self._leaver.frozen:
+            if drains and not self._leaver.frozen and self._limits.ceiling:
                 return
             self._leaver = None
             self._end_turn()

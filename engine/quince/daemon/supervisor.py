@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from quince.daemon.files import DaemonFiles, Settings
+from quince.daemon.last_call import LastCall
 from quince.daemon.pool import WorkerPool
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.daemon.rolling_replacement import RollingReplacement
@@ -28,6 +29,7 @@ from quince.daemon.worker_process import Limits, Stage, WorkerProcess
 from quince.errors import DaemonError, WorkspaceError
 from quince.interpreter import WORKER, command_line
 from quince.logs import configure_logging
+from quince.rotation import check_sizes
 from quince.settings import SUPERVISOR_VARIABLE
 from quince_messaging.structured_log import StructuredLogger
 
@@ -58,6 +60,7 @@ class Supervisor:
         self._command = command or self._quince_worker
         self._pool = WorkerPool(self._launch)
         self._rolling = RollingReplacement(self._pool, self._limits)
+        self._last_call = LastCall(files.folder)
         self._stops = 0
         self._reload = False
         self._replace = False
@@ -98,6 +101,7 @@ class Supervisor:
         trouble = None
         for part in (
             self._follow_requests, self._pool.look_at_leaving, self._pool.keep_running, self._rolling.advance,
+            self._files.rotate_logs, self._call_for_help,
         ):  # fmt: skip
             try:
                 part()
@@ -117,6 +121,9 @@ class Supervisor:
             rolls=self._rolling.rounds,
             troubles=() if self._trouble is None else (self._trouble,),
         )
+
+    def _call_for_help(self) -> None:
+        self._last_call.look(self._pool.at_work, self._pool.trouble)
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -227,6 +234,7 @@ def main(folder: str, report: str, settings: str) -> None:
     wanted = msgspec.json.decode(settings, type=Settings)
     try:
         configure_logging()
+        check_sizes()
         with files.hold():
             files.write(wanted)
             Supervisor(files, wanted).run(pipe)

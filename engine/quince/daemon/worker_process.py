@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from quince.os_process import is_stopped
 from quince.private_files import open_private
-from quince.settings import GRACE_SECONDS, READY_VARIABLE
+from quince.settings import GRACE_SECONDS, NO_CEILING, READY_VARIABLE
 from quince_messaging.structured_log import StructuredLogger
 
 _log = StructuredLogger("quince.daemon")
@@ -44,6 +43,11 @@ class Limits:
     refused: float = 10.0
     leave: float = GRACE_SECONDS + LEAVE_SECONDS
     hurry: float = 5.0
+
+    @property
+    def ceiling(self) -> bool:
+        """Steps are not waited for for ever."""
+        return self.leave < NO_CEILING
 
     def grant(self, grace: float | None) -> None:
         """Steps get so many seconds when their worker is to leave; None changes nothing."""
@@ -136,10 +140,7 @@ class WorkerProcess:
     @property
     def frozen(self) -> bool:
         """It is stopped (SIGSTOP), so that it hears of nothing but SIGKILL."""
-        try:
-            return psutil.Process(self.ospid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-        except psutil.Error:
-            return False
+        return is_stopped(self.ospid)
 
     def look(self) -> Stage:
         """How it stands now. One that should have left gets SIGTERM again, then SIGKILL, then is given up."""

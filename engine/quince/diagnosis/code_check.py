@@ -13,7 +13,7 @@ from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import Unreadable, decode, met_unreadable
-from quince_persistence.records import Claim
+from quince_persistence.records import Claim, Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,18 @@ class _Restorer:
 
     def new_pid(self, *, within: float | None = None) -> NoReturn:
         raise EngineError("a check of the code gives no pids")
+
+    def ordered(self, pid: int) -> bool | None:
+        return None
+
+    def under_terms(self, pid: int, step: str, seconds: float | None, on_failure: str | None) -> None:
+        """No step runs here."""
+
+    def revision(self, path: str) -> str | None:
+        return self._registry.revision(path)
+
+    def tell(self, telling: Telling) -> None:
+        """No step runs here."""
 
     def name_of(self, cls: Any) -> str:
         return self._registry.name_of(cls)

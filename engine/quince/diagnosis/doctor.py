@@ -17,11 +17,13 @@ from quince.client.notify import enqueue
 from quince.daemon import operations as daemon
 from quince.diagnosis.code_check import check_code
 from quince.diagnosis.exposed_files import exposed, make_private
+from quince.diagnosis.schedule_check import check_schedules
 from quince.messages import RUN_QUEUE
 from quince.recovery.dead_workers import release_worker
 from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.sweeper import STALE_SECONDS, SUSPICION_SECONDS
 from quince.settings import EXPIRY_SECONDS
+from quince.troubles import grave
 from quince.workspace.neighbours import sentence_of, strangers
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
@@ -42,7 +44,8 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        about: `store`, `files`, `broker`, `daemon`, `worker`, `owner`, `queue`, `code` or `dead letters`.
+        about: `store`, `files`, `broker`, `daemon`, `worker`, `owner`, `queue`, `code`, `notices` or
+            `dead letters`.
         sentence: What it is.
         remedy: What to do about it.
         pids: The processes that it holds up, if they are known.
@@ -102,11 +105,11 @@ class _Checkup:
         ]  # fmt: skip
         checks = [
             self._damage, self._writes, self._exposed, self._daemon, *of_store,
-            self._unserved, self._code, self._dead_letters, self._strangers,
+            self._unserved, self._code, self._schedules, self._notices, self._dead_letters, self._strangers,
         ]  # fmt: skip
         lost = 0.0
         for check in checks:
-            if lost > PATIENCE and check in (*of_store, self._code):
+            if lost > PATIENCE and check in (*of_store, self._code, self._schedules, self._notices):
                 continue  # each would wait as long as those before
             began = time.monotonic()
             try:
@@ -204,7 +207,7 @@ class _Checkup:
     def _troubled_workers(self) -> Iterator[Finding]:
         now = self._store.clock()
         for worker in self._store.workers():
-            for trouble in worker.troubles if now - worker.heartbeat <= EXPIRY_SECONDS else ():
+            for trouble in grave(worker.troubles) if now - worker.heartbeat <= EXPIRY_SECONDS else ():
                 yield Finding(
                     "worker",
                     f"{worker.name} ({worker.id}): {trouble}",
@@ -224,7 +227,7 @@ class _Checkup:
             )
 
     def _release(self, worker_id: str) -> None:
-        enqueue(self._workspace, release_worker(self._store, worker_id, proven=False).result())
+        enqueue(self._workspace, release_worker(self._store, worker_id).result())
 
     # Ready, and not on the queue
 
@@ -295,6 +298,37 @@ class _Checkup:
                 f"{broken.reason}",
                 "put it right before workers run this code; they would pause or fail these processes",
                 broken.pids,
+            )
+
+    def _schedules(self) -> Iterator[Finding]:
+        for name, reason in check_schedules(self._workspace):
+            yield Finding(
+                "schedule",
+                f"schedule {name} {reason}",
+                "mend that; what it has made meanwhile is kept, and `quince play PID` lets it run",
+            )
+
+        for damaged in self._store.damaged_schedules():
+            yield Finding(
+                "schedule",
+                f"schedule {damaged.name} cannot be read, and does not fire: {damaged.reason}",
+                "add it again with `--replace`, or remove it with `quince schedule rm`",
+            )
+
+    def _notices(self) -> Iterator[Finding]:
+        known = {receiver.name for receiver in self._workspace.location.receivers}
+        for row in self._store.receivers():
+            if row.error is not None:
+                yield Finding(
+                    "notices",
+                    f"{row.pending} notices for {row.name} could not be sent: {row.error}",
+                    f"mend it, then `quince notify test {row.name}`; they are tried again for three days",
+                )
+        for name in sorted(known - {row.name for row in self._store.receivers()}):
+            yield Finding(
+                "notices",
+                f"no worker knows the receiver {name} of quince.toml",
+                "`quince daemon restart` makes them read it",
             )
 
     def _dead_letters(self) -> Iterator[Finding]:

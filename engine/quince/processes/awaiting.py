@@ -1,12 +1,14 @@
-"""What a step says it waits for: `ToContext`, `append_` and the values that they take."""
+"""What a step says it waits for: `ToContext`, `any_`, `all_`, `append_` and the values that they take."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, SupportsFloat
 
+from quince.moments import Duration
 from quince.processes.bases import process_class_in
 from quince.processes.child import ChildProcess, ProcessReference, as_child
 from quince.processes.signals import AwaitedSignal
@@ -26,19 +28,72 @@ Awaited = (
 or a dict."""
 
 
-class ToContext(dict[str, Awaited]):
+class ToContext(dict[str, Any]):
     """What a step returns to wait: `return ToContext(name=child)` is `self.to_context(name=child)`.
 
-    The next step runs when all that is named has come, and finds it in `self.ctx.name`.
+    The next step runs when all that is named has come, and finds it in `self.ctx.name`; or, with `timeout`,
+    when that is over.
 
     Raises:
         TypeError: something is awaited and has no name.
     """
 
-    def __init__(self, awaited: Mapping[str, Awaited] | None = None, /, **named: Awaited) -> None:
+    first_is_enough = False
+
+    def __init__(
+        self,
+        awaited: Mapping[str, Awaited] | None = None,
+        /,
+        timeout: Duration | Awaited | None = None,
+        **named: Awaited,
+    ) -> None:
         if awaited is not None and not isinstance(awaited, Mapping):
             raise TypeError("ToContext(...) wants a name for what is awaited: ToContext(name=child)")
-        super().__init__(awaited or {}, **named)
+        super().__init__(with_timeout({**(awaited or {}), **named}, timeout))
+
+
+class _AnyOf(ToContext):
+    """Waits for the first of what is named."""
+
+    first_is_enough = True
+
+
+def any_(*, timeout: Duration | Awaited | None = None, **named: Awaited) -> ToContext:
+    """What a step returns to wait for the first of several: `return any_(a=child, b=signal_("stop"))`.
+
+    The next step finds in `self.ctx.a` the child, whose `terminated` says whether it has ended; a signal that
+    has not come is None there. Children that are not waited for any more live on: `self.kill(child)`.
+
+    Args:
+        timeout, named: As in `self.to_context`.
+    """
+    return _AnyOf(named, timeout)
+
+
+def all_(*, timeout: Duration | Awaited | None = None, **named: Awaited) -> ToContext:
+    """What a step returns to wait for all of several: `return all_(a=child, b=other, timeout="1 h")`.
+
+    Args:
+        timeout, named: As in `self.to_context`.
+    """
+    return ToContext(named, timeout)
+
+
+def with_timeout(named: Mapping[str, Any], timeout: object) -> dict[str, Any]:
+    """What `without_timeout` takes apart again."""
+    return dict(named) if timeout is None else {**named, "timeout": timeout}
+
+
+def without_timeout(named: Mapping[str, Any]) -> tuple[dict[str, Any], object]:
+    """What is waited for, and how long at most (None: for ever).
+
+    `timeout` is a name like others if a process or a signal is given for it.
+    """
+    waits, timeout = dict(named), named.get("timeout")
+    if timeout is None or isinstance(timeout, (str, timedelta, SupportsFloat)):
+        waits.pop("timeout", None)
+        return waits, timeout
+    return waits, None
 
 
 def append_(child: ProcessReference | AwaitedSignal) -> Append:

@@ -14,7 +14,19 @@ from quince.errors import InvalidDefinition
 from quince.processes.interfaces import Host
 from quince_persistence.records import ProcessRow
 
-OVERRIDABLE = frozenset({"define", "logger", "migrate", "run", "version"})
+OVERRIDABLE = frozenset(
+    {
+        "deadline",
+        "define",
+        "isolation",
+        "keep_checkpoints",
+        "logger",
+        "migrate",
+        "on_failure",
+        "run",
+        "version",
+    }
+)
 """Documented names of a process that a class may have for itself."""
 SETTABLE = frozenset({"status"})
 """Those that a step may set."""
@@ -88,6 +100,12 @@ def is_base(cls: type | None) -> bool:
 def owner_of(cls: type, name: str) -> type | None:
     """The nearest base (or the class itself) that has an attribute of that name in it."""
     return next((base for base in cls.__mro__ if name in base.__dict__), None)
+
+
+def attribute_of(cls: type, name: str) -> Any:
+    """What a class says by an attribute of that name, whatever its metaclass makes of it; None: nothing."""
+    owner = owner_of(cls, name)
+    return None if owner is None else owner.__dict__[name]
 
 
 def refuse_overriding(cls: type) -> None:

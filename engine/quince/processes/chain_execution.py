@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import reprlib
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, NoReturn, cast
 
-from quince.errors import InvalidDefinition, InvalidWait, UnreadableCheckpoint
-from quince.processes.awaiting import Append, ToContext, awaited, processes_in
+from quince.errors import InvalidDefinition, InvalidInput, InvalidWait, UnreadableCheckpoint
+from quince.moments import Duration
+from quince.processes.awaiting import Append, ToContext, awaited, processes_in, without_timeout
 from quince.processes.bases import is_base, owner_of
-from quince.processes.child import ProcessReference
+from quince.processes.child import ChildProcess, ProcessReference
 from quince.processes.context import Context
+from quince.processes.creation import each_given
 from quince.processes.definition import class_of
 from quince.processes.execution import Execution, execution_of
+from quince.processes.limits import MOST_SLOTS, OF_A_MAP
 from quince.processes.once import forbid_inside
+from quince.processes.options import Wishes
 from quince.processes.outline import START, Call, Outline, Position, Search, WorkChainSpec
-from quince.processes.signals import AwaitedSignal, Expected, duration
+from quince.processes.signals import Arrival, AwaitedSignal, Expected, duration
 from quince.processes.signatures import takes_self
 from quince.processes.spec import ExitCode
+from quince_persistence.clock import now
+from quince_persistence.records import NewLimit
 
 
 class ChainExecution(Execution):
@@ -27,17 +33,20 @@ class ChainExecution(Execution):
     Attributes:
         context: What its checkpoints hold of values.
         position: The place in the outline from where the next step is looked for.
+        timed_out: The wait before this step ended because its time was over.
     """
 
     spec_class: ClassVar[type[Any]] = WorkChainSpec
 
-    __slots__ = ("_outline", "context", "position")
+    __slots__ = ("_outline", "_timed", "context", "position", "timed_out")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._outline: Outline = self.definition.outline
         self.context = Context(lists=self.definition.appended)
         self.position: Position = START
+        self.timed_out = False
+        self._timed: tuple[bool, list[ChildProcess]] | None = None  # the wait, if its time is limited
 
     # One step
 
@@ -65,6 +74,7 @@ class ChainExecution(Execution):
                 self._append(one.expected.key, one.value)
             else:
                 self.context[one.expected.key] = one.value
+        self.timed_out = self._timed is not None and not _enough(*self._timed, arrived)
 
     @property
     def over(self) -> bool:
@@ -81,8 +91,10 @@ class ChainExecution(Execution):
 
     def handled(self, call: Call, answer: Any) -> ExitCode | None:
         if isinstance(answer, ToContext):
-            self.to_context(answer)
+            self.to_context(answer, first=answer.first_is_enough)
             answer = None
+        record = self.record
+        self._timed = (bool(record.first), record.awaits) if record.timer == "all" else None
         if answer is not None:
             return self.exit_code(call, answer)
         self.position = self._outline.after(call.position)
@@ -111,6 +123,8 @@ class ChainExecution(Execution):
         }
         if self.expected:
             memory["signals"] = [one.plain() for one in self.expected]
+        if self._timed is not None:
+            memory["timed"] = list(self._timed)
         return memory
 
     def recall(self, memory: Mapping[str, Any]) -> None:
@@ -118,10 +132,12 @@ class ChainExecution(Execution):
             position = tuple(int(index) for index in memory["position"])
             context = dict(memory["ctx"])
             expected = [Expected(*one) for one in memory.get("signals", ())]
-        except (KeyError, TypeError, ValueError) as error:
+            timed = memory.get("timed")
+            timed = None if timed is None else (bool(timed[0]), list(timed[1]))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise UnreadableCheckpoint(f"its checkpoint has no position or context: {error!r}") from error
         self._check_place(position, memory.get("step"))
-        self.position, self.expected = position, expected
+        self.position, self.expected, self._timed = position, expected, timed
         self.context = Context(context, lists=self.definition.appended)
 
     def _check_place(self, position: Position, recorded: str | None) -> None:
@@ -142,8 +158,20 @@ class ChainExecution(Execution):
 
     # What the methods of `WorkChain` of these names do, and what they need
 
-    def to_context(self, named: Mapping[str, Any]) -> None:
-        for name, value in named.items():
+    def to_context(self, named: Mapping[str, Any], *, first: bool = False) -> None:
+        waits, timeout = without_timeout(named)
+        record = self.record
+        if record.first is not None and record.first is not first:
+            raise InvalidWait(
+                f"{self.name}: a step waits for all that it names or for any of it (any_), not for both; put "
+                "one of them into a step of its own"
+            )
+        if first and record.timer == "sleep":
+            self._refuse_sleep()
+        record.first = first
+        if timeout is not None:
+            self._set_timer(duration(timeout, "to_context(timeout=...)"), "all")
+        for name, value in waits.items():
             forbid_inside("to_context", name)
             one, append = (value.child, True) if isinstance(value, Append) else (value, False)
             there = vars(self.context).get(name, [])
@@ -156,11 +184,32 @@ class ChainExecution(Execution):
                 self._expect(one, name, append=append)
                 continue
             found = awaited(one, name)
+            for process in processes_in(found):
+                process.require_there()
             if append:
                 self._append(name, found)
             else:
                 self.context[name] = found
             self.record.awaits += processes_in(found)
+
+    def _refuse_sleep(self) -> NoReturn:
+        raise InvalidWait(
+            f"{self.name}: a step that waits for the first of several does so for at most a time "
+            "by `any_(..., timeout=...)`, and not by `sleep`"
+        )
+
+    def map(
+        self, process_class: Any, inputs: Iterable[Mapping[str, Any]], at_once: int | None, wishes: Wishes
+    ) -> list[ChildProcess]:
+        given = each_given("self.map()", inputs, None)
+        if at_once is not None and (type(at_once) is not int or not 0 < at_once <= MOST_SLOTS):
+            raise InvalidInput(f"map(): at_once is a number from 1 on, and not {reprlib.repr(at_once)}")
+        if at_once is not None and len(given) > at_once:
+            number = self._answered(lambda within: self.host.new_pid(within=within))  # of nothing else
+            name = f"{OF_A_MAP}{self.pid}.{number}"
+            wishes = replace(wishes, limits=[*(wishes.limits or ()), name])
+            self.record.limits.append(NewLimit(name, at_once))
+        return [self.submit(process_class, inputs=one, wishes=wishes, named={}) for one in given]
 
     def _append(self, name: str, value: Any) -> None:
         values = vars(self.context)
@@ -170,7 +219,7 @@ class ChainExecution(Execution):
 
     def _expect(self, signal: AwaitedSignal, key: str, *, append: bool) -> None:
         if signal.timeout is not None:
-            self._set_timer(signal.timeout, deadline=True)
+            self._set_timer(signal.timeout, "all" if self.record.first else "signals")
         self.expected.append(Expected(signal.name, key, append))
 
     def exposed_inputs(self, source: Any, namespace: str | None) -> dict[str, Any]:
@@ -219,22 +268,31 @@ class ChainExecution(Execution):
             )
         return found
 
-    def sleep(self, seconds: float) -> None:
-        self._set_timer(duration(seconds, "sleep()"), deadline=False)
+    def sleep(self, given: Duration) -> None:
+        self._set_timer(duration(given, "sleep()"), "sleep")
 
-    def _set_timer(self, seconds: float, *, deadline: bool) -> None:
-        record, due = self.record, time.time() + seconds
-        if record.due is not None and record.deadline is not deadline:
+    def _set_timer(self, seconds: float, what: str) -> None:
+        record, due = self.record, now() + seconds
+        if what == "sleep" and record.first:
+            self._refuse_sleep()
+        if record.timer not in (None, what):
             raise InvalidWait(
-                f"{self.name}: a step waits for a time (`sleep`) or for signals with a timeout, "
-                "not for both; put one of them into a step of its own"
+                f"{self.name}: a step waits for a time (`sleep`), for signals with a timeout, or with a "
+                "timeout for all that it waits for, not for two of these; put one of them into a step of its "
+                "own"
             )
-        record.due = min(due, record.due) if deadline and record.due is not None else due
-        record.deadline = deadline
+        record.due = due if record.due is None or what == "sleep" else min(due, record.due)
+        record.timer = what
 
 
 chain_execution_of = cast("Callable[[object], ChainExecution]", execution_of)
 """What the engine knows of a work chain that is run just now; as `execution_of` otherwise."""
+
+
+def _enough(first: bool, children: Sequence[ChildProcess], signals: Sequence[Arrival]) -> bool:
+    """What a wait was for has come."""
+    come = [child.terminated for child in children] + [signal.row is not None for signal in signals]
+    return not come or (any(come) if first else all(come))
 
 
 def _place(label: str | None) -> str:

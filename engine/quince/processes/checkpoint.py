@@ -11,9 +11,10 @@ from quince.processes.child import ChildProcess, collect_children
 from quince.processes.execution import Execution
 from quince.processes.interfaces import Host
 from quince.processes.namespace import Namespace
+from quince.processes.versions import is_older
 from quince.text import words_of
-from quince_persistence.codec import decode, encode, encode_each
-from quince_persistence.records import Claim
+from quince_persistence.codec import decode, encode, encode_each, unfold
+from quince_persistence.records import Claim, Step
 
 SCHEMA = 1
 """Version of the layout of a checkpoint; a newer one is refused, an older one is migrated here."""
@@ -33,6 +34,8 @@ def save(execution: Execution, views: list[Any] | None = None) -> bytes | None:
         return None
     version = execution.definition.version
     whole = {"v": SCHEMA, "version": version, "outputs": dict.copy(execution.outputs), **(memory or {})}
+    if execution.revision is not None:
+        whole["revision"] = execution.revision
     return encode(whole, "", views=views)
 
 
@@ -43,6 +46,11 @@ def save_outputs(execution: Execution) -> bytes:
         Unsaveable: as `save`.
     """
     return encode_each(dict.copy(execution.outputs), "outputs")
+
+
+def of_step(step: Step) -> bytes | None:
+    """The checkpoint that a step has left, whole, as a claim gives it; None if it has left none."""
+    return None if step.checkpoint is None else unfold(step.checkpoint, step.contents)
 
 
 def restore(cls: type[Any], claim: Claim, host: Host) -> tuple[Execution, list[ChildProcess]]:
@@ -74,11 +82,19 @@ class Opened:
         self._memory: dict[str, Any] | None = None
         self.children: list[ChildProcess] = []
         self._version = str(cls.version)
+        self._revision: str | None = None
         if claim.checkpoint is not None:
-            with collect_children() as self.children:
+            with collect_children(claim.replaced) as self.children:
                 self._memory = _checked(decode(claim.checkpoint))
             self._version = self._memory.pop("version")
+            self._revision = self._memory.pop("revision", None)
         self.foreign = self._version != str(cls.version)
+        written = claim.row.class_version if claim.checkpoint is None else self._version
+        if is_older(str(cls.version), written):
+            raise UnreadableCheckpoint(
+                f"{cls.__name__} has version {cls.version!r} here, and the process is of version "
+                f"{written!r}: this code is older"
+            )
 
     def migrate(self) -> None:
         """Have the class bring the memory up to date. Runs the user's code."""
@@ -114,7 +130,7 @@ class Opened:
             raise UnreadableCheckpoint(
                 f"{execution.name} cannot be made: {type(error).__name__}: {words_of(error)}"
             ) from error
-        execution.status = row.status
+        execution.status, execution.revision = row.status, self._revision
         if memory is not None:
             execution.outputs = _outputs(memory)
             if "position" in memory or execution.memory() is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakMethod
 
@@ -13,6 +13,8 @@ from quince.processes.namespace import Namespace
 from quince_persistence.codec import decode, register_type
 from quince_persistence.records import TERMINAL, Result, State
 
+TAG = "quince.child"
+"""Marks a process in encoded values, by its pid and its class."""
 Read = Callable[[int], bytes | None]
 
 
@@ -34,13 +36,14 @@ class ChildProcess(ProcessReference):
         class_path: Its class.
     """
 
-    __slots__ = ("_read", "_result", "class_path", "pid")
+    __slots__ = ("__weakref__", "_gone", "_read", "_result", "class_path", "pid")
 
     def __init__(self, pid: int, class_path: str = "") -> None:
         self.pid = pid
         self.class_path = class_path
         self._result: Result | None = None
         self._read: WeakMethod[Read] | None = None
+        self._gone = False
 
     @property
     def class_name(self) -> str:
@@ -83,9 +86,10 @@ class ChildProcess(ProcessReference):
         the store each time, too: keep what you need of them in a variable of the step.
 
         Raises:
-            ResultUnavailable: it has not ended, or the chain has not waited for it.
+            ResultUnavailable: it has not ended, or the chain has not waited for it; or it was pruned.
             StoreUnavailable: an `async` step cannot wait here for a store that is away; it is begun anew.
         """
+        self.require_there()
         if self._result is None or not self.terminated:
             raise ResultUnavailable(
                 self.pid, f"process {self.pid} has not ended; wait for it with to_context() or ToContext"
@@ -112,6 +116,20 @@ class ChildProcess(ProcessReference):
         """Take in how it stands (the engine does this when the chain wakes)."""
         self._result = result
         self.class_path = result.row.class_path
+
+    def lose(self) -> None:
+        """Take in that the store does not know it any more."""
+        self._gone = True
+
+    def require_there(self) -> None:
+        """
+        Raises:
+            ResultUnavailable: the store does not know it any more.
+        """
+        if self._gone:
+            raise ResultUnavailable(
+                self.pid, f"process {self.pid} is not there any more: it was pruned, with its outputs"
+            )
 
     def read_by(self, read: Read) -> None:
         """How outputs are read that were not read with how it stands: a method of who asks for them."""
@@ -140,30 +158,51 @@ def pid_of(process: Any) -> int | None:
 
 
 _collector = threading.local()
+_NONE: Mapping[int, int] = {}
 
 
 @contextlib.contextmanager
-def collect_children() -> Iterator[list[ChildProcess]]:
-    """The children met while decoding inside the block, so that they can be loaded in one read."""
+def collect_children(replaced: Mapping[int, int] = _NONE) -> Iterator[list[ChildProcess]]:
+    """The children met while decoding inside the block, so that they can be loaded in one read.
+
+    Args:
+        replaced: Which pids are read as which others.
+    """
     found: list[ChildProcess] = []
-    _collector.found = found
+    _collector.found, _collector.replaced = found, replaced
     try:
         yield found
     finally:
-        _collector.found = None
+        _collector.found = _collector.replaced = None
 
 
-def _to_plain(child: ChildProcess) -> list[Any]:
-    return [child.pid, child.class_path]
+@contextlib.contextmanager
+def collect_references() -> Iterator[list[int]]:
+    """The pids of children and handles that are encoded inside the block."""
+    found: list[int] = []
+    _collector.encoded = found
+    try:
+        yield found
+    finally:
+        _collector.encoded = None
+
+
+def child_to_plain(process: ProcessReference) -> list[Any]:
+    """How a process stands in what is stored; met by `collect_references`."""
+    found = getattr(_collector, "encoded", None)
+    if found is not None:
+        found.append(process.pid)
+    return [process.pid, process.class_path if isinstance(process, ChildProcess) else ""]
 
 
 def child_from(plain: list[Any]) -> ChildProcess:
     """A process that stands in inputs, outputs or a context; met by `collect_children`."""
-    child = ChildProcess(plain[0], plain[1])
+    replaced = getattr(_collector, "replaced", None) or _NONE
+    child = ChildProcess(replaced.get(plain[0], plain[0]), plain[1])
     found = getattr(_collector, "found", None)
     if found is not None:
         found.append(child)
     return child
 
 
-register_type(ChildProcess, "quince.child", _to_plain, child_from)
+register_type(ChildProcess, TAG, child_to_plain, child_from)

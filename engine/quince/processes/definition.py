@@ -8,12 +8,14 @@ import re
 import reprlib
 import textwrap
 import traceback
+from collections.abc import Iterable
 from typing import Any, ParamSpec, Protocol
 
 from quince.errors import InvalidDefinition
 from quince.processes.bases import is_base, kind_of, owner_of, process_class_in, refuse_overriding
 from quince.processes.child import ProcessReference
-from quince.processes.signatures import takes_self
+from quince.processes.retries import StepPolicy, checked_on_failure, policy_of
+from quince.processes.signatures import takes_error, takes_self
 from quince.text import close_to, words_of
 from quince_persistence.codec.temporary_errors import is_temporary
 
@@ -34,6 +36,8 @@ class ProcessFunctionLike(Protocol[P]):
 _FORGOT_SELF = re.compile(r"^(?:[\w<>]+\.)*(\w+)\(\) missing \d+ required positional arguments?: 'self'")
 
 
+ISOLATIONS = ("host", "thread")
+"""What a class may say of where its steps run."""
 NAME = "__quince__"
 """The one name that the engine takes on a process class: there stands its definition, once it is made."""
 _MADE_BY_CLASS = 1 << 9
@@ -46,9 +50,21 @@ class Definition:
     Attributes:
         spec: Its ports and exit codes, sealed.
         outline: None for a process that has `run`.
+        all_coroutines: No step of it blocks.
+        on_failure: What the class says of processes of which a step has failed: `fail`, `pause` or nothing.
+        has_handlers: A step of it has one.
     """
 
-    __slots__ = ("_appended", "_makeable", "cls", "outline", "spec")
+    __slots__ = (
+        "_appended",
+        "_makeable",
+        "all_coroutines",
+        "cls",
+        "has_handlers",
+        "on_failure",
+        "outline",
+        "spec",
+    )
 
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls
@@ -57,8 +73,27 @@ class Definition:
         self.spec = declared(cls)
         self.outline = kind_of(cls).outline_of(cls, self.spec)
         self.spec.seal()
+        steps = [cls.run] if self.outline is None else self.outline.steps()
+        self.all_coroutines = all(map(inspect.iscoroutinefunction, steps))
+        self.on_failure: str | None = inspect.getattr_static(cls, "on_failure")
+        handled = [_check_handler(cls, function) for function in self.calls()]
+        self.has_handlers = any(handled)
         self._appended: frozenset[str] | None = None
         self._makeable = False
+
+    def calls(self) -> Iterable[Any]:
+        """The functions that are called as steps of it, or as tests of its outline."""
+        return [self.cls.run] if self.outline is None else self.outline.calls()
+
+    @property
+    def first_step(self) -> str | None:
+        """The step that runs first, or the test that is asked first, for people."""
+        found: str | None = "run" if self.outline is None else self.outline.label((0,))
+        return found
+
+    def policy(self, name: str) -> StepPolicy:
+        """What was said of the step of that name."""
+        return policy_of(next((one for one in self.calls() if one.__name__ == name), None))
 
     def require_makeable(self) -> None:
         """Nothing is submitted of which no worker could make an object.
@@ -74,6 +109,11 @@ class Definition:
     def version(self) -> str:
         """The version of the class, as checkpoints say it."""
         return str(self.cls.version)
+
+    @property
+    def in_threads(self) -> bool:
+        """Its `def` steps run in threads of one program."""
+        return bool(self.cls.isolation == "thread")
 
     def appended(self) -> frozenset[str]:
         """Names in the context to which the class appends: lists, though nothing may come."""
@@ -166,6 +206,35 @@ def _check_hooks(cls: type[Any]) -> None:
             f"{name}: `version` says which checkpoints the class continues from; write a text (version = "
             f'"2"), and not {reprlib.repr(version)}'
         )
+    keep = inspect.getattr_static(cls, "keep_checkpoints")
+    if not isinstance(keep, bool):
+        raise InvalidDefinition(
+            f"{name}: `keep_checkpoints` says whether those before all of its steps are kept; write True or "
+            f"False, and not {reprlib.repr(keep)}"
+        )
+    isolation = inspect.getattr_static(cls, "isolation")
+    if isolation not in ISOLATIONS:
+        raise InvalidDefinition(
+            f"{name}: `isolation` says where its steps run; write one of "
+            f"{' and '.join(map(repr, ISOLATIONS))}, and not {reprlib.repr(isolation)}"
+        )
+
+    checked_on_failure(name, inspect.getattr_static(cls, "on_failure"))
+
+
+def _check_handler(cls: type[Any], function: Any) -> bool:
+    """Whether a step has a handler, which must be a method that can be called as one."""
+    name = policy_of(function).handler
+    if name is None:
+        return False
+    what = f"{cls.__qualname__}.{function.__name__}: handler={name!r}"
+    handler = getattr(cls, name, None)
+    if handler is None:
+        methods = [one for one in dir(cls) if not one.startswith("_")]
+        raise InvalidDefinition(f"{what}: the class has no method of that name{close_to(name, methods)}")
+    if not callable(handler) or not takes_error(handler):
+        raise InvalidDefinition(f"{what}: a handler is a method that takes self and the error")
+    return True
 
 
 def _check_making(cls: type[Any]) -> None:

@@ -10,6 +10,9 @@ from types import TracebackType
 from quince.own_code import is_own, is_standard
 from quince.text import storable, words_of
 from quince_persistence.codec import decode, encode
+from quince_persistence.errors import Unsaveable
+
+LONGEST_LINE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,23 @@ class ErrorRecord:
             lines = [*traceback.format_tb(frames), f"{name}: {text}\n"]
         return cls(name, text, storable("".join(lines)))
 
+    @classmethod
+    def kept(cls, error: BaseException) -> tuple[ErrorRecord, bytes]:
+        """Its words, and the bytes of them; of what is too large to be kept, that it is."""
+        try:
+            return (story := cls.of(error)), story.encode()
+        except Unsaveable as large:
+            return (story := cls.of(large)), story.encode()
+
+    @property
+    def line(self) -> str:
+        """Its class, without its module, and its message, on one line of bounded length."""
+        words = " ".join(f"{self.type_name.rpartition('.')[2]}: {self.text}".split())
+        return storable(words[:LONGEST_LINE].rstrip(": "))
+
     def encode(self) -> bytes:
-        return encode({"type": self.type_name, "text": self.text, "traceback": self.traceback}, "error")
+        whole = {"type": self.type_name, "text": self.text, "traceback": self.traceback}
+        return bytes(encode(whole, "error"))  # no part of it is shared with others
 
     @classmethod
     def decode(cls, blob: bytes) -> ErrorRecord:

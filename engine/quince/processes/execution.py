@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import reprlib
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec import structs
 
 from quince.errors import EngineError, InvalidDefinition, InvalidOutput, UnexpectedReturn
 from quince.logs import with_speaker
@@ -29,16 +29,29 @@ from quince.processes.interfaces import Host
 from quince.processes.left_programs import Mark
 from quince.processes.namespace import Given, Namespace
 from quince.processes.once import OnceBlocks, forbid_inside
+from quince.processes.options import Wishes
 from quince.processes.outline import Call, Search
 from quince.processes.port_values import check_output, put_out
 from quince.processes.programs import Completed, Programs
+from quince.processes.retries import ONCE, policy_of
 from quince.processes.signals import Arrival, Expected, new_signal
 from quince.processes.signatures import takes_self, yields
+from quince.processes.spans import span_of_child
 from quince.processes.spec import STATUSES, SUCCESS, ExitCode, ProcessSpec
+from quince.processes.telling import progress_of, teller
 from quince.text import storable
-from quince_persistence.codec import LARGE, check, check_step, check_together
+from quince_persistence.clock import now
+from quince_persistence.codec import LARGE, check, check_step, check_together, fold
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.records import NewEvent, NewProcess, NewSignal, ProcessRow, SignalRow
+from quince_persistence.records import (
+    NewEvent,
+    NewLimit,
+    NewProcess,
+    NewSignal,
+    ProcessRow,
+    Progress,
+    SignalRow,
+)
 
 T = TypeVar("T")
 
@@ -47,14 +60,24 @@ class StepRecord(msgspec.Struct):
     """What the running step has gathered; committed with it, or forgotten with it."""
 
     children: list[NewProcess] = []
+    limits: list[NewLimit] = []
     awaits: list[ChildProcess] = []
     reports: list[NewEvent] = []
     sends: list[NewSignal] = []
     size: int = 0  # bytes of the inputs of its children, and of what it sends and reports
+    contents: dict[str, bytes] = {}  # large parts of these
     due: float | None = None
-    deadline: bool = False  # `due` is that of signals, and no timer of its own
+    timer: str | None = None  # what `due` is for: "sleep", "signals", "all"
+    first: bool | None = None  # the first of what it waits for is enough; None: it waits for nothing yet
+    kills: list[int] = []
+    run: int = 0  # names this run, once it has said something
+    told: int = 0  # how many of its reports were told while it runs
+    noted: bool = False  # it has said something that is to be told
+    progress: Progress | None = None
     cancellable: bool = False  # the user's coroutine is running: it may be cancelled
     doomed: bool = False  # it is to be killed: its coroutine need not begin
+    function: Any = None  # the step, or the test before it, that was called last
+    limit: float | None = None  # seconds that it has, while its time is watched
     unmet: StoreUnavailable | None = None  # it needed the store at once: it is begun anew
 
     def add(self, size: int, what: str) -> None:
@@ -65,6 +88,13 @@ class StepRecord(msgspec.Struct):
         """
         check_step(self.size + size, what)
         self.size += size
+
+    def folded(self, blob: bytes) -> tuple[bytes, int]:
+        """The value without its large parts, which are kept once; and how many bytes both add."""
+        known = len(self.contents)
+        small = fold(blob, self.contents)
+        parts = list(self.contents.values())[known:]
+        return small, len(small) + sum(map(len, parts))
 
 
 class Execution:
@@ -81,13 +111,14 @@ class Execution:
         arrived: What has come of them, for the next step.
         used: The signals that the running step has got; dropped with its commit.
         status: What the user has last said of its progress.
+        revision: That of the code that runs it, or wrote its checkpoint, if it is known.
     """
 
     spec_class: ClassVar[type[Any]] = ProcessSpec
 
     __slots__ = (
         "__weakref__", "_given", "arrived", "cls", "definition", "expected", "host", "name", "once_blocks",
-        "outputs", "pid", "process", "programs", "record", "row", "status", "stop", "used",
+        "outputs", "pid", "process", "programs", "record", "revision", "row", "status", "stop", "used",
     )  # fmt: skip
 
     def __init__(self, cls: type[Any], row: ProcessRow, inputs: bytes, host: Host) -> None:
@@ -106,6 +137,7 @@ class Execution:
         self.arrived: list[Arrival] = []
         self.used: list[SignalRow] = []
         self.status: str | None = None
+        self.revision: str | None = None
         self._given = Given(inputs, self.definition.spec.inputs)
 
     def make_process(self) -> None:
@@ -132,6 +164,21 @@ class Execution:
         """A step begins."""
         self.record = StepRecord()
         self._given.renew()
+
+    def enter(self, function: Any) -> None:
+        """A step, or a test before it, is called now."""
+        record = self.record
+        record.function = function
+        policy, by_class = policy_of(function), self.definition.on_failure
+        if policy is ONCE and by_class is None and record.limit is None:
+            return
+        record.limit = policy.timeout
+        self.host.under_terms(
+            self.pid,
+            function.__name__,
+            policy.timeout,
+            policy.on_failure or self.row.options.on_failure or by_class,
+        )
 
     def receive(self) -> None:
         """Take in the signals that have come, before the step that shall have them."""
@@ -222,6 +269,8 @@ class Execution:
         for child in given:
             if child.pid in results:
                 child.load(results[child.pid])
+            else:
+                child.lose()
 
     def outputs_of(self, pid: int) -> bytes | None:
         """The outputs of a child."""
@@ -257,6 +306,11 @@ class Execution:
         for name in values:  # a namespace may have an output called `items`
             self.out(name, values[name])
 
+    @property
+    def stopping(self) -> bool:
+        ordered = self.host.ordered(self.pid)
+        return self.stop.is_set() if ordered is None else ordered
+
     def logger(self) -> logging.Logger:
         logger = logging.getLogger(f"quince.process.{self.cls.__qualname__}")
         logger.addFilter(with_speaker)  # of one that has it already, nothing is changed
@@ -266,31 +320,50 @@ class Execution:
         line = storable(str(text))
         self.logger().info("[%s] %s", self.pid, line, extra={"pid": self.pid})
         self.record.add(len(line), "what this step reports")
-        self.record.reports.append(NewEvent("report", {"text": line, "at": time.time()}))
+        self.record.reports.append(NewEvent("report", {"text": line, "at": now()}))
+        self.says()
+
+    def progress(self, done: object, total: object, text: object) -> None:
+        self.record.progress = progress_of(done, total, text)
+        self.says()
+
+    def says(self) -> None:
+        """The step has said something that is to be seen while it runs."""
+        if not self.record.noted:
+            teller.note(self)
 
     def submit(
         self,
         process_class: Any,
         *,
         inputs: Mapping[str, Any] | None,
-        queue: str | None,
-        priority: int | None,
+        wishes: Wishes,
         named: Mapping[str, Any],
     ) -> ChildProcess:
         cls = class_of(process_class)
         forbid_inside("submit", getattr(cls, "__name__", str(cls)))
         child = new_process(
             cls,
-            gathered(cls, inputs, named, queue=queue, priority=priority),
+            gathered(cls, inputs, named, wishes),
             pid=self._answered(lambda within: self.host.new_pid(within=within)),
             class_path=self.host.name_of(cls),
             parent=self.row,
-            queue=queue,
-            priority=priority,
+            wishes=wishes,
+            revision=self.host.revision,
+            origin=self._origin,
+            span=span_of_child(),
         )
-        self.record.add(len(child.inputs), f"what this step submits, with inputs of {cls.__name__},")
-        self.record.children.append(child)
+        blob, size = self.record.folded(child.inputs)
+        self.record.add(size, f"what this step submits, with inputs of {cls.__name__},")
+        self.record.children.append(structs.replace(child, inputs=blob))
         return ChildProcess(child.pid, child.class_path)
+
+    def _origin(self, pid: int) -> int:
+        """Which process has computed the outputs of this one."""
+        store = self.host.store
+        for found in self._answered(lambda _: store.results([pid], small=0)):
+            return found.row.options.cached_from or pid
+        return pid
 
     def signal(self, process: Any, name: str, value: Any) -> None:
         forbid_inside("signal", name)
@@ -300,8 +373,18 @@ class Execution:
                 f"signal() takes what submit() returned, a handle or a pid, not {reprlib.repr(process)}"
             )
         signal = new_signal(pid, name, value)
-        self.record.add(len(signal.value), f"what this step sends, with signal {name},")
-        self.record.sends.append(signal)
+        blob, size = self.record.folded(signal.value)
+        self.record.add(size, f"what this step sends, with signal {name},")
+        self.record.sends.append(structs.replace(signal, value=blob))
+
+    def kill(self, process: Any) -> None:
+        forbid_inside("kill", "...")
+        pid = pid_of(process)
+        if pid is None or not 0 < pid < 2**63:
+            raise TypeError(
+                f"kill() takes what submit() returned, or the pid of a child, not {reprlib.repr(process)}"
+            )
+        self.record.kills.append(pid)
 
     async def command(self, *arguments: Any, **options: Any) -> Completed:
         mark = Mark(self.once_blocks.token("program"), self.row.epoch)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, overload
+from typing import Any, Generic, ParamSpec, Protocol, overload
 
 from typing_extensions import TypeVar
 
 from quince.errors import InvalidDefinition, InvalidOutput
+from quince.moments import Duration
+from quince.processes.caching import CACHE
 from quince.processes.hints import admits_mapping, mismatch
 from quince.processes.process import Process
+from quince.processes.retries import ONCE, POLICY, Retry, policy_from, policy_of
 from quince.processes.signatures import hints_of, signature_of
 from quince.processes.spec import InputOptions, ProcessSpec
 from quince_persistence.codec import check
@@ -56,6 +59,25 @@ class ProcessFunction(Generic[P, Answer, Value]):
         return self.process_class.spec()
 
 
+class ProcessDecorator(Protocol):
+    """What `@process(retry=3)` is before it has its function."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Returned_mapping], /
+    ) -> ProcessFunction[P, Returned_mapping, Any]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, Returned_mapping]], /
+    ) -> ProcessFunction[P, Coroutine[Any, Any, Returned_mapping], Any]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, Returned]], /
+    ) -> ProcessFunction[P, Coroutine[Any, Any, Returned], Returned]: ...
+    @overload
+    def __call__(self, function: Callable[P, Returned], /) -> ProcessFunction[P, Returned, Returned]: ...
+
+
 @overload
 def process(function: Callable[P, Returned_mapping], /) -> ProcessFunction[P, Returned_mapping, Any]: ...
 @overload
@@ -68,22 +90,59 @@ def process(
 ) -> ProcessFunction[P, Coroutine[Any, Any, Returned], Returned]: ...
 @overload
 def process(function: Callable[P, Returned], /) -> ProcessFunction[P, Returned, Returned]: ...
-def process(function: Any = None, /, **options: Any) -> Any:
-    """Make a function (`def` or `async def`) a process: `@process` above it, without brackets.
+@overload
+def process(
+    *,
+    retry: Retry | int | None = None,
+    timeout: Duration | None = None,
+    on_failure: str | None = None,
+    cache: bool = False,
+) -> ProcessDecorator: ...
+def process(
+    function: Any = None,
+    /,
+    *,
+    retry: Retry | int | None = None,
+    timeout: Duration | None = None,
+    on_failure: str | None = None,
+    cache: bool = False,
+    **others: Any,
+) -> Any:
+    """Make a function (`def` or `async def`) a process: `@process` above it, or `@process(retry=3)`.
 
     It is called as before, and can be given to `run`, `submit` and `self.submit`, with its parameters as
     inputs, by name. What it returns is the output `result`; a mapping gives one output for each key.
 
+    Args:
+        retry: A `Retry`, or how many attempts there are in all, as of `step`.
+        timeout: How long an attempt may take, as of `step`.
+        on_failure: `fail` or `pause`, as of `step`.
+        cache: One that is asked for with the same inputs as one that ended well has its outputs at once.
+
     Raises:
-        InvalidDefinition: it is no function, a method or a generator, or takes `*args` alone.
+        InvalidDefinition: it is no function, a method or a generator, or takes `*args` alone; or what is
+            said of it makes no sense.
     """
-    if isinstance(function, ProcessFunction):
-        return function
-    if function is None or options:
+    if others or (function is not None and (cache or not (retry is timeout is on_failure is None))):
         raise InvalidDefinition(
-            "@process takes no options and no brackets: write @process above the function"
+            "@process takes retry, timeout, on_failure and cache, by name, and nothing else: write "
+            "@process(retry=3) above the function"
         )
-    return ProcessFunction(function)
+    policy = policy_from("@process", retry, timeout, on_failure)
+    if type(cache) is not bool:
+        raise InvalidDefinition(f"@process: cache is True or False, not {cache!r}")
+
+    def decorated(function: Any) -> Any:
+        if isinstance(function, ProcessFunction):
+            return function
+        made: ProcessFunction[..., Any, Any] = ProcessFunction(function)
+        if policy != ONCE:
+            setattr(made.process_class.run, POLICY, policy)
+        if cache:
+            setattr(made.process_class, CACHE, True)
+        return made
+
+    return decorated if function is None else decorated(function)
 
 
 def _checked(function: Any) -> Any:
@@ -94,7 +153,7 @@ def _checked(function: Any) -> Any:
     """
     if isinstance(function, type) or not callable(function):
         raise InvalidDefinition(
-            f"@process stands above a function, not {function!r}; it takes no options and no brackets, and a "
+            f"@process stands above a function, not {function!r}; a "
             "class is a process if it is a subclass of Process or WorkChain"
         )
     inner = inspect.unwrap(function)
@@ -150,6 +209,8 @@ def _class_of(function: Callable[..., Any]) -> type[Process]:
 
     run = run_async if inspect.iscoroutinefunction(function) else run_blocking
     run.__name__ = "run"  # the step, in log records and messages
+    if (policy := policy_of(function)) != ONCE:  # @step stands below
+        setattr(run, POLICY, policy)
     return type(
         name,
         (Process,),

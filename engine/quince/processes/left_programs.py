@@ -7,17 +7,15 @@ inherit that, so all of them are found on their host, whoever of those that shou
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from quince.concurrency import aside
 from quince.processes.interfaces import Host
+from quince.processes.orphans import everybody, send, variables_of
 from quince.processes.program_guard import GUARD_VARIABLE
 from quince.settings import host_name
 from quince_messaging.structured_log import StructuredLogger
@@ -101,20 +99,12 @@ async def _end_left(mark: Mark) -> int:
 
 def _left(mark: Mark) -> dict[int, bool]:
     """Those that live, by process id: whether it is a guard."""
-    return {ospid: guard for ospid in _all() if (guard := _of_earlier_claim(ospid, mark)) is not None}
-
-
-def _all() -> Iterator[int]:
-    with suppress(OSError):
-        yield from (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return {ospid: guard for ospid in everybody() if (guard := _of_earlier_claim(ospid, mark)) is not None}
 
 
 def _of_earlier_claim(ospid: int, mark: Mark) -> bool | None:
-    """None: it is not."""
-    try:
-        variables = Path(f"/proc/{ospid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
+    """Whether it is a guard; None: it is nothing of an earlier claim."""
+    variables = variables_of(ospid)
     named = f"{MARK_VARIABLE}={mark.token}:".encode()
     for variable in variables:
         if variable.startswith(named):
@@ -125,12 +115,4 @@ def _of_earlier_claim(ospid: int, mark: Mark) -> bool | None:
 
 
 def _signal(mark: Mark, ospids: list[int], number: signal.Signals) -> None:
-    """Signal them; whoever has got one of these ids meanwhile is left alone."""
-    for ospid in ospids:
-        with suppress(OSError):
-            descriptor = os.pidfd_open(ospid)
-            try:
-                if _of_earlier_claim(ospid, mark) is not None:
-                    signal.pidfd_send_signal(descriptor, number)
-            finally:
-                os.close(descriptor)
+    send(number, ospids, lambda ospid: _of_earlier_claim(ospid, mark) is not None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -75,15 +75,27 @@ class Outline:
     """
 
     def __init__(self, block: Block, cls: type) -> None:
-        self._block = checked(block, cls)
+        self.block = checked(block, cls)
 
     def names(self) -> frozenset[str]:
         """Those of all steps and tests."""
-        return frozenset(_names(self._block))
+        return frozenset(_names(self.block))
+
+    def steps(self) -> Iterator[Callable[..., Any]]:
+        """The functions of all steps."""
+        return _functions(self.block)
+
+    def position_of(self, name: str) -> Position | None:
+        """Where the (first) step of that name stands; None if there is none."""
+        return next((place for step, place in _places(self.block, ()) if step.__name__ == name), None)
+
+    def calls(self) -> Iterator[Callable[..., Any]]:
+        """The functions of all steps and tests."""
+        return _functions(self.block, tests=True)
 
     def search(self, position: Position) -> Search:
         """Look for the step to run from `position` on."""
-        return _enter(self._block, position, ())
+        return _enter(self.block, position, ())
 
     def after(self, position: Position) -> Position:
         """The position that follows a step."""
@@ -91,19 +103,19 @@ class Outline:
 
     def over(self, position: Position) -> bool:
         """Whether nothing stands at `position`, nor after it."""
-        return len(position) == 1 and position[0] >= len(self._block)
+        return len(position) == 1 and position[0] >= len(self.block)
 
     def direct(self, position: Position) -> Call | None:
         """The step at `position` if no predicate has to be asked to know it, else None."""
-        if len(position) == 1 and position[0] < len(self._block):
-            instruction = self._block[position[0]]
+        if len(position) == 1 and position[0] < len(self.block):
+            instruction = self.block[position[0]]
             if isinstance(instruction, Step):
                 return Call(instruction.function, position)
         return None
 
     def label(self, position: Position) -> str | None:
         """What stands at `position`, for people: a step's name, or `if(...)`, `while(...)`."""
-        block = self._block
+        block = self.block
         place = list(position)
         while True:
             index = place.pop(0)
@@ -137,6 +149,30 @@ def _names(block: Block) -> Iterator[str]:
         elif isinstance(one, While):
             yield one.conditional.test.__name__
             yield from _names(one.conditional.steps)
+
+
+def _functions(block: Block, *, tests: bool = False) -> Iterator[Callable[..., Any]]:
+    for one in block:
+        if isinstance(one, Step):
+            yield one.function
+        elif isinstance(one, (If, While)):
+            branches: Iterable[Conditional[Any]] = one.branches if isinstance(one, If) else [one.conditional]
+            for branch in branches:
+                if tests:
+                    yield branch.test
+                yield from _functions(branch.steps, tests=tests)
+
+
+def _places(block: Block, prefix: Position) -> Iterator[tuple[Callable[..., Any], Position]]:
+    for index, one in enumerate(block):
+        here = (*prefix, index)
+        if isinstance(one, Step):
+            yield one.function, here
+        elif isinstance(one, If):
+            for number, branch in enumerate(one.branches):
+                yield from _places(branch.steps, (*here, number))
+        elif isinstance(one, While):
+            yield from _places(one.conditional.steps, here)
 
 
 def verdict(owner: str, test: Test, answer: Any) -> bool:

@@ -7,18 +7,22 @@ Everything here is documented (docs/workflows.md). What the engine knows of a pr
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, overload
 
 from quince.errors import EngineError, InvalidDefinition, UnreadableCheckpoint
+from quince.moments import Deadline
 from quince.processes.bases import refuse_overriding, refuse_setting, run_by
 from quince.processes.child import ChildProcess, ProcessReference
 from quince.processes.definition import P, ProcessFunctionLike, definition_of
 from quince.processes.execution import Execution, execution_of
 from quince.processes.namespace import Namespace
+from quince.processes.options import Wishes
 from quince.processes.programs import Completed
 from quince.processes.spec import ExitCodes, ProcessSpec
+from quince_persistence.schedule_records import MOMENT_LABEL
 
 Result = TypeVar("Result")
 
@@ -36,6 +40,20 @@ class Process:
 
     version: ClassVar[str] = "1"
     """Written into every checkpoint; change it when the class changes what its checkpoints mean."""
+
+    isolation: ClassVar[Literal["host", "thread"]] = "host"
+    """Where daemon workers run its `def` steps: each on the main thread of a step host that it has to itself
+    meanwhile; or, "thread", in threads of one step host, where processes of such classes share memory."""
+
+    deadline: ClassVar[Deadline | None] = None
+    """When a process of this class must have ended, with its tree, if the submission does not say."""
+
+    on_failure: ClassVar[Literal["fail", "pause"] | None] = None
+    """What happens when a step has failed and is not tried again: the process ends with the error, or is
+    paused as it was before that step. None: as the workspace says, which is `fail` if it says nothing."""
+    keep_checkpoints: ClassVar[bool] = False
+    """Whether the checkpoints before all of its steps are kept, so that it can be begun anew from any of them
+    (`quince restart PID --from STEP`); else only the newest is."""
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -98,12 +116,14 @@ class Process:
 
     @property
     def status(self) -> str | None:
-        """One line about its progress, for `quince ps`; written down with each step."""
+        """One line about what it does, for `quince ps`; seen while the step runs, and kept with it."""
         return execution_of(self).status
 
     @status.setter
     def status(self, text: object) -> None:
-        execution_of(self).status = None if text is None else str(text)
+        execution = execution_of(self)
+        execution.status = None if text is None else str(text)
+        execution.says()
 
     @property
     def pid(self) -> int:
@@ -134,9 +154,19 @@ class Process:
         return codes
 
     @property
+    def scheduled(self) -> datetime | None:
+        """The moment for which a schedule has made it, or a process above it, with the offset of its time
+        zone; None if none has. What was missed, or is back-filled, runs later than that."""
+        moment = execution_of(self).row.options.labels.get(MOMENT_LABEL)
+        try:
+            return None if moment is None else datetime.fromisoformat(moment)
+        except ValueError:  # a label of that name that somebody has given
+            return None
+
+    @property
     def stopping(self) -> bool:
         """Somebody wants this process, or its worker, to stop: a long step may leave early."""
-        return execution_of(self).stop.is_set()
+        return execution_of(self).stopping
 
     @property
     def logger(self) -> logging.Logger:
@@ -163,8 +193,26 @@ class Process:
         execution_of(self).out_many(values)
 
     def report(self, text: str) -> None:
-        """Write a line to the process's history (`quince logs PID`). Durable with this step."""
+        """Write a line to the process's history (`quince logs PID`), where it is seen within two seconds.
+
+        It is durable with this step at the latest. If the step fails or crashes after it was seen, it stays.
+        """
         execution_of(self).report(text)
+
+    def progress(self, done: float, total: float | None = None, text: str | None = None) -> None:
+        """Say how far this step is: `self.progress(3, 40, "relaxing")`. It is seen within two seconds, in
+        `quince ps` and elsewhere, until the step commits.
+
+        It may be called as often as one likes: it is passed on once a second at most.
+
+        Args:
+            total: Of all that is to be done, if that is known.
+            text: A few words.
+
+        Raises:
+            TypeError: a number is none.
+        """
+        execution_of(self).progress(done, total, text)
 
     @overload
     def submit(
@@ -173,7 +221,9 @@ class Process:
     @overload
     def submit(
         self, function: ProcessFunctionLike[...], /, *, inputs: Mapping[str, Any] | None,
-        queue: str | None = None, priority: int | None = None, **named: Any,
+        queue: str | None = None, priority: int | None = None, labels: Mapping[str, Any] | None = None,
+        limits: Sequence[str] | None = None, on_failure: str | None = None, deadline: Deadline | None = None,
+        cache: bool | None = None, **named: Any,
     ) -> ChildProcess: ...  # fmt: skip
     @overload
     def submit(
@@ -188,7 +238,9 @@ class Process:
     @overload
     def submit(
         self, process_class: type[Process], /, *, inputs: Mapping[str, Any] | None = None,
-        queue: str | None = None, priority: int | None = None, **named: Any,
+        queue: str | None = None, priority: int | None = None, labels: Mapping[str, Any] | None = None,
+        limits: Sequence[str] | None = None, on_failure: str | None = None, deadline: Deadline | None = None,
+        cache: bool | None = None, **named: Any,
     ) -> ChildProcess: ...  # fmt: skip
     def submit(  # type: ignore[misc]  # a function may have a parameter called `queue`, of another type
         self,
@@ -198,6 +250,11 @@ class Process:
         inputs: Mapping[str, Any] | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        labels: Mapping[str, Any] | None = None,
+        limits: Sequence[str] | None = None,
+        on_failure: str | None = None,
+        deadline: Deadline | None = None,
+        cache: bool | None = None,
         **named: Any,
     ) -> ChildProcess:
         """Submit a child. It exists, and goes to the queue, when this step commits; not before.
@@ -206,18 +263,22 @@ class Process:
 
         Args:
             process_class: A process class or a `@process` function.
-            inputs: Its inputs, by name; those called `inputs`, `queue` or `priority` can be given only here.
+            inputs: Its inputs, by name; those called as an argument of this function can be given only here.
             queue: Where it runs; this process's queue if not given.
             priority: 0 to 9 (first); this process's priority if not given.
+            labels: By which it is found, besides those of this process.
+            limits: Names of limits that it holds while it is at work.
+            on_failure: `fail` or `pause`; as its class says if not given.
+            deadline: When it must have ended, with its tree (`"2 h"`, or a `datetime`); then it is killed.
+            cache: Whether the outputs of one that ended well with the same inputs may be taken for its own.
             named: Its inputs, or more of them.
 
         Raises:
             InvalidInput: names the port and what is wrong.
             Unsaveable: an input that cannot be stored; names where it is.
         """
-        return execution_of(self).submit(
-            process_class, inputs=inputs, queue=queue, priority=priority, named=named
-        )
+        wishes = Wishes(None, queue, priority, labels, limits, on_failure, deadline, cache)
+        return execution_of(self).submit(process_class, inputs=inputs, wishes=wishes, named=named)
 
     def signal(self, process: ProcessReference | int, name: str, value: Any = True) -> None:
         """Send a value to another process. It is sent when this step commits, once; not before.
@@ -233,6 +294,17 @@ class Process:
             ValueError: no name.
         """
         execution_of(self).signal(process, name, value)
+
+    def kill(self, process: ProcessReference | int) -> None:
+        """Kill a child of this process, with its tree. It is done when this step commits; not before.
+
+        One that has ended by then stays as it is. A child whose step runs gets the time to end that a kill
+        gives (`kill_grace`); who wants to see its end waits for it.
+
+        Args:
+            process: What `self.submit` returned, here or in an earlier step; or its pid.
+        """
+        execution_of(self).kill(process)
 
     def once(self, key: str, function: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Run a function whose effect must not happen twice, or return what it returned before.

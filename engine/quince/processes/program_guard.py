@@ -61,10 +61,10 @@ def main(parent: int, report: int, seconds: float, words: Sequence[str]) -> NoRe
             status = _reaped().get(program)
             if status is not None:
                 if deadline < float("inf"):
-                    _kill_all()  # what a program that was told to end has left behind
+                    kill_all()  # what a program that was told to end has left behind
                 _end_as(status)
         elif number == signal.SIGUSR1:
-            _end_as(_kill_all().get(program, signal.SIGKILL))
+            _end_as(kill_all().get(program, signal.SIGKILL))
         elif number == signal.SIGTSTP:
             _signal_group(program, signal.SIGSTOP)
         elif number == signal.SIGCONT:
@@ -104,10 +104,10 @@ def _let_go_of_files() -> None:
     os.close(nothing)
 
 
-def _kill_all() -> dict[int, int]:
+def kill_all() -> dict[int, int]:
     """Kill all descendants, also those that come while that is done. Returns how they ended."""
     ended: dict[int, int] = {}
-    while family := _descendants():
+    while family := descendants():
         for number in (signal.SIGSTOP, signal.SIGKILL):  # who is stopped makes no others
             for pid in family:
                 with contextlib.suppress(ProcessLookupError):
@@ -118,9 +118,14 @@ def _kill_all() -> dict[int, int]:
     return ended
 
 
-def _descendants() -> list[int]:
-    """All that live and that we may signal."""
+def descendants(of: Sequence[int] = ()) -> dict[int, str]:
+    """All that live and that we may signal: their state, as `/proc` has it, by process id.
+
+    Args:
+        of: These, and their descendants; none: those of this program.
+    """
     children: dict[int, list[int]] = {}
+    states = {}
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         try:
             with open(f"/proc/{name}/stat") as file:  # noqa: PTH123 (`pathlib` takes long to import)
@@ -128,14 +133,18 @@ def _descendants() -> list[int]:
         except (OSError, ValueError):
             continue
         if state != "Z":
-            children.setdefault(int(parent), []).append(int(name))
-    found, family = [os.getpid()], []
+            states[int(name)] = state
+        children.setdefault(int(parent), []).append(int(name))
+    found, family = list(of), {}
+    if not of:
+        found = children.get(os.getpid(), [])
     while found:
-        for pid in children.get(found.pop(), ()):
-            found.append(pid)
-            with contextlib.suppress(OSError):
-                os.kill(pid, 0)
-                family.append(pid)
+        pid = found.pop()
+        found += children.get(pid, ())
+        with contextlib.suppress(OSError):
+            os.kill(pid, 0)
+            if pid in states:
+                family[pid] = states[pid]
     return family
 
 

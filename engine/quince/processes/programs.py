@@ -104,9 +104,13 @@ class Programs:
             raise CommandFailed(completed)
         return completed
 
-    def suspend(self) -> bool:
-        """Stop them, if some run and each of them may be stopped. True if they are stopped."""
-        if not self._suspendable or not all(self._suspendable.values()):
+    def suspend(self, *, everything: bool = False) -> bool:
+        """Stop them, if some run and each of them may be stopped. True if they are stopped.
+
+        Args:
+            everything: Also those that were not started as such that may be.
+        """
+        if not self._suspendable or not (everything or all(self._suspendable.values())):
             return False
         for guard in self._suspendable:
             _signal(guard, signal.SIGTSTP)
@@ -114,9 +118,8 @@ class Programs:
 
     def resume(self) -> None:
         """Let them go on."""
-        for guard, suspendable in self._suspendable.items():
-            if suspendable:
-                _signal(guard, signal.SIGCONT)
+        for guard in self._suspendable:
+            _signal(guard, signal.SIGCONT)
 
 
 def _words(arguments: Sequence[object]) -> list[str]:
@@ -153,6 +156,9 @@ async def _guarded(
         except asyncio.CancelledError:
             await _stop(guard, asyncio.ensure_future(guard.communicate()))
             raise
+        except GeneratorExit:  # nobody goes on with the step
+            _signal(guard.pid, signal.SIGUSR1)
+            raise
     finally:
         os.close(report)
     if said:
@@ -179,6 +185,9 @@ async def _end_of(guard: asyncio.subprocess.Process, words: list[str], stdin: by
         stdout, stderr = await asyncio.shield(talk)
     except asyncio.CancelledError:
         await _stop(guard, talk)
+        raise
+    except GeneratorExit:
+        _signal(guard.pid, signal.SIGUSR1)
         raise
     return Completed(words, guard.returncode or 0, stdout, stderr)
 

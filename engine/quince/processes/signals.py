@@ -6,17 +6,14 @@ that has used it commits; so it is neither lost nor used twice.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import Any
 
+from quince.moments import Duration, seconds_of
 from quince.text import name_problem
 from quince_persistence.codec import check, decode, encode
 from quince_persistence.records import NewSignal, SignalRow
-
-LONGEST_WAIT = 3_155_760_000.0
-"""Seconds: what is later has no date that every program can write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +24,20 @@ class AwaitedSignal:
     timeout: float | None
 
 
-def signal_(name: str, *, timeout: float | None = None) -> AwaitedSignal:
+def signal_(name: str, *, timeout: Duration | None = None) -> AwaitedSignal:
     """`to_context(answer=signal_("approval"))`: wait for the signal, and find its value in `ctx.answer`.
 
     Args:
         name: As in `handle.signal(name, value)` and `quince signal PID name`.
-        timeout: Seconds after which the chain goes on without it; `ctx.answer` is None then. The
-            shortest one holds for all signals that a step waits for.
+        timeout: After which the chain goes on without it (`"2 h"`, or seconds); `ctx.answer` is None then.
+            The shortest one holds for all signals that a step waits for.
 
     Raises:
-        ValueError: no name, or not a number of seconds from 0 on.
+        ValueError: no name, or no duration.
     """
     name = checked_name(name)
-    if timeout is not None:
-        timeout = duration(timeout, f"signal_({name!r}): timeout")
-    return AwaitedSignal(name, timeout)
+    seconds = None if timeout is None else duration(timeout, f"signal_({name!r}, timeout=...)")
+    return AwaitedSignal(name, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +100,16 @@ def new_signal(pid: int, name: str, value: Any) -> NewSignal:
     return NewSignal(pid, name, encode(value, label))
 
 
-def duration(seconds: Any, what: str) -> float:
-    """A time that can be waited for.
+def duration(given: Any, what: str) -> float:
+    """The seconds of a time that can be waited for.
 
     Raises:
         ValueError: it is none; says for what it was given.
     """
     try:
-        if isinstance(seconds, SupportsFloat) and 0 <= (found := float(seconds)) <= LONGEST_WAIT:
-            return found
-    except OverflowError:
-        pass
-    raise ValueError(
-        f"{what} takes a number of seconds from 0 on, not {reprlib.repr(seconds)}; the longest wait is a "
-        "hundred years"
-    )
+        return seconds_of(given)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def checked_name(name: Any) -> str:

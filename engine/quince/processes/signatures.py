@@ -27,8 +27,17 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
 
 def takes_self(function: Callable[..., Any]) -> bool:
     """It can be called with the process alone."""
+    return _takes(function, 1)
+
+
+def takes_error(function: Callable[..., Any]) -> bool:
+    """It can be called with the process and an error."""
+    return _takes(function, 2)
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
     try:
-        inspect.signature(function).bind(None)
+        inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # one that does not tell

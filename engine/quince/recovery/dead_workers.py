@@ -11,19 +11,16 @@ from quince_persistence.contract import StoreContract
 from quince_persistence.records import Woken
 
 
-def release_worker(
-    store: StoreContract, worker_id: str, *, died: bool = True, proven: bool = True
-) -> Future[Sequence[Woken]]:
+def release_worker(store: StoreContract, worker_id: str, *, died: bool = True) -> Future[Sequence[Woken]]:
     """Release all that a worker holds, and give what was queued for it alone to every worker.
 
     One transaction: it is done, or it is not. Done twice, it does no harm.
 
     Args:
-        died: It did not end in order: what it was running may have caused that.
-        proven: It has ended for certain. (It may only be cut off, if nothing was heard of it for long.)
+        died: It did not end in order: the history of what it was running says so.
 
     Returns:
         Those that are ready, once it is durable: their tasks are to be put on the queues.
     """
     queues = (run_queue(worker_id), DEFAULT_QUEUE)
-    return store.release_worker(worker_id, queues=queues, died=died, proven=proven)
+    return store.release_worker(worker_id, queues=queues, died=died)

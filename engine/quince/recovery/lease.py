@@ -14,13 +14,16 @@ import time
 import weakref
 from collections.abc import Callable, Container
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import IO
 
-from quince.os_process import Program, holder_of, write_holder
+from quince.os_process import Program, holder_of, since_boot, write_holder
 from quince.private_files import open_private
+from quince.processes.orphans import end_orphans
+from quince.recovery.interfaces import StepHosts
+from quince.recovery.vitals import vitals
 from quince.settings import EXPIRY_SECONDS, HEARTBEAT_SECONDS, host_name
-from quince.troubles import is_blocked
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.contract import StoreContract
@@ -51,6 +54,7 @@ class Lease:
         on_lost: Called, from any thread, when the worker finds that it was declared dead.
         on_moved: Called, from any thread, when the store's file is not where it was.
         side: Keeps the thread going, and knows what else is wrong with the worker: heartbeats carry it.
+        hosts: Keep the lock as long as one of them lives, and hear of each heartbeat.
 
     Attributes:
         over: The store has forgotten the worker. Else the file of the lock stays, and names no process: so
@@ -65,12 +69,14 @@ class Lease:
         on_lost: Callable[[], None],
         side: SideTasks | None = None,
         on_moved: Callable[[StoreMoved], None] = _log_only,
+        hosts: StepHosts | None = None,
     ) -> None:
         self._store = store
         self._id = worker_id
         self.lock = lock
         self._on_lost = on_lost
         self._on_moved = on_moved
+        self._hosts = hosts
         self.over = False
         self._answered = time.monotonic()
         self._file: IO[str] | None = None
@@ -81,8 +87,11 @@ class Lease:
     def __enter__(self) -> Lease:
         self.lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = open_private(self.lock, "w")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what earlier versions look at
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._write(Program.this())
+        if self._hosts is not None:
+            self._hosts.keep(self._file.fileno())
+            self._hosts.alive()
         _leases.add(self)
         self._thread.start()
         return self
@@ -90,6 +99,7 @@ class Lease:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
+        _leases.discard(self)  # its file is closed: in a forked child there is nothing to release
         if self._file is not None:
             if self.over:
                 self.lock.unlink(missing_ok=True)
@@ -111,21 +121,21 @@ class Lease:
     def beat(self) -> None:
         """Hand one heartbeat in."""
         troubles = self._side.sentences()
+        if self._hosts is not None:
+            self._hosts.alive()
         try:
-            self._store.heartbeat(self._id, troubles=troubles).add_done_callback(self._beaten)
+            written = self._store.heartbeat(self._id, troubles=troubles, vitals=vitals())
+            written.add_done_callback(partial(self._beaten, since_boot()))
         except PersistenceError as error:
             self._side.failed("the heartbeat", error)
-        silent = time.monotonic() - self._answered > EXPIRY_SECONDS
-        if silent and not any(
-            map(is_blocked, troubles)
-        ):  # else it is the loop that does not hear the answers
+        if time.monotonic() - self._answered > EXPIRY_SECONDS:
             self._side.failed("the heartbeat", _SILENT)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             self.beat()
 
-    def _beaten(self, future: Future[None]) -> None:
+    def _beaten(self, began: float, future: Future[None]) -> None:
         error = future.exception()
         self._answered = time.monotonic()
         if isinstance(error, UnknownWorker):
@@ -136,16 +146,35 @@ class Lease:
             self._side.failed("the heartbeat", error)
         else:
             self._side.well("the heartbeat")
+            if self._hosts is not None:
+                self._hosts.alive(began)
 
 
 def is_dead(worker: WorkerRow) -> bool:
-    """Proof that a worker of this host is dead: its process has ended.
+    """Proof that a worker of this host is dead: its process has ended, and so have all of its step hosts, and
+    their forks, which keep its lock.
 
-    A worker of another host cannot be proven dead here, nor one of which is not known where it ran; its
-    heartbeat has to expire.
+    A worker of another host cannot be proven dead here, nor one of which is not known where it ran, or whose
+    lock somebody keeps for ever; its heartbeat has to expire.
     """
+    return has_ended(worker) and _is_free(worker)
+
+
+def has_ended(worker: WorkerRow) -> bool:
+    """Proof that the process of a worker of this host has ended; its steps may still be ending."""
     program = process_of(worker)
     return program is not None and program.runs() is False
+
+
+def _is_free(worker: WorkerRow) -> bool:
+    try:
+        with Path(unquoted(worker.lock or "")).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def lives_here(worker: WorkerRow) -> bool:
@@ -162,14 +191,15 @@ def process_of(worker: WorkerRow) -> Program | None:
 
 
 def sweep_locks(folder: Path, known: Container[str]) -> None:
-    """Remove the lock files of workers that are proven to be dead, and of whom nobody waits for that proof.
+    """Remove the lock files of workers that are proven to be dead, and of whom nobody waits for that proof,
+    and end what they have left.
 
     Args:
         known: Ids of the workers that are in the store.
     """
     for lock in folder.glob("*"):
         program = None if lock.name in known else holder_of(lock)
-        if program is not None and program.runs() is False:
+        if program is not None and program.runs() is False and end_orphans(lock.name):
             lock.unlink(missing_ok=True)
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from quince.concurrency import aside, landed
 from quince.messages import worker_of_run
+from quince.processes.orphans import end_orphans
 from quince.recovery.broker_presence import SILENCE_SECONDS, BrokerPresence
 from quince.recovery.dead_workers import release_worker
+from quince.recovery.due_schedules import DueSchedules
 from quince.recovery.interfaces import SweepOwner
-from quince.recovery.lease import is_dead, sweep_locks
+from quince.recovery.lease import has_ended, is_dead, sweep_locks
 from quince.settings import EXPIRY_SECONDS
 from quince_messaging.contract import AsyncCommunicator
 from quince_messaging.side_tasks import SideTasks
@@ -38,10 +40,6 @@ time between two heartbeats."""
 Part = Callable[[], Coroutine[Any, Any, None]]
 
 
-LOCK_FREE = "its lock is free"
-"""The proof that a worker has ended; all else says only that nothing was heard of it."""
-
-
 class Sweeper:
     """The sweeps of one worker."""
 
@@ -49,9 +47,12 @@ class Sweeper:
         self._worker = worker
         self._communicator = communicator
         self._silent: dict[str, tuple[float, float]] = {}
+        self._rated = False
         self._presence = BrokerPresence(worker.id, communicator)
         self._orphans: set[tuple[int, int]] = set()
+        self._lost: set[tuple[int, int]] = set()
         self._turn = 0
+        self._schedules = DueSchedules(worker)
 
     def start(self, side: SideTasks) -> None:
         """Sweep from now on, as long as `side` lives; whatever fails is tried again with the next round."""
@@ -66,11 +67,17 @@ class Sweeper:
         full = self._turn % max(1, round(SWEEP_SECONDS / DEATH_SECONDS)) == 0
         self._turn += 1
         parts: list[Part] = [self._release_dead]
+        if self._worker.queues:  # a `run()` is no worker that others would count on
+            parts.append(self._schedules.fire)
         if full:
-            parts += [self._apply_missed_controls, self._return_orphan_claims]
-        if full or self._silent:
+            parts += [self._apply_missed_controls, self._compare_claims]
+        if full or self._silent or self._rated:
             parts.append(self._sweep)
         await _each(parts)
+
+    async def sweep(self) -> None:
+        """Fire at once what is due; find ready processes that nobody has heard of."""
+        await _each([self._schedules.fire, self._sweep])
 
     async def _release_dead(self) -> None:
         """Workers of this host whose lock is free are dead for certain. So are those of another one that
@@ -79,14 +86,17 @@ class Sweeper:
         workers = await aside(self._worker.store.workers)
         self._presence.saw(workers, began)
         silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
-        dead = [(worker, LOCK_FREE) for worker in await aside(self._dead_here, workers)]
+        dead = [(worker, "its lock is free") for worker in await aside(self._dead_here, workers)]
         await self._release_all(dead)
         await self._release_all([(worker, silent) for worker in await self._presence.vanished(workers)])
 
     def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
         if self._turn % LOCK_ROUNDS == 1:
             sweep_locks(self._worker.location.state / "locks", {worker.id for worker in workers})
-        return [worker for worker in workers if worker.id != self._worker.id and is_dead(worker)]
+        others = [worker for worker in workers if worker.id != self._worker.id]
+        for worker in filter(has_ended, others):
+            end_orphans(worker.id)  # as a rule its template has done so
+        return [worker for worker in others if is_dead(worker)]
 
     async def _apply_missed_controls(self) -> None:
         """Controls whose message did not come: the broker is away, or was when they were accepted."""
@@ -95,20 +105,26 @@ class Sweeper:
         asked = {row.pid: row for row in await aside(self._worker.store.asked, self._worker.id)}
         for row in asked.values():
             if row.intent is not None and row.pid in runners:
-                runners[row.pid].notify(row.intent)
-        for runner in suspended:
-            if runner.pid not in asked:
-                runner.notify(Control.PLAY)
+                runners[row.pid].notify(row.intent, now=row.intent_now)
+        if played := [runner for runner in suspended if runner.pid not in asked]:
+            claims = await aside(self._worker.store.claims, self._worker.id)
+            for runner in played:
+                if claims.get(runner.pid) == runner.epoch:  # else it was killed by force
+                    runner.notify(Control.PLAY)
 
-    async def _return_orphan_claims(self) -> None:
-        """Claims that the store counts as this worker's and nobody here drives: the answer to one was lost.
+    async def _compare_claims(self) -> None:
+        """Return claims that the store counts as this worker's and nobody here drives: the answer to one was
+        lost. Stop what is driven here without one: it was killed by force, and nobody could say so.
 
-        A claim whose answer is on its way is no orphan: it would have to be one in two sweeps in a row.
+        What is on its way between the store and here is neither: it would have to be in two sweeps in a row.
         """
-        claims = await aside(self._worker.store.claims, self._worker.id)
+        claims = set((await aside(self._worker.store.claims, self._worker.id)).items())
         driven = {(runner.pid, runner.epoch) for runner in self._worker.runners.values()}
-        orphans = set(claims.items()) - driven
-        still, self._orphans = orphans & self._orphans, orphans
+        self._orphans, still = claims - driven, self._orphans & (claims - driven)
+        self._lost, lost = driven - claims, self._lost & (driven - claims)
+        for runner in list(self._worker.runners.values()):
+            if (runner.pid, runner.epoch) in lost:
+                runner.notify(Control.KILL, now=True)
         await _each([partial(self._return, pid, epoch) for pid, epoch in sorted(still)])
 
     async def _return(self, pid: int, epoch: int) -> None:
@@ -128,7 +144,9 @@ class Sweeper:
         began = time.monotonic()
         found = await landed(self._worker.store.sweep(expiry=EXPIRY_SECONDS, stale=STALE_SECONDS))
         self._discount(time.monotonic() - began)
+        self._rated = found.rated
         self._worker.outbox.enqueue_unowned(found.due)
+        self._worker.wakeups.ended(found.killed)
         silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
         dead = [(worker, silent) for worker in self._really_silent(found.dead)]
         await _each(
@@ -192,7 +210,7 @@ class Sweeper:
 
     async def _release(self, worker: WorkerRow, proof: str) -> None:
         """What a dead worker left goes on elsewhere."""
-        woken = await landed(release_worker(self._worker.store, worker.id, proven=proof is LOCK_FREE))
+        woken = await landed(release_worker(self._worker.store, worker.id))
         _log.warning(
             "worker %(worker_name)s (%(worker)s) is dead (%(reason)s); %(count)d of its processes go on "
             "elsewhere",

@@ -40,6 +40,7 @@ def crash_everywhere(
     folder: Path | None = None,
     lingers: Sequence[float] = LINGERS,
     ignore: Sequence[str] = (),
+    only: Sequence[str] = (),
     most: int = 0,
     twice: int = 0,
     patience: float = 20.0,
@@ -47,7 +48,8 @@ def crash_everywhere(
     places: Sequence[Location] = (),
 ) -> CrashReport:
     """Run a workflow on an embedded workspace, once undisturbed and once for each point, at which its
-    worker dies: before and after every commit and every message. A second worker then recovers.
+    worker dies: before and after every commit and every message. A second worker then recovers. And once for
+    each point at which a step host dies: before and after it answers what a step did. Its worker goes on.
 
     It must end the same every time: the same processes in the same states with the same outputs, each
     child once, each committed step once, and no claim, lease or task left behind. What its steps do to
@@ -59,7 +61,8 @@ def crash_everywhere(
         folder: An empty folder for the workspaces; one that is removed in the end if not given.
         lingers: Seconds that waiting processes stay in memory; everything is tried with each.
         ignore: Outputs (of any process) that may differ: times, random numbers, pids.
-        most: At most so many points for each linger, spread evenly; 0 for all.
+        only: Crash only at points whose names begin so (`commit of Family.`), not at all of them.
+        most: At most so many points for each linger, and so many in step hosts, spread evenly; 0 for all.
         twice: At most so many points of each recovery, spread evenly, at which the recovering worker dies
             too, with one more run for each; then a third one recovers.
         patience: Seconds that each run may take.
@@ -75,8 +78,8 @@ def crash_everywhere(
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="quince-crashes-") as temporary:
             return crash_everywhere(
-                process_class, inputs, folder=Path(temporary), lingers=lingers, ignore=ignore, most=most,
-                twice=twice, patience=patience, workers=workers, places=places,
+                process_class, inputs, folder=Path(temporary), lingers=lingers, ignore=ignore, only=only,
+                most=most, twice=twice, patience=patience, workers=workers, places=places,
             )  # fmt: skip
     template = folder / "template"
     template.mkdir(parents=True)
@@ -91,7 +94,8 @@ def crash_everywhere(
         (template / SNAPSHOT).write_bytes(take_snapshot(first.store))
     job = Job(
         target, str(template), str(folder), [path or str(Path.cwd()) for path in sys.path], list(lingers),
-        patience, list(ignore), most, twice, len(grounds) or workers or os.cpu_count() or 1, grounds,
+        patience, list(ignore), list(only), most, twice, len(grounds) or workers or os.cpu_count() or 1,
+        grounds,
     )  # fmt: skip
     began = time.monotonic()
     outcomes = _explore(job, folder / "job")

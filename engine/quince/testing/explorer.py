@@ -27,8 +27,8 @@ from quince.workspace.location import Location
 
 UNDISTURBED = "undisturbed"
 FIRST_IMPORTS = {
-    False: ["quince_messaging.transports.local"],
-    True: ["quince_messaging.transports.amqp", "psycopg"],
+    False: ["quince_messaging.transports.local", "sqlalchemy.dialects.sqlite"],
+    True: ["quince_messaging.transports.amqp", "sqlalchemy.dialects.postgresql.psycopg", "psycopg"],
 }
 """What a life would import is there before the first fork: embedded, and on servers."""
 
@@ -42,6 +42,7 @@ class Job(msgspec.Struct, frozen=True):
         scratch: Where copies of it may be made.
         paths: The import path.
         lingers: Each a whole exploration.
+        only: How the names of the points begin that are tried; empty: all.
         most: How many points of each exploration at most, spread evenly; 0 for all.
         twice: How many points of each recovery at most, at which that worker dies too.
         workers: How many points are tried at the same time.
@@ -55,6 +56,7 @@ class Job(msgspec.Struct, frozen=True):
     lingers: list[float]
     patience: float
     ignore: list[str]
+    only: list[str]
     most: int
     twice: int
     workers: int
@@ -77,14 +79,24 @@ def main(file: str) -> None:
 def _explore(job: Job, linger: float) -> Iterator[Outcome]:
     lanes = [_Lane(job, linger, number) for number in range(job.workers)]
     course = lanes[0].undisturbed()
+    trials = [(point, course.portrait) for point in _chosen(job, course.points)]
+    if linger == job.lingers[0]:  # what a host does does not depend on it
+        course = lanes[0].undisturbed(hosted=True)
+        trials += [(point, course.portrait) for point in _chosen(job, course.points)]
     forks: dict[int, tuple[_Lane, Path]] = {}
-    for number, point in enumerate(_spread(course.points, job.most)):
+    for number, (point, expected) in enumerate(trials):
         lane, result = lanes.pop(), Path(job.scratch) / f"{linger:g}-{number}.json"
-        forks[_fork(lambda a=lane, p=point, r=result: a.try_point(p, course.portrait, r))] = lane, result  # type: ignore[misc]
+        forks[_fork(lambda a=lane, p=point, e=expected, r=result: a.try_point(p, e, r))] = lane, result  # type: ignore[misc]
         if not lanes:
             yield from _reap(forks, lanes)
     while forks:
         yield from _reap(forks, lanes)
+
+
+def _chosen(job: Job, points: list[Point]) -> list[Point]:
+    if job.only:
+        points = [point for point in points if point.what.startswith(tuple(job.only))]
+    return _spread(points, job.most)
 
 
 def _spread(points: list[Point], most: int) -> list[Point]:
@@ -111,10 +123,14 @@ class _Lane:
         self._linger = linger
         self._ground = job.grounds[number] if job.grounds else None
 
-    def undisturbed(self) -> Course:
-        """A whole life. Ends the program if it does not end as it should."""
-        folder = self._folder(f"{UNDISTURBED}-{self._linger:g}")
-        course = self._course(self._fresh(folder))
+    def undisturbed(self, *, hosted: bool = False) -> Course:
+        """A whole life. Ends the program if it does not end as it should.
+
+        Args:
+            hosted: Steps run in step hosts.
+        """
+        folder = self._folder(f"{UNDISTURBED}{'-hosted' * hosted}-{self._linger:g}")
+        course = self._course(self._fresh(folder), hosted=hosted)
         if course is None or course.portrait.late or course.portrait.left_behind:
             story = course.portrait.left_behind if course else ["the worker failed"]
             raise SystemExit(f"it does not even work undisturbed: {'; '.join(story)}; see {folder}/log")
@@ -124,12 +140,22 @@ class _Lane:
         """In a fork: a worker dies at the point and another one recovers; and, if that is asked for, dies
         too, at some of its points, and a third one recovers."""
         sys.stderr = result.with_suffix(".error").open("w")
+        if point.in_host:
+            result.write_bytes(msgspec.json.encode([self._kill_host(result.stem, expected, point)]))
+            return
         first, course = self._attempt(result.stem, expected, point)
         outcomes = [first]
         if course is not None and first.verdict is Verdict.SAME and self._job.twice:
             for number, second in enumerate(_spread(course.points, self._job.twice)):
                 outcomes.append(self._attempt(f"{result.stem}-{number}", expected, point, second)[0])
         result.write_bytes(msgspec.json.encode(outcomes))
+
+    def _kill_host(self, name: str, expected: Portrait, point: Point) -> Outcome:
+        """A step host dies at the point, and its worker goes on; what came of it."""
+        folder = self._folder(name)
+        course = self._course(self._fresh(folder), hosted=True, fatal=point)
+        met = course is not None and point in course.points
+        return self._outcome(folder, expected, course, 1, Verdict.SAME if met else Verdict.MISSED, point)
 
     def _attempt(self, name: str, expected: Portrait, *fatal: Point) -> tuple[Outcome, Course | None]:
         """One worker after another dies at its point, the last one recovers; what came of it."""
@@ -144,24 +170,44 @@ class _Lane:
             deaths += 1
         else:
             course = self._course(location, recovers=True)
+        return self._outcome(folder, expected, course, deaths, verdict, *fatal), course
+
+    def _outcome(
+        self,
+        folder: Path,
+        expected: Portrait,
+        course: Course | None,
+        deaths: int,
+        verdict: Verdict,
+        first: Point,
+        second: Point | None = None,
+    ) -> Outcome:
         failed = [f"a worker failed; see {folder}/log"]
         differences = compare(expected, course.portrait, deaths) if course else failed
-        second = fatal[1] if len(fatal) > 1 else None
         if not differences:
             shutil.rmtree(folder)
-            return Outcome(fatal[0], self._linger, verdict, second=second), course
-        verdict = Verdict.DIFFERENT
-        return Outcome(fatal[0], self._linger, verdict, differences, str(folder), second), course
+            return Outcome(first, self._linger, verdict, second=second)
+        return Outcome(first, self._linger, Verdict.DIFFERENT, differences, str(folder), second)
 
-    def _course(self, location: Location, *, recovers: bool = False) -> Course | None:
-        """A life that no point cuts short; None if it failed."""
-        return _read(location.folder) if self._live(location, recovers=recovers) == 0 else None
+    def _course(
+        self,
+        location: Location,
+        *,
+        recovers: bool = False,
+        hosted: bool = False,
+        fatal: Point | None = None,
+    ) -> Course | None:
+        """A life that no point cuts short (one in a step host does not); None if it failed."""
+        status = self._live(location, fatal, recovers=recovers, hosted=hosted)
+        return _read(location.folder) if status == 0 else None
 
-    def _live(self, location: Location, fatal: Point | None = None, *, recovers: bool = False) -> int:
+    def _live(
+        self, location: Location, fatal: Point | None = None, *, recovers: bool = False, hosted: bool = False
+    ) -> int:
         """Live, in a fork; its exit status."""
         return _wait(_fork(lambda: _write(location.folder, live(
             location, linger=self._linger, patience=self._job.patience, ignore=self._job.ignore,
-            fatal=fatal, recovers=recovers,
+            fatal=fatal, recovers=recovers, hosted=hosted,
         ))))  # fmt: skip
 
     def _folder(self, name: str) -> Path:

@@ -6,20 +6,24 @@ for one test; nothing of this is there when nobody asks for it.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+from msgspec import structs
+
 import quince_messaging
+from quince.hosts.stepper import StepEnd, Stepper
 from quince.processes.execution import Execution
 from quince.testing.points import Points
+from quince.testing.stand_in import stand_in
+from quince.worker import inline_steps
 from quince.worker import worker as worker_module
-from quince.worker.stepper import StepEnd, Stepper
 from quince.workspace.location import Location
 from quince.workspace.workspace import open_store
 from quince_messaging.clients.awaitable import AwaitableCommunicator
@@ -33,7 +37,7 @@ from quince_messaging.contract import (
     TaskConsumer,
     TaskHandle,
 )
-from quince_persistence.records import Claim, NewEvent, Step, StepOutcome
+from quince_persistence.records import Claim, NewEvent, Step, StepOutcome, Sweep
 from quince_persistence.store import Store
 
 STEP_EVENT = "crash-test"
@@ -47,6 +51,7 @@ WRITES = {
     "release": "release of a claim",
     "wake": "count-off of a timer",
     "send": "sending of signals",
+    "fire": "firing of a schedule",
     "register_worker": "registration of the worker",
     "release_worker": "release of a worker",
 }
@@ -76,6 +81,16 @@ class Journal:
     def repeated(self, pid: int, key: str) -> None:
         """A once-block ran though its result is recorded."""
         os.write(self._file, f"{REPEATED}{pid} {key}\n".encode())
+
+    @staticmethod
+    def begun(file: Path) -> Mapping[int, list[str]]:
+        """The steps that were begun, of each process."""
+        begun: dict[int, list[str]] = defaultdict(list)
+        for line in file.read_text().splitlines():
+            if not line.startswith(REPEATED):
+                pid, _, label = line.partition(" ")
+                begun[int(pid)].append(label)
+        return begun
 
     def step_of(self, pid: int) -> str | None:
         """The step whose end is to be committed now."""
@@ -111,8 +126,8 @@ class FaultyStore:
         with self._points.around("allocation of pids"):
             return self._store.allocate_pids(count, within=within)
 
-    def claim(self, pids: Sequence[int], owner: str) -> Future[Sequence[Claim]]:
-        claiming = self._passing("claim of processes", lambda: self._store.claim(pids, owner))
+    def claim(self, pids: Sequence[int], owner: str, **which: Any) -> Future[Sequence[Claim]]:
+        claiming = self._passing("claim of processes", lambda: self._store.claim(pids, owner, **which))
         claiming.add_done_callback(lambda done: self._journal.took(done.result()))
         return claiming
 
@@ -120,16 +135,34 @@ class FaultyStore:
         label = self._journal.step_of(step.pid)
         if label is not None:
             mark = NewEvent(STEP_EVENT, {"step": label})
-            step = dataclasses.replace(step, events=[*step.events, mark])
+            step = structs.replace(step, events=[*step.events, mark])
         what = f"commit of {self._journal.name_of(step.pid)}.{label or step.state.value}"
         return self._passing(what, lambda: self._store.commit(step))
 
-    def record_once(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> Future[bool]:
+    def sweep(self, **times: float) -> Future[Sweep]:
+        """A point after one that has ended something: nobody has been told of that."""
+        sweeping = self._store.sweep(**times)
+        sweeping.add_done_callback(self._swept)
+        return sweeping
+
+    def _swept(self, done: Future[Sweep]) -> None:
+        if done.exception() is None and done.result().killed:
+            self._points.after("end of what a deadline is over for")
+
+    def record_once(
+        self,
+        pid: int,
+        owner: str,
+        epoch: int,
+        key: str,
+        result: bytes,
+        contents: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Future[bool]:
         found = self._store.recorded(pid, key)
         if found is not None and found.result is not None:
             self._journal.repeated(pid, key)
         what = f"record of the once-block {key!r}"
-        return self._passing(what, lambda: self._store.record_once(pid, owner, epoch, key, result))
+        return self._passing(what, lambda: self._store.record_once(pid, owner, epoch, key, result, contents))
 
     def _passing(self, what: str, write: Callable[[], Future[Any]]) -> Future[Any]:
         self._points.before(what)
@@ -239,7 +272,7 @@ def install(points: Points, journal: Journal) -> list[FaultyCommunicator]:
         opened.append(FaultyCommunicator(connect(uri, prefix=prefix), points))
         return opened[-1]
 
-    setattr(worker_module, "open_store", open_faulty)  # noqa: B010 - other types on purpose
-    setattr(worker_module, "Stepper", functools.partial(NotingStepper, journal))  # noqa: B010
-    setattr(quince_messaging, "connect_async", connect_faulty)  # noqa: B010
+    stand_in(worker_module, "open_store", open_faulty)
+    stand_in(inline_steps, "Stepper", functools.partial(NotingStepper, journal))
+    stand_in(quince_messaging, "connect_async", connect_faulty)
     return opened

@@ -16,8 +16,10 @@ import quince_messaging
 from quince.recovery import sweeper as recovery
 from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
 from quince.testing.faulty import FaultyCommunicator, Journal, install
+from quince.testing.hosts import HostPoints, SharedJournal, start_template
 from quince.testing.outcomes import Portrait, draw
 from quince.testing.points import Point, Points
+from quince.testing.stand_in import stand_in
 from quince.worker.worker import Worker
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import Location
@@ -53,6 +55,7 @@ def live(
     ignore: Sequence[str],
     fatal: Point | None,
     recovers: bool,
+    hosted: bool = False,
 ) -> Course:
     """Live. To be called once in an operating-system process, which may end in the middle of it.
 
@@ -62,18 +65,24 @@ def live(
         ignore: Outputs that are left out of the portrait.
         fatal: Where it ends.
         recovers: Others have died here before.
+        hosted: Steps run in step hosts, and it is one of these that may end; else in this program.
     """
     folder = location.folder
     _log_into(folder / "log")
     if recovers:
         for name, seconds in QUICK.items():
-            setattr(recovery, name, seconds)
+            stand_in(recovery, name, seconds)
     # What a step submits by itself goes where the others are, and is found if it comes twice.
     os.environ[STORE_VARIABLE], os.environ[BROKER_VARIABLE] = location.store, location.broker
-    points = Points(fatal)
+    file = journal_of(folder)
+    points, in_hosts = Points(None if hosted else fatal), HostPoints(folder / "host-points", fatal)
+    template = start_template(in_hosts, file) if hosted else None
     connect = quince_messaging.connect_async
-    opened = install(points, Journal(journal_of(folder)))
-    worker = Worker(location, slots=SLOTS, name="crash-test", linger=linger, registry=ClassLoader(Path.cwd()))
+    opened = install(points, SharedJournal(file) if hosted else Journal(file))
+    worker = Worker(
+        location, slots=SLOTS, name="crash-test", linger=linger, registry=ClassLoader(Path.cwd()),
+        template=template,
+    )  # fmt: skip
     late = asyncio.run(_work(worker, opened, patience))
 
     async def tasks(names: str | None) -> int:
@@ -82,8 +91,8 @@ def live(
 
     with open_store(location) as store:
         left = asyncio.run(tasks(location.names(store.identity)))
-        portrait = draw(store, journal_of(folder), left, ignore, late=late)
-    return Course(points.passed, portrait)
+        portrait = draw(store, file, left, ignore, late=late)
+    return Course(in_hosts.passed if hosted else points.passed, portrait)
 
 
 async def _work(worker: Worker, opened: list[FaultyCommunicator], patience: float) -> bool:

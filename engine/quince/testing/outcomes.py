@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from quince.testing.faulty import REPEATED, STEP_EVENT
+from quince.testing.faulty import REPEATED, STEP_EVENT, Journal
 from quince_persistence.codec import decode, encode
 from quince_persistence.records import ProcessRow, Selection
 from quince_persistence.store import Store
 
 LONGEST_VALUE = 80
+_OVER = re.compile(r"deadline (?:of process \d+ )?\([^)]*\)")
+"""A deadline that is over; its moment is another one in every run."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -57,14 +60,14 @@ def draw(store: Store, journal: Path, tasks: int, ignore: Sequence[str], *, late
         ignore: Outputs that may differ.
     """
     rows = list(store.select(Selection()))
-    begun = _begun(journal)
+    begun = Journal.begun(journal)
     results = {result.row.pid: result.outputs for result in store.results([row.pid for row in rows])}
     places = _places(rows)
     endings = {
         places[row.pid]: Ending(
             row.state.value,
             row.exit_status,
-            row.exit_message,
+            None if row.exit_message is None else _OVER.sub("deadline", row.exit_message),
             _outputs(results.get(row.pid), ignore),
             [str(event.body["step"]) for event in store.events(row.pid) if event.kind == STEP_EVENT],
             begun.get(row.pid, []),
@@ -76,10 +79,10 @@ def draw(store: Store, journal: Path, tasks: int, ignore: Sequence[str], *, late
 
 
 def _places(rows: Sequence[ProcessRow]) -> Mapping[int, str]:
-    """Each process by its class and its number among the children of its parent."""
+    """Each process by its class and its number among the children of its parent, the eldest first."""
     places: dict[int, str] = {}
     numbers: dict[int | None, int] = defaultdict(int)
-    for row in sorted(rows, key=lambda row: row.pid):
+    for row in sorted(rows, key=lambda row: (row.created, row.pid)):
         numbers[row.parent] += 1
         name = row.class_path.rpartition(":")[2]
         above = places.get(row.parent) if row.parent is not None else None
@@ -88,15 +91,6 @@ def _places(rows: Sequence[ProcessRow]) -> Mapping[int, str]:
             f"{above}/{number} {name}" if above else (name if number == 1 else f"{number} {name}")
         )
     return places
-
-
-def _begun(journal: Path) -> Mapping[int, list[str]]:
-    begun: dict[int, list[str]] = defaultdict(list)
-    for line in journal.read_text().splitlines():
-        if not line.startswith(REPEATED):
-            pid, _, label = line.partition(" ")
-            begun[int(pid)].append(label)
-    return begun
 
 
 def _repeated(journal: Path, places: Mapping[int, str]) -> list[str]:

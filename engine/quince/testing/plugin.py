@@ -1,7 +1,8 @@
-"""The pytest plugin: the fixtures `crash_everywhere` and `quince_workspace`."""
+"""The pytest plugin: the fixtures `quince_sandbox`, `quince_workspace` and `crash_everywhere`."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from quince.settings import BROKER_VARIABLE, STORE_VARIABLE
-
 if TYPE_CHECKING:
     from quince.processes.functions import ProcessFunction
     from quince.processes.process import Process
-    from quince.testing import CrashReport
+    from quince.testing import CrashReport, Sandbox
     from quince.workspace.workspace import Workspace
 
 
@@ -44,20 +43,31 @@ class CrashEverywhere(Protocol):
 
 
 @pytest.fixture
-def quince_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def quince_sandbox() -> Iterator[Sandbox]:
+    """A workspace in memory with a worker in this program, and a clock that can be moved.
+
+    `submit(MyChain, n=3)` without another word happens there; `quince_sandbox.settle()` returns when nothing
+    goes on by itself any more, and `quince_sandbox.clock.advance(hours=6)` lets six hours pass in no time.
+    """
+    sandboxes = importlib.import_module("quince.testing.sandboxes")  # only now: no other test pays for it
+    with sandboxes.sandbox() as box:
+        yield box
+
+
+@pytest.fixture
+def quince_workspace(tmp_path: Path) -> Iterator[Workspace]:
     """An empty embedded workspace in a folder of its own, closed and gone after the test.
 
     It is the working directory meanwhile, so `run(MyChain, n=3)` without another word happens there.
     """
     workspaces = importlib.import_module("quince.workspace.workspace")  # only now: no other test pays for it
-    for name in (STORE_VARIABLE, BROKER_VARIABLE):
-        monkeypatch.delenv(name, raising=False)
+    sandboxes = importlib.import_module("quince.testing.sandboxes")
     folder = tmp_path / "workspace"
     folder.mkdir()
-    monkeypatch.chdir(folder)
-    workspaces.prepare(workspaces.locate(folder))  # else one in a folder above would be found
-    with workspaces.resolve(None) as home:
-        yield home
+    with sandboxes.surroundings(), contextlib.chdir(folder):
+        workspaces.prepare(workspaces.locate(folder))  # else one in a folder above would be found
+        with workspaces.resolve(None) as home:
+            yield home
 
 
 @pytest.fixture

@@ -23,17 +23,19 @@ class When(enum.StrEnum):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One moment in the life of a worker.
+    """One moment in the life of a worker, or of one of its step hosts.
 
     Attributes:
         what: What happens then, for example `commit of Family.launch`.
         when: Before or after it.
         turn: The how-manieth time that this happens, from 1.
+        in_host: A step host dies there, and its worker lives on.
     """
 
     what: str
     when: When
     turn: int = 1
+    in_host: bool = False
 
     def __str__(self) -> str:
         turn = "" if self.turn == 1 else f" (time {self.turn})"

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from quince.concurrency import aside, landed
+from quince.hosts.failures import Fenced, InDoubt, Restored
 from quince.messages import change_of
 from quince.patience import until_store_answers
-from quince.processes.child import ChildProcess
+from quince.processes import checkpoint
 from quince.text import storable
-from quince.worker.interfaces import Fenced, InDoubt, Owner, Restored
+from quince.worker.interfaces import Owner
 from quince_persistence.errors import PersistenceError, PidTaken, StoreUnavailable
-from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Selection, Step, StepOutcome
+from quince_persistence.records import (
+    TERMINAL,
+    Claim,
+    Control,
+    NewEvent,
+    ProcessRow,
+    Result,
+    Selection,
+    State,
+    Step,
+    StepOutcome,
+)
 
 T = TypeVar("T")
 
@@ -30,6 +44,7 @@ class ClaimedProcess:
 
     Attributes:
         state: Its state after the last commit.
+        put_aside: That has paused and released it, since its step has failed.
         facts: What a log record about this process carries.
     """
 
@@ -37,6 +52,7 @@ class ClaimedProcess:
         self.pid = claim.row.pid
         self.epoch = claim.row.epoch
         self.state = claim.row.state
+        self.put_aside = False
         self.facts: dict[str, object] = {
             "pid": claim.row.pid, "class": claim.row.class_path, "queue": claim.row.queue,
             "worker": owner.id, "epoch": claim.row.epoch,
@@ -44,6 +60,17 @@ class ClaimedProcess:
         self._owner = owner
         self._row = claim.row
         self._saved = hash(claim.checkpoint)
+        self._step = claim.row.step
+
+    @property
+    def label(self) -> str | None:
+        """What its row says of the step that runs next, or now."""
+        return self._step
+
+    @property
+    def place(self) -> str:
+        """The step that runs next, or now."""
+        return f"step {self._step}" if self._step else "its first step"
 
     async def read(self, read: Callable[[], T]) -> T:
         """The answer of a blocking call of the store."""
@@ -61,6 +88,8 @@ class ClaimedProcess:
             InDoubt: nobody knows whether the step was written.
             PersistenceError: the store refuses this step, and would refuse it again.
         """
+        if self._owner.location.keep_checkpoints:
+            step = replace(step, keep=True)
 
         async def attempt() -> StepOutcome:
             try:
@@ -72,12 +101,20 @@ class ClaimedProcess:
 
         outcome = self._unfenced(await until_store_answers(self._owner, self.pid, attempt))
         before, self.state = self.state, outcome.state or step.state  # killed, if that was accepted first
+        self._step, self.put_aside = step.step, step.paused
         if step.checkpoint is not None:
-            self._saved = hash(step.checkpoint)
+            self._saved = hash(checkpoint.of_step(step))
         if self.state is not before or step.events:
             self._owner.outbox.announce(change_of(self.pid, before, self.state))
         if self.state is step.state:
-            self._owner.outbox.enqueue(step.children)
+            for pid in outcome.served:
+                self._owner.outbox.announce(change_of(pid, State.CREATED, State.FINISHED))
+            ready = [
+                child
+                for child in step.children
+                if not child.options.limits and child.pid not in outcome.served
+            ]
+            self._owner.outbox.enqueue(ready)  # others are woken when they are granted them
         return outcome
 
     async def check_history(self, refused: PersistenceError) -> None:
@@ -108,7 +145,7 @@ class ClaimedProcess:
         if outcome.state is not None and (outcome.paused or outcome.state in TERMINAL):
             self._owner.outbox.announce(change_of(self.pid, self.state, outcome.state))
         elif outcome.ready:
-            self._owner.outbox.enqueue([self._row])
+            self._owner.outbox.enqueue([outcome.itself or self._row])
         return True
 
     async def put_on_hold(self, reason: str) -> None:
@@ -121,30 +158,36 @@ class ClaimedProcess:
         """Apply a pause in the middle of a step. False: the pause was taken back meanwhile."""
         suspend = partial(self._owner.store.suspend, self.pid, self._owner.id, self.epoch)
         outcome = await self.write(suspend)
+        self._owner.wakeups.wake(outcome)
         if outcome.paused:
             self._owner.outbox.announce(change_of(self.pid, self.state, self.state))
         return outcome.paused
 
+    async def is_paused(self) -> bool:
+        """Whether it is, or does not exist any more: then its step, if that is stopped, is not to go on."""
+        row = await self.read(partial(self._owner.store.get, self.pid))
+        return row is None or row.paused
+
+    async def record_death(self, event: NewEvent, *, deaths: int, alone: bool) -> None:
+        """See `StoreContract.record_death`."""
+        record = partial(
+            self._owner.store.record_death,
+            self.pid, self._owner.id, self.epoch, event, deaths=deaths, alone=alone,
+        )  # fmt: skip
+        self._unfenced(await self.write(record))
+
     async def timer_fired(self) -> None:
         """Count down the timer that the process waited for, or the signals whose deadline it was."""
-        await self.write(partial(self._owner.store.wake, self.pid, self._owner.id, self.epoch))
+        wake = partial(self._owner.store.wake, self.pid, self._owner.id, self.epoch)
+        woken = await self.write(wake)
+        self._owner.outbox.enqueue_unowned(woken)
 
-    async def read_ends(self, children: Sequence[ChildProcess]) -> ProcessRow | None:
-        """Take in how children ended, and outputs that are small.
-
-        Returns:
-            With the same read: how the process itself stands. None without children.
-        """
-        if not children:
-            return None
-        pids = list({child.pid for child in children} | {self.pid})
-        small = min(SMALL_OUTPUTS, SMALL_TOGETHER // len(pids))
-        found = await self.read(partial(self._owner.store.results, pids, small=small))
-        results = {result.row.pid: result for result in found}
-        for child in children:
-            if child.pid in results:
-                child.load(results[child.pid])
-        return results[self.pid].row if self.pid in results else None
+    async def read_ends(self, pids: Collection[int]) -> Sequence[Result]:
+        """How children ended, with outputs that are small, and, with the same read, how the process itself
+        stands; nothing without children."""
+        if not pids:
+            return ()
+        return await read_ends(self._owner, self.pid, {*pids, self.pid})
 
     def still_owns(self, row: ProcessRow) -> bool:
         """Whether the process is still under this claim."""
@@ -155,3 +198,10 @@ class ClaimedProcess:
             raise Fenced
         self._owner.wakeups.wake(outcome)
         return outcome
+
+
+async def read_ends(owner: Owner, pid: int, pids: Collection[int]) -> Sequence[Result]:
+    """How these processes stand, for process `pid`, and their outputs if they are small."""
+    small = min(SMALL_OUTPUTS, SMALL_TOGETHER // len(pids))
+    read = partial(owner.store.results, list(pids), small=small)
+    return await until_store_answers(owner, pid, lambda: aside(read))

@@ -22,8 +22,10 @@ from quince.messages import (
     change_of,
     changes_of,
     control_message,
+    control_messages,
     control_queue,
     control_subject,
+    is_now,
     is_pid,
     shown,
     status_of,
@@ -49,7 +51,7 @@ MOST_REASON = 4_000
 
 
 class ControlServer:
-    """Answers status, signal, pause, play and kill for any process."""
+    """Answers status, signal, pause, play, kill and retry for any process."""
 
     def __init__(self, worker: Owner, communicator: AsyncCommunicator) -> None:
         self._worker = worker
@@ -135,8 +137,12 @@ class ControlServer:
             return await self._status(pid)
         if verb == "signal":
             return await self._signal(pid, message, _author(body))
+        if verb == "retry":
+            return await self._retry(pid, message, _author(body))
         if not isinstance(verb, str) or verb not in VERBS:
-            raise ValueError(f"a process takes status, signal, pause, play and kill, not {shown(verb)}")
+            raise ValueError(
+                f"a process takes status, signal, pause, play, kill and retry, not {shown(verb)}"
+            )
         outcomes = await landed(
             self._worker.store.control(
                 Control(verb),
@@ -144,9 +150,10 @@ class ControlServer:
                 author=_author(body),
                 reason=_reason(message.get("message")),
                 force=bool(message.get("force_kill", False)),
+                now=is_now(message),
             )
         )
-        return await self._apply(Control(verb), pid, outcomes)
+        return await self._apply(Control(verb), pid, outcomes, now=is_now(message))
 
     async def _status(self, pid: int) -> dict[str, Any]:
         row = await aside(self._worker.store.get, pid)
@@ -166,7 +173,23 @@ class ControlServer:
         answer = {"pid": pid, "verb": "signal", "by": self._worker.name}
         return answer | {"accepted": accepted, "applied": accepted, "message": outcome.refused or "sent"}
 
-    async def _apply(self, verb: Control, pid: int, outcomes: Sequence[ControlOutcome]) -> dict[str, Any]:
+    async def _retry(self, pid: int, message: dict[str, Any], author: str) -> dict[str, Any]:
+        """With the inputs that it has: to check others, its class would have to be imported here."""
+        retried = self._worker.store.retry(
+            Selection(pids=[pid]), author=author, reason=_reason(message.get("message"))
+        )
+        outcomes = await landed(retried)
+        own = next(outcome for outcome in outcomes if outcome.pid == pid)
+        if not own.found:
+            raise ProcessNotFound(f"there is no process {pid}")
+        self._send_results(outcomes)
+        accepted = own.refused is None
+        answer = {"pid": pid, "verb": "retry", "by": self._worker.name}
+        return answer | {"accepted": accepted, "applied": accepted, "message": own.refused or "goes on"}
+
+    async def _apply(
+        self, verb: Control, pid: int, outcomes: Sequence[ControlOutcome], *, now: bool
+    ) -> dict[str, Any]:
         self._send_results(outcomes)
         own = next((outcome for outcome in outcomes if outcome.pid == pid), None)
         if own is None or not own.found:
@@ -174,20 +197,18 @@ class ControlServer:
         answer = {"pid": pid, "verb": verb.value, "by": self._worker.name}
         if own.refused is not None:
             return answer | {"accepted": False, "applied": False, "message": own.refused}
-        for outcome in outcomes:
-            if outcome.owner is not None and outcome.applied:
-                self._worker.outbox.call(outcome.owner, control_message(verb, [outcome.pid]))
+        self._call_owners(verb, [outcome for outcome in outcomes if outcome.applied], now=now)
         owned = [(o.owner, o.pid) for o in outcomes if o.owner is not None and not o.applied]
-        still = await asyncio.gather(*(self._notify_owner(verb, owner, one) for owner, one in owned))
+        still = await asyncio.gather(*(self._notify_owner(verb, owner, one, now=now) for owner, one in owned))
         applied = own.applied or not any(
             late for (_, one), late in zip(owned, still, strict=True) if one == pid
         )
         word = "applied" if applied else f"accepted; {own.owner} applies it when its step ends"
         return answer | {"accepted": True, "applied": applied, "message": word}
 
-    async def _notify_owner(self, verb: Control, owner: str | None, pid: int) -> bool:
+    async def _notify_owner(self, verb: Control, owner: str | None, pid: int, *, now: bool) -> bool:
         """Have the owner apply it; True if it has not done so in time."""
-        call = control_message(verb, [pid], wait=APPLY_SECONDS)
+        call = control_message(verb, [pid], wait=APPLY_SECONDS, now=now)
         try:
             reply = await self._communicator.rpc_send(owner, call, timeout=APPLY_SECONDS + 5)
         except (MessagingError, TimeoutError) as error:
@@ -229,12 +250,16 @@ class ControlServer:
             return
         reason = _reason(body.get("message")) if isinstance(body, dict) else None
         outcomes = await landed(
-            self._worker.store.control(verb, Selection(live=True), author="remote", reason=reason)
+            self._worker.store.control(
+                verb, Selection(live=True), author="remote", reason=reason, now=is_now(body)
+            )
         )
         self._send_results(outcomes)
-        for outcome in outcomes:
-            if outcome.owner is not None:
-                self._worker.outbox.call(outcome.owner, control_message(verb, [outcome.pid]))
+        self._call_owners(verb, outcomes, now=is_now(body))
+
+    def _call_owners(self, verb: Control, outcomes: Sequence[ControlOutcome], *, now: bool) -> None:
+        for owner, message in control_messages(verb, outcomes, now=now):
+            self._worker.outbox.call(owner, message)
 
 
 def _author(body: Any) -> str:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
-from quince.client.handle import ProcessHandle, WorkspaceLike, settled
+from quince.client.handle import ProcessHandle, WorkspaceLike
 from quince.client.submit import insert
+from quince.client.waits import settled
 from quince.concurrency import StepThreads
 from quince.errors import ControlRefused, EngineError, ProcessExcepted
 from quince.messages import run_queue
+from quince.moments import Deadline
 from quince.processes.creation import gathered, refuse_unnamed
 from quince.processes.definition import class_of
 from quince.processes.error_record import user_frames
 from quince.processes.functions import P, ProcessFunction, Value
+from quince.processes.options import Wishes
 from quince.processes.process import Process
+from quince.processes.running_step import running_step
+from quince.worker.calling_thread import CallingThread
 from quince.worker.switching import quick_switching
 from quince.worker.worker import Worker
 from quince.workspace.workspace import Workspace, resolve
@@ -55,7 +61,9 @@ def run(
 @overload
 def run(
     function: ProcessFunction[..., Any, Value], /, *, inputs: Mapping[str, Any] | None,
-    key: str | None = None, priority: int | None = None, workspace: WorkspaceLike = None, **named: Any,
+    key: str | None = None, priority: int | None = None, labels: Mapping[str, Any] | None = None,
+    limits: Sequence[str] | None = None, on_failure: str | None = None, deadline: Deadline | None = None,
+    cache: bool | None = None, workspace: WorkspaceLike = None, **named: Any,
 ) -> Mapping[str, Value]: ...  # fmt: skip
 @overload
 def run(
@@ -78,7 +86,9 @@ def run(
 @overload
 def run(
     process_class: type[Process], /, *, inputs: Mapping[str, Any] | None = None, key: str | None = None,
-    priority: int | None = None, workspace: WorkspaceLike = None, **named: Any,
+    priority: int | None = None, labels: Mapping[str, Any] | None = None,
+    limits: Sequence[str] | None = None, on_failure: str | None = None, deadline: Deadline | None = None,
+    cache: bool | None = None, workspace: WorkspaceLike = None, **named: Any,
 ) -> Mapping[str, Any]: ...  # fmt: skip
 def run(  # type: ignore[misc]  # a function may have a parameter called `key`, of another type
     process_class: Any,
@@ -87,6 +97,11 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
     inputs: Mapping[str, Any] | None = None,
     key: str | None = None,
     priority: int | None = None,
+    labels: Mapping[str, Any] | None = None,
+    limits: Sequence[str] | None = None,
+    on_failure: str | None = None,
+    deadline: Deadline | None = None,
+    cache: bool | None = None,
     workspace: WorkspaceLike = None,
     **named: Any,
 ) -> Mapping[str, Any]:
@@ -102,7 +117,12 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
         process_class: A process class or a `@process` function.
         inputs: Its inputs, by name; those called as an argument of this function can be given only here.
         key: At most one process has a given key: the one that has it is waited for.
-        priority: 0 to 9 (first), for its children; 0 if not given.
+        priority: 0 to 9 (first), for children that are left to workers; here they begin as they come.
+        labels: By which it is found; children have those of their parent.
+        limits: Names of limits that it holds while it is at work.
+        on_failure: `fail` or `pause`; as the class says if not given.
+        deadline: When it must have ended, with its tree (`"2 h"`, or a `datetime`); then it is killed.
+        cache: Whether the outputs of one that ended well with the same inputs may be taken for its own.
         workspace: A `Workspace`, its folder, or None for the one that is found from here.
         named: Its inputs, or more of them.
 
@@ -121,15 +141,16 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
     refuse_unnamed("run", cls, unnamed)
     home = resolve(workspace)
     home.location.require_shared()
-    given = gathered(cls, inputs, named, key=key, priority=priority, workspace=workspace)
+    wishes = Wishes(key, None, priority, labels, limits, on_failure, deadline, cache)
+    given = gathered(cls, inputs, named, wishes, workspace=workspace)
     with quick_switching(), _WorkerThread(home) as thread:
         path = home.registry.name_of(cls)
-        queue = run_queue(thread.worker.id)
-        _, (pid,) = insert(home, cls, path, [given], [key], queue, priority)
+        wishes = replace(wishes, queue=run_queue(thread.worker.id))
+        _, (pid,) = insert(home, cls, path, [given], [wishes])
         thread.feed(pid)
         handle = ProcessHandle(pid, home)
         try:
-            home.watcher.wait([pid], settled, progress=thread.require_alive)
+            thread.wait_for(handle)
             return handle.result()
         except ProcessExcepted as excepted:
             error = thread.worker.errors.get(pid)
@@ -137,6 +158,7 @@ def run(  # type: ignore[misc]  # a function may have a parameter called `key`, 
                 raise
             # The last frames become those of the step: a debugger's post mortem begins there.
             error.__traceback__ = user_frames(error)
+            excepted.__notes__ = []  # all of that is its cause
             raise excepted.with_traceback(error.__traceback__) from error
         except KeyboardInterrupt:
             raise _interrupted(handle) from None
@@ -158,22 +180,64 @@ def _interrupted(handle: ProcessHandle) -> RunInterrupted:
     return RunInterrupted(handle.pid, "is killed")
 
 
+def _loop_runs_here() -> bool:
+    """A notebook's, say: a function of the user's might want one of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class _WorkerThread:
     """A worker on a thread and an event loop of its own, for the time of one `run()`."""
 
     def __init__(self, home: Workspace) -> None:
-        self.worker = Worker(home.location, queues=(), name="run", registry=home.registry, checked=True)
+        self._root: int | None = None
+        self._calling = None if _loop_runs_here() else CallingThread(self._root_is_alive)
+        self.worker = Worker(
+            home.location,
+            queues=(),
+            name="run",
+            registry=home.registry,
+            checked=True,
+            calling=self._calling,
+            outer=running_step()[0],
+        )
+        self._left = False
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="quince-run", daemon=True)
 
     def feed(self, pid: int) -> None:
         """Run it, and keep the exception that ends it, if one does."""
+        self._root = pid
         self.worker.errors[pid] = None
         self.worker.call(lambda: self.worker.feed([pid]))
 
-    def require_alive(self, rows: Sequence[ProcessRow]) -> None:
+    def wait_for(self, handle: ProcessHandle) -> None:
+        """Until the process has settled. Functions of users run on this thread meanwhile, if it is free."""
+
+        def wait() -> object:
+            return handle.workspace.watcher.wait([handle.pid], settled, progress=self._require_alive)
+
+        if self._calling is None:
+            wait()
+            return
+        thread = StepThreads(1, "quince-wait")
+        try:
+            self._calling.serve(thread.submit(wait))
+        finally:
+            thread.shutdown()
+
+    def _root_is_alive(self) -> bool:
+        """What it has left behind at its end takes nobody's thread, who could not return before that ends."""
+        return self._root in self.worker.runners
+
+    def _require_alive(self, rows: Sequence[ProcessRow]) -> None:
         """Raise what has ended the worker, if it has: nobody else may ever take up what is waited for."""
+        if self._left:
+            raise EngineError("nobody waits any more")
         if not self._thread.is_alive() and not all(row.terminated for row in rows):
             raise self._error or EngineError("the worker of run() has ended; a daemon's worker goes on")
 
@@ -205,6 +269,7 @@ class _WorkerThread:
 
         Nor for a step that holds up the event loop: the worker leaves when it lets go, or with the program.
         """
+        self._left = True
         turned = threading.Event()
         self.worker.leave()
         self.worker.call(turned.set)

@@ -9,7 +9,6 @@ from typing import Any
 from quince.concurrency import failure_of, landed
 from quince.messages import pid_of, shown
 from quince.patience import Patience
-from quince.recovery.poison import ELSEWHERE_SECONDS, Admission, Suspects
 from quince.worker.interfaces import Owner
 from quince.worker.runner import Runner
 from quince.worker.task_buffer import Entry, TaskBuffer
@@ -18,6 +17,12 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import Claim
 
 _log = StructuredLogger("quince.worker")
+
+
+DECLINED_SECONDS = 10.0
+"""So long a worker leaves a process to others that it could not load."""
+ANOTHER_SECONDS = 0.3
+"""After so long it puts back the task of such a one."""
 
 
 class Intake:
@@ -34,10 +39,10 @@ class Intake:
         self._owner = owner
         self._runners = runners
         self.buffer = TaskBuffer(owner.slots, self._claim)
-        self._suspects = Suspects(lambda: asyncio.get_running_loop().time())
         self._refusals = Patience(owner, 0, "tasks cannot be claimed")
         self._driving: set[asyncio.Task[None]] = set()
         self._claiming: set[asyncio.Future[Sequence[Claim]]] = set()
+        self._declined: dict[int, float] = {}
         self._life = 0
         self._abandoned = False
 
@@ -45,14 +50,22 @@ class Intake:
 
     def on_tasks(self, tasks: Sequence[TaskHandle]) -> None:
         """Tasks have been delivered."""
-        known = []
+        known, loop = [], asyncio.get_running_loop()
         for task in tasks:
             pid = pid_of(task.body)
             if pid is None:
                 task.dead_letter(f"not a task of this engine: {shown(task.body)}")
+            elif self._declined.get(pid, 0.0) > loop.time():
+                loop.call_later(ANOTHER_SECONDS, task.requeue)
             else:
                 known.append((pid, task))
         self.buffer.put(known)
+
+    def decline(self, pid: int) -> None:
+        """Leave tasks for it to other workers for a while."""
+        now = asyncio.get_running_loop().time()
+        self._declined = {one: until for one, until in self._declined.items() if until > now}
+        self._declined[pid] = now + DECLINED_SECONDS
 
     # Claims
 
@@ -60,7 +73,8 @@ class Intake:
         """Claim what the buffer gives (a slot is taken for each); then acknowledge its tasks."""
         life = self._life
         try:
-            claiming = landed(self._owner.store.claim([pid for pid, _ in batch], self._owner.id))
+            pids, queues, leaving = [pid for pid, _ in batch], self._owner.queues, self._left_to_others()
+            claiming = landed(self._owner.store.claim(pids, self._owner.id, queues=queues, leaving=leaving))
         except Exception as error:
             self._unclaimed(batch, error)
             return
@@ -75,10 +89,11 @@ class Intake:
         self._refusals.over()
         # Those of an earlier life were released with it; a worker that leaves hands them on with the rest.
         claims = done.result() if life == self._life and not self._abandoned else ()
+        slots, (batch, passed) = len(batch), _passed_over(batch, claims)
         for _, task in batch:
             if task is not None:
                 task.ack()
-        for claim in sorted(claims, key=lambda claim: -claim.row.deaths):  # who wants to be alone goes first
+        for claim in claims:
             try:
                 self._start(claim)
             except Exception:  # nobody drives it: a sweep gives it back
@@ -90,7 +105,12 @@ class Intake:
                     worker=self._owner.id,
                 )
                 self._owner.slots.give()
-        self._owner.slots.give(len(batch) - len(claims))
+        self.buffer.put_back(passed)
+        self._owner.slots.give(slots - len(claims))
+
+    def _left_to_others(self) -> set[int]:
+        now = asyncio.get_running_loop().time()
+        return {pid for pid, until in self._declined.items() if until > now}
 
     def _unclaimed(self, batch: Sequence[Entry], error: BaseException) -> None:
         """They are kept for a while, and their slots with them, so that nobody is asked again at once."""
@@ -109,13 +129,7 @@ class Intake:
     # Runners
 
     def _start(self, claim: Claim) -> None:
-        row = claim.row
-        empty = row.deaths > 0 and all(runner.waiting.lingering for runner in self._runners.values())
-        admission = self._suspects.admit(row.pid, row.deaths, kept=self._owner.slots.kept, empty=empty)
-        if admission is Admission.ELSEWHERE:
-            self._offer(claim)
-            return
-        runner = Runner(self._owner, claim, alone=admission is Admission.ALONE)
+        runner = Runner(self._owner, claim)
         self._runners[runner.pid] = runner
         if self._owner.draining:
             runner.drain()
@@ -123,15 +137,8 @@ class Intake:
         self._driving.add(task)
         task.add_done_callback(lambda done: self._ended(runner, done))
 
-    def _offer(self, claim: Claim) -> None:
-        """It is kept apart from another one here, of which workers have died: let others take it."""
-        self._owner.slots.give()
-        self._owner.store.release(claim.row.pid, self._owner.id, claim.row.epoch)
-        asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self._owner.outbox.enqueue, [claim.row])
-
     def _ended(self, runner: Runner, task: asyncio.Task[None]) -> None:
         self._driving.discard(task)
-        self._suspects.ended(runner.pid)
         if task.cancelled() and self._owner.draining:
             return  # it is released with the others
         if self._runners.get(runner.pid) is runner:
@@ -192,3 +199,13 @@ class Intake:
             await asyncio.wait(list(self._driving), timeout=steps)
         if self._claiming:
             await asyncio.wait(list(self._claiming), timeout=claims)
+
+
+def _passed_over(batch: Sequence[Entry], claims: Sequence[Claim]) -> tuple[Sequence[Entry], Sequence[Entry]]:
+    """The tasks that are done with; and those that may have been passed over, as others came first."""
+    claimed = {claim.row.pid for claim in claims}
+    if claimed.issubset(pid for pid, _ in batch):
+        return batch, ()
+    return [entry for entry in batch if entry[0] in claimed], [
+        entry for entry in batch if entry[0] not in claimed
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quince.concurrency import aside, failure_of, landed
 from quince.recovery.dead_workers import release_worker
+from quince.recovery.interfaces import StepHosts
 from quince.recovery.lease import Lease
 from quince.settings import host_name
 from quince.worker.outbox import Outbox
@@ -25,8 +26,19 @@ RELEASE_SECONDS = 10.0
 """Seconds that a worker that ends waits for the store to take down what it leaves."""
 
 
-def worker_row(worker_id: str, name: str, queues: tuple[str, ...], slots: int, lock: Path) -> WorkerRow:
-    """The row of a worker that begins now in this operating-system process."""
+def worker_row(
+    worker_id: str,
+    name: str,
+    queues: tuple[str, ...],
+    slots: int,
+    lock: Path,
+    metrics: str | None = None,
+) -> WorkerRow:
+    """The row of a worker that begins now in this operating-system process.
+
+    Args:
+        metrics: Where its metrics are served.
+    """
     now = time.time()
     return WorkerRow(
         id=worker_id,
@@ -39,6 +51,7 @@ def worker_row(worker_id: str, name: str, queues: tuple[str, ...], slots: int, l
         state="running",
         started=now,
         heartbeat=now,
+        metrics=metrics,
     )
 
 
@@ -50,6 +63,7 @@ class Registration:
         lock: The file of its lease.
         on_lost: Called, from any thread, when the worker was declared dead.
         on_moved: Called, from any thread, when the store is not where it was.
+        hosts: Where its steps run, if that is not in this program.
     """
 
     def __init__(
@@ -61,12 +75,13 @@ class Registration:
         lock: Path,
         on_lost: Callable[[], None],
         on_moved: Callable[[StoreMoved], None],
+        hosts: StepHosts | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._row = row
         self._worker = row()
-        self._lease = Lease(store, self._worker.id, lock, on_lost, side, on_moved)
+        self._lease = Lease(store, self._worker.id, lock, on_lost, side, on_moved, hosts)
 
     async def __aenter__(self) -> Registration:
         await aside(self._lease.__enter__)
@@ -82,6 +97,10 @@ class Registration:
             await self._release()
         finally:
             self._lease.__exit__()
+
+    def beat(self) -> None:
+        """Say at once, and not only when it is time again, that the worker lives."""
+        self._lease.beat()
 
     def renew(self) -> None:
         """Register anew a worker that was declared dead.

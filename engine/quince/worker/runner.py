@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from quince.errors import InvalidDefinition, UnknownTarget, UnloadableNow, UnreadableCheckpoint
+from quince.hosts.failures import (
+    AwaitsAgain,
+    CannotGoOn,
+    EngineFailed,
+    Fenced,
+    HostDied,
+    InDoubt,
+    Restored,
+    Stopped,
+    Unmet,
+)
+from quince.hosts.step_writer import refused
 from quince.on_hold import HELD, UNLOADABLE
 from quince.patience import LOOP_SECONDS, Patience
-from quince.processes import checkpoint
-from quince.processes.child import ChildProcess
-from quince.processes.execution import Execution
-from quince.processes.signals import arrivals
 from quince.text import words_of
 from quince.worker.claimed_process import ClaimedProcess
-from quince.worker.interfaces import Fenced, InDoubt, Owner, Restored, Unmet
+from quince.worker.host_deaths import HostDeaths
+from quince.worker.interfaces import Owner
+from quince.worker.other_code import given_to_another
 from quince.worker.step_control import StepControl
-from quince.worker.step_writer import StepWriter
-from quince.worker.stepper import StepEnd
 from quince.worker.waiting import Waiting
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import PersistenceError, StoreClosed
-from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, StepOutcome
+from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Result, Step, StepOutcome
 
 _log = StructuredLogger("quince.worker")
 
@@ -39,40 +45,62 @@ AGAIN_SECONDS = 5.0
 class Runner:
     """Drives one process under one claim. Owns one slot while it is not lingering.
 
-    Args:
-        alone: It is to be at work alone, or not at all.
-
     Attributes:
         settled: Set when the worker does nothing for the process any more.
         waiting: What it waits for.
     """
 
-    def __init__(self, owner: Owner, claim: Claim, *, alone: bool = False) -> None:
+    def __init__(self, owner: Owner, claim: Claim) -> None:
         self.pid = claim.row.pid
         self.epoch = claim.row.epoch
         self.settled = asyncio.Event()
-        self.waiting = Waiting(owner.slots, owner.linger, alone=alone)
+        self.waiting = Waiting(owner.slots, owner.linger)
         self._owner = owner
-        self._claim = claim
         self._claimed = ClaimedProcess(owner, claim)
         self._facts = self._claimed.facts
-        self._control = StepControl(owner, self._claimed)
-        self._writer = StepWriter(owner, claim, self._facts)
+        self._deaths = HostDeaths(owner, self._claimed, claim)
+        self._row = claim.row
+        self._seat = owner.seat(claim)
+        self._control = StepControl(owner, self._claimed, self._seat, self.waiting)
 
     # What others may ask
 
     @property
-    def suspended(self) -> bool:
-        """Its program is stopped, as a pause."""
-        return self._control.suspended
+    def stepping(self) -> bool:
+        """A step of it runs."""
+        return self._control.stepping
 
-    def notify(self, verb: Control) -> None:
-        """A control was written for this process: apply it as soon as may be."""
+    @property
+    def suspended(self) -> bool:
+        """Its step, or the program of it, is stopped, as a pause."""
+        return self._control.suspended.is_set()
+
+    def has_applied(self, verb: Control) -> bool:
+        """Whether it does no more of what a pause or kill was to end."""
+        return self.settled.is_set() or (verb is Control.PAUSE and self.suspended)
+
+    async def until_applied(self, verb: Control) -> None:
+        """Wait for that."""
+        waits = [asyncio.ensure_future(self.settled.wait())]
+        if verb is Control.PAUSE:
+            waits.append(asyncio.ensure_future(self._control.suspended.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def notify(self, verb: Control, *, now: bool = False) -> None:
+        """A control was written for this process: apply it as soon as may be.
+
+        Args:
+            now: (pause) In the midst of a step. (kill) Its step gets no time to end.
+        """
         self._control.note(verb)
         if self.waiting.lingering:
             self.waiting.wake()
         else:
-            self._control.interrupt(verb)
+            self._control.interrupt(verb, now=now)
 
     def drain(self) -> None:
         """The worker stops: give the process up after the step that runs now."""
@@ -85,16 +113,13 @@ class Runner:
     async def run(self) -> None:
         """Until the process ends, is released, or the claim is lost. Never raises but CancelledError."""
         try:
-            execution = await self._load()
-            if execution is not None:
-                await self._take_steps(execution)
+            await self._take_steps()
         except Exception as error:
             await self._break_off(error)
         finally:
             await self._control.close()
             self.settled.set()
             self._owner.wakeups.unwatch(self.waiting)
-            self.waiting.let_others_in()
             if self.waiting.has_slot:
                 self._owner.slots.give()
 
@@ -102,33 +127,72 @@ class Runner:
     def _is_to_stop(self) -> bool:
         return self._control.intent is not None or self._owner.draining
 
+    async def _take_steps(self) -> None:
+        results: Sequence[Result] = ()
+        with Patience(self._owner, self.pid, "it cannot go on now") as patience:
+            while True:
+                if self._is_to_stop and await self._claimed.release():
+                    return
+                try:
+                    step = await self._step(results)
+                except CannotGoOn as error:
+                    if not await self._may_try_again(error, patience):
+                        return
+                    continue
+                except Stopped:
+                    await self._claimed.release(always=True)
+                    return
+                except HostDied as error:
+                    last = await self._after_death(error)
+                    if last is None:
+                        continue
+                    step = last
+                patience.over()
+                outcome = await self._commit(step)
+                found = await self._goes_on(outcome)
+                if found is None:
+                    return
+                results = found
+
     @property
-    def _in_the_way(self) -> bool:
-        """Another process is to be at work here alone: this one goes on elsewhere after its step."""
-        return self._owner.slots.kept and not self.waiting.alone
+    def _pauses(self) -> bool:
+        """It is put aside when its step has failed, and not ended."""
+        said = self._seat.on_failure or self._row.options.on_failure or self._owner.location.on_failure
+        return said == "pause"
 
-    async def _take_steps(self, execution: Execution) -> None:
-        while True:
-            if (self._is_to_stop or self._in_the_way) and await self._claimed.release():
-                return
-            if not await self._receive_signals(execution):
-                return
-            end = await self._control.step(execution)
-            if end is None:
-                await self._claimed.release()
-                return
-            if isinstance(end.error, Unreadable):  # when it can be read again, a play goes on
-                if is_temporary(end.error):
-                    raise end.error
-                await self._claimed.put_on_hold(f"{HELD}{words_of(end.error)}")
-                return
-            outcome = await self._commit(execution, end)
-            if not await self._goes_on(execution, outcome):
-                return
-            execution = await self._successor(execution)
+    async def _step(self, results: Sequence[Result]) -> Step:
+        try:
+            return await self._control.step(results)
+        except Exception:
+            self._owner.tellings.flush()  # before this claim may be given up
+            raise
+        finally:
+            self._owner.lent.take_back(self.pid)
 
-    async def _commit(self, execution: Execution, end: StepEnd) -> StepOutcome:
-        step = self._writer.step(execution, end)
+    async def _may_try_again(self, error: CannotGoOn, patience: Patience) -> bool:
+        """It cannot go on: if that may pass, rest a while, else put it on hold."""
+        if not error.passing:
+            if error.loading and await given_to_another(self._owner, self._claimed, error.reason):
+                return False
+            if error.loading:
+                _log.error("process %(pid)s cannot be loaded, paused: %(error)s", **self._facts, error=error)
+            await self._claimed.put_on_hold(f"{UNLOADABLE if error.loading else HELD}{error.reason}")
+            return False
+        what = "it cannot be loaded now" if error.loading else None
+        await self.waiting.rest(patience.after(error, what), at_once=self._is_to_stop)
+        return True
+
+    async def _after_death(self, error: HostDied) -> Step | None:
+        """What ran its step has ended. None: the step is to be run again; else it ends the process."""
+        await self._deaths.record(error)
+        if self._deaths.too_many and not self._is_to_stop:
+            return self._deaths.last_step(error, pause=self._pauses)
+        if pause := self._deaths.pause(error):
+            await self.waiting.rest(pause, at_once=self._is_to_stop)
+        return None
+
+    async def _commit(self, step: Step) -> StepOutcome:
+        self._owner.tellings.commits(step)
         self.waiting.begin(step)
         self._owner.wakeups.watch(
             self.waiting
@@ -137,138 +201,68 @@ class Runner:
             outcome = await self._claimed.commit(step)
         except PersistenceError as error:  # this step cannot be written, ever; the error can
             await self._claimed.check_history(error)
-            step = self._writer.excepted(execution, error, outputs=False)
-            outcome = await self._claimed.commit(step)
-        self.waiting.let_others_in()  # it got on: it is not what kills
+            self._owner.excepted(self.pid, error)
+            last = refused(step, error, place=self._claimed.label, pause=self._pauses)
+            outcome = await self._claimed.commit(last)
+        self._deaths.over()
+        self.waiting.begun(outcome.over)
         if not outcome.awaiting:
             self._owner.wakeups.unwatch(self.waiting)
         return outcome
 
-    async def _goes_on(self, execution: Execution, outcome: StepOutcome) -> bool:
-        """Wait for what the step waits for. False: it has ended, or was released."""
-        if self._claimed.state in TERMINAL:
-            return False
-        if (outcome.intent or outcome.paused or self._owner.draining) and await self._claimed.release():
-            return False
-        if outcome.awaiting:
-            return await self._linger(execution)
-        return not execution.record.awaits or await self._meet_ends(execution.record.awaits)
-
-    async def _successor(self, execution: Execution) -> Execution:
-        """The process that takes the next step: itself, or, checked, what its checkpoint gave back."""
-        if self._writer.copy is None:
-            return execution
-        (copy, children), self._writer.copy = self._writer.copy, None
-        self._control.execution = copy
-        await self._read_ends(children)
-        if not all(child.known for child in children):
-            raise Restored
-        return copy
-
-    # Beginning
-
-    async def _load(self) -> Execution | None:
-        """Restore the process. None: it was released, or paused with the reason why it cannot be restored.
-
-        What fails in passing is tried again.
-        """
-        if self.waiting.alone and not await self._has_room():
+    async def _goes_on(self, outcome: StepOutcome) -> Sequence[Result] | None:
+        """Wait for what the step waits for; how that stands. None: the process has ended, or was released."""
+        if self._claimed.state in TERMINAL or self._claimed.put_aside:
             return None
-        with Patience(self._owner, self.pid, "it cannot be loaded now") as patience:
-            while True:
-                try:
-                    return await self._restore()
-                except (UnknownTarget, UnreadableCheckpoint, InvalidDefinition, Unreadable) as error:
-                    if not isinstance(error, UnloadableNow) and not is_temporary(error):
-                        _log.error(
-                            "process %(pid)s cannot be loaded, paused: %(error)s",
-                            **self._facts,
-                            error=error,
-                        )
-                        await self._claimed.put_on_hold(f"{UNLOADABLE}{error}")
-                        return None
-                    if not await self.waiting.rest(patience.after(error), at_once=self._is_to_stop):
-                        await self._claimed.release(always=True)
-                        return None
-                if self._is_to_stop and await self._claimed.release():
-                    return None
-
-    async def _has_room(self) -> bool:
-        """Nothing else is at work here. False: it did not come to that, and another worker gets it."""
-        if await self.waiting.make_room(at_once=self._is_to_stop) and not self._is_to_stop:
-            return True
-        await self._claimed.release(always=True)
-        return False
-
-    async def _restore(self) -> Execution:
-        cls = await self._owner.load_class(self._claim.row.class_path)
-        with loading_nothing(), met_unreadable() as unread:  # an import would hold up all others
-            opened = checkpoint.Opened(cls, self._claim)
-        if unread:
-            opened = await self._owner.stepper.aside(checkpoint.Opened, cls, self._claim)
-        if opened.foreign:
-            await self._owner.stepper.aside(opened.migrate)
-        execution = self._control.execution = opened.execution(self._owner)
-        await self._read_ends(opened.children)
-        self._claim = self._writer.claim = Claim(self._claim.row, self._claim.inputs, None)
-        return execution
-
-    async def _receive_signals(self, execution: Execution) -> bool:
-        """Read the signals that it has waited for. False: they cannot be read, and it is paused."""
-        if execution.expected:
-            rows = await self._claimed.read(lambda: self._owner.store.signals(self.pid))
-            try:
-                execution.arrived = arrivals(execution.expected, rows)
-            except Unreadable as error:
-                if is_temporary(error):
-                    raise
-                await self._claimed.put_on_hold(f"{HELD}a signal cannot be read: {error}")
-                return False
-        return True
+        if (outcome.intent or outcome.paused or self._owner.draining) and await self._claimed.release():
+            return None
+        if outcome.awaiting:
+            return await self._linger()
+        return await self._meet_ends() if self.waiting.awaits else ()
 
     # Waiting
 
-    async def _linger(self, execution: Execution) -> bool:
-        """Wait a while in memory; then release the process. True: go on with the next step."""
-        awaited = list(execution.record.awaits)
+    async def _linger(self) -> Sequence[Result] | None:
+        """Wait a while in memory; then release the process. Not None: go on with the next step."""
         await self.waiting.linger(at_once=self._is_to_stop)
         self._owner.wakeups.unwatch(self.waiting)
         if self.waiting.is_due:
             await self._claimed.timer_fired()
         if (not self.waiting.may_go_on or self._is_to_stop) and await self._claimed.release():
-            return False
-        if not await self._meet_ends(awaited):
-            return False
-        if not await self.waiting.retake_slot():
-            await self._claimed.release(always=True)
-            return False
-        return True
+            return None
+        found = await self._meet_ends()
+        if found is None:
+            return None
+        await self.waiting.retake_slot()
+        return found
 
-    async def _meet_ends(self, awaited: Sequence[ChildProcess]) -> bool:
-        """Read how the children ended. False: not all have (a broadcast was not true), and the process
-        is released to wait on.
+    async def _meet_ends(self) -> Sequence[Result] | None:
+        """Read how the children ended. None: not all have that must (a broadcast was not true), and the
+        process is released to wait on.
 
         Raises:
-            Restored: there is nothing to wait for, and not all have ended.
+            Restored: there is nothing to wait for, and not all have ended that must.
             Fenced: it was paused or killed while it waited; who did so has not waited for this worker.
         """
-        own = await self._read_ends(awaited)
+        awaited = set(self.waiting.awaits)
+        if not awaited:
+            return ()
+        found, own = await self._read_ends(awaited)
         if own is not None and not self._claimed.still_owns(own):
             raise Fenced
-        if all(child.terminated for child in awaited):
-            return True
+        if own is not None and self.waiting.are_over(own, found):
+            return found
         if await self._claimed.release():
-            return False
-        await self._read_ends(awaited)
-        if not all(child.terminated for child in awaited):
+            return None
+        found, own = await self._read_ends(awaited)
+        if own is None or not self.waiting.are_over(own, found):
             raise Restored
-        return True
+        return found
 
-    async def _read_ends(self, children: Sequence[ChildProcess]) -> ProcessRow | None:
-        if self._control.execution is not None:
-            for child in children:
-                child.read_by(self._control.execution.outputs_of)
-        return await self._claimed.read_ends(children)
+    async def _read_ends(self, awaited: Collection[int]) -> tuple[Sequence[Result], ProcessRow | None]:
+        """How those stand that it awaits, and how it stands itself."""
+        found = await self._claimed.read_ends(awaited)
+        return found, next((result.row for result in found if result.row.pid == self.pid), None)
 
     # Breaking off
 
@@ -277,14 +271,16 @@ class Runner:
             case Fenced():
                 if self._control.intent is None:  # else it was taken away to be paused or killed
                     self._warn("the claim was lost (fenced); dropped", error)
-            case Restored() | InDoubt() | Unmet():
+            case AwaitsAgain() | Restored() | InDoubt() | Unmet():
                 self._warn(f"{error}; begun anew from what the store knows", error)
                 await self._begin_anew(needs_pids=isinstance(error, Unmet))
             case StoreClosed():
                 self._warn("this worker has closed its store; another one goes on with it", error)
+            case EngineFailed():
+                await self._fail(error, passing=error.passing)
             case _:  # ours, not the user's: nobody may wait for ever because of it
                 with contextlib.suppress(Fenced, PersistenceError):
-                    await self._fail(error)
+                    await self._fail(error, passing=is_temporary(error))
 
     async def _begin_anew(self, *, needs_pids: bool) -> None:
         """Release the process as it was before the step that ran; any worker takes it, also this one.
@@ -297,17 +293,16 @@ class Runner:
                 await self._claimed.read(lambda: self._owner.store.try_write(within=LOOP_SECONDS))
             await self._claimed.release(always=True)
 
-    async def _fail(self, error: Exception) -> None:
+    async def _fail(self, error: Exception, *, passing: bool) -> None:
         """The engine has failed: begin the process anew if that passes, else put it on hold."""
-        temporary = is_temporary(error)
         _log.error(
             "process %(pid)s: the engine failed; %(reason)s",
             **self._facts,
-            reason="that may pass, and it is begun anew" if temporary else "it is paused",
+            reason="that may pass, and it is begun anew" if passing else "it is paused",
             error=error,
             exc_info=error,
         )
-        if temporary:
+        if passing:
             with Patience(self._owner, self.pid, "the engine failed") as patience:
                 await asyncio.sleep(patience.after(error) + AGAIN_SECONDS)
             await self._claimed.release(always=True)

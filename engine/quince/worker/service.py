@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
@@ -16,7 +15,10 @@ from types import FrameType
 
 import msgspec
 
+from quince.hosts.program import main as step_host
+from quince.hosts.template import start as start_template
 from quince.logs import configure_logging
+from quince.os_process import PR_SET_PDEATHSIG, prctl
 from quince.settings import (
     DEFAULT_SLOTS,
     GRACE_SECONDS,
@@ -25,16 +27,12 @@ from quince.settings import (
     SETTINGS,
     SUPERVISOR_VARIABLE,
 )
-from quince.worker.step_output import printed_lines
 from quince.worker.switching import quick_switching
 from quince.worker.worker import Worker
 from quince.workspace.location import Location
 from quince_messaging.structured_log import StructuredLogger
 
 _log = StructuredLogger("quince.worker")
-
-
-_PR_SET_PDEATHSIG = 1
 
 
 def serve(
@@ -48,24 +46,28 @@ def serve(
     """Work until a signal: SIGTERM or SIGINT drains, a second one leaves at once.
 
     Returns:
-        The exit status for the operating system.
+        The exit status for the operating system: 0, or 70 if it ends because it can run nothing any more.
 
     Raises:
         PersistenceError, MessagingError: the store or the broker cannot be opened.
     """
+    template = start_template(step_host)  # before there are threads, or anything is open
     worker = Worker(
-        location, slots=slots, queues=queues, name=name, linger=linger, grace=partial(_grace, location)
+        location,
+        slots=slots,
+        queues=queues,
+        name=name,
+        linger=linger,
+        grace=partial(_grace, location),
+        template=template,
     )
     configure_logging(worker=worker.id)
     _end_with_supervisor()
-    with quick_switching(), _signals(worker), printed_lines(), _readiness() as started:
+    with quick_switching(), _signals(worker), _readiness() as started:
         asyncio.run(worker.run(started))
     _log.info("%(worker_name)s has stopped", worker=worker.id, worker_name=name)
     logging.shutdown()
-    if any(t.name.startswith("quince-step") for t in threading.enumerate()):
-        sys.stdout.flush()
-        os._exit(0)  # a blocking step that was left behind must not keep the process alive
-    return 0
+    return 0 if worker.failure is None else os.EX_SOFTWARE
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -143,6 +145,6 @@ def _end_with_supervisor() -> None:
     supervisor = os.environ.get(SUPERVISOR_VARIABLE)
     if supervisor is None or not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(supervisor):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -3,121 +3,144 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Any
 
-from quince.processes.execution import Execution
 from quince.worker.claimed_process import ClaimedProcess
-from quince.worker.interfaces import Owner, Unmet
-from quince.worker.step_output import speaking
-from quince.worker.stepper import StepEnd
-from quince_persistence.records import Control
+from quince.worker.interfaces import Owner
+from quince.worker.seats import Seat
+from quince.worker.waiting import Waiting
+from quince_persistence.records import Control, Result, Step
+
+
+class Wish(Enum):
+    """What is to be done with a step that runs."""
+
+    PAUSE = auto()
+    PAUSE_NOW = auto()
+    PLAY = auto()
 
 
 class StepControl:
     """Runs the steps of one process, under control.
 
+    Args:
+        slot: Lent while the step is stopped: it costs no processor.
+
     Attributes:
         intent: The pause or kill that was asked for and is not applied yet.
-        execution: What runs it, once it is loaded.
-        suspended: Its program is stopped, as a pause.
+        suspended: Set while its step, or the program of it, is stopped, as a pause.
     """
 
-    def __init__(self, owner: Owner, claimed: ClaimedProcess) -> None:
+    def __init__(self, owner: Owner, claimed: ClaimedProcess, seat: Seat, slot: Waiting) -> None:
         self.intent: Control | None = None
-        self.execution: Execution | None = None
-        self.suspended = False
+        self.suspended = asyncio.Event()
         self._owner = owner
         self._claimed = claimed
+        self._seat = seat
+        self._slot = slot
         self._stepping: asyncio.Task[Any] | None = None
-        self._beside: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._wish: Wish | None = None
+        self._asking: Wish | None = None
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def stepping(self) -> bool:
         """A step is running."""
         return self._stepping is not None
 
-    async def step(self, execution: Execution) -> StepEnd | None:
-        """Run the next step. None: it was killed in the middle.
-
-        Raises:
-            Unmet: the step needed the store, which was away.
-            CancelledError: this worker stops; that says nothing about the process.
-        """
+    async def step(self, results: Sequence[Result] = ()) -> Step:
+        """Run the next step; as `Seat.step`."""
         self._stepping = asyncio.current_task()
         try:
-            with speaking(self._claimed.facts, execution.label):
-                end = await self._owner.stepper.step(execution)
-            if execution.record.unmet is not None:
-                raise Unmet(execution.record.unmet)
-            return end
-        except asyncio.CancelledError:
-            if self.intent is not Control.KILL or self._stepping is None:
-                raise
-            self._stepping.uncancel()
-            return None
+            return await self._seat.step(results)
         finally:
             self._stepping = None
+            self._stopped = False
+            self.suspended.clear()
+            self._slot.take_back_slot()
 
     def note(self, verb: Control) -> None:
         """A control was written for the process: its step can see that it is to stop."""
         self.intent = None if verb is Control.PLAY else verb
-        if self.execution is not None:
-            if self.intent is not None:
-                self.execution.stop.set()
-            elif not self._owner.draining:
-                self.execution.stop.clear()
+        if self.intent is not None:
+            self._seat.stop(True)
+        elif not self._owner.draining:
+            self._seat.stop(False)
 
-    def interrupt(self, verb: Control) -> None:
-        """Do to the step that runs what the control asks for."""
-        execution = self.execution
-        if execution is None:
+    def interrupt(self, verb: Control, *, now: bool) -> None:
+        """Do to the step that runs what the control asks for.
+
+        Args:
+            now: Without waiting for what its code does about it.
+        """
+        if self._stepping is None:
             return
         if verb is Control.KILL:
-            self._kill(execution)
+            self._seat.kill(force=now)
         elif verb is Control.PLAY:
-            self.suspended = False
-            execution.programs.resume()
-        elif self._in_coroutine(execution) and not self.suspended and execution.programs.suspend():
-            self.suspended = True
-            self._beside = asyncio.get_running_loop().create_task(self._suspend(execution))
+            self._follow(Wish.PLAY)
+        else:
+            self._follow(Wish.PAUSE_NOW if now else Wish.PAUSE)
 
     def drain(self) -> None:
         """The worker stops: its step can see that it is to stop."""
-        if self.execution is not None:
-            self.execution.stop.set()
-        if self.suspended and self._stepping is not None:
-            self._stepping.cancel()  # its program does not end by itself
+        self._seat.stop(True)
+        self._give_up_suspended()
+
+    def _give_up_suspended(self) -> None:
+        """Of a worker that drains: a step that is stopped does not end by itself."""
+        if self.suspended.is_set() and self._stepping is not None:
+            self._stepping.cancel()
 
     async def close(self) -> None:
         """Wait for what goes on beside the steps."""
-        if self._beside is not None:
-            await asyncio.gather(self._beside, return_exceptions=True)
+        self._seat.leave()
+        if self._following is not None:
+            await asyncio.gather(self._following, return_exceptions=True)
 
-    async def _suspend(self, execution: Execution) -> None:
-        """Its program is stopped: that is a pause, unless it was taken back meanwhile."""
+    # Pause and play, one after the other
+
+    def _follow(self, wish: Wish) -> None:
+        if wish is self._asking:
+            return
+        self._wish = wish
+        if self._following is None or self._following.done():
+            self._following = asyncio.get_running_loop().create_task(self._follow_wishes())
+        elif self._asking is not None:
+            self._seat.resume()  # nobody waits any more for what was asked before
+
+    async def _follow_wishes(self) -> None:
+        while self._wish is not None and self._stepping is not None:
+            wish, self._wish = self._wish, None
+            if wish is Wish.PLAY:
+                if not (self._stopped and await self._claimed.is_paused()):  # again, by the time it was heard
+                    self._resume()
+            elif self._stopped or await self._suspend(wish):
+                await self._write_pause()
+
+    async def _suspend(self, wish: Wish) -> bool:
+        self._asking = wish
+        try:
+            self._stopped = await self._seat.suspend(now=wish is Wish.PAUSE_NOW)
+        finally:
+            self._asking = None
+        return self._stopped
+
+    async def _write_pause(self) -> None:
+        """It is stopped: that is a pause, unless it was taken back meanwhile."""
         if not await self._claimed.suspend():
-            self.suspended = False
-            execution.programs.resume()
+            self._resume()
+        elif self._stopped:
+            self.suspended.set()
+            self._slot.lend_slot()
+            if self._owner.draining:
+                self._give_up_suspended()
 
-    def _kill(self, execution: Execution) -> None:
-        """Cut a coroutine off, once: it may need time to end its programs. Others end by themselves, unless
-        their process has ended already, by force: then nobody waits for them."""
-        execution.record.doomed = True
-        if self._in_coroutine(execution):
-            self._cut_off()
-        elif self.stepping and (self._beside is None or self._beside.done()):
-            self._beside = asyncio.get_running_loop().create_task(self._cut_off_if_ended())
-
-    async def _cut_off_if_ended(self) -> None:
-        pid = self._claimed.pid
-        row = await self._claimed.read(lambda: self._owner.store.get(pid))
-        if row is None or row.terminated:
-            self._cut_off()  # the thread goes on; the slot is free
-
-    def _cut_off(self) -> None:
-        if self._stepping is not None and not self._stepping.cancelling():
-            self._stepping.cancel("killed")
-
-    def _in_coroutine(self, execution: Execution) -> bool:
-        """A step is running that can be cancelled (a blocking one cannot: it ends by itself)."""
-        return self.stepping and execution.record.cancellable
+    def _resume(self) -> None:
+        self._stopped = False
+        self.suspended.clear()
+        self._slot.take_back_slot()
+        self._seat.resume()

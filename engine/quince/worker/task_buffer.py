@@ -57,6 +57,20 @@ class TaskBuffer:
         """Pids have come, without tasks to acknowledge."""
         self.put([(pid, None) for pid in pids])
 
+    def put_first(self, pids: Sequence[int]) -> None:
+        """The same, before all others."""
+        if not self._closed:
+            self._waiting.extendleft((pid, None) for pid in reversed(pids))
+            self.pump()
+
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Others came first; these come next."""
+        if self._closed:
+            self.put(entries)
+        elif entries:
+            self._waiting.extendleft(reversed(entries))
+            self.pump()
+
     @property
     def empty(self) -> bool:
         """No task is at hand."""

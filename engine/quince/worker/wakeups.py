@@ -9,7 +9,7 @@ from quince.messages import change_of, control_message, pids_of, recheck_message
 from quince.worker.outbox import Outbox
 from quince.worker.waiting import Waiting
 from quince_messaging.contract import BroadcastMessage
-from quince_persistence.records import Control, State, StepOutcome, Woken
+from quince_persistence.records import Control, ControlOutcome, State, StepOutcome, Woken
 
 
 class Wakeable(Protocol):
@@ -66,7 +66,15 @@ class WakeUps:
         if unowned:
             self._outbox.enqueue(unowned)
         self.wake_signalled(outcome.signalled)
-        for killed in outcome.cascade:
+        self._tell_killed(outcome.cascade)
+
+    def ended(self, killed: Sequence[ControlOutcome]) -> None:
+        """These were killed, at once or by an intent that their owner is to be told; others go on by that."""
+        woken = [parent for outcome in killed for parent in outcome.woken]
+        self.wake(StepOutcome(woken=woken, cascade=killed))
+
+    def _tell_killed(self, cascade: Sequence[ControlOutcome]) -> None:
+        for killed in cascade:
             if killed.applied and killed.before is not None:
                 self._outbox.announce(change_of(killed.pid, killed.before.state, State.KILLED))
             if killed.owner == self._worker_id and killed.pid in self._runners:

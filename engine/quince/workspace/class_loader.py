@@ -24,18 +24,22 @@ from quince.errors import EngineError, UnknownTarget, UnloadableClass, Unloadabl
 from quince.processes.bases import process_class_in
 from quince.workspace import own_types
 from quince.workspace.half_written import is_half_written, is_young
+from quince.workspace.revision import revision_of
 from quince.workspace.trust import distrust, is_named
 from quince.workspace.user_modules import (
     file_behind,
     file_of,
+    found_first_in,
     import_file,
     import_story,
     is_known_by_file,
+    names_of_file,
     within_packages,
 )
 from quince_persistence.codec.temporary_errors import is_temporary
 
 _MODULE_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+_MODULE_NAME = re.compile(r"[^\W\d][\w.]*")
 _FILE_PATH = re.compile(r"[^\0:]+\.py:[^\W\d][\w.]*")
 
 
@@ -60,6 +64,7 @@ class ClassLoader:
         self.folder = folder.resolve()
         self.allowed = tuple(allowed)
         self._loaded: dict[str, Any] = {}
+        self._revisions: dict[str, str | None] = {}
         self._names: dict[int, tuple[ProcessClass, str]] = {}  # by identity
 
     def name_of(self, cls: ProcessClass) -> str:
@@ -73,7 +78,9 @@ class ClassLoader:
                 without a file).
         """
         if id(cls) not in self._names:
-            self._names[id(cls)] = cls, own_types.name_of(cls) or _path_of(cls, self.folder)
+            path = own_types.name_of(cls) or _path_of(cls, self.folder)
+            self._names[id(cls)] = cls, path
+            self._revisions.pop(path.rpartition(":")[0], None)
         _, path = self._names[id(cls)]
         self._loaded[path] = cls
         return path
@@ -81,6 +88,13 @@ class ClassLoader:
     def known(self, path: str) -> Any:
         """The class of a stored class path if it was loaded before, else None."""
         return self._loaded.get(path)
+
+    def revision(self, path: str) -> str | None:
+        """The revision of a class's code, as it was when that was asked first: call it when it is loaded."""
+        module = path.rpartition(":")[0]
+        if module not in self._revisions:
+            self._revisions[module] = revision_of(path, self.folder)
+        return self._revisions[module]
 
     def load(self, path: str) -> Any:
         """The class of a stored class path.
@@ -121,7 +135,7 @@ class ClassLoader:
             raise UnloadableClass(f"{path!r} is no class path: write module:Class or file.py:Class")
         if module_part.endswith(".py"):
             file = (self.folder / module_part).resolve()
-            self._require_allowed(path, _names_of_file(file, self.folder))
+            self._require_allowed(path, names_of_file(file, self.folder))
             self._require_own(file)
         else:
             self._require_allowed(path, [module_part])
@@ -157,13 +171,14 @@ class ClassLoader:
                     f"folder {file.parent} in QUINCE_TRUST if you trust them"
                 )
 
-    def _import(self, module_part: str) -> ModuleType:
+    def _import(self, module_part: str, beside: Path | None = None) -> ModuleType:
         self.make_importable()
         importlib.invalidate_caches()  # a module may have come since it was last looked for
         try:
             if module_part.endswith(".py"):
                 return import_file(self.folder / module_part)
-            return importlib.import_module(module_part)
+            with found_first_in(beside or self.folder):
+                return importlib.import_module(module_part)
         except UnknownTarget:
             raise
         except BaseException as error:
@@ -184,7 +199,7 @@ class ClassLoader:
 
     def make_importable(self) -> None:
         """Put the workspace's folder on the import path."""
-        import_order.add(str(self.folder), first=True)
+        import_order.add(str(self.folder))
 
 
 def load_target(target: str, registry: ClassLoader) -> Any:
@@ -210,18 +225,10 @@ def load_target(target: str, registry: ClassLoader) -> Any:
         except (Exception, SystemExit) as error:
             raise UnknownTarget(import_story(module_part, error, file.parent)) from error
     else:
-        if not re.fullmatch(r"[^\W\d][\w.]*", module_part):
+        if not _MODULE_NAME.fullmatch(module_part):
             raise UnknownTarget(f"{target!r} is no target: write module:Class or file.py:Class")
-        import_order.add(str(Path.cwd()))
-        module = registry._import(module_part)
+        module = registry._import(module_part, beside=Path.cwd())
     return _pick(module, module_part, qualname)
-
-
-def _names_of_file(file: Path, folder: Path) -> set[str]:
-    """The names of a file in a workspace: its path, and that by which it is imported from the folder."""
-    root, dotted = within_packages(file)
-    within = file.is_relative_to(folder)
-    return {(file.relative_to(folder) if within else file).as_posix(), *([dotted] if root == folder else ())}
 
 
 def _real_names(found: Any, folder: Path) -> set[str]:
@@ -234,7 +241,7 @@ def _real_names(found: Any, folder: Path) -> set[str]:
     if module is None or not any(found is one for one in (defined, getattr(defined, "process_class", None))):
         return set()
     file = file_of(module)
-    names = set() if file is None else _names_of_file(file, folder)
+    names = set() if file is None else names_of_file(file, folder)
     by_file = module.__name__ == "__main__" or is_known_by_file(module.__name__)
     return names if by_file else names | {module.__name__}
 
@@ -269,11 +276,20 @@ def _is_script(file: Path, name: str, folder: Path) -> bool:
         return True
     if name in sys.stdlib_module_names and file.is_relative_to(folder):
         return True  # by its name, another interpreter finds the standard library's
-    if is_known_by_file(name):
-        return within_packages(file) != (folder, name)  # `my-flow.py` has no name to import it by
-    if "." in name or file.name == "__init__.py":
+    if is_known_by_file(name):  # `my-flow.py` has no name to import it by
+        return within_packages(file) != (folder, name) or not _MODULE_NAME.fullmatch(name)
+    if file.name == "__init__.py":
         return False
+    if "." in name:
+        root, dotted = within_packages(file)
+        return dotted == name and root != folder and root.is_relative_to(folder) and _only_here(root)
     return file.is_relative_to(folder) and file.parent != folder
+
+
+def _only_here(root: Path) -> bool:
+    """A folder is importable since this program was started in it (`python -m pkg.tool`), and for no other
+    reason: a worker's interpreter has it not."""
+    return [place for place, path in enumerate(sys.path) if Path(path).resolve() == root] == [0]
 
 
 def _pick(module: ModuleType, module_part: str, qualname: str) -> Any:

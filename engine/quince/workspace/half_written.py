@@ -21,9 +21,9 @@ def is_half_written(error: BaseException, file: Path | None) -> bool:
     return any(one is not None and is_young(one) for one in files)
 
 
-def is_young(file: Path) -> bool:
-    """The file has been written just now."""
+def is_young(file: Path, seconds: float = _WRITTEN_SECONDS) -> bool:
+    """The file has been written just now, or within so many seconds."""
     try:
-        return abs(time.time() - file.stat().st_mtime) < _WRITTEN_SECONDS
+        return abs(time.time() - file.stat().st_mtime) < seconds
     except (OSError, ValueError):
         return False

@@ -5,17 +5,42 @@ from __future__ import annotations
 import fcntl
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from quince.errors import WorkspaceError
-from quince.settings import BROKER_VARIABLE, CONFIG, DAEMON_LOCK, MESSAGES, STATE, STORE_VARIABLE
+from quince.settings import (
+    BROKER_VARIABLE,
+    CONFIG,
+    DAEMON_LOCK,
+    KILL_GRACE_SECONDS,
+    MESSAGES,
+    STATE,
+    STORE_VARIABLE,
+)
+from quince.workspace.observation import Metrics, Traces, metrics_of, traces_of
+from quince.workspace.receivers import Receiver, receivers_of
+from quince.workspace.retention import KEEP_ALL, Retention, retention_of
 from quince.workspace.trust import require_trusted
 from quince_messaging.passwords import without_password
 from quince_messaging.uri import DEFAULT_PREFIX, folder_of, folder_uri, parse_uri
 from quince_persistence.databases.sqlite_url import file_of, file_url
+
+_SETTINGS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "store": ("text", (str,)),
+    "broker": ("text", (str,)),
+    "modules": ("list", (list,)),
+    "kill_grace": ("number", (int, float)),
+    "on_failure": ("text", (str,)),
+    "retention": ("table", (dict,)),
+    "keep_checkpoints": ("true or false", (bool,)),
+    "notify": ("table", (dict,)),
+    "metrics": ("table", (dict,)),
+    "traces": ("table", (dict,)),
+}
+"""What `quince.toml` may say, and what that must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +52,28 @@ class Location:
         store: SQLAlchemy URL.
         broker: URI of the messages.
         allowed: Patterns of modules that workers may load; empty: any.
+        kill_grace: Seconds that a step has to end when it is killed.
+        on_failure: What happens, `fail` or `pause`, when a step fails of which nobody else has said it.
+        retention: How long what has ended is kept.
+        keep_checkpoints: Workers keep the checkpoints before all steps, whatever the class says.
+        receivers: Who is told of what happens.
+        metrics: Where workers serve their metrics; None: nowhere.
+        traces: Where spans are sent to; None: nowhere.
+        opener: Makes a store of what lives in the memory of this program; None: the URL says where it is.
     """
 
     folder: Path
     store: str
     broker: str
     allowed: tuple[str, ...] = ()
+    kill_grace: float = KILL_GRACE_SECONDS
+    on_failure: str = "fail"
+    retention: Retention = KEEP_ALL
+    keep_checkpoints: bool = False
+    receivers: tuple[Receiver, ...] = ()
+    metrics: Metrics | None = None
+    traces: Traces | None = None
+    opener: Callable[[], Any] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         urls = f"store={without_password(self.store)!r}, broker={without_password(self.broker)!r}"
@@ -89,6 +130,8 @@ class Location:
         Raises:
             WorkspaceError: it lives in memory; names it and the way out.
         """
+        if self.opener is not None:  # those who work on it are in this program
+            return
         for what, url, memory in (
             ("store", self.store, self.store in {"sqlite://", "sqlite:///:memory:"}),
             ("broker", self.broker, self.broker.startswith("memory:")),
@@ -98,6 +141,11 @@ class Location:
                     f"the {what} {without_password(url)} lives in the memory of one program, "
                     "where no worker could see it; use a file, a folder or a server"
                 )
+
+    @property
+    def is_observed(self) -> bool:
+        """Somebody looks on while its workers work."""
+        return self.metrics is not None or self.traces is not None
 
     @property
     def has_own_store(self) -> bool:
@@ -159,6 +207,13 @@ def locate(
         or _absolute(settings.get("broker"), root)
         or folder_uri(root / STATE / MESSAGES),
         allowed=tuple(settings.get("modules", ())),
+        kill_grace=float(settings.get("kill_grace", KILL_GRACE_SECONDS)),
+        on_failure=settings.get("on_failure", "fail"),
+        retention=retention_of(settings.get("retention", {})),
+        keep_checkpoints=bool(settings.get("keep_checkpoints", False)),
+        receivers=receivers_of(settings.get("notify", {})),
+        metrics=metrics_of(settings.get("metrics")),
+        traces=traces_of(settings.get("traces")),
     )
 
 
@@ -188,14 +243,25 @@ def _read(file: Path) -> Mapping[str, Any]:
         settings = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{file} cannot be read: {error}") from error
-    unknown = set(settings) - {"store", "broker", "modules"}
+    unknown = set(settings) - set(_SETTINGS)
     if unknown:
         raise WorkspaceError(
-            f"{file} has a setting {min(unknown)!r} that means nothing; it may have store, broker and modules"
+            f"{file} has a setting {min(unknown)!r} that means nothing; it may have "
+            f"{', '.join(list(_SETTINGS)[:-1])} and {list(_SETTINGS)[-1]}"
         )
-    for name, kind in (("store", str), ("broker", str), ("modules", list)):
-        if name in settings and not isinstance(settings[name], kind):
-            raise WorkspaceError(
-                f"{file}: {name} must be a {kind.__name__}, not a {type(settings[name]).__name__}"
-            )
+    for name, value in settings.items():
+        kind, types = _SETTINGS[name]
+        if type(value) not in types:
+            raise WorkspaceError(f"{file}: {name} must be a {kind}, not a {type(value).__name__}")
+    if not 0 <= settings.get("kill_grace", 0) < float("inf"):
+        raise WorkspaceError(f"{file}: kill_grace must be a number of seconds, not {settings['kill_grace']}")
+    if settings.get("on_failure", "fail") not in ("fail", "pause"):
+        raise WorkspaceError(f"{file}: on_failure must be 'fail' or 'pause', not {settings['on_failure']!r}")
+    try:
+        retention_of(settings.get("retention", {}))
+        receivers_of(settings.get("notify", {}))
+        metrics_of(settings.get("metrics"))
+        traces_of(settings.get("traces"))
+    except ValueError as error:
+        raise WorkspaceError(f"{file}: {error}") from None
     return settings

@@ -35,6 +35,7 @@ class Watcher:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._wakers: dict[int, set[Callable[[], object]]] = {}
+        self._listeners: list[Callable[[Sequence[int]], object]] = []
         self._subscribed = False
 
     def wait(
@@ -103,9 +104,11 @@ class Watcher:
                 if not history.over:
                     history.waited(changed.wait(history.pause))
 
-    async def follow_async(self, pid: int, after: int = 0) -> AsyncIterator[EventRow]:
-        """`follow` from a coroutine; no thread waits meanwhile."""
-        history = _History(self._workspace.store, pid, after)
+    async def follow_async(
+        self, pid: int, after: int = 0, progress: Callable[[Sequence[ProcessRow]], None] | None = None
+    ) -> AsyncIterator[EventRow]:
+        """`follow` from a coroutine; no thread waits meanwhile. `progress` is called on a thread."""
+        history = _History(self._workspace.store, pid, after, progress)
         async with self._listening_async([pid]) as changed:
             while not history.over:
                 changed.clear()
@@ -113,6 +116,24 @@ class Watcher:
                     yield event
                 if not history.over:
                     await history.wait_for(changed)
+
+    @contextmanager
+    def all_changes(self, listener: Callable[[Sequence[int]], object]) -> Iterator[None]:
+        """In the block, `listener` is called with the pids of each broadcast of a change, on whatever thread
+        that comes. Some may be lost."""
+        with self._lock:
+            self._listeners.append(listener)
+        self.ask()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
+
+    def ask(self) -> None:
+        """Subscribe, if that was not done yet; a broker that is away is not waited for."""
+        if not self._subscribed:
+            self._workspace.background.post(self._subscribe)
 
     @asynccontextmanager
     async def _listening_async(self, pids: Sequence[int]) -> AsyncIterator[asyncio.Event]:
@@ -129,9 +150,7 @@ class Watcher:
         with self._lock:
             for pid in pids:
                 self._wakers.setdefault(pid, set()).add(wake)
-            subscribed = self._subscribed
-        if not subscribed:
-            self._workspace.background.post(self._subscribe)  # a broker that is away is not waited for
+        self.ask()
         try:
             yield
         finally:
@@ -152,10 +171,14 @@ class Watcher:
     def _on_change(
         self, _communicator: object, body: Any, sender: Any, _subject: object, _correlation: object
     ) -> None:
+        pids = pids_of(body, sender)
         with self._lock:
-            wakers = {wake for pid in pids_of(body, sender) for wake in self._wakers.get(pid, ())}
+            wakers = {wake for pid in pids for wake in self._wakers.get(pid, ())}
+            listeners = list(self._listeners)
         for wake in wakers:
             wake()
+        for listener in listeners:
+            listener(pids)
 
 
 class _Pacing:
@@ -194,14 +217,22 @@ class _History(_Pacing):
         over: The process has ended and its last event was given.
     """
 
-    def __init__(self, store: StoreContract, pid: int, after: int) -> None:
-        self._store, self._pid, self._after = store, pid, after
+    def __init__(
+        self,
+        store: StoreContract,
+        pid: int,
+        after: int,
+        progress: Callable[[Sequence[ProcessRow]], None] | None = None,
+    ) -> None:
+        self._store, self._pid, self._after, self._progress = store, pid, after, progress
         self.over = False
 
     def next(self) -> Sequence[EventRow]:
         try:
             row = self._store.get(self._pid)  # before the events: its end is then among them
             events = self._store.events(self._pid, after=self._after)
+            if self._progress is not None and row is not None:
+                self._progress([row])
         except StoreUnavailable as away:
             self._tolerate(away, self._pid)
             return ()
@@ -251,11 +282,12 @@ class _Poll(_Pacing):
         return not self._missing or late
 
     def _read(self) -> None:
-        self._rows.update((row.pid, row) for row in self._store.select(Selection(pids=self._missing)))
+        found = {row.pid: row for row in self._store.select(Selection(pids=self._missing))}
         self._answered = True
-        self._missing = [
-            pid for pid in self._missing if pid in self._rows and not self._until(self._rows[pid])
-        ]
+        for pid in set(self._missing) - found.keys():  # pruned meanwhile, perhaps
+            self._rows.pop(pid, None)
+        self._rows.update(found)
+        self._missing = [pid for pid in self._missing if pid in found and not self._until(found[pid])]
 
     def _away(self, call: Callable[..., None], *arguments: object) -> StoreUnavailable | None:
         """Why the store does not answer; None if it does."""

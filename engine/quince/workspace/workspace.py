@@ -10,12 +10,15 @@ import atexit
 import os
 import threading
 import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import quince_messaging
 from quince.errors import ProcessNotFound, WorkspaceError
 from quince.private_files import write_private
+from quince.text import close_to
 from quince.workspace.background import BackgroundSender
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.location import Location, locate
@@ -23,6 +26,7 @@ from quince.workspace.watcher import Watcher
 from quince_messaging.contract import Communicator
 from quince_persistence.codec import find_classes_by
 from quince_persistence.databases.sqlite_url import file_of
+from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
 
 
@@ -106,7 +110,22 @@ class Workspace:
     def not_found(self, *pids: int) -> ProcessNotFound:
         """The error that says that these processes are not in this workspace."""
         names = ", ".join(map(str, sorted(pids)))
-        return ProcessNotFound(f"there is no process {names} in this workspace ({self.location.folder})")
+        sentence = f"there is no process {names} in this workspace ({self.location.folder})"
+        if self._may_be_pruned(pids):
+            sentence += ": it was pruned, or never was"
+        return ProcessNotFound(sentence)
+
+    def _may_be_pruned(self, pids: Sequence[int]) -> bool:
+        try:
+            return min(pids) <= self.store.pruned_to()
+        except PersistenceError:  # that is not the answer to what was asked
+            return False
+
+    def no_key(self, key: str) -> ProcessNotFound:
+        """The error that says that no process has this key, with one that is nearly the same."""
+        near = close_to(key, self.store.keys_near(key))
+        folder = self.location.folder
+        return ProcessNotFound(f"no process has the key {key!r} in this workspace ({folder}){near}")
 
     def close(self) -> None:
         """Close what was opened. May be called twice."""
@@ -154,7 +173,7 @@ def open_store(location: Location) -> Store:
     """
     prepare(location)
     location.require_not_lost()
-    store = Store(location.store)
+    store = Store(location.store) if location.opener is None else location.opener()
     store.open()
     return store
 
@@ -175,6 +194,7 @@ def make_store(location: Location) -> None:
 
 
 _open: dict[Location, Workspace] = {}
+_standing_in: list[Workspace] = []
 _open_lock = threading.Lock()
 _all: weakref.WeakSet[Workspace] = weakref.WeakSet()
 _parents: list[object] = []
@@ -202,9 +222,21 @@ def resolve(workspace: Workspace | Path | str | None) -> Workspace:
         raise WorkspaceError(
             f"workspace= takes a Workspace, a folder, or None for the one found from here, not {workspace!r}"
         )
+    if workspace is None and _standing_in:
+        return _standing_in[-1]
     location = locate(workspace)
     with _open_lock:
         return _open.setdefault(location, Workspace(location))
+
+
+@contextmanager
+def standing_in(workspace: Workspace) -> Iterator[None]:
+    """In the block, this is the workspace that is found from everywhere in this program."""
+    _standing_in.append(workspace)
+    try:
+        yield
+    finally:
+        _standing_in.remove(workspace)
 
 
 @atexit.register

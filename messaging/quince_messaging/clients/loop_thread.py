@@ -7,6 +7,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 CLOSE_TIMEOUT = 5.0
 """Seconds after which closing gives up on a broker that does not answer."""
+AGAIN_SECONDS = 0.05
+"""Until a loop that has failed goes on: one whose descriptors were closed fails for ever."""
 
 
 class LoopThread:
@@ -146,6 +149,7 @@ class LoopThread:
                     "%(communicator)s: its loop was stopped by an exception, and goes on",
                     communicator=self.name,
                 )
+                time.sleep(AGAIN_SECONDS)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()

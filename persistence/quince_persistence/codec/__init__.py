@@ -10,8 +10,10 @@ back as the same type. Other subclasses of these are other types, and have to be
 What cannot be made again where it is read is an `UnreadableValue` in its place.
 """
 
+from quince_persistence.codec.canonical import digest_of
 from quince_persistence.codec.classes import ClassNames, find_classes_by, loading_nothing
 from quince_persistence.codec.comparing import same
+from quince_persistence.codec.folding import cuts_of, fold, unfold
 from quince_persistence.codec.instances import fields_of
 from quince_persistence.codec.precheck import check, check_step, check_together
 from quince_persistence.codec.reading import decode
@@ -32,11 +34,14 @@ __all__ = [
     "check",
     "check_step",
     "check_together",
+    "cuts_of",
     "decode",
+    "digest_of",
     "encode",
     "encode_each",
     "fields_of",
     "find_classes_by",
+    "fold",
     "largest_step",
     "largest_together",
     "largest_value",
@@ -46,4 +51,5 @@ __all__ = [
     "register_mapping",
     "register_type",
     "same",
+    "unfold",
 ]

@@ -112,7 +112,13 @@ def _held(value: Any) -> Iterable[Any] | None:
     kind = type(value)
     known = standard.WRITERS.get(kind)
     if known is not None and known.can_name(value):
-        return dict.values(value) if isinstance(value, dict) else value if isinstance(value, deque) else ()
+        return (
+            dict.values(value)
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, deque | list)
+            else ()
+        )
     if registry.of_class(kind) is not None or kind in WRITERS or isinstance(value, enum.Enum):
         return None
     plan = instances.plan_of(kind)

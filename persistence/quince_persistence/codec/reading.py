@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from quince_persistence.codec import arrays, frames, instances, registry, standard
+from quince_persistence.codec.folding import refuse_folded
 from quince_persistence.codec.kinds import READERS, Code, Shape
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.codec.unreadable import UnreadableValue
@@ -29,6 +30,9 @@ def decode(data: Bytes) -> Any:
     """
     try:
         return _decode(data)
+    except msgspec.DecodeError as error:
+        refuse_folded(data)
+        raise Unreadable(f"the stored bytes cannot be read: {error}") from error
     except Unreadable:
         raise
     except RecursionError as error:
@@ -180,6 +184,7 @@ def parts(data: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _unpack_parts(data)
     except Exception as error:
+        refuse_folded(data)
         raise Unreadable(f"the stored bytes cannot be read: {error}") from error
 
 

@@ -65,6 +65,11 @@ def register_mapping(cls: type[dict[Any, Any]], name: str) -> None:
     _mappings[name] = cls
 
 
+def register_plain(cls: type, plain: type[dict[Any, Any]] | type[list[Any]]) -> None:
+    """Have a kind of dict or list come back as a plain one."""
+    WRITERS[cls] = Standard(lambda _: plain.__name__, plain)
+
+
 def read(name: str, plain: Any) -> Any:
     """The value again.
 
@@ -87,6 +92,8 @@ def read(name: str, plain: Any) -> Any:
             return slice(*plain)
         case "tzinfo":
             return zone_from_plain(plain)
+        case "dict" | "list":
+            return plain
     if kind in _mappings:
         return _mappings[kind](plain)
     raise ValueError(f"this Quince does not know {kind!r}; a newer one wrote it")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from quince_persistence.codec import arrays, classes, frames, instances, registry, sizing, standard
+from quince_persistence.codec.folding import LEAST, Marked, marked, places
 from quince_persistence.codec.kinds import WRITERS, Code, Shape
 from quince_persistence.codec.places import Key, advice, spelt, type_name
 from quince_persistence.codec.unreadable import UnreadableValue, tell
@@ -21,6 +22,10 @@ _SMALLEST, _GREATEST = -(1 << 63), (1 << 64) - 1
 _CONTAINERS = frozenset({dict, list})
 _PLAIN = SCALARS | _CONTAINERS
 _TEXT = frozenset({str})
+_SIZED = frozenset({str, bytes})
+_NUMBERS = SCALARS - _SIZED
+_FIXED = _NUMBERS - {int}
+_HOLDING = _SIZED | _CONTAINERS
 _DEEPEST_PLAIN = 200
 _NAMED_LEVELS = 4
 
@@ -50,10 +55,22 @@ def encode_each(values: dict[str, Any], where: str = "") -> bytes:
 
     Two names for one list become two lists if they are in two of the values.
     """
-    if _is_plain(values):
-        return _bounded(_encode(values, (where,)), values, where)
-    whole = {key: msgspec.Raw(_encode(value, (where, Key(key)))) for key, value in values.items()}
-    return _bounded(_named(lambda: _pack(whole), values, (where,)), values, where)
+    if _is_plain(values) and len(data := _encode(values, (where,))) < LEAST:
+        return data
+    each = {key: _encode(value, (where, Key(key))) for key, value in values.items()}
+    whole = {key: msgspec.Raw(one) for key, one in each.items()}
+    data = _named(lambda: _pack(whole), values, (where,))
+    return _bounded(marked(data, _cuts(each, len(data))), values, where)
+
+
+def _cuts(each: dict[str, bytes], size: int) -> Iterable[tuple[int, int]]:
+    """Where large parts stand in a dict of so many bytes: a value is one itself if there are none in it."""
+    at = size - sum(len(_pack(key)) + len(value) for key, value in each.items())
+    for key, value in each.items():
+        at += len(_pack(key))
+        inside = value.cuts if isinstance(value, Marked) else [(0, len(value))]
+        yield from ((at + begin, at + end) for begin, end in inside)
+        at += len(value)
 
 
 def _bounded(data: bytes, value: Any, where: str) -> bytes:
@@ -76,10 +93,27 @@ def _bounded(data: bytes, value: Any, where: str) -> bytes:
 def _encode(value: Any, path: tuple[Any, ...], views: list[Any] | None = None) -> bytes:
     try:
         if _is_plain(value):
-            return _pack(value)
+            data = _pack(value)
+            return data if len(data) < LEAST else marked(data, places(data, _long(value)))
     except (OverflowError, RecursionError, UnicodeEncodeError):
         pass  # an integer beyond 64 bits is in it, or what is named below
-    return _named(lambda: _pack(_wrapped(value, path, views)), value, path)
+    large: list[Any] = []
+    data = _named(lambda: _pack(_wrapped(value, path, views, large)), value, path)
+    return marked(data, places(data, large)) if large else data
+
+
+def _long(value: Any) -> list[str | bytes]:
+    """The long texts and bytes in a plain value, in their order."""
+    kind = type(value)
+    if kind in _SIZED:
+        return [value] if len(value) >= LEAST else []
+    if kind is dict:
+        value = value.values()
+    elif kind is not list:
+        return []
+    if _NUMBERS.issuperset(map(type, value)):
+        return []
+    return [one for item in value if type(item) in _HOLDING for one in _long(item)]
 
 
 def _named(pack: Callable[[], bytes], culprit: Any, path: tuple[Any, ...]) -> bytes:
@@ -157,12 +191,21 @@ def _is_plain(value: Any) -> bool:
     return False
 
 
-def _wrapped(value: Any, path: tuple[Any, ...], views: list[Any] | None) -> Any:
-    """The value with everything that msgpack does not have as an extension. `path` leads to it."""
+def _wrapped(
+    value: Any, path: tuple[Any, ...], views: list[Any] | None, large: list[Any] | None = None
+) -> Any:
+    """The value with everything that msgpack does not have as an extension. `path` leads to it.
+
+    Args:
+        large: Long texts and bytes are put here, in their order.
+    """
     writing = _Writing(frozenset(), [] if views is None else views)
     whole = writing.wrap(value, path)
     if writing.again:
-        whole = _Writing(frozenset(writing.again), []).wrap(value, path)
+        writing = _Writing(frozenset(writing.again), [])
+        whole = writing.wrap(value, path)
+    if large is not None:
+        large += writing.large
     return whole
 
 
@@ -172,11 +215,13 @@ class _Writing:
     Attributes:
         again: The ids of what was met a second time; only its first place is written.
         views: Arrays that share their memory with others.
+        large: Long texts and bytes.
     """
 
     def __init__(self, shared: frozenset[int], views: list[Any]) -> None:
         self.again: set[int] = set()
         self.views = views
+        self.large: list[str | bytes] = []
         self._shared = shared
         self._met: dict[int, Any] = {}  # the objects too: they must live, or their ids are given again
         self._numbers: dict[int, int] = {}
@@ -190,6 +235,8 @@ class _Writing:
                 return value
             return _extension(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
         if kind in SCALARS:
+            if kind in _SIZED and len(value) >= LEAST:
+                self.large.append(value)
             return value
         if kind in _CONTAINERS:
             return self._identified(value, kind, path)
@@ -238,12 +285,14 @@ class _Writing:
         if kind is set:
             return _extension(Code.SET, [self.wrap(item, (*path, "{}")) for item in value])
         if kind is bytearray:
-            return _extension(Code.BYTEARRAY, bytes(value))
+            return _extension(Code.BYTEARRAY, self.wrap(bytes(value), path))
         registered = registry.of_class(kind)
         if registered is not None:
             plain = registered.to_plain(value)
             if not (type(plain) is list and _AS_IS.issuperset(_kinds(plain))):
-                plain = msgspec.Raw(_pack(_wrapped(plain, path, None)))
+                plain = msgspec.Raw(_pack(_wrapped(plain, path, None, self.large)))
+            else:
+                self.large += [one for one in plain if type(one) in _SIZED and len(one) >= LEAST]
             return _extension(Code.REGISTERED, [registered.tag, plain])
         if kind is UnreadableValue:
             return self._unreadable(value, path)
@@ -282,14 +331,16 @@ class _Writing:
             content = msgspec.msgpack.Ext(0, _pack(self._all(items, path)))
             return _extension(code, [*head, content])
         if code == Code.REGISTERED:
-            return _extension(code, _wrapped(plain, path, None))
+            return _extension(code, _wrapped(plain, path, None, self.large))
         return _extension(code, self.wrap(plain, path))
 
     def _dict(self, value: dict[Any, Any], path: tuple[Any, ...]) -> Any:
         if _TEXT.issuperset(map(type, value)):
             return {
                 key: item
-                if type(item) in _AS_IS or (type(item) is int and _SMALLEST <= item <= _GREATEST)
+                if (kind := type(item)) in _FIXED
+                or (kind in _SIZED and len(item) < LEAST)
+                or (kind is int and _SMALLEST <= item <= _GREATEST)
                 else self.wrap(item, (*path, Key(key)))
                 for key, item in value.items()
             }
@@ -302,7 +353,9 @@ class _Writing:
     def _all(self, values: Iterable[Any], path: tuple[Any, ...]) -> list[Any]:
         return [
             item
-            if type(item) in _AS_IS or (type(item) is int and _SMALLEST <= item <= _GREATEST)
+            if (kind := type(item)) in _FIXED
+            or (kind in _SIZED and len(item) < LEAST)
+            or (kind is int and _SMALLEST <= item <= _GREATEST)
             else self.wrap(item, (*path, n))
             for n, item in enumerate(values)
         ]

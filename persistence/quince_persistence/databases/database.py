@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from quince_persistence.databases.error_codes import ErrorKind
 from quince_persistence.databases.passwords import without_password
@@ -67,6 +68,15 @@ class Database(Protocol):
         """The error to raise for one of the driver: in a sentence with the way out, never with the
         password."""
 
+    def size(self) -> int:
+        """How many bytes it takes."""
+
+    def vacuum(self) -> None:
+        """Give back the room of what was deleted."""
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection of `writer`, whatever state it is in."""
+
     def dispose(self) -> None:
         """Close all connections; the next use opens new ones."""
 
@@ -108,6 +118,14 @@ def parse(url: str) -> URL:
         f"{without_password(url)}: Quince keeps processes in SQLite or in PostgreSQL (with psycopg 3), "
         f"not with {parsed.drivername}; write the URL like {EXAMPLES}"
     )
+
+
+def discard(connection: Connection) -> None:
+    """Close a connection without a word to the database."""
+    with contextlib.suppress(SQLAlchemyError):
+        connection.invalidate()
+    with contextlib.suppress(SQLAlchemyError):
+        connection.close()
 
 
 def for_caller(database: Database, error: Exception) -> PersistenceError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
@@ -31,6 +32,36 @@ def fetch(connection: Connection, *asked: Asked) -> list[Sequence[Any]]:
             for statement, parameters in asked
         ]
     return [cursor.fetchall() for cursor in cursors]
+
+
+def execute_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a write for each of these rows of parameters, which all have the same names.
+
+    The values go to the driver as they are, each kind of which it knows: SQLAlchemy would take longer to
+    look at them than the database to write them.
+
+    Raises:
+        DBAPIError: as if it had been executed by SQLAlchemy.
+    """
+    if rows:
+        text, values_of = _prepared(statement, connection.dialect, tuple(rows[0]))
+        connection.exec_driver_sql(text, list(map(values_of, rows)))
+
+
+def execute_for_each(
+    connection: Connection, statement: Any, things: Sequence[object], names: Mapping[str, str]
+) -> None:
+    """Execute a write for each of these things, as `execute_many` does, without a mapping made of each.
+
+    Args:
+        names: The attribute of the thing, by the name of the parameter; two at least.
+    """
+    compiled = _compiled(statement, connection.dialect, tuple(names))
+    order = compiled.positiontup
+    values = list(map(attrgetter(*(names[name] for name in order or names)), things))
+    connection.exec_driver_sql(
+        str(compiled), values if order else [dict(zip(names, row, strict=True)) for row in values]
+    )
 
 
 def fetch_bytes(connection: Connection, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
@@ -100,3 +131,25 @@ def _wrapped(connection: Connection) -> Iterator[Any]:
 @cache
 def _text(statement: ClauseElement, dialect: Dialect) -> str:
     return str(statement.compile(dialect=dialect))
+
+
+@cache
+def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Any:
+    """A statement as the driver takes it, with values of these names. Its `positiontup` has the names in the
+    order in which the driver wants their values; None: it wants them by name."""
+    return statement.compile(dialect=dialect, column_keys=list(names))
+
+
+@cache
+def _prepared(
+    statement: Any, dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """The text of a statement, and what makes of a row all that it takes."""
+    compiled = _compiled(statement, dialect, names)
+    constant = {name: value for name, value in compiled.params.items() if name not in names}
+    order = compiled.positiontup
+    if order is None:
+        return str(compiled), (lambda row: constant | row) if constant else lambda row: row
+    if constant or len(order) == 1:
+        return str(compiled), lambda row: tuple([(constant | row)[name] for name in order])
+    return str(compiled), itemgetter(*order)

@@ -21,7 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from quince_persistence.databases.database import first_line, shown
+from quince_persistence.clock import skipped
+from quince_persistence.databases.database import discard, first_line, shown
 from quince_persistence.databases.error_codes import ErrorKind, kind_of, sqlstate_of
 from quince_persistence.databases.pipeline import in_one_go, pipeline
 from quince_persistence.databases.sessions import Sessions
@@ -35,7 +36,7 @@ from quince_persistence.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from quince_persistence.schema.tables import WRITER, counters
+from quince_persistence.schema.tables import WRITER, counters, metadata, tell_conditions
 
 CONNECT_SECONDS = 10
 POOL = {"pool_size": 5, "max_overflow": 20, "pool_timeout": 30.0}
@@ -86,6 +87,7 @@ class PostgreSQL:
     """A database in a PostgreSQL server."""
 
     def __init__(self, url: URL) -> None:
+        tell_conditions("postgresql")
         self.url = url
         self._sessions = Sessions(shown(url), " ".join(_listed(url.query.get("options"))))
         self._reader: Engine | None = None
@@ -119,7 +121,7 @@ class PostgreSQL:
         else:  # one message, one answer: the transaction takes in what stands before its BEGIN
             marked += "; BEGIN"
         now, number = connection.exec_driver_sql(marked).one()
-        return now, Ticket(number, mark)
+        return now + skipped(), Ticket(number, mark)
 
     def _begin_to_read(self, connection: Connection) -> None:
         if self._sessions.pooled:  # else each statement stands alone
@@ -140,12 +142,24 @@ class PostgreSQL:
             yield
         connection.commit()
 
+    def size(self) -> int:
+        with self.engine().connect() as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+    def vacuum(self) -> None:
+        with self.writer() as connection:
+            for name in metadata.tables:
+                connection.exec_driver_sql(f"VACUUM (ANALYZE) {name}")
+
     def lock_schema(self, connection: Connection) -> None:
         if self._sessions.pooled:
             self._sessions.begin(connection, write=True)
         else:
             connection.exec_driver_sql("BEGIN")
         connection.execute(_lock_schema)
+
+    def drop(self, connection: Connection) -> None:
+        discard(connection)
 
     def was_committed(self, connection: Connection, ticket: Any) -> bool | None:
         asked = {"number": ticket.number, "mark": ticket.mark, "name": self._name}

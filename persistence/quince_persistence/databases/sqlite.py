@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,8 +23,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
+from quince_persistence.clock import now
 from quince_persistence.databases.at_fork import fork_guard
-from quince_persistence.databases.database import first_line, shown
+from quince_persistence.databases.database import discard, first_line, shown
 from quince_persistence.databases.error_codes import ErrorKind, kind_of, sqlite_code_of
 from quince_persistence.databases.retry import tries
 from quince_persistence.databases.sqlite_url import make_private
@@ -39,6 +42,7 @@ from quince_persistence.errors import (
     StoreMoved,
     StoreUnavailable,
 )
+from quince_persistence.schema.tables import tell_conditions
 
 _log = StructuredLogger("quince.store")
 _abandoned: list[object] = []
@@ -63,6 +67,7 @@ class SQLite:
     """A database in a file, or in memory (`sqlite://`, for tests: one connection that all share)."""
 
     def __init__(self, url: URL, *, busy_seconds: float) -> None:
+        tell_conditions("sqlite")
         self.url = url
         self._busy_seconds = busy_seconds
         self._in_memory = url.database in {None, "", ":memory:"}
@@ -114,7 +119,7 @@ class SQLite:
     def begin(self, connection: Connection) -> tuple[float, None]:
         self._require_in_place()
         self._begin_immediate(connection)
-        return time.time(), None
+        return now(), None
 
     @contextmanager
     def committing(self, connection: Connection) -> Iterator[None]:
@@ -122,6 +127,33 @@ class SQLite:
         connection.commit()
         if not self._in_memory:
             self._bound_log(connection)
+
+    def size(self) -> int:
+        return _size(str(self._path)) + _size(f"{self._path}-wal")
+
+    def vacuum(self) -> None:
+        """The new file is written beside the old one, and then through the write-ahead log."""
+        if not self._in_memory:
+            self._require_room()
+        with self.turn(), self.writer() as connection:
+            if not self._in_memory:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+    def _require_room(self) -> None:
+        """
+        Raises:
+            StoreFull: there is not enough for what `VACUUM` writes.
+        """
+        size = self.size()
+        for folder in {self._path.parent, Path(os.environ.get("SQLITE_TMPDIR", tempfile.gettempdir()))}:
+            free = shutil.disk_usage(folder).free
+            if free < 2 * size:
+                raise StoreFull(
+                    f"to make {self._path} smaller takes twice its {size / 1e6:,.0f} MB for a while, and "
+                    f"{folder} has {free / 1e6:,.0f} MB left; what was deleted is used again all the same"
+                )
 
     def lock_schema(self, connection: Connection) -> None:
         self._begin_immediate(connection)
@@ -156,6 +188,13 @@ class SQLite:
         if self.classify(error) is ErrorKind.DATA:
             return RecordRefused(f"the database does not take this: {said}")
         return StoreUnavailable(f"{where} cannot be used: {type(error).__name__}: {said}")
+
+    def drop(self, connection: Connection) -> None:
+        if self._in_memory:  # others use it: it ends with the database
+            with self._alone:
+                connection.close()
+        else:
+            discard(connection)
 
     def dispose(self) -> None:
         # Closing the last connection copies the log into the database; SQLite lets nobody else open it
@@ -234,10 +273,10 @@ class SQLite:
         without a pause could prevent that for ever; so, from some size on, later ones are made to read from
         the database. A reader that stays is waited for only briefly: it is tried again later.
         """
-        now = time.monotonic()
-        if now < self._log_kept_until or _size(f"{self._path}-wal") <= 2 * LOG_BYTES:
+        moment = time.monotonic()
+        if moment < self._log_kept_until or _size(f"{self._path}-wal") <= 2 * LOG_BYTES:
             return
-        self._log_kept_until = now + _AGAIN_SECONDS
+        self._log_kept_until = moment + _AGAIN_SECONDS
         try:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {_READERS_MS}")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_to_bytes
-
-from sqlalchemy.engine import URL
 
 from quince_persistence.databases.passwords import without_password
 from quince_persistence.errors import InvalidUrl
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 _SCHEME = re.compile(r"sqlite(\+pysqlite)?://")
 _OPTIONS = frozenset({"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements"})
@@ -31,10 +34,10 @@ def file_url(path: Path | str) -> str:
 def file_of(url: str) -> Path | None:
     """The file of a URL; None if it names none (memory, SQLite's own `file:` notation, another database)."""
     try:
-        parsed = parse_file_url(url)
+        parts = _parts(url)
     except InvalidUrl:
         return None
-    name = "" if parsed is None else str(parsed.database or "")
+    name = "" if parts is None else parts[0]
     return None if name in {"", ":memory:"} or name.startswith("file:") else Path(name)
 
 
@@ -44,6 +47,14 @@ def parse_file_url(url: str) -> URL | None:
     Raises:
         InvalidUrl: it names no file, or has unknown options.
     """
+    if (parts := _parts(url)) is None:
+        return None
+    name, options = parts
+    made: URL = import_module("sqlalchemy.engine").URL.create("sqlite", database=name or None, query=options)
+    return made
+
+
+def _parts(url: str) -> tuple[str, dict[str, str]] | None:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return None
@@ -60,7 +71,7 @@ def parse_file_url(url: str) -> URL | None:
             f"{without_password(url)!r}: what follows the ? is no option of SQLite; in the name of a file or "
             "folder ? is written %3F, and % %25"
         )
-    return URL.create("sqlite", database=name or None, query=options)
+    return name, options
 
 
 def make_private(path: Path) -> None:

@@ -8,14 +8,27 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, func, literal_column, or_, select
 
+from quince_persistence.codec.folding import is_folded, length
+from quince_persistence.reading.looks import event_row
 from quince_persistence.reading.row_reader import RowReader
-from quince_persistence.reading.selecting import ENDED, chosen, family
+from quince_persistence.reading.schedule_rows import (
+    DUE,
+    EACH,
+    NAMED,
+    SCHEDULE_INPUTS,
+    damaged,
+    readable,
+    schedule_row,
+)
+from quince_persistence.reading.selecting import ENDED, family, keepable, newest
+from quince_persistence.reading.sound_parts import SoundParts
+from quince_persistence.reading.whole_values import CONTENTS, Parts, any_folded, values
 from quince_persistence.reading.worker_rows import worker_row
 from quince_persistence.records import (
     EventRow,
+    PastStep,
     ProcessRow,
     Recorded,
     Result,
@@ -24,14 +37,20 @@ from quince_persistence.records import (
     State,
     WorkerRow,
 )
+from quince_persistence.schedule_records import DamagedSchedule, ScheduleRow
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import (
+    FAILED,
+    PRUNED,
     awaits,
     checkpoints,
+    counters,
     events,
     inputs,
+    labels,
     once,
+    past_checkpoints,
     processes,
     results,
     signals,
@@ -39,12 +58,25 @@ from quince_persistence.schema.tables import (
 )
 
 PAGE = 500
+_CHANCES = 3
+"""How often a value is read of which a part is not there: another one may have taken its place meanwhile."""
 
 p = processes
 _WIDTH = len(p.c)
 
 _get = live_rows().where(p.c.pid == bindparam("pid"))
 _by_key = live_rows().where(p.c.key == bindparam("key"))
+_NEAR = 100
+_keys_from = select(p.c.key).where(p.c.key >= bindparam("key")).order_by(p.c.key).limit(_NEAR)
+_keys_before = select(p.c.key).where(p.c.key < bindparam("key")).order_by(p.c.key.desc()).limit(_NEAR)
+_next_label = select(func.min(labels.c.name)).where(labels.c.name > bindparam("after"))
+_pruned_to = select(counters.c.value).where(counters.c.name == PRUNED)
+_tree_sizes = select(p.c.root, func.count()).where(one_of(p.c.root, "roots")).group_by(p.c.root)
+_failures = (
+    select(p.c.class_path, p.c.state, p.c.exit_status, func.count())
+    .where(literal_column(FAILED), p.c.ended >= bindparam("since"))
+    .group_by(p.c.class_path, p.c.state, p.c.exit_status)
+)
 _tree = live_rows().where(p.c.pid.in_(select(family.c.pid))).order_by(p.c.pid)
 _results = (
     live_rows()
@@ -62,6 +94,14 @@ _small_results = (
 _outputs = select(results.c.outputs).where(results.c.pid == bindparam("pid"))
 _inputs = select(inputs.c.blob).where(inputs.c.pid == bindparam("pid"))
 _checkpoint = select(checkpoints.c.blob).where(checkpoints.c.pid == bindparam("pid"))
+_past_steps = (
+    select(past_checkpoints.c.number, past_checkpoints.c.step)
+    .where(past_checkpoints.c.pid == bindparam("pid"))
+    .order_by(past_checkpoints.c.number)
+)
+_newest_step = (
+    select(p.c.step).join(checkpoints, checkpoints.c.pid == p.c.pid).where(p.c.pid == bindparam("pid"))
+)
 _recorded = (
     select(p.c.owner, p.c.epoch, once.c.blob)
     .select_from(p.outerjoin(once, and_(once.c.pid == p.c.pid, once.c.key == bindparam("key"))))
@@ -111,6 +151,8 @@ _backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.
 class Reads(ABC):
     """The reads that `StoreContract` names; blocking, safe from any thread."""
 
+    _sound_parts: SoundParts
+
     @abstractmethod
     def _reader(self) -> RowReader:
         """What reads. Raises StoreClosed if the store is not open."""
@@ -119,12 +161,41 @@ class Reads(ABC):
         return self._one(_get, pid=pid)
 
     def find_key(self, key: str) -> ProcessRow | None:
-        if "\0" in key or key != key.encode("utf-8", "ignore").decode():
-            return None  # no store keeps such a text
-        return self._one(_by_key, key=key)
+        return self._one(_by_key, key=key) if keepable(key) else None
+
+    def keys_near(self, key: str) -> list[str]:
+        if not keepable(key):
+            return []
+        found = dict.fromkeys(
+            row[0]
+            for begin in dict.fromkeys((key, key[:3], key[:1]))
+            for statement in (_keys_from, _keys_before)
+            for row in self._reader().rows(statement, key=begin)
+        )
+        return list(found)
+
+    def pruned_to(self) -> int:
+        rows = self._reader().rows(_pruned_to)
+        return int(rows[0][0]) if rows else 0
+
+    def tree_sizes(self, roots: Sequence[int]) -> dict[int, int]:
+        return dict(map(tuple, self._reader().rows(_tree_sizes, roots=list(roots))))
+
+    def label_names(self) -> list[str]:
+        names: list[str] = []
+        while len(names) < _NEAR:  # from one to the next by the index, past all that have the same
+            name = self._reader().rows(_next_label, after=names[-1] if names else "")[0][0]
+            if name is None:
+                break
+            names.append(name)
+        return names
+
+    def failures(self, since: float) -> dict[tuple[str, State, int | None], int]:
+        rows = self._reader().rows(_failures, since=since)
+        return {(path, State(state), status): count for path, state, status, count in rows}
 
     def select(self, selection: Selection) -> list[ProcessRow]:
-        statement, parameters = chosen(live_rows(), selection)
+        statement, parameters = newest(live_rows(), selection)
         return [frozen(row) for row in self._reader().rows(statement, **parameters)]
 
     def tree(self, pid: int) -> list[ProcessRow]:
@@ -132,7 +203,7 @@ class Reads(ABC):
 
     def results(self, pids: Sequence[int], *, small: int | None = None) -> list[Result]:
         if small is None:
-            rows = self._reader().rows(_results, large=True, pids=list(pids))
+            rows = self._whole(_results, (_WIDTH, _WIDTH + 1), pids=list(pids))
             found = {row[0]: Result(frozen(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows}
         else:
             rows = self._reader().rows(_small_results, pids=list(pids), small=small)
@@ -148,12 +219,16 @@ class Reads(ABC):
     def checkpoint(self, pid: int) -> bytes | None:
         return self._value(_checkpoint, pid=pid)
 
+    def past_steps(self, pid: int) -> list[PastStep]:
+        past = [PastStep(*row) for row in self._reader().rows(_past_steps, pid=pid)]
+        return past + [PastStep(None, row[0]) for row in self._reader().rows(_newest_step, pid=pid)]
+
     def recorded(self, pid: int, key: str) -> Recorded | None:
-        rows = self._reader().rows(_recorded, large=True, pid=pid, key=key)
+        rows = self._whole(_recorded, (2,), pid=pid, key=key)
         return Recorded(*rows[0]) if rows else None
 
     def signals(self, pid: int) -> list[SignalRow]:
-        return [SignalRow(*row) for row in self._reader().rows(_signals, large=True, pid=pid)]
+        return [SignalRow(*row) for row in self._whole(_signals, (3,), pid=pid)]
 
     def awaited(self, pid: int) -> list[ProcessRow]:
         return [frozen(row) for row in self._reader().rows(_awaited, pid=pid)]
@@ -172,13 +247,31 @@ class Reads(ABC):
 
     def events(self, pid: int, *, after: int = 0, limit: int | None = None) -> list[EventRow]:
         statement = _events if limit is None else _events.limit(limit)
-        return [
-            EventRow(seq, of, at, kind, msgspec.json.decode(body), author)
-            for seq, of, at, kind, body, author in self._reader().rows(statement, pid=pid, after=after)
-        ]
+        return [event_row(row) for row in self._reader().rows(statement, pid=pid, after=after)]
 
     def started(self, pids: Sequence[int]) -> dict[int, float]:
         return {row[0]: row[1] for row in self._reader().rows(_started, pids=list(pids))}
+
+    def schedule(self, name: str) -> ScheduleRow | None:
+        rows = self._reader().rows(NAMED, name=name)
+        return schedule_row(rows[0]) if rows else None
+
+    def schedule_inputs(self, name: str) -> bytes | None:
+        return self._value(SCHEDULE_INPUTS, name=name)
+
+    def schedules(self) -> list[ScheduleRow]:
+        return list(readable(self._reader().rows(EACH)))
+
+    def damaged_schedules(self) -> list[DamagedSchedule]:
+        return list(damaged(self._reader().rows(EACH)))
+
+    def due_schedules(self, now: float | None = None) -> list[ScheduleRow]:
+        rows = self._reader().rows(DUE, now=self.clock() if now is None else now)
+        return list(readable(rows))
+
+    @abstractmethod
+    def clock(self) -> float:
+        """The time by the clock of the store."""
 
     def workers(self) -> list[WorkerRow]:
         held = self.owners()
@@ -202,12 +295,42 @@ class Reads(ABC):
     def _value(
         self, statement: Select[Any], *, within: float | None = None, **parameters: Any
     ) -> bytes | None:
-        rows = self._reader().rows(statement, large=True, within=within, **parameters)
+        rows = self._whole(statement, (0,), within=within, **parameters)
         return rows[0][0] if rows else None
 
+    def _parts(self, within: float | None = None) -> Parts:
+        reader = self._reader()
+        return Parts(
+            lambda digests: reader.rows(CONTENTS, large=True, within=within, digests=digests),
+            self._sound_parts,
+        )
 
-def _small(row: ProcessRow, outputs: bytes | None, length: int | None) -> Result:
-    return Result(row, outputs, None, unread=length or 0 if outputs is None else 0)
+    def _whole(
+        self,
+        statement: Select[Any],
+        columns: Sequence[int],
+        *,
+        within: float | None = None,
+        **parameters: Any,
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of a statement, with whole values in these columns."""
+        reader, parts = self._reader(), self._parts(within)
+        for _ in range(_CHANCES):
+            rows = reader.rows(statement, large=True, within=within, **parameters)
+            if not any_folded(rows, columns):
+                return rows
+            if parts.read_for(values(rows, columns)):
+                break
+        return [
+            [parts.whole(value) if n in columns and value else value for n, value in enumerate(row)]
+            for row in rows
+        ]
+
+
+def _small(row: ProcessRow, outputs: bytes | None, stored: int | None) -> Result:
+    if outputs is not None and is_folded(outputs):  # with its parts it is larger
+        stored, outputs = length(outputs), None
+    return Result(row, outputs, None, unread=stored or 0 if outputs is None else 0)
 
 
 def frozen(row: Any) -> ProcessRow:

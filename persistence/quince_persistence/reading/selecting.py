@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Select,
     bindparam,
+    false,
     func,
     literal_column,
     or_,
@@ -16,14 +20,18 @@ from sqlalchemy import (
     union_all,
 )
 
-from quince_persistence.records import TERMINAL, Selection
-from quince_persistence.schema.in_list import one_of
-from quince_persistence.schema.tables import checkpoints, inputs, processes
+from quince_persistence.records import TERMINAL, Selection, State
+from quince_persistence.schema.in_list import has_text, one_of, pattern_of
+from quince_persistence.schema.tables import EXITED, FAILED, PAUSED, checkpoints, inputs, labels, processes
 
 p = processes
 
+LIVE = tuple(state for state in State if state not in TERMINAL)
 ENDED = sorted(state.value for state in TERMINAL)
 """The states of processes that have terminated, as they stand in the table."""
+
+SEARCHED = (p.c.class_path, p.c.key, p.c.step, p.c.status, p.c.exit_message)
+"""Where a text is looked for."""
 
 IDLE = (
     select(p.c.pid, p.c.owner, p.c.queue, p.c.priority)
@@ -49,11 +57,37 @@ into one."""
 
 def chosen(what: Select[Any], selection: Selection) -> tuple[Select[Any], dict[str, Any]]:
     """`what`, for the processes of a selection, newest first; and the parameters."""
+    if not all(map(keepable, _words(selection))):
+        return what.where(false()), {}
     conditions, parameters = _conditions(selection)
-    statement = what.where(*conditions).order_by(p.c.pid.desc())
+    newest = p.c.pid
+    for number, (name, value) in enumerate(selection.labels):
+        own = labels.alias(f"label_{number}")  # each by its index, which has the newest first, too
+        conditions += [own.c.pid == p.c.pid, own.c.name == bindparam(f"name_{number}")]
+        parameters[f"name_{number}"] = name
+        if value is not None:
+            conditions.append(own.c.value == bindparam(f"value_{number}"))
+            parameters[f"value_{number}"] = value
+            newest = own.c.pid
+        what = what.select_from(own)
+    statement = what.where(*conditions).order_by(newest.desc())
     if selection.limit is not None:
         statement = statement.limit(selection.limit)
     return statement, parameters
+
+
+def newest(
+    what: Select[Any], selection: Selection
+) -> tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]:
+    """`chosen`, by as few rows as can be: of several states, the newest of each are found by the index of
+    states, and then the newest of these."""
+    states = selection.states or (LIVE if selection.live else ())
+    narrow = selection.pids or selection.trees or selection.labels or selection.failed or selection.exits
+    if selection.limit is None or len(states) < 2 or narrow or selection.parent is not None:
+        return chosen(what, selection)
+    each = [chosen(what, replace(selection, states=[state], live=False)) for state in states]
+    merged = union_all(*(select(statement.subquery()) for statement, _ in each))
+    return merged.order_by(literal_column("pid").desc()).limit(selection.limit), each[0][1]
 
 
 def matching_pids(connection: Connection, selection: Selection) -> list[int]:
@@ -86,13 +120,60 @@ def _conditions(selection: Selection) -> tuple[list[ColumnElement[bool]], dict[s
     ):
         if wanted is not None:
             conditions.append(column == wanted)
-    if selection.since is not None:
-        conditions.append(p.c.created >= selection.since)
-    if selection.until is not None:
-        conditions.append(p.c.created <= selection.until)
+    if selection.text is not None:
+        parameters["text"] = pattern_of(selection.text)
+    if selection.paused:
+        conditions.append(literal_column(PAUSED))
+    if selection.roots:
+        conditions.append(p.c.parent.is_(None))
+    return conditions + _of_ends(selection) + _of_times(selection), parameters
+
+
+def _of_ends(selection: Selection) -> list[ColumnElement[bool]]:
+    """How they ended. What an index is about is said in its words."""
+    conditions: list[ColumnElement[bool]] = []
+    if selection.failed:
+        conditions.append(literal_column(FAILED))
+    exits = [status for status in selection.exits if abs(status) < 1 << 31]  # else no process has it
+    if selection.exits:
+        is_one = p.c.exit_status == exits[0] if len(exits) == 1 else p.c.exit_status.in_(exits)
+        conditions.append(is_one)
+        if 0 not in exits:
+            conditions.append(literal_column(EXITED))
+    if selection.text is not None:
+        conditions.append(or_(*(has_text(column, "text") for column in SEARCHED)))
+    return conditions
+
+
+def _of_times(selection: Selection) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for column, since, until in (
+        (p.c.created, selection.since, selection.until),
+        (p.c.ended, selection.ended_since, selection.ended_until),
+    ):
+        if since is not None:
+            conditions.append(column >= since)
+        if until is not None:
+            conditions.append(column <= until)
     if selection.before is not None:
         conditions.append(p.c.pid < selection.before)
-    return conditions, parameters
+    if selection.above is not None:
+        conditions.append(p.c.pid > selection.above)
+    return conditions
+
+
+def _words(selection: Selection) -> Iterator[str]:
+    """What is compared with texts of the store."""
+    yield from selection.classes
+    yield from filter(None, (selection.queue, selection.key, selection.text))
+    for name, value in selection.labels:
+        yield name
+        yield value or ""
+
+
+def keepable(word: str) -> bool:
+    """Whether a store can have such a text."""
+    return "\0" not in word and word == word.encode("utf-8", "ignore").decode()
 
 
 def _class_is(name: str, parameter: str) -> ColumnElement[bool]:

@@ -75,6 +75,24 @@ def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return _IsMember(column, bindparam(name, type_=_Listed(element)))
 
 
+class _Has(_PerDatabase):
+    inherit_cache = True
+    sqlite, postgresql = "{} LIKE {} ESCAPE '\\'", "{} ILIKE {} ESCAPE '\\'"
+
+
+def has_text(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """True where the text that is bound to the parameter `name` (by `pattern_of`) stands in a column; upper
+    and lower case are alike (on SQLite, of ASCII)."""
+    return _Has(column, bindparam(name, type_=Text))
+
+
+def pattern_of(text: str) -> str:
+    """A text as `has_text` wants it."""
+    for special in "\\%_":
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
+
+
 class _IsAmong(_PerDatabase):
     inherit_cache = True
     sqlite, postgresql = "{} IN {}", "{} = ANY(ARRAY{})"
@@ -83,6 +101,16 @@ class _IsAmong(_PerDatabase):
 def among(column: ColumnElement[Any], query: Select[Any] | CompoundSelect[Any]) -> ColumnElement[bool]:
     """True where `column` is in what a query finds; the rows are then looked up one by one, by index."""
     return _IsAmong(column, query.scalar_subquery())
+
+
+class _Whole(_PerDatabase):
+    inherit_cache = True
+    sqlite, postgresql = "CAST({} AS INTEGER)", "CAST(FLOOR({}) AS INTEGER)"
+
+
+def whole(number: ColumnElement[Any]) -> ColumnElement[int]:
+    """A number from 0 on without its fraction."""
+    return _Whole(number)
 
 
 class _Elements(_PerDatabase):

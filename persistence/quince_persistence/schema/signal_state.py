@@ -29,6 +29,14 @@ class SignalState(msgspec.Struct, omit_defaults=True):
         """From the column."""
         return cls() if text is None else _decode(text)
 
+    @classmethod
+    def last(cls, text: str | None) -> SignalState:
+        """The same of a process that ends, of which it does not matter if it is damaged."""
+        try:
+            return cls.read(text)
+        except (msgspec.MsgspecError, TypeError):
+            return cls()
+
     def text(self) -> str | None:
         """For the column; None if there is nothing to say."""
         return msgspec.json.encode(self).decode() if self.there or self.missing else None

@@ -13,10 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
+from quince_persistence.databases.pipeline import execute_for_each, execute_many
 from quince_persistence.schema.in_list import each_of, one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import events, processes
 
+_AT = {"at": "pid"}
 BULK_ROWS = 100
 """How many rows must be changed alike before they share a statement."""
 
@@ -42,20 +44,20 @@ def update_rows(connection: Connection, rows: Sequence[MutableRow], names: tuple
 
 def _one_by_one(connection: Connection, rows: Sequence[MutableRow], names: tuple[str, ...]) -> None:
     if rows:
-        values = [{"at": row.pid} | {name: getattr(row, name) for name in names} for row in rows]
-        connection.execute(_update(names, together=False), values)
+        execute_for_each(
+            connection, _update(names, together=False), rows, {name: name for name in names} | _AT
+        )
 
 
 def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write lines of history. Those of one process keep their order."""
     if len(rows) < BULK_ROWS:
-        if rows:
-            connection.execute(_insert, rows)
+        execute_many(connection, _insert, rows)
         return
     for (at, kind, body, author), pids in _runs(rows):
         line = {"at": at, "kind": kind, "body": body, "author": author}
         if len(pids) < BULK_ROWS:
-            connection.execute(_insert, [{"pid": pid} | line for pid in pids])
+            execute_many(connection, _insert, [{"pid": pid} | line for pid in pids])
         else:
             connection.execute(_same_event, {"pids": pids} | line)
 

@@ -23,7 +23,9 @@ from quince_persistence.databases.database import Database, for_caller
 from quince_persistence.databases.error_codes import ErrorKind
 from quince_persistence.databases.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError, StoreClosed
+from quince_persistence.reading.sound_parts import SoundParts
 from quince_persistence.writing.changes import Changes
+from quince_persistence.writing.contents import keep as keep_parts
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.throttled_log import ThrottledLog
 from quince_persistence.writing.transaction import Transactions
@@ -50,14 +52,23 @@ class GroupCommit:
 
     Args:
         name: Of its thread.
+        sound_parts: Those that are known from reading.
 
     Attributes:
         on_batch: If set, called for each commit with a function that resolves all its futures.
     """
 
-    def __init__(self, database: Database, *, patience: float, name: str = "quince-store") -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        patience: float,
+        name: str = "quince-store",
+        sound_parts: SoundParts | None = None,
+    ) -> None:
         self.on_batch: Callable[[Callable[[], None]], object] | None = None
         self._database = database
+        self._sound_parts = SoundParts() if sound_parts is None else sound_parts
         self._transactor = Transactions(database, patience=patience)
         self._throttled = ThrottledLog("quince.store")
         self._waiting: queue.SimpleQueue[Operation[Any] | None] = queue.SimpleQueue()
@@ -162,7 +173,7 @@ class GroupCommit:
         for chance in range(_CHANCES):
             try:
                 settled, _ = self._transactor.run(
-                    lambda connection, now: _apply(group, connection, now),
+                    lambda connection, now: _apply(group, UnitOfWork(connection, now, self._sound_parts)),
                     lambda applied, connection: applied[1].write(connection),
                 )
                 return settled
@@ -211,24 +222,31 @@ def _collector_off(off: bool) -> Iterator[None]:
             gc.enable()
 
 
-def _apply(group: Sequence[Operation[Any]], connection: Connection, now: float) -> tuple[Settled, Changes]:
+def _apply(group: Sequence[Operation[Any]], unit: UnitOfWork) -> tuple[Settled, Changes]:
     """What a group answers, and what is to be written for it."""
-    unit = UnitOfWork(connection, now)
     needs = Needs()
     for operation in group:
         operation.find(unit)
         operation.need(needs)
+        if operation.parts:
+            needs.parts |= operation.parts
+            needs.given.update(operation.given)
     unit.load(needs)
     outcomes: Settled = []
     for operation in group:
         try:
+            if operation.parts:
+                unit.take_parts(operation.parts, operation.given)
             outcomes.append((operation, operation.apply(unit)))
         except PersistenceError as refused:
             outcomes.append((operation, refused))
+    unit.grants.settle()
+    keep_parts(unit.changes, unit.rows, unit.parts_given)
     settled = [
         (operation, outcome if isinstance(outcome, Exception) else operation.answer(unit, outcome))
         for operation, outcome in outcomes
     ]
+    unit.changes.notices = unit.happenings.notices(unit.connection)
     return settled, unit.changes
 
 

@@ -6,7 +6,6 @@ looked up first: it is never applied twice.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
@@ -163,10 +162,7 @@ class Transactions:
     def _drop(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
-            with contextlib.suppress(SQLAlchemyError):
-                connection.invalidate()
-            with contextlib.suppress(SQLAlchemyError):
-                connection.close()
+            self._database.drop(connection)
 
 
 class _Outage:

@@ -9,19 +9,36 @@ the rows in memory, as if each had its own transaction; what has changed is writ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, CompoundSelect, Connection, Select, cast, null, select
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Connection,
+    Select,
+    bindparam,
+    cast,
+    literal_column,
+    null,
+    select,
+)
 
 from quince_persistence.databases.pipeline import fetch, fetch_bytes
+from quince_persistence.errors import RecordRefused
 from quince_persistence.reading.selecting import BLOBS, family
+from quince_persistence.reading.sound_parts import SoundParts
+from quince_persistence.reading.whole_values import CONTENTS, Parts
 from quince_persistence.records import Control
 from quince_persistence.schema.in_list import among, each_of, one_of
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import awaits, processes
 from quince_persistence.writing.changes import Changes
+from quince_persistence.writing.contents import damaged
+from quince_persistence.writing.contents import there as parts_there
+from quince_persistence.writing.granting import Grants
+from quince_persistence.writing.happenings import Happenings
 
 
 def _locked(pids: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
@@ -32,6 +49,17 @@ def _locked(pids: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
 _given = select(each_of("pids").c.value)
 _awaiting = select(awaits.c.pid, awaits.c.child).where(one_of(awaits.c.child, "children"))
 _by_key = select(processes.c.key, processes.c.pid).where(one_of(processes.c.key, "keys"))
+
+# As in the index, which is empty where nobody asks for a priority.
+_any_urgent = (
+    select(processes.c.pid)
+    .where(
+        processes.c.queue == bindparam("queue"),
+        processes.c.idle_since > 0,
+        literal_column("processes.priority") > literal_column("0"),
+    )
+    .limit(1)
+)
 
 _family_pids = select(family.c.pid)
 _await_family = among(awaits.c.child, _family_pids)
@@ -56,12 +84,16 @@ class Needs:
         ending: Processes that end: those that await them are locked too.
         families: Processes whose descendants are locked too.
         keys: Keys that are about to be taken.
+        parts: Digests of large parts that values refer to.
+        given: Large parts that come with values, by digest.
     """
 
     pids: set[int] = field(default_factory=set)
     ending: set[int] = field(default_factory=set)
     families: set[int] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
+    parts: set[str] = field(default_factory=set)
+    given: dict[str, bytes] = field(default_factory=dict)
 
 
 class UnitOfWork:
@@ -71,20 +103,39 @@ class UnitOfWork:
         now: The time of the transaction, by the one clock of the store.
         rows: Every row that was read, by pid.
         taken: pids by key, for the keys asked for.
+        claiming: How many are to be claimed.
         wanted_blobs: Whose inputs and checkpoints will be asked for with `blobs`.
+        grants: Who asks for limits, and is given some.
+        parts_there: Of the large parts asked for, those that the store has.
+        parts_damaged: Those of them that are not what they should be.
+        parts_given: Those that operations have brought.
+        sound_parts: Those that need not be looked at.
+        cached: pids of those that have what is wanted, by the keys of the cache.
+        cached_outputs: Their outputs, once they were read.
+        happenings: Of what somebody may want to be told.
     """
 
-    def __init__(self, connection: Connection, now: float) -> None:
+    def __init__(self, connection: Connection, now: float, sound_parts: SoundParts) -> None:
         self.connection = connection
         self.now = now
         self.rows: dict[int, MutableRow] = {}
         self.taken: dict[str, int] = {}
         self.changes = Changes()
+        self.grants = Grants(self)
         self.wanted_blobs: set[int] = set()
+        self.parts_there: set[str] = set()
+        self.parts_damaged: set[str] = set()
+        self.parts_given: dict[str, bytes] = {}
+        self.sound_parts = sound_parts
+        self.claiming = 0
+        self.cached: dict[str, int] = {}
+        self.cached_outputs: Mapping[int, bytes] | None = None
+        self.happenings = Happenings(now)
         self._waiting_for: dict[int, set[int]] = {}
         self._complete: set[int] = set()  # every descendant of these is locked, and no more can come
         self._blobs: dict[tuple[int, int], bytes] | None = None  # 0: inputs, 1: checkpoint
         self._added: dict[int, set[int]] = defaultdict(set)
+        self._urgent: dict[str, bool] = {}
 
     # Reading
 
@@ -118,6 +169,10 @@ class UnitOfWork:
         if needs.keys:
             found = self.connection.execute(_by_key, {"keys": sorted(needs.keys)})
             self.taken.update((key, pid) for key, pid in found)
+        if needs.parts:  # the last locks of all
+            self.parts_there = parts_there(self.connection, needs.parts)
+            given = {digest: needs.given[digest] for digest in self.parts_there & needs.given.keys()}
+            self.parts_damaged = set(damaged(self.connection, given, self.sound_parts))
 
     def lock(self, pids: Iterable[int]) -> None:
         """Read and lock rows that this unit has not read yet."""
@@ -211,26 +266,73 @@ class UnitOfWork:
             self.lock(parents)
             found = None
 
+    def take_parts(self, wanted: Set[str], given: Mapping[str, bytes]) -> None:
+        """Take in large parts of values that an operation writes.
+
+        Raises:
+            RecordRefused: one is neither given nor in the store.
+        """
+        for digest in wanted - self.parts_there - self.parts_given.keys():
+            if digest not in given:
+                raise RecordRefused(
+                    f"a large part of a value is not there ({digest[:12]}): hand it in with the value"
+                )
+            self.parts_given[digest] = given[digest]
+        for digest in wanted & self.parts_damaged & given.keys():
+            self.parts_given[digest] = given[digest]
+
     def blobs(self, pid: int) -> tuple[bytes, bytes | None]:
         """Inputs and checkpoint, as they will be when all changes are written."""
         if self._blobs is None:
-            found = fetch_bytes(self.connection, BLOBS, {"pids": sorted(self.wanted_blobs)})
-            self._blobs = {(pid, number): blob for pid, number, blob in found}
-            self._blobs.update(((inserted["pid"], 0), inserted["blob"]) for inserted in self.changes.inputs)
-        checkpoint = self.changes.checkpoints.get(pid, self._blobs.get((pid, 1)))
-        return self._blobs[pid, 0], checkpoint
+            self._blobs = self._read_blobs()
+        return self._blobs[pid, 0], self._blobs.get((pid, 1))
+
+    def _read_blobs(self) -> dict[tuple[int, int], bytes]:
+        found = fetch_bytes(self.connection, BLOBS, {"pids": sorted(self.wanted_blobs)})
+        blobs: dict[tuple[int, int], bytes] = {(pid, number): blob for pid, number, blob in found}
+        blobs |= {(new["pid"], 0): new["blob"] for new in self.changes.inputs}
+        for pid in self.wanted_blobs & self.changes.checkpoints.keys():
+            new = self.changes.checkpoints[pid]
+            blobs |= {(pid, 1): new[0]} if new is not None else {}
+        blobs |= {(pid, 1): blob for pid, blob in self.changes.revised.items()}
+        parts = self.stored_parts()
+        parts.read_for(blob for (pid, _), blob in blobs.items() if pid in self.wanted_blobs)
+        return {key: parts.whole(blob) for key, blob in blobs.items()}
+
+    def stored_parts(self) -> Parts:
+        """Large parts of values, as they will be."""
+        return Parts(
+            lambda digests: fetch_bytes(self.connection, CONTENTS, {"digests": digests}),
+            self.sound_parts,
+            self.parts_given,
+        )
+
+    def has_urgent(self, queue: str) -> bool:
+        """Whether any process asks for a priority in this queue and is ready; looked up once."""
+        if queue not in self._urgent:
+            self._urgent[queue] = self.connection.execute(_any_urgent, {"queue": queue}).first() is not None
+        return self._urgent[queue]
 
     # Changing
 
     def change(self, row: MutableRow) -> None:
         """The row has been changed: set what follows from it, and write it at the end."""
         row.updated = self.now
+        if row.granted is not None:
+            self.grants.note(row)
         row.refresh(self.now)
+        if not row.fresh:
+            self.changes.rows[row.pid] = row
+
+    def note(self, row: MutableRow) -> None:
+        """The row says more than before, and stands as it did."""
         if not row.fresh:
             self.changes.rows[row.pid] = row
 
     def insert(self, row: MutableRow, inputs: bytes) -> None:
         row.refresh(self.now)
+        if row.granted is not None:
+            self.grants.note(row)
         self.rows[row.pid] = row
         self.changes.inserted[row.pid] = row
         self.changes.inputs.append({"pid": row.pid, "blob": inputs})
@@ -242,6 +344,12 @@ class UnitOfWork:
         self.changes.awaits[row.pid] = set(children)
         for child in children:
             self._added[child].add(row.pid)
+
+    def wait_for_also(self, row: MutableRow, child: int) -> None:
+        """The process awaits this one, which lives, besides what it awaits already."""
+        self.changes.awaits.setdefault(row.pid, set()).add(child)
+        self._added[child].add(row.pid)
+        row.awaiting += 1
 
     def wait_for_nothing(self, row: MutableRow) -> None:
         """Forget all that the process awaits."""

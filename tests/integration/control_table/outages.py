@@ -29,9 +29,12 @@ def one_of(stage: Stage, make: Make) -> Subject:
     return left.pop()
 
 
-def with_crew(location: Location, stack: ExitStack, behind: Location | None = None) -> tuple[Workspace, Crew]:
+def with_crew(
+    stage: Stage, location: Location, stack: ExitStack, behind: Location | None = None
+) -> tuple[Workspace, Crew]:
     """A workspace on this place, and a crew on it too, or behind a proxy."""
-    return stack.enter_context(Workspace(location)), stack.enter_context(closing(Crew(behind or location)))
+    home = stack.enter_context(Workspace(location))
+    return home, stack.enter_context(closing(Crew(behind or location, stage.forks)))
 
 
 def dead(stage: Stage) -> Subject:
@@ -40,7 +43,7 @@ def dead(stage: Stage) -> Subject:
 
 def _dead(stage: Stage, stack: ExitStack) -> list[Subject]:
     """Each has a worker of its own; all of these are killed before the first control."""
-    home, crew = with_crew(stage.fresh_place("dead"), stack)
+    home, crew = with_crew(stage, stage.fresh_place("dead"), stack)
     subjects = []
     for number in range(len(VERBS)):
         crew.start(queues=(f"q{number}",))
@@ -57,11 +60,11 @@ def daemon_down(stage: Stage) -> Subject:
 
 
 def _daemon_down(stage: Stage, stack: ExitStack) -> list[Subject]:
-    home, crew = with_crew(stage.fresh_place("daemon-down"), stack)
+    home, crew = with_crew(stage, stage.fresh_place("daemon-down"), stack)
     (worker,) = crew.start()
     handles = [submit(flows.Stepwise, steps=1000, seconds=0.05, workspace=home) for _ in VERBS]
     for handle in handles:
-        until(handle, lambda row: row.step is not None)
+        until(handle, lambda row: home.store.checkpoint(row.pid) is not None)
     worker.stop()
     return [Subject(handle) for handle in handles]
 
@@ -71,7 +74,7 @@ def frozen(stage: Stage) -> Subject:
 
 
 def _frozen(stage: Stage, stack: ExitStack) -> list[Subject]:
-    home, crew = with_crew(stage.fresh_place("frozen"), stack)
+    home, crew = with_crew(stage, stage.fresh_place("frozen"), stack)
     (worker,) = crew.start()
     subjects = [stage.held(home, Awaits) for _ in VERBS]
     stack.callback(worker.thaw)
@@ -89,7 +92,7 @@ def broker_cut(stage: Stage) -> Subject:
 
 def _broker_cut(stage: Stage, stack: ExitStack) -> list[Subject]:
     proxy, location, behind = _broker_proxy(stage, stack, "broker-cut")
-    home, crew = with_crew(location, stack, behind)
+    home, crew = with_crew(stage, location, stack, behind)
     crew.start()
     subjects = [stage.held(home, Awaits) for _ in VERBS]
     return [replace(subject, disturb=proxy.refuse) for subject in subjects]
@@ -101,7 +104,7 @@ def broker_down(stage: Stage) -> Subject:
 
 def _broker_down(stage: Stage, stack: ExitStack) -> list[Subject]:
     proxy, _, behind = _broker_proxy(stage, stack, "broker-down")
-    home, crew = with_crew(behind, stack)
+    home, crew = with_crew(stage, behind, stack)
     crew.start()
     subjects = [stage.held(home, Awaits) for _ in VERBS]
     return [replace(subject, disturb=proxy.refuse) for subject in subjects]
@@ -125,7 +128,7 @@ def _store_cut(stage: Stage, stack: ExitStack) -> list[Subject]:
     port = stage.servers[1].port
     proxy = stack.enter_context(Proxy("127.0.0.1", port))
     behind = replace(location, store=location.store.replace(f":{port}/", f":{proxy.port}/"))
-    home, crew = with_crew(location, stack, behind)
+    home, crew = with_crew(stage, location, stack, behind)
     crew.start()
     subjects = [stage.held(home, Awaits) for _ in VERBS]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "control.md"
-VERBS = ("pause", "play", "kill", "kill --force", "status")
-WORDS = ("now", "at once", "within 2 s", "step's end", "return", "refused")
+VERBS = ("pause", "pause --now", "play", "kill", "kill --force", "retry", "status")
+WORDS = ("now", "at once", "within 2 s", "grace", "step's end", "return", "refused")
 
 
 @dataclass(frozen=True)

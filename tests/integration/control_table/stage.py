@@ -11,10 +11,12 @@ from typing import Any
 
 from quince import ProcessHandle, Workspace, submit
 from quince.client.notify import enqueue
+from quince.settings import CONFIG
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess, Woken
 from tests.crew import Crew, eventually
+from tests.forked import ForkServer
 from tests.services import Postgres, RabbitMQ
 
 LINGER = 600.0
@@ -46,11 +48,12 @@ class Stage:
     """Two workers: of queue `default`, which keeps in memory what waits, and of queue `brief`, which does
     not. Nobody works for queue `nobody`."""
 
-    def __init__(self, folder: Path, servers: Servers) -> None:
-        self.folder, self.servers = folder, servers
+    def __init__(self, folder: Path, servers: Servers, forks: ForkServer) -> None:
+        self.folder, self.servers, self.forks = folder, servers, forks
+        self._places = itertools.count(1)
         self.location = self.fresh_place("stage")
         self.home = Workspace(self.location)
-        self.crew = Crew(self.location)
+        self.crew = Crew(self.location, forks)
         self._numbers = itertools.count()
         self._scene: tuple[str, Any, ExitStack] | None = None
 
@@ -65,8 +68,9 @@ class Stage:
 
     def fresh_place(self, name: str) -> Location:
         """A place of this backend that nobody has opened yet."""
-        folder = self.folder / name
+        folder = self.folder / f"{name}-{next(self._places)}"
         folder.mkdir()
+        (folder / CONFIG).write_text("kill_grace = 1\n")
         if self.servers is None:
             state = folder / ".quince"
             return Location(folder, f"sqlite:///{state}/quince.db", f"local://{state}/messages")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,7 +44,8 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             server.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CHECK_VARIABLE, "0")
-        opened = Stage(tmp_path_factory.mktemp("control"), servers)
+        forks = request.getfixturevalue("worker_forks")
+        opened = Stage(tmp_path_factory.mktemp("control"), servers, forks)
         try:
             opened.open()
             yield opened
@@ -96,18 +98,27 @@ def make(name: str) -> Callable[[Stage], Subject]:
 def ask(handle: ProcessHandle, verb: str) -> Answer:
     if verb.startswith("kill"):
         return handle.kill("cell", force=verb.endswith("--force"), author="tester")
-    return (handle.pause if verb == "pause" else handle.play)("cell", author="tester")
+    if verb == "play":
+        return handle.play("cell", author="tester")
+    if verb == "retry":
+        return handle.retry("cell", author="tester")
+    return handle.pause("cell", now=verb.endswith("--now"), author="tester")
 
 
 def check_answer(subject: Subject, verb: str, said: str) -> None:
     answer = ask(subject.handle, verb)
     assert answer.accepted
     assert answer.applied is (said == "now"), answer.message
+    if verb == "retry":
+        check_retried(subject.handle)
+        return
     last = [event for event in subject.handle.history() if event.kind == "control"][-1]
-    assert (last.author, last.body) == ("tester", {"verb": verb.split()[0], "reason": "cell"})
-    if said in ("step's end", "return"):
+    now = {"now": True} if verb == "pause --now" else {}
+    assert (last.author, last.body) == ("tester", {"verb": verb.split()[0], "reason": "cell"} | now)
+    if said in ("grace", "step's end", "return"):
         with pytest.raises(WaitTimeout):
             answer.wait(0.1)
+    if said in ("step's end", "return"):
         subject.release()
     assert answer.wait(SECONDS).applied
     check_applied(subject.handle, verb)
@@ -115,9 +126,19 @@ def check_answer(subject: Subject, verb: str, said: str) -> None:
         assert ask(subject.handle, verb).accepted, "asking twice does no harm"
 
 
+def check_retried(handle: ProcessHandle) -> None:
+    events = handle.history()
+    at, event = next((at, one) for at, one in enumerate(events) if one.kind == "retry")
+    if event.body["state"] == "paused":
+        assert not handle.paused
+        return
+    assert (event.author, event.body["reason"], events[at + 1].kind) == ("tester", "cell", "state")
+    assert events[at + 1].body["from"] == event.body["state"]
+
+
 def check_applied(handle: ProcessHandle, verb: str) -> None:
     row = handle.row
-    if verb == "pause":
+    if verb.startswith("pause"):
         assert row.paused
     elif verb == "play":
         assert not row.paused
@@ -129,9 +150,13 @@ def check_applied(handle: ProcessHandle, verb: str) -> None:
 
 def check_refused(handle: ProcessHandle, verb: str) -> None:
     before = handle.row
-    with pytest.raises(ControlRefused, match=f"has terminated \\({before.state.value}\\)"):
+    why = f"has terminated \\({before.state.value}\\)"
+    if verb == "retry":
+        why = "ended well" if before.terminated else "is paused" if before.paused else "has not ended"
+    with pytest.raises(ControlRefused, match=why):
         ask(handle, verb)
-    assert handle.row == before
+    assert handle.row == before or (verb == "retry" and not before.terminated)
+    assert "retry" not in {event.kind for event in handle.history()}
 
 
 def check_status(handle: ProcessHandle, said: str) -> None:
@@ -143,7 +168,7 @@ def check_status(handle: ProcessHandle, said: str) -> None:
 
 def clear_away(subject: Subject) -> None:
     """Nothing of it goes on after its cell."""
-    if not subject.handle.terminated:
+    with contextlib.suppress(ControlRefused):  # it has ended
         subject.handle.kill("cleared away", force=True)
     if subject.gate is not None:
         subject.gate.touch()

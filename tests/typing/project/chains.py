@@ -20,6 +20,7 @@ from quince import (
     Process,
     ProcessFunction,
     ProcessSpec,
+    Retry,
     ToContext,
     WorkChain,
     WorkChainSpec,
@@ -28,6 +29,7 @@ from quince import (
     process,
     return_,
     signal_,
+    step,
     while_,
 )
 
@@ -41,6 +43,29 @@ class Limits(TypedDict):
 def square(x: int) -> int:
     """A plain function."""
     return x**2
+
+
+@process(retry=Retry(3, first="2 s", on=OSError), timeout="1 h", on_failure="pause")
+def fetched_later(name: str) -> str:
+    return name
+
+
+class Careful(WorkChain):
+    """Its step is tried again; a handler looks at the error."""
+
+    on_failure = "pause"
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        spec.outline(cls.compute)
+
+    @step(retry=3, timeout=5.0, handler="look")
+    async def compute(self) -> ExitCode | None:
+        return None
+
+    def look(self, error: BaseException) -> str | Retry | None:
+        return "fail" if isinstance(error, MemoryError) else Retry(2)
 
 
 @process
@@ -142,6 +167,7 @@ class Scan(WorkChain):
     """Children, tests, signals, once-blocks, a helper."""
 
     version = "2"
+    isolation = "thread"
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:

@@ -76,6 +76,8 @@ class Square(Process):
 
 
 class Chain(WorkChain):
+    isolation = "process"  # wrong: one of two words
+
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
@@ -104,8 +106,8 @@ class Chain(WorkChain):
         self.to_context(n=3)  # wrong: a number
         append_([child])  # wrong: a list
         signal_(3)  # wrong: no name
-        signal_("a", timeout="60")  # wrong: no number
-        self.sleep("1")  # wrong: no number
+        signal_("a", timeout=[60])  # wrong: no duration
+        self.sleep(["1"])  # wrong: no duration
         return ToContext(child=child, n=3)  # wrong: a number
 
     def helper(self, n: int) -> None: ...

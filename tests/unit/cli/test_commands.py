@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click import Context
 from typer.main import get_command
 
 from quince.cli.main import COMMANDS, app
@@ -20,6 +23,27 @@ def test_every_command_is_in_the_module_that_the_table_names(name: str) -> None:
     assert command.help
     home = {"pause": "control", "play": "control", "kill": "control"}.get(name, name)
     assert COMMANDS[name] == f"quince.cli.{home}"
+
+
+def _commands(group: Any, *words: str) -> Iterator[tuple[str, Any]]:
+    context = Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            yield from _commands(command, *words, name)
+        else:
+            yield " ".join((*words, name)), command
+
+
+def test_every_command_answers_as_a_document_too() -> None:
+    """But for those that are no questions: they run until they are left, are for reading, or print a document
+    of another kind as it is."""
+    mute = {
+        words
+        for words, command in _commands(get_command(app))
+        if not any("--json" in option.opts for option in command.params)
+    }
+    assert mute <= {"worker", "top", "web", "help", "graph", "metrics", "notify trouble"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from quince.logs import LineFormatter
 from quince.text import UNSEEN, in_line, visible
 
 ENGINE = Path(__file__).parents[3] / "engine" / "quince"
-WRITERS = {"output.py", "terminal.py"}
+WRITERS = {"output.py", "terminal.py", "answer.py"}
+"""The last one answers a shell, which wants words: it lets none through that is not printable."""
 USES = (ast.Call, ast.Attribute)
 WRITE = ("print", "typer.echo", "Console", "sys.stdout.write", "sys.stdout.writelines", "sys.stderr.write",
          "traceback.print_exc")  # fmt: skip

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from quince.cli.documents import plain
-from quince.cli.results import error_record_of, readable, show_values
+from quince.cli.results import show_values
 from quince.moments import clock, iso, span
+from quince.monitor.details import error_record_of, readable
 from quince_persistence.codec import decode, encode
 from tests.unit.persistence.test_codec import EXTENSION_OF_NOBODY
 

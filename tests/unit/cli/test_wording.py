@@ -12,9 +12,10 @@ import numpy
 import pytest
 
 from quince.cli.documents import plain, row_document
-from quince.cli.formatting import actual_state, doing, exit_cell, exit_text, state_text, style_of
+from quince.cli.formatting import exit_cell, exit_text, state_text, style_of
 from quince.cli.terminal import Text
 from quince.moments import iso, span
+from quince.monitor.words import actual_state, doing
 from quince.processes.child import ChildProcess
 from quince_persistence.records import Control, State
 from tests.unit.cli.rows import row

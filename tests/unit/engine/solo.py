@@ -12,7 +12,7 @@ from quince.processes.creation import new_process
 from quince.processes.execution import Execution, execution_of
 from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
-from quince_persistence.records import Claim, State, Step
+from quince_persistence.records import Claim, State, Step, Telling
 from quince_persistence.store import Store
 
 
@@ -28,11 +28,24 @@ class Solo:
         self.id = worker_id
         self.store = store
         self.troubles: dict[int, str] = {}
+        self.tellings: list[Telling] = []
         self._registry = ClassLoader(Path.cwd())
         self.executions: list[Execution] = []  # which live as long as their worker
 
     def new_pid(self, *, within: float | None = None) -> int:
         return self.store.allocate_pids(1, within=within)[0]
+
+    def ordered(self, pid: int) -> bool | None:
+        return None
+
+    def under_terms(self, pid: int, step: str, seconds: float | None, on_failure: str | None) -> None: ...
+
+    def revision(self, path: str) -> str | None:
+        return self._registry.revision(path)
+
+    def tell(self, telling: Telling) -> None:
+        """What steps say is kept."""
+        self.tellings.append(telling)
 
     def name_of(self, cls: Any) -> str:
         return self._registry.name_of(cls)

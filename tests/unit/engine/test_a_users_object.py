@@ -26,9 +26,9 @@ from quince import (
     run,
     signal_,
 )
+from quince.hosts.stepper import Stepper
 from quince.processes.bases import OVERRIDABLE
 from quince.processes.chain_execution import ChainExecution, chain_execution_of
-from quince.worker.stepper import Stepper
 from quince.workspace.location import Location
 from tests.crew import eventually
 from tests.unit.engine.solo import Solo, solo
@@ -454,6 +454,8 @@ def test_what_is_documented_cannot_be_set_on_the_object(host: Solo, name: str) -
 UNLIKELY: list[tuple[str, Any, str]] = [
     ("version", property(lambda self: 7), "`version` says which checkpoints the class continues from"),
     ("version", lambda self: 7, "`version` says which checkpoints the class continues from"),
+    ("isolation", "process", "`isolation` .* write one of 'host' and 'thread', and not 'process'"),
+    ("isolation", lambda self: None, "`isolation` says where its steps run"),
     ("migrate", lambda cls, memory, version: memory, "migrate.. is no class method"),
     ("define", lambda cls, spec: None, "define.. is no class method"),
     ("run", lambda self: None, "`run` would never be called: the work of a WorkChain is its outline"),

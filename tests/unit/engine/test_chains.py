@@ -28,11 +28,11 @@ from quince import (
     while_,
 )
 from quince.errors import MissingName, UnexpectedReturn
+from quince.hosts.stepper import Stepper
 from quince.processes.chain_execution import chain_execution_of
 from quince.processes.creation import new_process
 from quince.processes.execution import execution_of
 from quince.processes.outline import Call
-from quince.worker.stepper import Stepper
 from tests.unit.engine.solo import Solo, solo
 
 
@@ -275,7 +275,7 @@ def test_what_is_forgotten_is_said(host: Solo) -> None:
         (lambda: chain.to_context(child), r"self\.to_context\(name=child\)"),
         (lambda: child.result(), r"a child has no 'result': wait for it with self\.to_context"),
         (lambda: setattr(chain, "ctx", {}), r"self\.ctx cannot be replaced; write self\.ctx\.update"),
-        (lambda: chain.sleep("1"), r"sleep\(\) takes a number of seconds from 0 on, not '1'"),
+        (lambda: chain.sleep("1 x"), r"sleep\(\): '1 x' is no duration: write"),
         (lambda: chain.out_many([1]), r"out_many\(\) takes a mapping of names to values, not list"),
         (lambda: chain.inputs.nothing, r"there is no 'nothing' here; there is nothing"),
     ]

@@ -10,11 +10,11 @@ import pytest
 
 from quince import WorkChain, if_, while_
 from quince.errors import UnreadableCheckpoint, Unrestorable
+from quince.hosts import checkpoint_check as roundtrip
 from quince.processes import checkpoint
 from quince.processes.chain_execution import chain_execution_of
 from quince.processes.context import Context
 from quince.processes.execution import execution_of
-from quince.worker import checkpoint_check as roundtrip
 from quince_persistence.codec import register_type
 from quince_persistence.codec.precheck import LOOKED_AT
 from quince_persistence.errors import Unsaveable

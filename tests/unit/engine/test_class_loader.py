@@ -208,3 +208,27 @@ def test_the_class_of_a_function_is_loaded(tmp_path: Path) -> None:
 def test_a_target_that_is_no_process_class_is_told(tmp_path: Path) -> None:
     with pytest.raises(UnknownTarget, match="os:path is no process class but a module"):
         load_target("os:path", ClassLoader(tmp_path))
+
+
+def test_modules_of_one_name_in_two_folders_are_both_imported(folder: Path) -> None:
+    """Each script gets those beside it before those of the workspace; what was there is there afterwards."""
+    write(folder / "settings.py", "WHO = 'workspace'")
+    for name in ("one", "two"):
+        write(folder / name / "settings.py", f"WHO = {name!r}")
+        write(folder / name / "flow.py", f"from settings import WHO\n{textwrap.dedent(SCRIPT)}    who = WHO")
+    write(folder / "plain.py", f"from settings import WHO\n{textwrap.dedent(SCRIPT)}    who = WHO")
+    registry = ClassLoader(folder)
+    paths = ["one/flow.py:Job", "two/flow.py:Job", "plain:Job"]
+    assert [registry.load(path).who for path in paths] == ["one", "two", "workspace"]
+    assert [ClassLoader(folder).name_of(registry.load(path)) for path in paths] == paths
+    assert sys.modules["settings"].WHO == "one"
+
+
+def test_a_package_below_the_workspace_is_named_so_that_a_worker_finds_it(folder: Path) -> None:
+    """`python -m` in its folder finds it by its name, and a worker does not, unless it is on its path too."""
+    package(folder / "project", "quince_inner_package")
+    sys.path.insert(0, str(folder / "project"))
+    cls = ClassLoader(folder / "project").load("quince_inner_package.sub.main:Job")
+    assert ClassLoader(folder).name_of(cls) == "project/quince_inner_package/sub/main.py:Job"
+    sys.path.append(str(folder / "project"))
+    assert ClassLoader(folder).name_of(cls) == "quince_inner_package.sub.main:Job"

@@ -228,7 +228,6 @@ class Holder:
         (Holder, "a class is a process if it is a subclass"),
         (lambda x: x, "a lambda has no name"),
         (functools.partial(takes_all, 1), "has no name; define a function"),
-        (None, "takes no options and no brackets"),
     ],
 )
 def test_what_cannot_be_a_process_says_why(function: Any, words: str) -> None:

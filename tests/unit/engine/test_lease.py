@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.operations import start, state, stop
 from quince.errors import DaemonError
 from quince.os_process import Program, machine, program_of
-from quince.recovery.lease import Lease, is_dead, process_of, sweep_locks
+from quince.recovery.lease import Lease, has_ended, is_dead, process_of, sweep_locks
 from quince.settings import host_name
 from quince.workspace.location import Location
 from quince_persistence.records import WorkerRow
@@ -91,6 +92,15 @@ def test_a_worker_whose_process_was_killed_is_dead(left: Path) -> None:
     assert not is_dead(row(left, host="another")), "of another host nothing is believed"
 
 
+def test_a_worker_whose_lock_is_kept_has_ended_and_is_not_dead(left: Path) -> None:
+    """Its step hosts keep it."""
+    with left.open() as kept:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        assert has_ended(row(left))
+        assert not is_dead(row(left))
+    assert is_dead(row(left))
+
+
 def test_a_worker_that_lives_is_not_dead(tmp_path: Path) -> None:
     with Lease(NO_STORE, "w", tmp_path / "w", lambda: None):
         assert not is_dead(row(tmp_path / "w"))
@@ -116,15 +126,20 @@ def test_garbage_in_a_lock_file_proves_nothing(tmp_path: Path, text: str) -> Non
 
 
 def test_a_forked_child_that_lives_on_does_not_keep_its_worker_alive(tmp_path: Path) -> None:
-    """Neither by the lock that it has inherited, nor by its descriptor."""
+    """Neither by the lock that it has inherited, nor by its descriptor; also where a worker has registered
+    anew."""
     lock, (out, into) = tmp_path / "w", os.pipe()
+    before = [Lease(NO_STORE, name, tmp_path / name, lambda: None) for name in "abcdefgh"]
+    for lease in before:
+        with lease:
+            pass
     worker = os.fork()
     if not worker:
         Lease(NO_STORE, "w", lock, lambda: None).__enter__()
         child = os.fork()
         if not child:
+            os.write(into, f"{os.getpid()}\n".encode())
             signal.pause()
-        os.write(into, f"{child}\n".encode())
         os._exit(0)
     os.waitpid(worker, 0)
     child = int(os.read(out, 100))

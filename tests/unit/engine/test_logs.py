@@ -20,8 +20,7 @@ import quince_persistence.databases.structured_log
 from quince import ProcessFunction, Workspace, run
 from quince.cli.tail import as_json, as_text, last_lines
 from quince.errors import WorkspaceError
-from quince.logs import FIELDS, FORMAT, JsonFormatter, LineFormatter, configure_logging, documents
-from quince.worker.step_output import speaking
+from quince.logs import FIELDS, FORMAT, JsonFormatter, LineFormatter, configure_logging, documents, speaking
 from quince.workspace.location import Location
 from quince_messaging import structured_log
 from tests import flows
@@ -49,9 +48,6 @@ def calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:
 
 def test_every_log_call_carries_facts_by_their_documented_names() -> None:
     calls = {place: call for place, call in calls_of_loggers() if "ed_log.py" not in place}
-    plain = {place for place, call in calls.items() if any(one.arg == "extra" for one in call.keywords)}
-    assert {place.partition(":")[0] for place in plain} == {"engine/quince/worker/step_output.py"}
-    calls = {place: call for place, call in calls.items() if place not in plain}
     assert len(calls) > 80
     named = {
         place: {k.arg.rstrip("_") for k in call.keywords if k.arg not in (None, "exc_info", "key", "trace")}

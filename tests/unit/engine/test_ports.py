@@ -9,6 +9,7 @@ import pytest
 
 from quince import InvalidDefinition, InvalidInput, InvalidOutput, Process
 from quince.processes.creation import new_process
+from quince.processes.options import Wishes
 from tests.unit.engine.solo import solo
 
 
@@ -80,9 +81,10 @@ def test_what_a_validator_has_by_default_is_its_own() -> None:
 
 
 def test_a_priority_of_numpy_is_a_number_and_no_queue_is_nameless() -> None:
-    assert type(new_process(Open, {}, pid=1, class_path="", priority=np.int64(3)).priority) is int  # type: ignore[arg-type]
+    wishes = Wishes(priority=np.int64(3))  # type: ignore[arg-type]
+    assert type(new_process(Open, {}, pid=1, class_path="", wishes=wishes).priority) is int
     with pytest.raises(InvalidInput, match=r"^Open: the name of a queue is empty$"):
-        new_process(Open, {}, pid=1, class_path="", queue="")
+        new_process(Open, {}, pid=1, class_path="", wishes=Wishes(queue=""))
 
 
 class Open(Process):
@@ -115,7 +117,7 @@ def test_odd_names_are_refused_by_name(name: Any, words: str) -> None:
 @pytest.mark.parametrize("key", [name for name, _ in NAMES if name is not None])
 def test_an_odd_key_is_refused(key: Any) -> None:
     with pytest.raises(InvalidInput, match=r"^Open: its key (is \S|has 10,000|has characters)"):
-        new_process(Open, {}, pid=1, class_path="", key=key)
+        new_process(Open, {}, pid=1, class_path="", wishes=Wishes(key=key))
 
 
 def defined(body: Any) -> type[Process]:

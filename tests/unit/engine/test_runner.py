@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from quince.processes.child import ChildProcess
 from quince.processes.process import Process
 from quince.worker.claimed_process import ClaimedProcess
 from quince_persistence.errors import StoreUnavailable
@@ -34,10 +33,9 @@ async def test_a_store_that_is_away_is_waited_for_when_children_are_read(
         return []
 
     owner: Any = SimpleNamespace(id="w", store=SimpleNamespace(results=results), troubles={})
-    children = [ChildProcess(7)]
     with solo() as host:
         claimed = ClaimedProcess(owner, host.claimed(host.submitted(Plain)))
         await claimed.read_ends([])
         assert asked == []
-        await claimed.read_ends(children)
+        await claimed.read_ends([7])
     assert list(map(set, asked)) == [{7, claimed.pid}] * 3

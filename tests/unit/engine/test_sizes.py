@@ -58,8 +58,8 @@ def _child(chain: Any) -> None:
 
 
 def _children(chain: Any) -> None:
-    for _ in range(7):
-        chain.submit(take, a=SOME)
+    for n in range(7):
+        chain.submit(take, a=SOME + bytes([n]))  # others: one value of many counts once
 
 
 def _signal(chain: Any) -> None:

@@ -41,24 +41,3 @@ async def test_a_cancelled_return_loses_no_slot() -> None:
     await second
     slots.give()
     assert slots.free == 1
-
-
-async def test_all_are_kept_for_one_until_it_lets_others_in() -> None:
-    slots = Slots(3)
-    assert slots.take(3) == 3
-    returning = asyncio.create_task(slots.retake())
-    await asyncio.sleep(0)
-    alone = slots.keep()
-    assert await returning is False, "it hears that there is no place"
-    assert await slots.retake() is False
-    slots.give(1)
-    assert (slots.free, slots.take(1), alone.done()) == (0, 0, False)
-    slots.give(1)
-    assert alone.done()
-    rung: list[int] = []
-    slots.on_free = lambda: rung.append(slots.free)
-    slots.open()
-    assert rung == [2]
-    slots.open()
-    slots.give(1)
-    assert slots.take(5) == 3

@@ -1,4 +1,4 @@
-"""A worker knows which of the files that it has imported are not what they were."""
+"""A worker knows when Quince was changed under it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from quince.worker.stale_code import StaleCode
+from quince.workspace.sources import OURS
 
 
 def test_a_file_that_is_edited_or_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,13 +17,20 @@ def test_a_file_that_is_edited_or_removed_is_named(tmp_path: Path, monkeypatch: 
     for name in ("stale_one", "stale_two"):
         (tmp_path / f"{name}.py").write_text("x = 1\n")
         importlib.import_module(name)
-    watch = StaleCode(tmp_path)
+    watch = StaleCode([f"{tmp_path}/"])
     assert watch.sentences() == []
     (tmp_path / "stale_one.py").write_text("x = 1000\n")
     (said,) = watch.sentences()
-    assert said.startswith("stale_one.py has changed since this worker imported it: `quince daemon restart`")
+    assert said.startswith(
+        "Quince itself has changed since this worker imported it (stale_one.py): `quince d"
+    )
     (tmp_path / "stale_two.py").unlink()
-    assert watch.sentences()[0].startswith("stale_one.py, stale_two.py have changed")
-    assert StaleCode(tmp_path / "elsewhere").sentences() == []
+    assert "(stale_one.py, stale_two.py)" in watch.sentences()[0]
+    assert StaleCode([f"{tmp_path}/elsewhere/"]).sentences() == []
     for name in ("stale_one", "stale_two"):
         del sys.modules[name]
+
+
+def test_it_watches_our_packages() -> None:
+    assert {Path(folder).name for folder in OURS} == {"quince", "quince_messaging", "quince_persistence"}
+    assert StaleCode().sentences() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,10 +22,12 @@ from quince import (
     asubmit,
     asubmit_many,
     find,
+    process,
+    prune,
     run,
     submit,
 )
-from quince.client import handle
+from quince.client import waits
 from tests.flows import add
 
 
@@ -91,6 +94,19 @@ def test_an_input_is_given_once(home: Workspace) -> None:
         submit(add, inputs={"x": 1}, x=2, workspace=home)
 
 
+@pytest.mark.parametrize("odd", ["no", 1, [], math.nan])
+def test_a_flag_is_true_or_false_and_nothing_that_counts_as_one(home: Workspace, odd: Any) -> None:
+    """`cache="no"` would mean yes."""
+    with pytest.raises(InvalidInput, match="add: cache is True or False, not"):
+        submit(add, x=1, cache=odd, workspace=home)
+    with pytest.raises(InvalidDefinition, match="@process: cache is True or False, not"):
+        process(cache=odd)
+    for flag in ("dry_run", "vacuum"):
+        with pytest.raises(ValueError, match=f"{flag} is .*, and must be True or False"):
+            prune(older_than=0, workspace=home, **{flag: odd})
+    assert find(workspace=home) == []
+
+
 async def test_a_loop_goes_on_while_it_submits(home: Workspace) -> None:
     one = await asubmit(add, x=1, key="one", workspace=home)
     assert await asubmit(add, x=1, key="one", workspace=home) == one
@@ -137,7 +153,7 @@ def test_a_class_is_found_as_script_and_as_module(
         ({"cls": len}, "is no process class"),
         ({"cls": [add]}, "is no process class"),
         ({"since": "yesterday"}, "since is 'yesterday', and must be a datetime or a timedelta"),
-        ({"tree": "17"}, "'17' is no process: give a handle, a child or a pid"),
+        ({"tree": 1.5}, "1.5 is no process: give a handle, a child, a pid or a key"),
         ({"parent": 2**70}, "is no process: give"),
         ({"queue": 5}, "'5' cannot be the name of a queue"),
         ({"limit": -1}, "limit is -1, and must be a whole number from 0 on"),
@@ -152,7 +168,7 @@ def test_what_nobody_can_look_for_is_refused(home: Workspace, wanted: dict[str, 
 def test_waiting_says_that_nobody_works(
     home: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handle, "REMIND_SECONDS", 0.0)
+    monkeypatch.setattr(waits, "REMIND_SECONDS", 0.0)
     process = submit(add, x=1, workspace=home)
 
     async def patiently() -> None:

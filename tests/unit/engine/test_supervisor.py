@@ -20,6 +20,8 @@ from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.report import DaemonReport, ReportFile
 from quince.daemon.supervisor import Supervisor, main
 from quince.daemon.worker_process import Limits, Stage, WorkerProcess
+from quince.rotation import older
+from quince.settings import NO_CEILING
 
 SCRIPT = """
 import os, signal, sys, time
@@ -27,6 +29,14 @@ if {deaf}: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 ready = int(os.environ["QUINCE_READY_FD"])
 if {says!r}: os.write(ready, {says!r}.encode()); os.close(ready)
 while {lives}: time.sleep(100)
+"""
+
+LOUD = """
+import os, time
+os.write(int(os.environ["QUINCE_READY_FD"]), b"ready\\n")
+while True:
+    os.write(1, b"line\\n" * 20_000)
+    time.sleep(0.01)
 """
 
 
@@ -182,6 +192,18 @@ def test_a_frozen_worker_holds_up_no_roll(make: Callable[..., Crew]) -> None:
     assert crew.until(running(3)).all_troubles() == []
 
 
+def test_workers_that_may_drain_for_ever_do_so_beside_each_other(make: Callable[..., Crew]) -> None:
+    crew = make(2, Limits(start=5, leave=NO_CEILING, hurry=0.2))
+    crew.commands["worker-1"] = crew.commands["worker-2"] = worker(deaf=True)
+    crew.until(running(2))
+    before = crew.ospids()
+    crew.commands.clear()
+    crew.roll()
+    report = crew.until(rolled(1))
+    assert sorted(one.stage for one in report.workers) == ["leaving", "leaving", "running", "running"]
+    assert all(crew.ospids()[name] != before[name] for name in before)
+
+
 def test_a_worker_that_is_deaf_to_sigterm_is_killed_and_the_roll_goes_on(make: Callable[..., Crew]) -> None:
     crew = make(2)
     crew.commands["worker-1"] = worker(deaf=True)
@@ -261,7 +283,14 @@ def test_settings_that_cannot_be_read_are_told_and_read_again(make: Callable[...
 
 
 @pytest.mark.parametrize(
-    "part", ["_follow_requests", "_pool.look_at_leaving", "_pool.keep_running", "_rolling.advance"]
+    "part",
+    [
+        "_follow_requests",
+        "_pool.look_at_leaving",
+        "_pool.keep_running",
+        "_rolling.advance",
+        "_files.rotate_logs",
+    ],
 )
 @pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), MemoryError(), ValueError("?")])
 def test_no_part_of_its_work_ends_it(
@@ -291,13 +320,39 @@ def test_the_report_needs_no_room_on_the_disk(tmp_path: Path) -> None:
     assert len(told.troubles) == 5
 
 
-def test_a_log_level_that_does_not_exist_is_told_to_whoever_starts_the_daemon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_logs_are_begun_anew_under_the_hands_of_those_who_write_them(
+    make: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("QUINCE_LOG", "loud")
+    monkeypatch.setenv("QUINCE_LOG_MB", "1")
+    monkeypatch.setenv("QUINCE_LOG_FILES", "2")
+    crew = make(1)
+    crew.commands["worker-1"] = [sys.executable, "-I", "-S", "-c", LOUD]
+    log = crew.files.log("worker-1")
+    crew.until(lambda _: older(log, 2).exists())
+    crew.supervisor._pool.resize(0)
+    crew.until(lambda report: not report.workers)
+    assert not older(log, 3).exists()
+    for file in (older(log, 2), older(log)):
+        assert file.stat().st_size > 1 << 20
+        assert set(file.read_text().split("\n")[1:-1]) == {"line"}
+    assert crew.files.logs() == [log]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("QUINCE_LOG", "loud", "QUINCE_LOG is 'LOUD'; it may be DEBUG"),
+        ("QUINCE_LOG_MB", "1e3", "QUINCE_LOG_MB is '1e3'; it may be a whole number, 1 or more"),
+        ("QUINCE_OUTPUT_MB", "0", "QUINCE_OUTPUT_MB is '0'; it may be a whole number, 1 or more"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_told_to_whoever_starts_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(name, value)
     out, into = os.pipe()
     with pytest.raises(SystemExit):
         main(str(tmp_path), str(into), "{}")
     os.close(into)
     with os.fdopen(out) as pipe:
-        assert pipe.read().startswith("QUINCE_LOG is 'LOUD'; it may be DEBUG")
+        assert pipe.read().startswith(complaint)

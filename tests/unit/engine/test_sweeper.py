@@ -38,8 +38,9 @@ async def test_time_for_which_a_sweep_waited_is_no_silence_of_others(
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     outbox = SimpleNamespace(enqueue=list, enqueue_unowned=list)
     worker: Any = SimpleNamespace(
-        id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), runners={}, location=None
-    )
+        id="near:1:bb", store=_Slow(clock, seconds), outbox=outbox, queues=(), runners={}, location=None,
+        wakeups=SimpleNamespace(ended=list),
+    )  # fmt: skip
     sweeper = Sweeper(worker, SimpleNamespace())
 
     async def bury(dead: Any) -> None:

@@ -182,7 +182,8 @@ OWNED = {
     ("engine/quince/worker/intake.py", "_start"): 1,
     # Awaited where they are made.
     ("engine/quince/worker/worker.py", "_wait_for_steps"): 2,
-    ("engine/quince/worker/rpc_server.py", "_settled"): 1,
+    ("engine/quince/worker/rpc_server.py", "_applied"): 1,
+    ("engine/quince/worker/runner.py", "until_applied"): 2,
     ("engine/quince/processes/programs.py", "_end_of"): 1,
     ("engine/quince/processes/programs.py", "_guarded"): 1,
     ("engine/quince/processes/programs.py", "make_way"): 1,
@@ -192,10 +193,19 @@ OWNED = {
     ("engine/quince/worker/outbox.py", "_begin_flush"): 1,
     ("engine/quince/worker/task_buffer.py", "_switch"): 1,
     ("engine/quince/workspace/background.py", "post"): 1,
-    # A wish for one write or read, awaited when the process ends.
-    ("engine/quince/worker/step_control.py", "interrupt"): 1,
-    ("engine/quince/worker/step_control.py", "_kill"): 1,
+    # Pauses and plays of a step, awaited when the process ends.
+    ("engine/quince/worker/step_control.py", "_follow"): 1,
+    # What stops a step, until that has ended.
+    ("engine/quince/worker/hosted_seat.py", "_stop_by"): 1,
+    # Of a step host: one that fails ends it, which its worker hears.
+    ("engine/quince/hosts/shared_host.py", "_begin"): 1,
+    # The coroutine of a step; the host waits for it.
+    ("engine/quince/hosts/direct_steppers.py", "_awaited"): 1,
+    # Answers one call of a step host; its failure is the answer.
+    ("engine/quince/worker/host_pool.py", "_serve"): 1,
     # What a caller waits for: its outcome, whatever it is, is his.
+    ("engine/quince/hosts/link.py", "call"): 1,
+    ("engine/quince/worker/lent_slots.py", "lend_here"): 1,
     ("messaging/quince_messaging/clients/loop_thread.py", "spawn"): 1,
     ("messaging/quince_messaging/clients/bridge.py", "_stages"): 1,
     ("messaging/quince_messaging/clients/bridge.py", "_begin"): 1,
@@ -208,6 +218,17 @@ OWNED = {
     ("persistence/quince_persistence/writing/group_commit.py", "__init__"): 1,
     # Threads that a caller joins, or that do one thing.
     ("engine/quince/worker/inline.py", "__init__"): 1,
+    ("engine/quince/metrics/serving.py", "__init__"): 1,
+    ("engine/quince/tracing/tracer.py", "__init__"): 1,
+    # Looks once, for one who waits for it no longer than a second; its program ends then.
+    ("engine/quince/cli/completion/candidates.py", "rows"): 1,
+    # Counts once; whoever asks next is told of its failure.
+    ("engine/quince/monitor/dear.py", "get"): 1,
+    # Ends by itself as soon as nothing is left to be told.
+    ("engine/quince/processes/telling.py", "note"): 1,
+    # Awaited by who asks, on the thread of the test.
+    ("engine/quince/testing/sandboxes.py", "_at_work"): 1,
+    ("engine/quince/testing/sandboxes.py", "_await"): 1,
     ("engine/quince/worker/service.py", "_readiness"): 1,
 }  # fmt: skip
 """Where tasks and threads are made, and how many; what lives as long as its owner is in a `SideTasks`."""

@@ -92,7 +92,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(_VALUES)
 def test_what_goes_in_comes_out(value: Any) -> None:
     assert same(decode(encode(value)), value)

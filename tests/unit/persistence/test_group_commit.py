@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine, event
 
 from quince_persistence.errors import RecordRefused, StoreBusy, StoreClosed, StoreFull
@@ -86,7 +86,7 @@ def test_the_one_at_fault_fails_alone(
     claims = held(store, "w", 40)
     lock.execute("BEGIN IMMEDIATE")
     steps = [Step(claim.row.pid, "w", 1, State.FINISHED, outputs=b"x") for claim in claims]
-    steps[17] = replace(steps[17], **poison)  # type: ignore[arg-type]
+    steps[17] = replace(steps[17], **poison)
     futures = [store.commit(one) for one in steps]
     lock.execute("ROLLBACK")
     with pytest.raises(RecordRefused, match="does not take"):

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 
 from quince_persistence.databases import sqlite as on_sqlite
 from quince_persistence.migrations import upgrade
-from quince_persistence.records import NewProcess
+from quince_persistence.records import Control, NewProcess, Selection
 from quince_persistence.store import Store
 
 KB = 1000
@@ -142,6 +142,23 @@ def test_the_log_stays_small_while_reads_overlap_without_a_pause(path: Path) -> 
         for reader in readers:
             reader.join()
     assert largest < 6 * LIMIT, "12 MB were written"
+
+
+def test_the_log_stays_small_while_very_much_is_pruned(path: Path) -> None:
+    with Store(f"sqlite:///{path}") as store:
+        for _ in range(10):
+            _new(store, 40, 10 * KB)
+        roots = [row.pid for row in store.select(Selection())]
+        store.control(Control.KILL, Selection(live=True), author="me").result()
+        largest = 0
+        for begin in range(0, len(roots), 20):
+            some = roots[begin : begin + 20]
+            assert len(store.prune(some, before=5e9, failed_before=5e9).result().roots) == 20
+            largest = max(largest, _log(path))
+        assert largest < 4 * LIMIT
+        before, after = store.vacuum()
+        assert before > 4_000_000 > 1_000_000 > after
+        assert _log(path) == 0
 
 
 def _grown(store: Store, path: Path, write: Callable[[], None]) -> None:

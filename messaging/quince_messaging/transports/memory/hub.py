@@ -7,7 +7,8 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from quince_messaging.contract import DeadLetter
@@ -48,6 +49,7 @@ class Hub:
 
     _hubs: dict[str, Hub] = {}  # noqa: RUF012 - one table for the process, under _guard
     _guard = threading.Lock()
+    _away: set[str] = set()  # noqa: RUF012 - as above
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -73,6 +75,26 @@ class Hub:
                 self._servers.pop(identifier, None)
             if not self._members:
                 self._hubs.pop(key, None)
+
+    @classmethod
+    def is_away(cls, name: str) -> bool:
+        """Whether the broker of this name answers nobody just now."""
+        return name in cls._away
+
+    @classmethod
+    @contextmanager
+    def away(cls, name: str) -> Iterator[None]:
+        """In the block, the broker of this name answers nobody, whatever the prefix."""
+        cls._away.add(name)
+        try:
+            yield
+        finally:
+            cls.back(name)
+
+    @classmethod
+    def back(cls, name: str) -> None:
+        """It answers again."""
+        cls._away.discard(name)
 
     # Task queue
 

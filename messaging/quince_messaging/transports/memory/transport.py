@@ -19,7 +19,7 @@ from quince_messaging.contract import (
     TaskHandle,
     Transport,
 )
-from quince_messaging.errors import CommunicatorClosed, UnroutableError
+from quince_messaging.errors import CommunicatorClosed, ConnectionFailed, ReconnectingError, UnroutableError
 from quince_messaging.loop_mailbox import LoopMailbox
 from quince_messaging.transports.memory.delivery import MemoryConsumer, MemoryTask, readable
 from quince_messaging.transports.memory.hub import Hub
@@ -34,6 +34,7 @@ class MemoryTransport(Transport):
 
     def __init__(self, name: str, *, prefix: str = "quince") -> None:
         super().__init__()
+        self._name = name
         self._key = f"{name}\0{prefix}"
         self._inbox = ""
         self._hub: Hub | None = None
@@ -46,6 +47,8 @@ class MemoryTransport(Transport):
         self._mailbox: LoopMailbox
 
     async def open(self) -> None:
+        if Hub.is_away(self._name):
+            raise ConnectionFailed(f"memory://{self._name} is away")
         self._mailbox = LoopMailbox(asyncio.get_running_loop())
         self._hub, self._inbox = Hub.join(self._key, self._post)
         self._answering = Answering(self._hub.reply)
@@ -165,6 +168,8 @@ class MemoryTransport(Transport):
     def _connected(self) -> Hub:
         if self._hub is None:
             raise CommunicatorClosed("the communicator is closed; open a new one")
+        if Hub.is_away(self._name):
+            raise ReconnectingError(f"the broker memory://{self._name} is away just now")
         return self._hub
 
     def _serve_call(self, call: Call) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.writing.contents import referred
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 T = TypeVar("T")
+NOTHING: Mapping[str, bytes] = {}
 
 
 class Operation(ABC, Generic[T]):
@@ -22,13 +25,19 @@ class Operation(ABC, Generic[T]):
         alone: It reads more than single rows, so it gets a transaction of its own.
         prompt: Its future is resolved on the writer thread, whatever `Store.on_batch` says, because
             its caller blocks for it.
+        parts: Digests of the large parts of the values that it writes.
+        given: Those of them that it brings.
     """
 
     alone = False
     prompt = False
 
-    def __init__(self, size: int = 0) -> None:
-        self.size = size
+    def __init__(
+        self, size: int = 0, *, blobs: Iterable[bytes] = (), given: Mapping[str, bytes] = NOTHING
+    ) -> None:
+        self.parts = referred(blobs)
+        self.given = given
+        self.size = size + sum(map(len, given.values()))
         self.future: Future[T] = Future()
 
     def find(self, unit: UnitOfWork) -> None:
@@ -60,8 +69,8 @@ class ClaimedOperation(Operation[T]):
 
     fenced: T
 
-    def __init__(self, pid: int, owner: str, epoch: int, size: int = 0) -> None:
-        super().__init__(size)
+    def __init__(self, pid: int, owner: str, epoch: int, size: int = 0, **parts: Any) -> None:
+        super().__init__(size, **parts)
         self._pid, self._owner, self._epoch = pid, owner, epoch
 
     def need(self, needs: Needs) -> None:

@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, text, tuple_, update
 
 from quince_persistence.databases.bootstrap import identity, prepare
 from quince_persistence.databases.database import Database
 from quince_persistence.errors import CopyRefused
 from quince_persistence.records import Control, Selection
 from quince_persistence.schema.tables import (
+    PRUNED,
     awaits,
+    cache,
     checkpoints,
+    content_uses,
+    contents,
     counters,
     events,
     inputs,
+    labels,
+    limit_uses,
+    limits,
+    notices,
     once,
+    past_checkpoints,
     processes,
+    receivers,
+    refers,
     results,
+    schedules,
     signals,
     workers,
 )
@@ -28,10 +40,14 @@ from quince_persistence.writing.operations.control import ControlProcesses
 from quince_persistence.writing.transaction import Transactions
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
-TABLES = (processes, inputs, checkpoints, results, awaits, once, signals, events, workers)
+TABLES = (
+    processes, inputs, checkpoints, past_checkpoints, results, awaits, once, signals, events, labels, refers,
+    limits, limit_uses, schedules, cache, contents, content_uses, workers,
+    receivers, notices,
+)  # fmt: skip
 """What is copied; who a store is stays its own, and the last pid is set."""
 
-_BLOBS = frozenset({inputs, checkpoints, results, once, signals})
+_BLOBS = frozenset({inputs, checkpoints, past_checkpoints, results, once, signals, schedules, contents})
 ROWS, ROWS_WITH_BLOBS = 1000, 20
 """Rows that are in memory at a time."""
 PATIENCE = 2.0
@@ -58,7 +74,8 @@ class CopyTo(Operation[Mapping[str, int]]):
         self._target, self._shown, self._own, self._alive = target, shown, own, alive
         reason = f"copied to {shown}, where it goes on"
         live = Selection(live=True)
-        self._pause = ControlProcesses(Control.PAUSE, live, author, reason, False) if pause else None
+        pausing = ControlProcesses(Control.PAUSE, live, author, reason, force=False, now=False)
+        self._pause = pausing if pause else None
 
     def find(self, unit: UnitOfWork) -> None:
         if unit.connection.dialect.name == "postgresql":
@@ -88,6 +105,7 @@ class CopyTo(Operation[Mapping[str, int]]):
             self._target.dispose()
         if self._pause is not None:
             self._pause.apply(unit)
+            unit.connection.execute(update(schedules).values(paused=True, next_at=None))
         return copied
 
     def _refuse_at_work(self, unit: UnitOfWork) -> None:
@@ -109,10 +127,11 @@ def _copy(source: Connection, target: Connection) -> Mapping[str, int]:
             "name an empty database"
         )
     counts = {table.name: _copy_table(table, source, target) for table in TABLES}
-    last = select(counters.c.value).where(counters.c.name == "pid")
-    target.execute(
-        update(counters).where(counters.c.name == "pid").values(value=source.execute(last).scalar_one())
-    )
+    for name in ("pid", PRUNED):
+        last = source.execute(select(counters.c.value).where(counters.c.name == name)).scalar()
+        target.execute(delete(counters).where(counters.c.name == name))
+        if last is not None:
+            target.execute(insert(counters), {"name": name, "value": last})
     if target.dialect.name == "postgresql":
         for table in (events, signals):
             target.execute(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from quince_persistence.codec.folding import fold
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.operations.base import ClaimedOperation
 from quince_persistence.writing.unit_of_work import UnitOfWork
@@ -13,9 +16,12 @@ class RecordOnce(ClaimedOperation[bool]):
     prompt = True
     fenced = False
 
-    def __init__(self, pid: int, owner: str, epoch: int, key: str, result: bytes) -> None:
-        super().__init__(pid, owner, epoch, len(result))
-        self._key, self._result = key, result
+    def __init__(
+        self, pid: int, owner: str, epoch: int, key: str, result: bytes, contents: Mapping[str, bytes]
+    ) -> None:
+        given = dict(contents)
+        self._key, self._result = key, fold(result, given)
+        super().__init__(pid, owner, epoch, len(self._result), blobs=[self._result], given=given)
 
     def change(self, unit: UnitOfWork, row: MutableRow) -> bool:
         unit.changes.once.append({"pid": row.pid, "key": self._key, "blob": self._result})

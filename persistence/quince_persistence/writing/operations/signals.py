@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
+from quince_persistence.codec.folding import fold
 from quince_persistence.records import ControlOutcome, NewSignal, State, Woken
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.writing.lifecycle import as_woken, count_down
 from quince_persistence.writing.operations.base import Operation
-from quince_persistence.writing.operations.control import refusal
+from quince_persistence.writing.operations.selected import refusal
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork
 
 
@@ -19,8 +21,11 @@ class Send(Operation[Sequence[ControlOutcome]]):
     """Signals from outside; one to a process that has terminated or does not exist is refused."""
 
     def __init__(self, signals: Sequence[NewSignal], author: str) -> None:
-        super().__init__(sum(len(signal.value) for signal in signals))
-        self._signals, self._author = tuple(signals), author
+        given: dict[str, bytes] = {}
+        self._signals = [replace(signal, value=fold(signal.value, given)) for signal in signals]
+        self._author = author
+        blobs = [signal.value for signal in self._signals]
+        super().__init__(sum(map(len, blobs)), blobs=blobs, given=given)
 
     def need(self, needs: Needs) -> None:
         needs.pids.update(signal.pid for signal in self._signals)

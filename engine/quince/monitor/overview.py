@@ -1,0 +1,133 @@
+"""The workspace at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from quince.monitor.dear import Dear
+from quince.monitor.fleet import Failures, Limit, Queue, ScheduleView, Worker
+from quince.monitor.rows import Row
+from quince.workspace.workspace import Workspace
+from quince_messaging.passwords import without_password
+from quince_persistence.contract import StoreContract
+from quince_persistence.records import ProcessRow, Selection, State
+
+FAILURE_SECONDS = 86_400.0
+"""Which failures are counted: those of the last day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """How much has ended lately.
+
+    Attributes:
+        per_minute: How many processes have ended in each of the last minutes, the oldest first; the last
+            one is the minute that goes on.
+        well: The same of those that have ended well.
+    """
+
+    per_minute: Sequence[int]
+    well: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The workspace at a glance.
+
+    Attributes:
+        folder: Of the workspace.
+        store: URL of the store, without its password; `broker` likewise.
+        counts: How many processes are in each state.
+        paused: How many are paused (they are in `counts` too).
+        workers: Those that are registered.
+        queues: Those on which something waits, or from which some worker takes.
+        limits, schedules: All of them.
+        failures: Of the last day.
+        running: Some that run, those in their step for the longest first.
+        failed: Those that have failed last.
+        waits: How many processes wait for what: `queued` for a worker, for `limits`, `paused` for a person.
+        throughput: Of the last minutes.
+        seen: When it was read, in seconds since the epoch.
+    """
+
+    folder: str
+    store: str
+    broker: str
+    counts: Mapping[State, int]
+    paused: int
+    workers: Sequence[Worker]
+    queues: Sequence[Queue]
+    limits: Sequence[Limit]
+    schedules: Sequence[ScheduleView]
+    failures: Failures
+    running: Sequence[Row]
+    failed: Sequence[Row]
+    waits: Mapping[str, int]
+    throughput: Throughput
+    seen: float
+
+
+MINUTES = 15
+SHOWN = 20
+"""Processes that run, or have failed, that are shown."""
+
+
+class Looking(Protocol):
+    """The monitor whose overview it is."""
+
+    workspace: Workspace
+
+    def rows(self, found: Sequence[ProcessRow]) -> Sequence[Row]: ...
+    def workers(self) -> Sequence[Worker]: ...
+    def queues(self) -> Sequence[Queue]: ...
+    def limits(self) -> Sequence[Limit]: ...
+    def schedules(self) -> Sequence[ScheduleView]: ...
+    def throughput(self) -> Throughput: ...
+
+
+def overview_of(monitor: Looking, dear: Dear) -> Overview:
+    """The workspace at a glance."""
+    store, place = monitor.workspace.store, monitor.workspace.location
+    now = store.clock()
+    running = store.select(Selection(states=[State.RUNNING], limit=10 * SHOWN))
+    failed = store.select(Selection(failed=True, ended_since=now - FAILURE_SECONDS, limit=10 * SHOWN))
+    paused = dear.get("paused", store.paused_count)
+    failures = dear.get("failures", lambda: store.failures(store.clock() - FAILURE_SECONDS))
+    queues, limits = monitor.queues(), monitor.limits()
+    return Overview(
+        folder=str(place.folder),
+        store=without_password(place.store),
+        broker=without_password(place.broker),
+        counts=dear.get("counts", store.counts),
+        paused=paused,
+        workers=monitor.workers(),
+        queues=queues,
+        limits=limits,
+        schedules=monitor.schedules(),
+        failures={(path, state.value, code): count for (path, state, code), count in failures.items()},
+        running=monitor.rows(sorted(running, key=lambda row: row.updated)[:SHOWN]),
+        failed=monitor.rows(sorted(failed, key=lambda row: -(row.ended or 0))[:SHOWN]),
+        waits={
+            "queued": sum(queue.depth for queue in queues),
+            "limits": sum(limit.row.waiting for limit in limits),
+            "paused": paused,
+        },
+        throughput=monitor.throughput(),
+        seen=now,
+    )
+
+
+def throughput_of(store: StoreContract, dear: Dear, minutes: int) -> Throughput:
+    """How many have ended in each of the last minutes."""
+
+    def count() -> Throughput:
+        ended, well = [0] * minutes, [0] * minutes
+        for place, count, failed in store.ends(store.clock() - 60.0 * minutes, 60.0):
+            place = min(place, minutes - 1)
+            ended[place] += count
+            well[place] += count - failed
+        return Throughput(ended, well)
+
+    return dear.get(("throughput", minutes), count)

@@ -1,0 +1,84 @@
+"""Workers and queues, limits, schedules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quince.moments import span
+from quince.monitor.fleet import Limit, ScheduleView
+from quince.processes.limits import said_of_rate
+from quince.web.site import site_of
+from quince_persistence.records import LimitRow
+from quince_persistence.schedule_records import Schedule, ScheduleLine, ScheduleRow
+
+SHOWN = 12
+
+
+def workers(request: Request) -> Response:
+    """The page `/workers`."""
+    site = site_of(request)
+    found = sorted(site.monitor.workers(), key=lambda one: not one.alive)
+    return site.page(
+        "workers.html", "/workers", watch="*", workers=found[:200], queues=site.monitor.queues()[:200]
+    )
+
+
+@dataclass(frozen=True)
+class LimitLine:
+    """A limit in words."""
+
+    row: LimitRow
+    slots: str
+    rate: str
+    holders: list[int]
+    waiting: list[int]
+
+
+def limits(request: Request) -> Response:
+    """The page `/limits`."""
+    site = site_of(request)
+    return site.page(
+        "limits.html", "/limits", watch="*", limits=[_limit(one) for one in site.monitor.limits()[:300]]
+    )
+
+
+def _limit(one: Limit) -> LimitLine:
+    row = one.row
+    slots = "any number" if row.slots is None else str(row.slots)
+    rate = "" if row.rate is None or row.per is None else said_of_rate(row.rate, row.per)
+    if row.slots is None and not rate:
+        slots = "not set"
+    return LimitLine(row, slots, rate, list(one.holders[:SHOWN]), list(one.waiting[:SHOWN]))
+
+
+@dataclass(frozen=True)
+class ScheduleEntry:
+    """A schedule in words."""
+
+    row: ScheduleRow
+    last_state: str | None
+    times: str
+    lines: list[ScheduleLine]
+
+
+def schedules(request: Request) -> Response:
+    """The page `/schedules`."""
+    site = site_of(request)
+    found = [_schedule(one) for one in site.monitor.schedules()[:200]]
+    return site.page("schedules.html", "/schedules", watch="*", schedules=found)
+
+
+def _schedule(one: ScheduleView) -> ScheduleEntry:
+    lines = list(reversed(one.row.state.lines[-SHOWN:]))
+    return ScheduleEntry(one.row, one.last_state, _times(one.row.schedule), lines)
+
+
+def _times(schedule: Schedule) -> str:
+    times = f"{schedule.cron} {schedule.zone}"
+    if schedule.cron is None:
+        times = f"every {timedelta(seconds=schedule.every or 0)}"
+    return f"{times}, up to {span(schedule.jitter)} late" if schedule.jitter else times

@@ -1,0 +1,157 @@
+"""The pages in a real browser: they follow what happens, forms and keys work, and nothing of users acts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quince import Workspace, schedule, set_limit, submit
+from tests.crew import Crew, eventually, importing
+from tests.flows import Approval, Double
+from tests.forked import ForkServer
+from tests.integration.commands import Quince
+from tests.integration.web.browser import Browser, NoBrowser
+from tests.integration.web.flows import Paints, Relax, Wide, says
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.parametrize("location", ["embedded"], indirect=True),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    try:
+        browser = Browser()
+    except NoBrowser as error:
+        if os.environ.get("CI") == "true" or os.environ.get("QUINCE_REQUIRE_SERVICES") == "1":
+            pytest.fail(f"required here: {error}", pytrace=False)
+        pytest.skip(str(error))
+    with browser:
+        yield browser
+
+
+@pytest.fixture
+def served(
+    home: Workspace, tmp_path: Path, forks: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """`quince web` of the workspace; the address that it prints."""
+    _ = home.store
+    monkeypatch.setenv("PYTHONPATH", importing()["PYTHONPATH"])  # of the programs that read classes
+    program = Quince(tmp_path, forks).start("web", "--port", "0", stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    yield program.stdout.readline().strip()
+    program.terminate()
+    assert program.wait(30) == 0
+    program.stdout.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser, served: str) -> Iterator[Browser]:
+    """At the overview, with the cookie."""
+    chromium.size(1280, 900)
+    chromium.complaints.clear()
+    chromium.go(served)
+    chromium.until("document.querySelector('.live.on') !== null")
+    yield chromium
+    chromium.call("Page.navigate", url="about:blank")  # it asks a server that is gone for nothing more
+
+
+def test_a_process_is_found_paused_played_and_followed_to_its_end(
+    browser: Browser, home: Workspace, crew: Crew
+) -> None:
+    assert "token" not in browser.ask("location.href")
+    assert browser.ask("document.cookie") == ""
+    crew.start()
+    asks = submit(Approval, workspace=home, key="scan-1")
+    browser.until("document.querySelector('#waiting').innerText.includes('scan-1')")  # nobody has reloaded it
+    browser.press("l")
+    browser.until("location.pathname === '/processes' && document.querySelector('.live.on') !== null")
+    browser.press("j")
+    browser.press("Enter")
+    browser.until(f"location.pathname === '/process/{asks.pid}'")
+    browser.until("document.querySelector('#do-pause') && document.querySelector('.live.on')")
+
+    browser.press("p")
+    browser.until("document.activeElement.name === 'reason'")
+    browser.write("let me look <b>first</b>")
+    browser.press("Enter")
+    browser.until("document.querySelector('#answers').innerText.includes('paused')")
+    assert asks.paused
+    browser.until("document.querySelector('#why').innerText.includes('let me look <b>first</b>')")
+    browser.press("c")
+    browser.until("document.querySelector('#do-play').open && document.activeElement.name === 'reason'")
+    browser.press("Enter")
+    eventually(lambda: not asks.paused)
+    browser.until("document.querySelector('#state').innerText.includes('waiting')")
+
+    asks.signal("approval", "yes")
+    browser.until("document.querySelector('#outputs').innerText.includes('yes')")
+    browser.until("document.querySelector('#state').innerText.includes('finished')")
+    assert browser.complaints == []
+
+
+def test_a_failed_point_is_repaired_in_the_browser(browser: Browser, home: Workspace, crew: Crew) -> None:
+    crew.start()
+    bad = submit(Relax, volumes=[], workspace=home)
+    bad.wait(60)
+    browser.go(browser.ask("location.origin") + f"/process/{bad.pid}")
+    browser.press("r")
+    browser.until("document.querySelector('#do-retry').open")
+    browser.ask("document.querySelector('[name=\"input.volumes\"]').closest('details').open = true")
+    browser.ask("document.querySelector('[name=\"input.volumes\"]').select()")
+    browser.write("[1, 2]")
+    browser.ask("document.querySelector('#do-retry button.go').click()")
+    browser.until("document.querySelector('#answers').innerText.length > 5", 60)
+    assert "refused" not in browser.ask("document.querySelector('#answers').innerText")
+    browser.until("document.querySelector('#state').innerText.includes('finished')", 60)
+    assert bad.exit_status == 0
+    assert browser.complaints == []
+
+
+def test_every_page_fits_a_screen_and_a_phone_and_nothing_acts(
+    browser: Browser, home: Workspace, crew: Crew
+) -> None:
+    crew.start()
+    hostile = "<img src=x onerror='window.acted=1'>\"'><script>window.acted=1</script>" + "long" * 40
+    set_limit("licence", 3, workspace=home)
+    schedule(Double, name="nightly", cron="0 2 * * *", inputs={"value": 3}, workspace=home)
+    paints, said = submit(Paints, workspace=home), submit(says, text=hostile, workspace=home)
+    study = submit(Relax, volumes=[1, 2, 3], workspace=home, labels={"study": hostile[:60]}, key=hostile[:60])
+    for handle in (paints, said, study):
+        handle.wait(60)
+    origin = browser.ask("location.origin")
+    pages = ["/", "/processes", "/schedules", "/limits", "/workers"]
+    pages += [f"/process/{one.pid}" for one in (paints, said, study)]
+    pages += [f"/process/{study.pid}/{view}" for view in ("tree", "timeline", "history")]
+    pages += [f"/process/{said.pid}/output"]
+    for width, dark in ((1280, False), (390, True)):
+        browser.size(width, 900, dark=dark)
+        for page in pages:
+            browser.go(origin + page)
+            assert browser.ask("document.documentElement.scrollWidth <= innerWidth"), (page, width)
+            assert browser.ask("window.acted") is None
+            assert browser.ask("document.body.innerText.length > 80")
+            seen = "[...document.images].filter((one) => one.loading !== 'lazy')"
+            assert browser.ask(f"{seen}.every((one) => one.complete && one.naturalWidth > 0)")
+    assert browser.complaints == []
+
+
+def test_a_tree_of_a_thousand_is_folded_and_unfolded(browser: Browser, home: Workspace, crew: Crew) -> None:
+    crew.start()
+    wide = submit(Wide, n=1000, workspace=home)
+    wide.wait(120)
+    browser.go(browser.ask("location.origin") + f"/process/{wide.pid}/tree")
+    rows = "document.querySelectorAll('[data-row]').length"
+    first = browser.ask(rows)
+    assert 100 < first < 200
+    browser.ask("document.querySelector('.more a').click()")
+    browser.until(f"{rows} > {first + 100}")
+    browser.press("j")
+    browser.press("o")
+    browser.until("!document.querySelector('.tree details').open")
+    assert browser.complaints == []

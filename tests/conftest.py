@@ -84,8 +84,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--simulation-seeds",
         type=int,
-        default=int(os.environ.get("QUINCE_SIMULATION_SEEDS", "150")),
-        help="how many seeds the simulation runs (about a quarter of a second each)",
+        default=int(os.environ.get("QUINCE_SIMULATION_SEEDS", "100")),
+        help="how many seeds the simulation runs (about half a second each)",
     )
 
 

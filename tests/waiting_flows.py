@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from quince import WorkChain, get_process, process, run, submit
-from quince.processes.running_step import running_step
+from quince.processes.running_step import steps_here
 
 
 @process
@@ -58,6 +58,13 @@ def by_threads(x: int) -> int:
 
 
 @process
+async def by_executor(x: int) -> int:
+    """In a thread that knows no context, beside other coroutines."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, lambda: submit(leaf, x=x).result()["result"])
+
+
+@process
 def by_loop_of_its_own(x: int) -> int:
     async def many() -> list[Any]:
         return await asyncio.gather(*(submit(leaf, x=x) for _ in range(4)))
@@ -77,6 +84,7 @@ KINDS = [
     by_wait_and_pid,
     by_events,
     by_threads,
+    by_executor,
     by_loop_of_its_own,
     by_run,
 ]
@@ -99,7 +107,7 @@ def elsewhere(x: int) -> int:
 
 @process
 def itself() -> int:
-    step, _ = running_step()
+    (step, *_), _ = steps_here()
     assert step is not None
     return int(get_process(step.pid).result()["result"])
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from quince import ProcessState, Workspace, get_process, set_limit
 from quince.workspace.location import Location
 from quince_persistence.records import Selection
 from tests.crew import ROOT, Crew, environment, eventually
+from tests.forked import ForkServer
 
 EXAMPLE = ROOT / "examples" / "equation_of_state"
 TARGET = "equation_of_state/workflow.py:EquationOfState"
@@ -33,18 +35,18 @@ def folder(location: Location) -> Path:
     return location.folder
 
 
-def quince(location: Location, *words: str) -> Any:
-    """What a command prints with --json."""
-    done = subprocess.run(
-        [sys.executable, "-m", "quince.cli.main", *words, "--json"],
-        env=environment(location),
-        cwd=location.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def quince(location: Location, worker_forks: ForkServer) -> Callable[..., Any]:
+    """Runs a command, and gives what it prints with --json."""
+
+    def run(*words: str) -> Any:
+        done = worker_forks.run(
+            [*words, "--json"], cwd=location.folder, env=environment(location), timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 def check_result(document: dict[str, Any]) -> None:
@@ -54,16 +56,16 @@ def check_result(document: dict[str, Any]) -> None:
     assert base64.b64decode(outputs["plot"]).startswith(b"\x89PNG")
 
 
-def test_equation_of_state_on_two_workers(location: Location, folder: Path, crew: Crew) -> None:
+def test_equation_of_state_on_two_workers(quince: Callable[..., Any], folder: Path, crew: Crew) -> None:
     crew.start(2)
-    check_result(quince(location, "submit", TARGET, "--wait", "--timeout", "50"))
+    check_result(quince("submit", TARGET, "--wait", "--timeout", "50"))
 
 
 def test_equation_of_state_with_a_worker_killed_in_the_middle(
-    location: Location, home: Workspace, folder: Path, crew: Crew
+    quince: Callable[..., Any], home: Workspace, folder: Path, crew: Crew
 ) -> None:
     first, _ = crew.start(2, slots=3)
-    pid = quince(location, "submit", TARGET, "delay=1")["pid"]
+    pid = quince("submit", TARGET, "delay=1")["pid"]
 
     def is_busy_after_a_step() -> bool:
         rows = home.store.select(Selection(parent=pid))
@@ -71,9 +73,9 @@ def test_equation_of_state_with_a_worker_killed_in_the_middle(
 
     eventually(is_busy_after_a_step, what="a child in its second step on the first worker")
     first.kill()
-    quince(location, "wait", str(pid), "--timeout", "50")
+    quince("wait", str(pid), "--timeout", "50")
 
-    check_result(quince(location, "result", str(pid)))
+    check_result(quince("result", str(pid)))
     children = home.store.select(Selection(parent=pid))
     assert [child.state for child in children] == [ProcessState.FINISHED] * POINTS
     assert max(child.epoch for child in children) >= 2, "none was taken over by the other worker"
@@ -82,13 +84,13 @@ def test_equation_of_state_with_a_worker_killed_in_the_middle(
 
 
 def test_equation_of_state_tells_what_is_wrong_with_its_input(
-    location: Location, home: Workspace, folder: Path, crew: Crew
+    quince: Callable[..., Any], home: Workspace, folder: Path, crew: Crew
 ) -> None:
     crew.start()
     for words, status in ((["points=4"], 420), (["strain=0.01"], 420)):
-        pid = quince(location, "submit", TARGET, *words)["pid"]
+        pid = quince("submit", TARGET, *words)["pid"]
         get_process(pid, workspace=home).wait(50)
-        document = quince(location, "show", str(pid))
+        document = quince("show", str(pid))
         assert document["exit_status"] == status
         assert "points are too few" in document["exit_message"] or "no minimum" in document["exit_message"]
 
@@ -101,7 +103,9 @@ SMALL = [
 ]
 
 
-def test_small_examples_on_workers(location: Location, home: Workspace, crew: Crew) -> None:
+def test_small_examples_on_workers(
+    location: Location, quince: Callable[..., Any], home: Workspace, crew: Crew
+) -> None:
     """As their texts say; what they compute is tested beside them."""
     for name in ("approval", "convergence", "nightly", "sweep", "word_count"):
         shutil.copytree(
@@ -109,12 +113,12 @@ def test_small_examples_on_workers(location: Location, home: Workspace, crew: Cr
         )
     crew.start(2)
     set_limit("solver", 2, workspace=home)
-    pids = [quince(location, "submit", target, *words)["pid"] for target, words, _ in SMALL]
+    pids = [quince("submit", target, *words)["pid"] for target, words, _ in SMALL]
     done = subprocess.run(
         [sys.executable, "nightly.py"], cwd=location.folder / "nightly", env=environment(location), timeout=60
     )
     assert done.returncode == 0
-    quince(location, "schedule", "backfill", "weather", "--from", "2025-10-26", "--to", "2025-10-29")
+    quince("schedule", "backfill", "weather", "--from", "2025-10-26", "--to", "2025-10-29")
     for pid, (target, _, status) in zip(pids, SMALL, strict=True):
         assert get_process(pid, workspace=home).wait(50).exit_status == status, target
     nights = Selection(classes=["DayReport"], states=[ProcessState.FINISHED])

@@ -34,6 +34,7 @@ from quince.workspace.location import Location
 from quince_persistence.records import ProcessRow, Selection
 from tests import flows
 from tests.crew import Crew, eventually
+from tests.forked import ForkServer
 from tests.integration import race_flows
 from tests.integration.messaging.proxy import Proxy
 from tests.integration.small_disk import fill, small_disk
@@ -184,13 +185,13 @@ def served(tmp_path: Path, postgres_url: str, rabbitmq_url: str) -> Location:
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_the_worker_cut_off_from_the_broker_while_its_lease_lives(
-    served: Location, rabbitmq_server: RabbitMQ, tmp_path: Path
+    served: Location, rabbitmq_server: RabbitMQ, tmp_path: Path, worker_forks: ForkServer
 ) -> None:
     """It goes on with what it holds; the tasks of its children are lost, and another worker runs them."""
     gate, ledger = tmp_path / "gate", tmp_path / "ledger"
     with Workspace(served) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
         behind = Location(served.folder, served.store, proxy.uri(served.broker))
-        with closing(Crew(behind)) as cut_off, closing(Crew(served)) as others:
+        with closing(Crew(behind, worker_forks)) as cut_off, closing(Crew(served, worker_forks)) as others:
             (victim,) = cut_off.start()
             parent = submit(race_flows.LaunchesLate, gate=str(gate), ledger=str(ledger), workspace=home)
             eventually(lambda: steps(ledger)["launch"])
@@ -207,11 +208,11 @@ def test_the_worker_cut_off_from_the_broker_while_its_lease_lives(
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_cut_off_from_the_database_again_and_again(
-    served: Location, postgres_server: Postgres, tmp_path: Path
+    served: Location, postgres_server: Postgres, tmp_path: Path, worker_forks: ForkServer
 ) -> None:
     """Every connection is terminated twenty times a second; commits in doubt are neither lost nor doubled."""
     ledger = tmp_path / "ledger"
-    with Workspace(served) as home, closing(Crew(served)) as crew:
+    with Workspace(served) as home, closing(Crew(served, worker_forks)) as crew:
         crew.start(2)
         inputs = {"steps": 6, "seconds": 0.1, "ledger": str(ledger)}
         handles = submit_many(flows.Stepwise, [inputs] * 40, workspace=home)
@@ -234,15 +235,15 @@ def _ended(home: Workspace, handles: list[ProcessHandle]) -> Counter[ProcessStat
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_cut_off_from_the_database_past_its_lease(
-    served: Location, postgres_server: Postgres, tmp_path: Path
+    served: Location, postgres_server: Postgres, tmp_path: Path, worker_forks: ForkServer
 ) -> None:
     """Others take over what it held; when it is back, what it still had is refused."""
     ledger = tmp_path / "ledger"
     with Workspace(served) as home, Proxy("127.0.0.1", postgres_server.port) as proxy:
         url = served.store.replace(f":{postgres_server.port}/", f":{proxy.port}/")
         with (
-            closing(Crew(Location(served.folder, url, served.broker))) as cut_off,
-            closing(Crew(served)) as others,
+            closing(Crew(Location(served.folder, url, served.broker), worker_forks)) as cut_off,
+            closing(Crew(served, worker_forks)) as others,
         ):
             (victim,) = cut_off.start()
             handle = submit(flows.Stepwise, steps=60, seconds=0.1, ledger=str(ledger), workspace=home)
@@ -267,13 +268,13 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "disk"
 
 
-def test_disk_full(disk: Path, tmp_path: Path) -> None:
+def test_disk_full(disk: Path, tmp_path: Path, worker_forks: ForkServer) -> None:
     """Work stands still while nothing can be written, and goes on when there is room, as if nothing had
     been."""
     ledger = tmp_path / "ledger"
     state = disk / ".quince"
     location = Location(disk, f"sqlite:///{state}/quince.db", f"local://{state}/messages")
-    with Workspace(location) as home, closing(Crew(location)) as crew:
+    with Workspace(location) as home, closing(Crew(location, worker_forks)) as crew:
         crew.start(2)
         inputs = {"steps": 8, "seconds": 0.1, "ledger": str(ledger)}
         handles = submit_many(flows.Stepwise, [inputs] * 10, workspace=home)

@@ -13,6 +13,7 @@ from quince import Workspace, submit
 from quince.workspace.location import Location
 from tests import flows
 from tests.crew import Crew, eventually
+from tests.forked import ForkServer
 from tests.integration.messaging.proxy import Proxy
 from tests.services import RabbitMQ
 
@@ -38,8 +39,10 @@ def takeover(home: Workspace, victims: Crew, others: Crew, gate: Path) -> float:
     return taken
 
 
-def test_on_the_same_host_within_a_second(home: Workspace, location: Location, tmp_path: Path) -> None:
-    with closing(Crew(location)) as victims, closing(Crew(location)) as others:
+def test_on_the_same_host_within_a_second(
+    home: Workspace, location: Location, tmp_path: Path, worker_forks: ForkServer
+) -> None:
+    with closing(Crew(location, worker_forks)) as victims, closing(Crew(location, worker_forks)) as others:
         taken = [takeover(home, victims, others, tmp_path / f"gate-{n}") for n in range(3)]
     assert statistics.median(taken) < 1.0, taken
 
@@ -47,12 +50,20 @@ def test_on_the_same_host_within_a_second(home: Workspace, location: Location, t
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
 def test_across_hosts_within_twelve_seconds(
-    postgres_url: str, rabbitmq_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str,
+    rabbitmq_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    worker_forks: ForkServer,
 ) -> None:
     """Two hosts, played by two names: the lock of the one says nothing on the other. The broker drops the
     queue of the dead one at once, and so the other looks closely."""
     location = Location(tmp_path, postgres_url, rabbitmq_url)
-    with Workspace(location) as home, closing(Crew(location)) as victims, closing(Crew(location)) as others:
+    with (
+        Workspace(location) as home,
+        closing(Crew(location, worker_forks)) as victims,
+        closing(Crew(location, worker_forks)) as others,
+    ):
         monkeypatch.setenv("QUINCE_HOST", "elsewhere")
         (victim,) = victims.start(1)
         handle = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)
@@ -76,12 +87,13 @@ def test_across_hosts_who_only_loses_the_broker_is_not_taken_for_dead(
     rabbitmq_server: RabbitMQ,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    worker_forks: ForkServer,
 ) -> None:
     """Its queue is gone, so it is watched; and it is heard."""
     location = Location(tmp_path, postgres_url, rabbitmq_url)
     with Workspace(location) as home, Proxy("127.0.0.1", rabbitmq_server.port) as proxy:
         behind = Location(tmp_path, postgres_url, proxy.uri(rabbitmq_url))
-        with closing(Crew(behind)) as cut_off, closing(Crew(location)) as others:
+        with closing(Crew(behind, worker_forks)) as cut_off, closing(Crew(location, worker_forks)) as others:
             monkeypatch.setenv("QUINCE_HOST", "elsewhere")
             (victim,) = cut_off.start(1)
             handle = submit(flows.Blocker, gate=str(tmp_path / "gate"), workspace=home)

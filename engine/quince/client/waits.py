@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from quince.client.why import nobody_works
 from quince.errors import WouldDeadlock
 from quince.on_hold import is_held
-from quince.processes.running_step import RunningStep, running_step
+from quince.processes.running_step import RunningStep, steps_here
 from quince.showing import notebook_shell
 from quince.workspace.workspace import Workspace
 from quince_messaging.structured_log import StructuredLogger
@@ -37,11 +37,11 @@ def settled(row: ProcessRow) -> bool:
 def waiting(workspace: Workspace) -> Iterator[Progress]:
     """What is to be called with the rows of those that are awaited, after every read of them. It raises
     WouldDeadlock if the wait is inside a step and must not go on."""
-    reminder, (step, certain) = _Reminder(workspace), running_step()
-    if step is None:
+    reminder, (steps, certain) = _Reminder(workspace), steps_here()
+    if not steps:
         yield reminder.look if notebook_shell() is None else _with_bar(reminder.look, workspace)
         return
-    inside = _WaitInside(step, certain, workspace)
+    inside = _WaitInside(steps, certain, workspace)
 
     def look(rows: Sequence[ProcessRow]) -> None:
         reminder.look(rows)
@@ -50,7 +50,8 @@ def waiting(workspace: Workspace) -> Iterator[Progress]:
     try:
         yield look
     finally:
-        step.go_on(inside)
+        for step in steps:
+            step.go_on(inside)
 
 
 def _with_bar(look: Progress, workspace: Workspace) -> Progress:
@@ -86,10 +87,10 @@ class _Reminder:
 
 
 class _WaitInside:
-    """Tells the worker of the step, at first and now and then."""
+    """Tells the worker of the step, of each if it may be any of several, at first and now and then."""
 
-    def __init__(self, step: RunningStep, certain: bool, workspace: Workspace) -> None:
-        self._step = step
+    def __init__(self, steps: Sequence[RunningStep], certain: bool, workspace: Workspace) -> None:
+        self._steps = steps
         self._certain = certain
         self._workspace = workspace
         self._pause = FIRST_AGAIN
@@ -99,10 +100,11 @@ class _WaitInside:
         pids = [row.pid for row in rows if not settled(row)]
         if not pids or time.monotonic() < self._due:
             return
-        try:
-            self._step.wait_for(self, self._workspace.store.identity, pids)
-        except WouldDeadlock:
-            if self._certain:
-                raise
+        for step in self._steps:
+            try:
+                step.wait_for(self, self._workspace.store.identity, pids, vague=len(self._steps) > 1)
+            except WouldDeadlock:
+                if self._certain:
+                    raise
         self._due = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_AGAIN)

@@ -272,9 +272,9 @@ class StepHost(ABC):
 
     # What a running process needs (see `Engine`)
 
-    def lend_slot(self, pid: int, store: str, awaited: Sequence[int]) -> str | None:
+    def lend_slot(self, pid: int, store: str, awaited: Sequence[int], vague: bool) -> str | None:
         blocks = self._loop.is_running() and self._link.on_main()
-        refusal: str | None = self._link.call(pid, "lend", store, list(awaited), blocks)
+        refusal: str | None = self._link.call(pid, "lend", store, list(awaited), blocks, vague)
         if blocks and refusal is None:
             self._give_back()
         return refusal

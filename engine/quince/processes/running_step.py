@@ -18,11 +18,12 @@ from quince.errors import WouldDeadlock
 class Lender(Protocol):
     """Whoever runs a step: lends its slot while the step waits."""
 
-    def lend_slot(self, pid: int, store: str, awaited: Sequence[int]) -> str | None:
+    def lend_slot(self, pid: int, store: str, awaited: Sequence[int], vague: bool) -> str | None:
         """The step of process `pid` waits for these; called again now and then while it does.
 
         Args:
             store: Identity of the store in which the awaited ones are.
+            vague: It or another one does.
 
         Returns:
             Why it must not wait, or None.
@@ -55,11 +56,12 @@ class RunningStep:
         """It has not ended, and this is not a child that it has forked."""
         return not self._over and os.getpid() == self._ospid
 
-    def wait_for(self, wait: object, store: str, pids: Sequence[int]) -> None:
+    def wait_for(self, wait: object, store: str, pids: Sequence[int], *, vague: bool = False) -> None:
         """Say that it waits, or still waits. `go_on` ends that.
 
         Args:
             wait: Stands for this wait among all that the step has at the same time.
+            vague: It waits, or another step of this program does.
 
         Raises:
             WouldDeadlock: it must not wait so.
@@ -67,7 +69,7 @@ class RunningStep:
         """
         with self._lock:
             self._waits[wait] = pids
-        if (refusal := self._lender.lend_slot(self.pid, store, pids)) is not None:
+        if (refusal := self._lender.lend_slot(self.pid, store, pids, vague)) is not None:
             raise WouldDeadlock(self.pid, list(pids), refusal)
 
     def go_on(self, wait: object) -> None:
@@ -102,12 +104,13 @@ def nothing_but_steps() -> None:
     _steps_alone = True
 
 
-def running_step() -> tuple[RunningStep | None, bool]:
-    """The step in which the caller is, or None; and whether that is certain.
+def steps_here() -> tuple[Sequence[RunningStep], bool]:
+    """The steps in one of which the caller is, none outside of steps; and whether that is certain.
 
-    It is not in a thread that knows no context, of a program that does more than steps.
+    In a thread that knows no context it is any that runs in this program, or none if it does more than steps.
     """
-    step, certain = _current.get(), True
-    if step is None and threading.current_thread() is not threading.main_thread() and len(_running) == 1:
-        step, certain = next(iter(_running), None), _steps_alone
-    return (step, certain) if step is not None and step.here else (None, True)
+    step = _current.get()
+    if step is not None or threading.current_thread() is threading.main_thread():
+        return [step] if step is not None and step.here else [], True
+    steps = [step for step in _running.copy() if step.here]
+    return steps, _steps_alone and len(steps) == 1

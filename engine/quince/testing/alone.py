@@ -60,7 +60,7 @@ class Alone:
     def excepted(self, pid: int, error: BaseException) -> None:
         self.error = error
 
-    def lend_slot(self, pid: int, store: str, awaited: Sequence[int]) -> str | None:
+    def lend_slot(self, pid: int, store: str, awaited: Sequence[int], vague: bool) -> str | None:
         return None
 
     def take_back_slot(self, pid: int) -> None:

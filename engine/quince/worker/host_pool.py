@@ -234,13 +234,13 @@ class HostPool:
 
     async def _lend(self, host: StepHost, call: Call) -> str | None:
         """A step waits inside; a coroutine may block the loop of its host by that."""
-        store, awaited, blocks = call.arguments
+        store, awaited, blocks, vague = call.arguments
         known, blocks = host.blocked_by == call.pid, blocks and host.shared
         if blocks:
             host.blocked_by = call.pid  # nothing begins there any more, and what has not begun comes back
         blocked = set(host.guests) - {call.pid} if known else ()
         lend = self._owner.lent.lend
-        refusal = await lend(call.pid, store, awaited, cheap=host.shared, blocked=blocked)
+        refusal = await lend(call.pid, store, awaited, cheap=host.shared, blocked=blocked, vague=vague)
         if refusal is not None:
             host.goes_on(call.pid)
         return refusal

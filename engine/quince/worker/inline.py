@@ -21,7 +21,7 @@ from quince.processes.error_record import user_frames
 from quince.processes.functions import P, ProcessFunction, Value
 from quince.processes.options import Wishes
 from quince.processes.process import Process
-from quince.processes.running_step import running_step
+from quince.processes.running_step import steps_here
 from quince.worker.calling_thread import CallingThread
 from quince.worker.switching import quick_switching
 from quince.worker.worker import Worker
@@ -194,6 +194,7 @@ class _WorkerThread:
 
     def __init__(self, home: Workspace) -> None:
         self._root: int | None = None
+        steps, _ = steps_here()
         self._calling = None if _loop_runs_here() else CallingThread(self._root_is_alive)
         self.worker = Worker(
             home.location,
@@ -202,7 +203,7 @@ class _WorkerThread:
             registry=home.registry,
             checked=True,
             calling=self._calling,
-            outer=running_step()[0],
+            outer=steps[0] if len(steps) == 1 else None,
         )
         self._left = False
         self._ready = threading.Event()

@@ -99,8 +99,8 @@ class InlineSteps:
     async def signals(self, pid: int) -> Sequence[SignalRow]:
         return await until_store_answers(self, pid, lambda: aside(self.store.signals, pid))
 
-    def lend_slot(self, pid: int, store: str, awaited: Sequence[int]) -> str | None:
-        return self._lent.lend_here(self._loop, pid, store, awaited)
+    def lend_slot(self, pid: int, store: str, awaited: Sequence[int], vague: bool) -> str | None:
+        return self._lent.lend_here(self._loop, pid, store, awaited, vague)
 
     def take_back_slot(self, pid: int) -> None:
         self._owner.call(lambda: self._lent.take_back(pid))

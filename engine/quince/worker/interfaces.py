@@ -20,7 +20,14 @@ class Lending(Protocol):
     """Slots of processes whose steps wait, inside, for other processes."""
 
     async def lend(
-        self, pid: int, store: str, awaited: Sequence[int], *, cheap: bool, blocked: Collection[int] = ()
+        self,
+        pid: int,
+        store: str,
+        awaited: Sequence[int],
+        *,
+        cheap: bool,
+        blocked: Collection[int] = (),
+        vague: bool = False,
     ) -> str | None:
         """The step of `pid` waits for these; asked again now and then while it does.
 
@@ -28,6 +35,7 @@ class Lending(Protocol):
             store: Identity of the store in which they are.
             cheap: It has no step host to itself.
             blocked: Processes that cannot go on as long as it waits.
+            vague: It or another one waits: nothing follows from that for who waits for whom.
 
         Returns:
             Why it must not wait, or None: then its slot is lent.

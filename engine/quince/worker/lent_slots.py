@@ -78,13 +78,16 @@ class LentSlots:
         self._waits: dict[int, Wait] = {}
 
     def lend_here(
-        self, loop: asyncio.AbstractEventLoop, pid: int, store: str, awaited: Sequence[int]
+        self, loop: asyncio.AbstractEventLoop, pid: int, store: str, awaited: Sequence[int], vague: bool
     ) -> str | None:
         """As `lend`, for a step in this program: in a thread, or on the worker's loop, which it blocks."""
         if asyncio._get_running_loop() is loop:
             return self._refused_on_loop(store, awaited)
+        if loop.is_closed():
+            return None
         try:
-            return asyncio.run_coroutine_threadsafe(self.lend(pid, store, awaited, cheap=True), loop).result()
+            lending = self.lend(pid, store, awaited, cheap=True, vague=vague)
+            return asyncio.run_coroutine_threadsafe(lending, loop).result()
         except (RuntimeError, CancelledError):
             return None  # the worker has ended, and with it the step
 
@@ -103,14 +106,21 @@ class LentSlots:
         return f"a coroutine that blocks holds up the worker that is to run it; {AWAIT}, or {WAY_OUT}"
 
     async def lend(
-        self, pid: int, store: str, awaited: Sequence[int], *, cheap: bool, blocked: Collection[int] = ()
+        self,
+        pid: int,
+        store: str,
+        awaited: Sequence[int],
+        *,
+        cheap: bool,
+        blocked: Collection[int] = (),
+        vague: bool = False,
     ) -> str | None:
         runner = self._runners.get(pid)
         if runner is None:
             return None  # it is not this worker's any more, and is stopped
         ours = awaited if store == self._owner.store.identity else ()
         rows = await aside(self._owner.store.select, Selection(pids=list(ours))) if ours else []
-        reached = await self._reached(rows)
+        reached = set() if vague else await self._reached(rows)
         if pid in reached:
             return f"it waits for {pid} itself, or for what does so; neither could ever end"
         if held := sorted(reached & set(blocked)):
@@ -121,7 +131,9 @@ class LentSlots:
             return None
         if pid not in self._waits and (full := self._full(cheap)) is not None:
             return full
-        self._waits.setdefault(pid, Wait(set(), cheap, time.monotonic())).awaited = set(ours)
+        wait = self._waits.setdefault(pid, Wait(set(), cheap, time.monotonic()))
+        if not vague:
+            wait.awaited = set(ours)
         self._take_first([row.pid for row in rows if self._may_run(row)])
         runner.waiting.lend_slot()
         return None

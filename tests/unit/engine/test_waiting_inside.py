@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_run_runs_what_its_steps_wait_for(home: Workspace, kind: Any) -> None:
     assert run(kind, x=7, workspace=home) == {"result": 7}
+
+
+@pytest.mark.parametrize("kind", [flows.by_threads, flows.by_executor], ids=lambda kind: kind.__name__)
+def test_runs_beside_each_other_whose_steps_wait_in_threads(home: Workspace, kind: Any) -> None:
+    """Which of their steps it is that waits, nobody knows."""
+    with ThreadPoolExecutor(3) as pool:
+        ends = list(pool.map(lambda _: run(kind, x=7, workspace=home), range(3)))
+    assert ends == [{"result": 7}] * 3
 
 
 def test_a_coroutine_that_blocks_the_worker_of_a_run_is_refused(home: Workspace) -> None:

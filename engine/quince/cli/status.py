@@ -32,7 +32,7 @@ from quince.text import in_line
 from quince.troubles import grave
 from quince.workspace.link_warnings import broker_warning, store_warning
 from quince.workspace.location import Location
-from quince.workspace.workspace import Workspace
+from quince.workspace.workspace import Workspace, open_store
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError
@@ -165,7 +165,8 @@ def overview(location: Location) -> Overview:
             found["schedules"] = home.store.schedules()
             found["receivers"] = home.store.receivers()
             if any(grave(one.troubles) or not alive(one, time.time()) for one in found["workers"]):
-                home.store.try_write(within=WRITE_SECONDS)
+                with open_store(location, patience=WRITE_SECONDS) as trial:  # which is closed as soon
+                    trial.try_write(within=WRITE_SECONDS)
         except PersistenceError as error:
             found["store_error"] = _sentence(error)
         try:

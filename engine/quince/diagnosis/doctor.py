@@ -25,7 +25,7 @@ from quince.recovery.sweeper import STALE_SECONDS, SUSPICION_SECONDS
 from quince.settings import EXPIRY_SECONDS
 from quince.troubles import grave
 from quince.workspace.neighbours import sentence_of, strangers
-from quince.workspace.workspace import Workspace
+from quince.workspace.workspace import Workspace, open_store
 from quince_messaging.errors import MessagingError
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError, StoreUnavailable
@@ -138,7 +138,8 @@ class _Checkup:
     def _writes(self) -> Iterator[Finding]:
         self._store.owners()  # what cannot even be read is said once
         try:
-            self._store.try_write(within=WRITE_SECONDS)
+            with open_store(self._workspace.location, patience=WRITE_SECONDS) as trial:
+                trial.try_write(within=WRITE_SECONDS)
         except PersistenceError as error:
             yield Finding(
                 "store",

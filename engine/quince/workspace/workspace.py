@@ -28,6 +28,7 @@ from quince_persistence.codec import find_classes_by
 from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
 from quince_persistence.store import Store
+from quince_persistence.writing.transaction import PATIENCE_SECONDS
 
 
 @dataclass(eq=False)
@@ -164,8 +165,11 @@ def prepare(location: Location) -> None:
         ) from error
 
 
-def open_store(location: Location) -> Store:
+def open_store(location: Location, *, patience: float = PATIENCE_SECONDS) -> Store:
     """A store of one's own on this place (the caller closes it).
+
+    Args:
+        patience: Seconds that it waits for a database that does not answer, or is locked.
 
     Raises:
         WorkspaceError: it cannot be made; or it was moved away under a daemon, and none is made there.
@@ -173,7 +177,7 @@ def open_store(location: Location) -> Store:
     """
     prepare(location)
     location.require_not_lost()
-    store = Store(location.store) if location.opener is None else location.opener()
+    store = Store(location.store, patience=patience) if location.opener is None else location.opener()
     store.open()
     return store
 

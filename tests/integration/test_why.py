@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 
 from quince import ProcessHandle, ProcessState, Workspace, submit
@@ -14,6 +15,14 @@ from tests.crew import Crew, eventually
 
 def says(handle: ProcessHandle, pattern: str) -> bool:
     return re.search(pattern, handle.why().sentence) is not None
+
+
+class Deaf(flows.Blocker):
+    """Is not ended by the signal that asks for it."""
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        super().run()
 
 
 def test_without_workers_it_says_so(home: Workspace) -> None:
@@ -28,8 +37,8 @@ def test_without_workers_it_says_so(home: Workspace) -> None:
 def test_while_workers_run(home: Workspace, crew: Crew, tmp_path: Path) -> None:
     (worker,) = crew.start(1, slots=1)
     gate = tmp_path / "gate"
-    blocked = submit(flows.Blocker, gate=str(gate), workspace=home)
-    eventually(lambda: blocked.row.owner)
+    blocked = submit(Deaf, gate=str(gate), workspace=home)
+    eventually(gate.with_name("gate.blocked").exists)
     assert says(blocked, "it runs: test-worker-1 is in step run")
     behind = submit(flows.add, x=1, workspace=home)
     assert says(behind, "it waits for a free slot on queue default")

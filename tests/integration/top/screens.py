@@ -62,7 +62,9 @@ async def seen(
     """`quince top` on a workspace."""
     app = QuinceTop(monitor or Monitor(home), words)
     async with app.run_test(size=size) as pilot:
-        yield Seen(pilot)
+        screen = Seen(pilot)
+        await screen.until("Pause")  # in the last line as soon as keys mean something
+        yield screen
 
 
 class Terminal:

@@ -124,6 +124,7 @@ async def test_what_was_given_up_while_no_thread_was_granted_is_never_done(
         await asyncio.sleep(0)
         assert not given_up.done()
         given_up.cancel()
+        await asyncio.sleep(0)  # then its thread's side knows
     await asyncio.wait_for(waits, SOON)
     await asyncio.wait_for(loop.run_in_executor(threads, ran.put, "last"), SOON)
     threads.shutdown()

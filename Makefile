@@ -17,7 +17,7 @@ help:
 	@echo "make check   format, lint, types, import contracts, unit tests (under a minute)"
 	@echo "make bench   benchmarks on this machine"
 	@echo "make docs    the documentation as a site, in build/site"
-	@echo "make man     the man page, in .venv/share/man (or: make man PREFIX=/usr/local)"
+	@echo "make man     docs/man/quince.1, made anew from the commands (it comes with the wheel)"
 	@echo "make clean   remove .venv and what the tools left"
 
 demo: environment
@@ -46,10 +46,8 @@ docs: environment
 	@NO_COLOR=1 $(BIN)/zensical build --strict --clean
 	@echo "quince: build/site/index.html"
 
-PREFIX := .venv
 man: environment
-	@mkdir -p $(PREFIX)/share/man/man1
-	@$(BIN)/quince help --man > $(PREFIX)/share/man/man1/quince.1
+	@$(BIN)/quince help --man > docs/man/quince.1
 
 clean:
 	rm -rf build .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

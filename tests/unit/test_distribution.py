@@ -11,8 +11,11 @@ import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
+from quince.cli.reference.man import man_page
+
 ROOT = Path(__file__).parents[2]
 INFO = f"quince-{version('quince')}.dist-info"
+DATA = f"quince-{version('quince')}.data"
 DOCS = ROOT / "docs"
 PACKAGES = {
     "quince": ROOT / "engine",
@@ -30,7 +33,7 @@ def wheel(tmp_path: Path) -> zipfile.ZipFile:
 
 def test_a_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
-    assert {name.partition("/")[0] for name in names} == {*PACKAGES, INFO}
+    assert {name.partition("/")[0] for name in names} == {*PACKAGES, INFO, DATA}
     sources = {
         str(file.relative_to(root))
         for package, root in PACKAGES.items()
@@ -38,10 +41,16 @@ def test_a_wheel_has_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile)
         if file.is_file() and file.suffix != ".pyc"
     }
     pages = {f"quince/pages/{file.relative_to(DOCS)}" for file in DOCS.glob("*.md")}
-    assert {name for name in names if ".dist-info/" not in name} == sources | pages
+    assert {name for name in names if not name.startswith((f"{INFO}/", f"{DATA}/"))} == sources | pages
     assert {f"{package}/py.typed" for package in PACKAGES} < sources
     migrations = {name.rpartition("/")[2] for name in sources if "/migrations/" in name}
     assert {"env.py", "script.py.mako", "v0001_baseline.py"} < migrations
+
+
+def test_a_wheel_has_the_man_page_of_its_commands(wheel: zipfile.ZipFile) -> None:
+    shared = [name for name in wheel.namelist() if name.startswith(f"{DATA}/")]
+    assert shared == [f"{DATA}/data/share/man/man1/quince.1"]
+    assert wheel.read(shared[0]).decode() == man_page(), "it is not that of these commands: make man"
 
 
 def test_a_wheel_has_the_command_and_the_plugin(wheel: zipfile.ZipFile) -> None:

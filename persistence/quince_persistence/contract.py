@@ -25,37 +25,28 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future
 from typing import Protocol
 
+from quince_persistence.control_records import ControlOutcome, PastStep, Restarted
+from quince_persistence.limit_records import LimitRow, LimitWait
 from quince_persistence.notice_contract import NoticeContract
+from quince_persistence.prune_records import Pruned
 from quince_persistence.records import (
     Claim,
     Control,
-    ControlOutcome,
     EventRow,
-    LimitRow,
-    LimitWait,
     NewEvent,
     NewProcess,
     NewSignal,
-    PastStep,
     ProcessRow,
-    Pruned,
-    QueueRow,
-    Recorded,
-    Restarted,
     Result,
     Selection,
     SignalRow,
     State,
-    Step,
-    StepOutcome,
-    Sweep,
     Tally,
-    Telling,
-    Vitals,
     Woken,
-    WorkerRow,
 )
 from quince_persistence.schedule_contract import ScheduleContract
+from quince_persistence.step_records import Recorded, Step, StepOutcome, Telling
+from quince_persistence.worker_records import QueueRow, Sweep, Vitals, WorkerRow
 
 
 class StoreContract(ScheduleContract, NoticeContract, Protocol):

@@ -1,7 +1,7 @@
-"""The rows that go into and come out of the store: frozen, plain, without behaviour.
+"""Processes, as they go into and come out of the store: frozen, plain, without behaviour.
 
-Those of which there are many, or that travel between workers and step hosts, are msgspec Structs: made ten
-times faster.
+Beside it are the records of steps, controls, limits, workers, schedules, notices and of pruning. Those of
+which there are many, or that travel between workers and step hosts, are msgspec Structs: made ten times faster.
 Times are seconds since the epoch (UTC) as float. Blobs are bytes made by `quince_persistence.codec`.
 A *worker id* names one incarnation of a worker (`host:ospid:random`); it is never reused.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -64,47 +64,6 @@ class ProcessOptions(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 NO_OPTIONS = ProcessOptions()
-
-
-class NewLimit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A limit of which so many may be held at once, for the children of one process."""
-
-    name: str
-    slots: int
-
-
-class LimitRow(msgspec.Struct, frozen=True, gc=False):
-    """A named limit.
-
-    Attributes:
-        slots: How many processes may hold it at once; None: any number.
-        rate: How many may begin in `per` seconds; None: any number.
-        owner: The process for whose children it is.
-        held: How many hold it.
-        waiting: How many wait for it first of all.
-        next_at: When its rate lets the next one begin; None: now, or it has none.
-    """
-
-    name: str
-    slots: int | None
-    rate: int | None
-    per: float | None
-    owner: int | None
-    held: int
-    waiting: int
-    next_at: float | None = None
-
-
-class LimitWait(msgspec.Struct, frozen=True, gc=False):
-    """A process that waits for a limit.
-
-    Attributes:
-        ahead: How many come before it.
-    """
-
-    pid: int
-    name: str
-    ahead: int
 
 
 class Control(enum.StrEnum):
@@ -259,26 +218,6 @@ class NewEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     author: str | None = None
 
 
-class Telling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a step that runs has said, before it commits.
-
-    Attributes:
-        owner, epoch: The claim under which it runs; under any other it is dropped.
-        run: A number that this run of the step has for itself; also in its `Step`.
-        first: How many of its reports were told before.
-        events: Further ones.
-    """
-
-    pid: int
-    owner: str
-    epoch: int
-    run: int
-    first: int = 0
-    events: Sequence[NewEvent] = ()
-    status: str | None = None
-    progress: Progress | None = None
-
-
 class NewSignal(msgspec.Struct, frozen=True, omit_defaults=True):
     """A value for a process, kept until one of its steps has used it.
 
@@ -313,104 +252,6 @@ class EventRow(msgspec.Struct, frozen=True, omit_defaults=True):
     author: str | None
 
 
-RanStep = tuple[str, float, float]
-"""The name of a step, when it began, and for how many seconds it ran."""
-
-
-class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Everything that one step changed: committed together or not at all.
-
-    Attributes:
-        owner, epoch: The claim under which it was made; a write with any other is refused (fenced).
-        state: The state that the process enters.
-        step: Name of the step that runs next, or in which the process has not ended well.
-        checkpoint: Blob to restore from; None leaves the stored one as it is. It is dropped when the process
-            finishes well (exit status 0), and else kept.
-        outputs: Blob of all outputs; written when given (terminal states).
-        error: Blob describing the exception (excepted).
-        exit_status, exit_message: How it ended (terminal states).
-        children: Processes to insert, in the order of their pids.
-        awaits: pids whose termination this process now waits for (state `waiting`). They may be
-            children of this very step, older processes, or terminated ones.
-        due: Time at which a timer wakes it (state `waiting`), or None.
-        signals: Names of the signals that it waits for (state `waiting`); one for each.
-        deadline: `due` ends the wait for all signals that have not come, and is nothing to wait for itself.
-        wait_any: One of `awaits` and `signals` is enough.
-        wait_due: `due` ends the wait, whatever has not come, and is nothing to wait for itself.
-        kills: Children that are killed, with their trees.
-        attempt: How often the step that runs next has been tried, and has failed.
-        refers: Processes that its memory names from now on, besides its children: they are not pruned as long
-            as it lives.
-        used: Signals that this step has used up; they are dropped.
-        sends: Signals to other processes; those to processes that have terminated are dropped.
-        limits: Limits for the children.
-        release: Give the claim up with this commit.
-        paused: Enter the paused flag with this commit (implies release; clears a pause intent).
-        reason: With `paused` or `killed`: why, for the history and the row's status.
-        revision: That of the code that ran the step; it is kept with the change of state.
-        run: That of its `Telling`s: reports that were told are not written again. 0: there were none.
-        contents: Large parts of its values, by digest, if these were folded.
-        progress: How far it said it was; what has not ended well keeps it.
-        ran: The name of the step that has run.
-        history: Those that have run since the last line of history that says so, this one too; it says it.
-        keep: The checkpoint before it is kept, too, if it has got anything done.
-    """
-
-    pid: int
-    owner: str
-    epoch: int
-    state: State
-    step: str | None = None
-    status: str | None = None
-    checkpoint: bytes | None = None
-    outputs: bytes | None = None
-    error: bytes | None = None
-    exit_status: int | None = None
-    exit_message: str | None = None
-    children: Sequence[NewProcess] = ()
-    awaits: Sequence[int] = ()
-    due: float | None = None
-    signals: Sequence[str] = ()
-    deadline: bool = False
-    wait_any: bool = False
-    wait_due: bool = False
-    kills: Sequence[int] = ()
-    attempt: int = 0
-    refers: Sequence[int] = ()
-    used: Sequence[SignalRow] = ()
-    sends: Sequence[NewSignal] = ()
-    events: Sequence[NewEvent] = ()
-    limits: Sequence[NewLimit] = ()
-    release: bool = False
-    paused: bool = False
-    reason: str | None = None
-    revision: str | None = None
-    run: int = 0
-    contents: Mapping[str, bytes] = msgspec.field(default_factory=dict)
-    progress: Progress | None = None
-    ran: str | None = None
-    keep: bool = False
-    history: Sequence[RanStep] = ()
-
-    @property
-    def failed(self) -> bool:
-        """The step that has run is the one that runs next: it has failed. A checkpoint corrects the stored
-        one, and changes nothing of what that says of the wait before it."""
-        return self.attempt > 0 or self.paused
-
-
-class Recorded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is recorded of a once-block, and under which claim its process is now.
-
-    Attributes:
-        result: Blob, or None if nothing is recorded.
-    """
-
-    owner: str | None
-    epoch: int
-    result: bytes | None
-
-
 class Woken(msgspec.Struct, frozen=True, gc=False):
     """A process that became ready through the commit of another one.
 
@@ -421,92 +262,6 @@ class Woken(msgspec.Struct, frozen=True, gc=False):
     owner: str | None
     queue: str
     priority: int
-
-
-class StepOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a committed step met.
-
-    Attributes:
-        fenced: The claim was lost; nothing was written. All else is then empty.
-        awaiting: What is still outstanding after the commit (0: go on at once).
-        over: Those that it was to wait for and that had ended before.
-        intent: A control that waits to be applied by the owner, or None.
-        woken: Processes that waited for this one and are now ready.
-        signalled: Those that became ready through the signals that it sent.
-        kept: (of `release`) Not released: it was waiting and nothing is left to wait for, and no
-            intent is on it; the owner goes on.
-        state, paused, ready: What the row says after it.
-        itself: (of `release`) Where the task of the process belongs.
-        served: Of the children, those that have ended at once with outputs from the cache.
-        cascade: What a kill that came into force with this commit did, as `control` would tell it:
-            the live descendants of the process and, if an intent was applied, the process itself; and the
-            children that the step kills.
-            Those not `applied` have an owner to be told.
-    """
-
-    fenced: bool = False
-    awaiting: int = 0
-    over: Sequence[int] = ()
-    intent: Control | None = None
-    intent_reason: str | None = None
-    woken: Sequence[Woken] = ()
-    signalled: Sequence[Woken] = ()
-    served: Sequence[int] = ()
-    kept: bool = False
-    state: State | None = None
-    paused: bool = False
-    ready: bool = False
-    cascade: Sequence[ControlOutcome] = ()
-    itself: Woken | None = None
-
-
-class ControlOutcome(msgspec.Struct, frozen=True):
-    """What a control found and did with one process.
-
-    Attributes:
-        found: There is such a process.
-        before: Its row before the control (None if not found).
-        after: Its row after it.
-        applied: It holds already (no worker was in a step of it, or there was nothing to do).
-        refused: Why it cannot be done (terminated, ...), or None.
-        woken: Processes that became ready (parents of one that was killed; itself when played).
-        owner: The worker to be told: it must apply the intent, or does not know yet what was applied.
-    """
-
-    pid: int
-    found: bool
-    before: ProcessRow | None
-    after: ProcessRow | None
-    applied: bool
-    refused: str | None = None
-    owner: str | None = None
-    woken: Sequence[Woken] = ()
-
-
-class Restarted(msgspec.Struct, frozen=True):
-    """What a restart has made.
-
-    Attributes:
-        pid: The new process.
-        step: Before which it begins; None: the first.
-        made: All new processes: it, and those that it waits for in the place of others.
-        shared: Those that it waits for, or has waited for, and that it shares with the old one.
-        woken: Those that are ready.
-    """
-
-    pid: int
-    step: str | None
-    made: Sequence[ProcessRow]
-    shared: Sequence[int]
-    woken: Sequence[Woken] = ()
-
-
-class PastStep(msgspec.Struct, frozen=True):
-    """A step before which a checkpoint was kept. `number` grows with each; None: the newest one, from which
-    the process goes on, or would."""
-
-    number: int | None
-    step: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,32 +310,6 @@ class Selection:
     limit: int | None = None
 
 
-class Kept(enum.StrEnum):
-    """Why a tree was not pruned."""
-
-    LIVES = "something of it lives"
-    RECENT = "it has not ended long enough ago"
-    AWAITED = "something that lives waits for it"
-    REFERRED = "something that stays refers to it"
-    SCHEDULED = "it is the last of a schedule"
-    CHILD = "it is a part of a tree, and only whole trees are pruned"
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What was deleted, and what was not.
-
-    Attributes:
-        roots: Of the trees.
-        pids: All processes.
-        kept: Roots that were named, that are there, and that stay.
-    """
-
-    roots: Sequence[int] = ()
-    pids: Sequence[int] = ()
-    kept: Mapping[int, Kept] = field(default_factory=dict)
-
-
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a process ended (or stands).
 
@@ -596,40 +325,6 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     unread: int = 0
 
 
-class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a worker is, as it says with its heartbeats.
-
-    Attributes:
-        load: How many programs of its host want a processor, on the average of a minute.
-        processors: How many its host has.
-        memory: Bytes that it and all that it has started have in memory, without files that are mapped.
-        free: Bytes of memory that its host has left.
-        step_hosts: How many it has.
-    """
-
-    load: float | None = None
-    processors: int | None = None
-    memory: int | None = None
-    free: int | None = None
-    step_hosts: int | None = None
-
-
-NO_VITALS = Vitals()
-
-
-class QueueRow(msgspec.Struct, frozen=True, gc=False):
-    """What is ready on a queue, and unowned.
-
-    Attributes:
-        depth: How many processes.
-        since: Since when the first of them.
-    """
-
-    name: str
-    depth: int
-    since: float
-
-
 class Tally(msgspec.Struct, frozen=True, gc=False):
     """How many processes are alike.
 
@@ -641,55 +336,3 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
     paused: bool
     failed: bool
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
-    """One incarnation of a worker.
-
-    Attributes:
-        id: The worker id.
-        lock: Path of the file whose lock it holds while it lives (meaningful on its host only).
-        slots: How many processes it runs at once.
-        state: `running`, `draining` or `stopped`.
-        held: How many processes it owns (filled by reads).
-        troubles: What is wrong with it, as it said with its last heartbeat, each in one sentence.
-        metrics: `host:port` where its metrics are served; None: nowhere.
-        vitals: How it is, as it said with that.
-    """
-
-    id: str
-    host: str
-    ospid: int
-    name: str
-    queues: Sequence[str]
-    slots: int
-    lock: str | None
-    state: str
-    started: float
-    heartbeat: float
-    held: int = 0
-    troubles: Sequence[str] = ()
-    metrics: str | None = None
-    vitals: Vitals = NO_VITALS
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """What one sweep found and did.
-
-    Attributes:
-        enqueue: Ready and unowned processes, whose task may be lost: to be put on their queues.
-        due: Timers that fired.
-        killed: What a deadline did that is over, with each process of its tree. Those not `applied` have an
-            owner to be told.
-        dead: Workers whose heartbeat has expired (not yet released: the caller proves and calls
-            `release_worker`).
-        rated: Somebody waits for a limit that has a rate: another sweep, soon, may let it begin.
-    """
-
-    enqueue: Sequence[Woken] = field(default_factory=tuple)
-    due: Sequence[Woken] = field(default_factory=tuple)
-    dead: Sequence[WorkerRow] = field(default_factory=tuple)
-    killed: Sequence[ControlOutcome] = ()
-    rated: bool = False

@@ -16,7 +16,8 @@ from quince_persistence.errors import (
     StoreClosed,
     UnknownProcess,
 )
-from quince_persistence.records import NewEvent, Selection, State, Step
+from quince_persistence.records import NewEvent, Selection, State
+from quince_persistence.step_records import Step
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 

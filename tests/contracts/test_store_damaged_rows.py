@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from quince_persistence.databases.opening import database_of
-from quince_persistence.records import Control, Selection, State, WorkerRow
+from quince_persistence.records import Control, Selection, State
 from quince_persistence.store import Store
+from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import born, store, store_url
 
 __all__ = ["store", "store_url"]

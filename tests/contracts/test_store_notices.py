@@ -9,8 +9,9 @@ from sqlalchemy import text
 
 from quince_persistence.databases.opening import database_of
 from quince_persistence.notice_records import Happening, NoticeRow, Sent
-from quince_persistence.records import Control, ProcessOptions, Selection, State, WorkerRow
+from quince_persistence.records import Control, ProcessOptions, Selection, State
 from quince_persistence.store import Store
+from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import born, finish, held, step, store, store_url, stores
 
 __all__ = ["store", "store_url", "stores"]

@@ -11,17 +11,8 @@ from sqlalchemy import Connection, func, insert, select
 
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import UnknownProcess
-from quince_persistence.records import (
-    Claim,
-    Control,
-    Kept,
-    NewEvent,
-    NewSignal,
-    ProcessOptions,
-    Pruned,
-    Selection,
-    State,
-)
+from quince_persistence.prune_records import Pruned, Spared
+from quince_persistence.records import Claim, Control, NewEvent, NewSignal, ProcessOptions, Selection, State
 from quince_persistence.schema.tables import (
     content_uses,
     contents,
@@ -133,9 +124,9 @@ def test_a_tree_that_lives_in_part_stays_as_a_whole(store: Store) -> None:
     top, middle, leaf = family(store)
     step(store, top, State.EXCEPTED)
     finish(store, middle)
-    assert prune(store, top.row.pid) == Pruned([], [], {top.row.pid: Kept.LIVES})
+    assert prune(store, top.row.pid) == Pruned([], [], {top.row.pid: Spared.LIVES})
     finish(store, leaf)
-    assert prune(store, middle.row.pid).kept == {middle.row.pid: Kept.CHILD}
+    assert prune(store, middle.row.pid).kept == {middle.row.pid: Spared.CHILD}
     assert prune(store, top.row.pid, dry=True).pids == [one.row.pid for one in (top, middle, leaf)]
     assert store.get(leaf.row.pid) is not None
     assert sorted(prune(store, top.row.pid).pids) == [one.row.pid for one in (top, middle, leaf)]
@@ -146,7 +137,7 @@ def test_what_failed_has_a_time_of_its_own(store: Store) -> None:
     (claim,) = held(store, "w")
     step(store, claim, State.FINISHED, exit_status=3)
     found = prune(store, well, claim.row.pid, before=SOON, failed_before=1.0)
-    assert found == Pruned([well], [well], {claim.row.pid: Kept.RECENT})
+    assert found == Pruned([well], [well], {claim.row.pid: Spared.RECENT})
     assert prune(store, claim.row.pid, before=1.0, failed_before=SOON).roots == [claim.row.pid]
 
 
@@ -159,7 +150,7 @@ def test_a_tree_is_as_young_as_the_last_that_ended(store: Store) -> None:
     late = store.get(leaf.row.pid)
     assert late is not None
     assert prune(store, top.row.pid, before=min(then, late.ended or 0) - 1e-6).kept == {
-        top.row.pid: Kept.RECENT
+        top.row.pid: Spared.RECENT
     }
 
 
@@ -168,7 +159,7 @@ def test_what_is_awaited_stays(store: Store) -> None:
     (waiting,) = held(store, "w")
     live = born(store)[0]
     step(store, waiting, State.WAITING, awaits=[live, pid], release=True)
-    assert prune(store, live).kept == {live: Kept.LIVES}
+    assert prune(store, live).kept == {live: Spared.LIVES}
     store.control(Control.KILL, Selection(pids=[live]), author="me").result()
     assert set(prune(store, pid, live).roots) == {pid, live}
 
@@ -179,7 +170,7 @@ def test_what_a_living_process_was_given_stays_until_it_has_ended(store: Store) 
         finish(store, claim)
     (user,) = held(store, "w", refers=[leaf.row.pid, 10**9])
     root = top.row.pid
-    assert prune(store, root).kept == {root: Kept.REFERRED}
+    assert prune(store, root).kept == {root: Spared.REFERRED}
     finish(store, user)
     assert prune(store, root).roots == [root]
     assert prune(store, user.row.pid).roots == [user.row.pid]
@@ -194,7 +185,7 @@ def test_what_one_that_stays_comes_from_stays(store: Store, store_url: str, how:
     first = ended(store)
     second = ended(store, options=options_with(how, first))
     third = ended(store, options=options_with(how, second))
-    assert prune(store, first, second).kept == {first: Kept.REFERRED, second: Kept.REFERRED}
+    assert prune(store, first, second).kept == {first: Spared.REFERRED, second: Spared.REFERRED}
     assert prune(store, first, gone=[second], dry=True).roots == [first]
     assert prune(store, first, second, third).roots == [first, second, third]
     with raw(store_url) as connection:
@@ -205,7 +196,7 @@ def test_the_last_of_a_schedule_stays(store: Store, store_url: str) -> None:
     pid = ended(store)
     with raw(store_url) as connection:
         connection.execute(insert(schedules), _schedule(pid))
-    assert prune(store, pid).kept == {pid: Kept.SCHEDULED}
+    assert prune(store, pid).kept == {pid: Spared.SCHEDULED}
 
 
 def _schedule(pid: int) -> dict[str, Any]:
@@ -279,7 +270,7 @@ def test_one_that_begins_to_refer_comes_first_or_finds_nothing(stores: tuple[Sto
         pruned = futures[0].result()
         futures[1].result()
         there = one.get(pid) is not None
-        assert there == (pruned.kept == {pid: Kept.REFERRED})
+        assert there == (pruned.kept == {pid: Spared.REFERRED})
         prune(one, again.pid)
         assert one.get(again.pid) is not None  # it lives
 
@@ -297,7 +288,7 @@ def test_one_that_is_retried_comes_first_or_is_gone(stores: tuple[Store, Store])
             two.retry(Selection(pids=[pid]), author="me"),
         )
         pruned, (answer,) = futures[0].result(), futures[1].result()
-        assert (answer.refused is None) == (pruned.kept == {pid: Kept.LIVES})
+        assert (answer.refused is None) == (pruned.kept == {pid: Spared.LIVES})
         assert (one.get(pid) is not None) == (pruned.roots == [])
         assert one.checkpoint(pid) == (None if pruned.roots else b"c")
 
@@ -317,7 +308,7 @@ def test_who_has_the_outputs_of_another_keeps_it_or_runs(stores: tuple[Store, St
         row = two.get(again.pid)
         assert row is not None
         served = row.options.cached_from is not None
-        assert served == row.terminated == (pruned.kept == {pid: Kept.REFERRED})
+        assert served == row.terminated == (pruned.kept == {pid: Spared.REFERRED})
         assert (one.get(pid) is not None) == served
         assert two.outputs(again.pid) == (b"outputs" if served else None)
 

@@ -20,8 +20,9 @@ from quince.processes.creation import new_process
 from quince.processes.options import Wishes
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
-from quince_persistence.records import NewProcess, WorkerRow
+from quince_persistence.records import NewProcess
 from quince_persistence.store import Store
+from quince_persistence.worker_records import WorkerRow
 from tests import flows
 from tests.crew import Crew, environment, eventually
 

@@ -15,9 +15,10 @@ from quince.hosts.failures import HostDied
 from quince.recovery.sweeper import Sweeper
 from quince.worker.host_deaths import HostDeaths
 from quince.worker.step_host import StepHost
-from quince_persistence.records import ControlOutcome, Recorded
+from quince_persistence.control_records import ControlOutcome
 from quince_persistence.schedule_records import Overlap
 from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.step_records import Recorded
 from quince_persistence.store import Store
 from quince_persistence.writing.operations import sweep
 from quince_persistence.writing.operations.base import ClaimedOperation

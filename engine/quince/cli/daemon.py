@@ -39,7 +39,8 @@ from quince.workspace.workspace import Workspace, make_store
 from quince_messaging.errors import MessagingError
 from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
-from quince_persistence.records import Selection, State, WorkerRow
+from quince_persistence.records import Selection, State
+from quince_persistence.worker_records import WorkerRow
 
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
 

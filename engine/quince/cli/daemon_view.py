@@ -15,7 +15,8 @@ from quince.monitor.fleet import Worker
 from quince.monitor.words import class_name
 from quince.settings import EXPIRY_SECONDS
 from quince.troubles import grave
-from quince_persistence.records import ProcessRow, WorkerRow
+from quince_persistence.records import ProcessRow
+from quince_persistence.worker_records import WorkerRow
 
 
 def daemon_sentence(state: daemon.DaemonState) -> str:

@@ -14,7 +14,8 @@ from quince.messages import status_of
 from quince.moments import iso
 from quince.monitor.words import actual_state
 from quince_persistence.codec import UnreadableValue, fields_of
-from quince_persistence.records import EventRow, ProcessRow, WorkerRow
+from quince_persistence.records import EventRow, ProcessRow
+from quince_persistence.worker_records import WorkerRow
 
 
 def row_document(row: ProcessRow, started: Mapping[int, float | None] | None = None) -> dict[str, Any]:

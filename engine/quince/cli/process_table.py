@@ -11,7 +11,8 @@ from quince.cli.formatting import exit_cell, state_text, took
 from quince.cli.terminal import Styled, Text
 from quince.moments import span
 from quince.monitor.words import class_name, step_text
-from quince_persistence.records import LimitWait, ProcessRow
+from quince_persistence.limit_records import LimitWait
+from quince_persistence.records import ProcessRow
 
 NARROW = 100
 """Columns of a terminal below which some columns of the table have no room."""

@@ -17,7 +17,8 @@ from quince.cli.terminal import show_json
 from quince.client.prune import PruneReport, prune_selected
 from quince.workspace.retention import NEVER, age_of
 from quince.workspace.workspace import Workspace
-from quince_persistence.records import Kept, Selection
+from quince_persistence.prune_records import Spared
+from quince_persistence.records import Selection
 
 app = typer.Typer()
 
@@ -133,7 +134,7 @@ def _document(report: PruneReport) -> dict[str, Any]:
         "processes": report.processes,
         "trees": report.trees,
         "kept": [
-            {"pid": root, "why": Kept(why).name.lower(), "sentence": why}
+            {"pid": root, "why": Spared(why).name.lower(), "sentence": why}
             for root, why in sorted(report.kept.items())
         ],
         "bytes": None if report.shrunk is None else {"before": report.shrunk[0], "after": report.shrunk[1]},

@@ -11,7 +11,7 @@ from quince.client.twins import twin
 from quince.errors import InvalidInput
 from quince.processes.limits import MOST_SLOTS, checked_limit, rate_of
 from quince.workspace.workspace import resolve
-from quince_persistence.records import LimitRow
+from quince_persistence.limit_records import LimitRow
 
 
 def set_limit(

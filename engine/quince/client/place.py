@@ -12,7 +12,8 @@ from quince.processes.fitting import fitted
 from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_messaging.limits import check_priority, check_queue
-from quince_persistence.records import ControlOutcome, ProcessRow, Selection
+from quince_persistence.control_records import ControlOutcome
+from quince_persistence.records import ProcessRow, Selection
 
 SET = "set"
 

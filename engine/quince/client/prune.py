@@ -20,7 +20,8 @@ from quince.settings import EXPIRY_SECONDS
 from quince.workspace.retention import Retention
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.contract import StoreContract
-from quince_persistence.records import Kept, ProcessRow, Pruned, Selection, State
+from quince_persistence.prune_records import Pruned, Spared
+from quince_persistence.records import ProcessRow, Selection, State
 
 PAGE = 200
 """Trees that are looked at together."""
@@ -95,7 +96,7 @@ class Pruning:
     @property
     def may_go_on(self) -> bool:
         """Some stayed for something that was pruned after them."""
-        return bool(self.report.trees) and Kept.REFERRED.value in self.report.kept.values()
+        return bool(self.report.trees) and Spared.REFERRED.value in self.report.kept.values()
 
 
 def _packed(roots: Sequence[int], sizes: Mapping[int, int]) -> Iterator[list[int]]:

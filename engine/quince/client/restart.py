@@ -15,8 +15,9 @@ from quince.processes.outline import START
 from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.contract import StoreContract
+from quince_persistence.control_records import Restarted
 from quince_persistence.errors import RecordRefused
-from quince_persistence.records import ProcessRow, Restarted, State
+from quince_persistence.records import ProcessRow, State
 
 
 def restart(

@@ -13,7 +13,8 @@ from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import check, decode, encode_each
 from quince_persistence.contract import StoreContract
-from quince_persistence.records import ControlOutcome, ProcessRow, Selection, State
+from quince_persistence.control_records import ControlOutcome
+from quince_persistence.records import ProcessRow, Selection, State
 
 RETRY = "retry"
 

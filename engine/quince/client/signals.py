@@ -10,7 +10,7 @@ from quince.client.notify import notify_signalled
 from quince.processes.signals import new_signal
 from quince.text import storable
 from quince.workspace.workspace import Workspace
-from quince_persistence.records import ControlOutcome
+from quince_persistence.control_records import ControlOutcome
 
 
 def send(

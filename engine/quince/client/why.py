@@ -18,8 +18,9 @@ from quince.troubles import awaited_inside, is_blocked, is_stale, trouble_of
 from quince.workspace.revision import files_of
 from quince.workspace.workspace import Workspace
 from quince_persistence.clock import now
-from quince_persistence.records import MAX_DEATHS, Control, EventRow, ProcessRow, State, WorkerRow
+from quince_persistence.records import MAX_DEATHS, Control, EventRow, ProcessRow, State
 from quince_persistence.schedule_records import LABEL, MOMENT_LABEL
+from quince_persistence.worker_records import WorkerRow
 
 LONG_READY = 5.0
 """Seconds after which a process that is ready should have been taken up by a free slot."""

@@ -13,7 +13,8 @@ from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import Unreadable, decode, met_unreadable
-from quince_persistence.records import Claim, Telling
+from quince_persistence.records import Claim
+from quince_persistence.step_records import Telling
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from quince.workspace.workspace import Workspace, open_store
 from quince_messaging.errors import MessagingError
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError, StoreUnavailable
-from quince_persistence.records import Woken, WorkerRow
+from quince_persistence.records import Woken
+from quince_persistence.worker_records import WorkerRow
 
 WRITE_SECONDS = 12.0
 """How long a write that changes nothing may take."""

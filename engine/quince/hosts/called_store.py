@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from quince.concurrency import settle
 from quince.hosts.link import HostLink
 from quince_persistence.codec import fold
-from quince_persistence.records import EventRow, Recorded, Result
+from quince_persistence.records import EventRow, Result
+from quince_persistence.step_records import Recorded
 
 
 class CalledStore:

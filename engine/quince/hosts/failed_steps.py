@@ -20,7 +20,8 @@ from quince.processes.retries import ON_FAILURE, Retry, StepPolicy, is_final
 from quince.processes.spec import ExitCode
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence import clock
-from quince_persistence.records import NewEvent, State, Step
+from quince_persistence.records import NewEvent, State
+from quince_persistence.step_records import Step
 
 _log = StructuredLogger("quince.worker")
 

@@ -37,7 +37,8 @@ from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader, ProcessClass
 from quince.workspace.sources import SourceFinder, changed
 from quince_persistence.codec import find_classes_by
-from quince_persistence.records import Result, SignalRow, Telling
+from quince_persistence.records import Result, SignalRow
+from quince_persistence.step_records import Telling
 
 T = TypeVar("T")
 

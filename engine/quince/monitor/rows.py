@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from quince.monitor import words
 from quince.monitor.words import Shown
-from quince_persistence.records import LimitWait, ProcessRow, Progress, State
+from quince_persistence.limit_records import LimitWait
+from quince_persistence.records import ProcessRow, Progress, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from quince_persistence.records import Control, LimitWait, ProcessRow, State
+from quince_persistence.limit_records import LimitWait
+from quince_persistence.records import Control, ProcessRow, State
 
 
 class Shown(enum.StrEnum):

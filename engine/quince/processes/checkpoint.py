@@ -14,7 +14,8 @@ from quince.processes.namespace import Namespace
 from quince.processes.versions import is_older
 from quince.text import words_of
 from quince_persistence.codec import decode, encode, encode_each, unfold
-from quince_persistence.records import Claim, Step
+from quince_persistence.records import Claim
+from quince_persistence.step_records import Step
 
 SCHEMA = 1
 """Version of the layout of a checkpoint; a newer one is refused, an older one is migrated here."""

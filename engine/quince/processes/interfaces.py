@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from quince_persistence.records import EventRow, Recorded, Result, Telling
+from quince_persistence.records import EventRow, Result
+from quince_persistence.step_records import Recorded, Telling
 
 
 class StepStore(Protocol):

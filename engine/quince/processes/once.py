@@ -24,7 +24,8 @@ from quince.patience import on_loop, until_store_answers, wait_for_store
 from quince.processes.interfaces import Host
 from quince.text import name_problem
 from quince_persistence.codec import check, decode, encode
-from quince_persistence.records import ProcessRow, Recorded
+from quince_persistence.records import ProcessRow
+from quince_persistence.step_records import Recorded
 
 _LONGEST_KEY = 500
 

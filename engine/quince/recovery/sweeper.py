@@ -22,7 +22,8 @@ from quince.settings import EXPIRY_SECONDS
 from quince_messaging.contract import AsyncCommunicator
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.records import Control, Woken, WorkerRow
+from quince_persistence.records import Control, Woken
+from quince_persistence.worker_records import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

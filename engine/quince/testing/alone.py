@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from quince.testing.stand_ins import results_of, row_of
-from quince_persistence.records import EventRow, Recorded, Result, SignalRow, State, Telling
+from quince_persistence.records import EventRow, Result, SignalRow, State
+from quince_persistence.step_records import Recorded, Telling
 
 
 class Alone:

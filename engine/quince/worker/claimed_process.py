@@ -26,9 +26,8 @@ from quince_persistence.records import (
     Result,
     Selection,
     State,
-    Step,
-    StepOutcome,
 )
+from quince_persistence.step_records import Step, StepOutcome
 
 T = TypeVar("T")
 

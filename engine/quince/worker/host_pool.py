@@ -36,7 +36,8 @@ from quince.workspace.revision import files_of
 from quince.workspace.user_modules import within_packages
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError, StoreUnavailable
-from quince_persistence.records import Claim, Telling
+from quince_persistence.records import Claim
+from quince_persistence.step_records import Telling
 
 _log = StructuredLogger("quince.worker")
 

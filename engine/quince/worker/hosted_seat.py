@@ -21,7 +21,8 @@ from quince.worker.seats import claim_after
 from quince.worker.step_host import StepHost
 from quince.worker.step_limit import StepLimit
 from quince.worker.step_stopper import stop_by_force, stop_step
-from quince_persistence.records import Claim, Result, State, Step, Telling
+from quince_persistence.records import Claim, Result, State
+from quince_persistence.step_records import Step, Telling
 
 LAST_SECONDS = 1.0
 """Seconds, beyond the grace, that a worker waits for the end of a step that it has cut off."""

@@ -20,7 +20,8 @@ from quince.worker.seats import InlineSeat
 from quince.workspace.class_loader import ClassLoader, ProcessClass
 from quince_persistence.codec import find_classes_by
 from quince_persistence.contract import StoreContract
-from quince_persistence.records import Claim, Result, SignalRow, Telling
+from quince_persistence.records import Claim, Result, SignalRow
+from quince_persistence.step_records import Telling
 
 
 class InlineSteps:

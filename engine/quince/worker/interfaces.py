@@ -13,7 +13,8 @@ from quince.worker.wakeups import WakeUps
 from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.contract import StoreContract
-from quince_persistence.records import Claim, Step, Telling
+from quince_persistence.records import Claim
+from quince_persistence.step_records import Step, Telling
 
 
 class Lending(Protocol):

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from quince.worker.outbox import Outbox
 from quince.worker.seats import Seat
 from quince_messaging.contract import BroadcastMessage
-from quince_persistence.records import Claim, ProcessRow, Result, State, Step
+from quince_persistence.records import Claim, ProcessRow, Result, State
+from quince_persistence.step_records import Step
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from quince.settings import EXPIRY_SECONDS
 from quince.worker.claimed_process import ClaimedProcess
 from quince.worker.interfaces import Owner
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.records import EventRow, NewEvent, WorkerRow
+from quince_persistence.records import EventRow, NewEvent
+from quince_persistence.worker_records import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

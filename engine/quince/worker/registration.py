@@ -18,7 +18,8 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import quoted
 from quince_persistence.errors import PersistenceError, StoreMoved
-from quince_persistence.records import Woken, WorkerRow
+from quince_persistence.records import Woken
+from quince_persistence.worker_records import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

@@ -34,7 +34,8 @@ from quince.worker.waiting import Waiting
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import PersistenceError, StoreClosed
-from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Result, Step, StepOutcome
+from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Result
+from quince_persistence.step_records import Step, StepOutcome
 
 _log = StructuredLogger("quince.worker")
 

@@ -16,7 +16,8 @@ from quince.hosts.stepped import SteppedProcess
 from quince.hosts.stepper import Stepper
 from quince.processes import checkpoint
 from quince.worker.step_limit import StepLimit
-from quince_persistence.records import Claim, Result, Step
+from quince_persistence.records import Claim, Result
+from quince_persistence.step_records import Step
 
 
 class Seat(Protocol):

@@ -11,7 +11,8 @@ from quince.worker.claimed_process import ClaimedProcess
 from quince.worker.interfaces import Owner
 from quince.worker.seats import Seat
 from quince.worker.waiting import Waiting
-from quince_persistence.records import Control, Result, Step
+from quince_persistence.records import Control, Result
+from quince_persistence.step_records import Step
 
 
 class Wish(Enum):

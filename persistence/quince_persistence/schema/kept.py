@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from quince_persistence.records import Step
+from quince_persistence.step_records import Step
 
 
 class KeptWait(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,7 +15,8 @@ from quince.cli.process_table import process_table
 from quince.cli.tail import last_lines
 from quince.cli.tree import tree_document, tree_lines
 from quince.client.tree import Branch, grow
-from quince_persistence.records import EventRow, ProcessRow, State, WorkerRow
+from quince_persistence.records import EventRow, ProcessRow, State
+from quince_persistence.worker_records import WorkerRow
 from tests.unit.cli.rows import BASE, row
 
 NOW = 1_700_000_060.0

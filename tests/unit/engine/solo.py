@@ -12,7 +12,8 @@ from quince.processes.creation import new_process
 from quince.processes.execution import Execution, execution_of
 from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
-from quince_persistence.records import Claim, State, Step, Telling
+from quince_persistence.records import Claim, State
+from quince_persistence.step_records import Step, Telling
 from quince_persistence.store import Store
 
 

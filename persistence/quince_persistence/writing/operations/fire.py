@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from quince_persistence.codec.folding import fold, marked
+from quince_persistence.control_records import ControlOutcome
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.errors import UnknownSchedule
 from quince_persistence.reading.schedule_rows import SCHEDULE_INPUTS
-from quince_persistence.records import ControlOutcome, NewProcess, Woken
+from quince_persistence.records import NewProcess, Woken
 from quince_persistence.schedule_records import (
     LABEL,
     MOMENT_LABEL,

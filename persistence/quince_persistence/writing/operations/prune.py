@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, or_, select
 
+from quince_persistence.prune_records import Pruned, Spared
 from quince_persistence.reading.selecting import ENDED
-from quince_persistence.records import Kept, Pruned
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import processes, refers, schedules
@@ -42,12 +42,12 @@ class Prune(Operation[Pruned]):
 
     def apply(self, unit: UnitOfWork) -> Pruned:
         trees: dict[int, list[MutableRow]] = defaultdict(list)
-        kept: dict[int, Kept] = {}
+        kept: dict[int, Spared] = {}
         for row in unit.family(sorted(self._roots)):
             if row.root in self._roots:
                 trees[row.root].append(row)
             elif row.pid in self._roots:
-                kept[row.pid] = Kept.CHILD
+                kept[row.pid] = Spared.CHILD
         for root, tree in list(trees.items()):
             if (why := self._why_kept(unit, root, tree)) is not None:
                 kept[root] = why
@@ -58,33 +58,33 @@ class Prune(Operation[Pruned]):
             unit.changes.pruned = pids
         return Pruned(roots=sorted(trees), pids=pids, kept=kept)
 
-    def _why_kept(self, unit: UnitOfWork, root: int, tree: Sequence[MutableRow]) -> Kept | None:
+    def _why_kept(self, unit: UnitOfWork, root: int, tree: Sequence[MutableRow]) -> Spared | None:
         """What the tree says itself against its end."""
         if not all(row.terminated for row in tree):
-            return Kept.LIVES
+            return Spared.LIVES
         well = unit.rows[root].ended_well
         before = self._before if well else self._failed_before
         if any(row.ended is None or row.ended > before for row in tree):
-            return Kept.RECENT
-        return Kept.AWAITED if any(unit.waiting_for(row.pid) for row in tree) else None
+            return Spared.RECENT
+        return Spared.AWAITED if any(unit.waiting_for(row.pid) for row in tree) else None
 
 
 def _spare(
     connection: Connection, trees: dict[int, list[MutableRow]], gone: frozenset[int]
-) -> Mapping[int, Kept]:
+) -> Mapping[int, Spared]:
     """Take those out that something refers to that stays; and those to which they refer, and so on."""
     root_of = {row.pid: root for root, tree in trees.items() for row in tree}
-    kept: dict[int, Kept] = {}
+    kept: dict[int, Spared] = {}
     pids = {"pids": sorted(root_of)}
     if root_of:
-        kept |= {root_of[row[0]]: Kept.SCHEDULED for row in connection.execute(_scheduled, pids)}
+        kept |= {root_of[row[0]]: Spared.SCHEDULED for row in connection.execute(_scheduled, pids)}
         refer = [(root_of[target], by) for target, by in connection.execute(_referring, pids)]
         while spared := {
             root
             for root, by in refer
             if root not in kept and by not in gone and (by not in trees or by in kept)
         }:
-            kept |= dict.fromkeys(spared, Kept.REFERRED)
+            kept |= dict.fromkeys(spared, Spared.REFERRED)
     for root in kept:
         del trees[root]
     return kept

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Browser:
                 program, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}",
                 "--no-first-run", "--disable-gpu", "--no-sandbox", "--disable-dev-shm-usage",
                 "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
-                "--no-proxy-server", "about:blank",
+                "--no-proxy-server", "--host-resolver-rules=MAP lab.example 127.0.0.1", "about:blank",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self._folder.name}, start_new_session=True,
@@ -115,6 +116,16 @@ class Browser:
         self.until(
             "document.readyState === 'complete' && location.href !== 'about:blank' && 'htmx' in window"
         )
+
+    @contextmanager
+    def at(self, address: str) -> Iterator[None]:
+        """At a page that is live, as on a desk; what is complained of from now on is kept."""
+        self.size(1280, 900)
+        self.complaints.clear()
+        self.go(address)
+        self.until("document.querySelector('.live.on') !== null")
+        yield
+        self.call("Page.navigate", url="about:blank")  # it asks a server that is gone for nothing more
 
     def until(self, expression: str, seconds: float = 30) -> None:
         """Wait until an expression is true."""

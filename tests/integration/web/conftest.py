@@ -1,11 +1,13 @@
-"""The pages of a workspace, asked by a client that behaves as a browser does."""
+"""The pages of a workspace, asked by a client that behaves as a browser does, or by a browser."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,10 @@ from quince.web.app import make_app
 from quince.web.declared import QuickMonitor
 from quince.web.site import Site
 from tests.crew import importing
+from tests.forked import ForkServer
+from tests.integration.commands import Quince
+from tests.integration.web.browser import Browser, NoBrowser
+from tests.server import missing
 
 ORIGIN = "http://127.0.0.1:8642"
 
@@ -82,3 +88,46 @@ def site(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture
 def pages(site: Site) -> Pages:
     return Pages(site)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    try:
+        browser = Browser()
+    except NoBrowser as error:
+        missing(error)
+    with browser:
+        yield browser
+
+
+Serve = Callable[..., str]
+"""Starts `quince web` with further words; the address that it prints."""
+
+
+@pytest.fixture
+def serve(
+    home: Workspace, tmp_path: Path, forks: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Serve]:
+    _ = home.store
+    monkeypatch.setenv("PYTHONPATH", importing()["PYTHONPATH"])  # of the programs that read classes
+    programs: list[subprocess.Popen[str]] = []
+
+    def start(*words: str) -> str:
+        program = Quince(tmp_path, forks).start("web", "--port", "0", *words, stdout=subprocess.PIPE)
+        programs.append(program)
+        assert program.stdout is not None
+        return program.stdout.readline().strip()
+
+    yield start
+    for program in programs:
+        program.terminate()
+        assert program.wait(30) == 0
+        assert program.stdout is not None
+        program.stdout.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser, serve: Serve) -> Iterator[Browser]:
+    """At the overview, with the cookie."""
+    with chromium.at(serve()):
+        yield chromium

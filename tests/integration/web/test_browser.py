@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from quince import Workspace, schedule, set_limit, submit
-from tests.crew import Crew, eventually, importing
+from tests.crew import Crew, eventually
 from tests.flows import Approval, Double
-from tests.forked import ForkServer
-from tests.integration.commands import Quince
-from tests.integration.web.browser import Browser, NoBrowser
+from tests.integration.web.browser import Browser
 from tests.integration.web.flows import Paints, Relax, Wide, says
 
 pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.parametrize("location", ["embedded"], indirect=True),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    try:
-        browser = Browser()
-    except NoBrowser as error:
-        if os.environ.get("CI") == "true" or os.environ.get("QUINCE_REQUIRE_SERVICES") == "1":
-            pytest.fail(f"required here: {error}", pytrace=False)
-        pytest.skip(str(error))
-    with browser:
-        yield browser
-
-
-@pytest.fixture
-def served(
-    home: Workspace, tmp_path: Path, forks: ForkServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """`quince web` of the workspace; the address that it prints."""
-    _ = home.store
-    monkeypatch.setenv("PYTHONPATH", importing()["PYTHONPATH"])  # of the programs that read classes
-    program = Quince(tmp_path, forks).start("web", "--port", "0", stdout=subprocess.PIPE)
-    assert program.stdout is not None
-    yield program.stdout.readline().strip()
-    program.terminate()
-    assert program.wait(30) == 0
-    program.stdout.close()
-
-
-@pytest.fixture
-def browser(chromium: Browser, served: str) -> Iterator[Browser]:
-    """At the overview, with the cookie."""
-    chromium.size(1280, 900)
-    chromium.complaints.clear()
-    chromium.go(served)
-    chromium.until("document.querySelector('.live.on') !== null")
-    yield chromium
-    chromium.call("Page.navigate", url="about:blank")  # it asks a server that is gone for nothing more
 
 
 def test_a_process_is_found_paused_played_and_followed_to_its_end(

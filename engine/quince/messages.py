@@ -78,18 +78,14 @@ def shown(body: Any) -> str:
         return f"a {type(body).__name__} that cannot be shown"
 
 
-RUN_QUEUE = OWN_QUEUE
-"""Queue names that start so belong to one `run()`; the rest is the id of its worker."""
-
-
 def run_queue(worker_id: str) -> str:
     """The queue of the processes that one `run()` drives."""
-    return RUN_QUEUE + worker_id
+    return OWN_QUEUE + worker_id
 
 
 def worker_of_run(queue: str) -> str | None:
     """The id of the worker of the `run()` whose queue that is; None for a queue of tasks."""
-    return queue.removeprefix(RUN_QUEUE) if queue.startswith(RUN_QUEUE) else None
+    return queue.removeprefix(OWN_QUEUE) if queue.startswith(OWN_QUEUE) else None
 
 
 def run_message(pids: Sequence[int]) -> dict[str, Any]:

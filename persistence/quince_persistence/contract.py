@@ -276,7 +276,6 @@ class StoreContract(ScheduleContract, NoticeContract, Protocol):
         author: str,
         reason: str | None = None,
         inputs: bytes | None = None,
-        private: str = "run:",
     ) -> Future[Sequence[ControlOutcome]]:
         """Have those of the selected processes that have ended, and not well, go on from the step in which
         they ended, in one transaction, each with a line of history that keeps how it had ended.
@@ -284,12 +283,11 @@ class StoreContract(ScheduleContract, NoticeContract, Protocol):
         Those whose end such a process has waited for are retried too, if they have not ended well, and so on
         downwards; it waits for them before its step runs again. So are the children that were killed with
         it. What has ended well is not run again. What was paused since its step had failed goes on, too. A
-        parent that lives, and whose newest checkpoint waits for one of these, waits for it again.
+        parent that lives, and whose newest checkpoint waits for one of these, waits for it again. What was on
+        the own queue of a worker that is gone (`OWN_QUEUE`) belongs to `default`.
 
         Args:
             inputs: New inputs, if one process is selected by pid.
-            private: Queues whose names begin so belong to the worker whose id is the rest; when that is
-                gone, a process of such a queue belongs to `default`.
 
         Returns:
             One outcome for each process that was retried, and for each that was selected by pid and is
@@ -304,7 +302,6 @@ class StoreContract(ScheduleContract, NoticeContract, Protocol):
         reason: str | None = None,
         number: int | None = None,
         inputs: bytes | None = None,
-        private: str = "run:",
     ) -> Future[Restarted]:
         """Make a new process of the same class, that begins from a checkpoint of this one, whatever has
         become of it, with labels, limits, queue and priority like it; in one transaction.
@@ -317,7 +314,6 @@ class StoreContract(ScheduleContract, NoticeContract, Protocol):
         Args:
             number: Of the checkpoint (`past_steps`); 0: from the beginning; None: from the newest.
             inputs: Those of the new process, if they are others.
-            private: As `retry`.
 
         Raises:
             UnknownProcess: there is no such process.
@@ -331,14 +327,10 @@ class StoreContract(ScheduleContract, NoticeContract, Protocol):
         author: str,
         queue: str | None = None,
         priority: int | None = None,
-        private: str = "run:",
     ) -> Future[Sequence[ControlOutcome]]:
         """Put every selected process on another queue, or give it another priority, in one transaction, each
         with a line of history. One that is in a step has it from its next claim on; children that are born
-        later have it from their parent.
-
-        Args:
-            private: Queues whose names begin so belong to one program: what is there stays there.
+        later have it from their parent. What is on the own queue of a worker (`OWN_QUEUE`) stays there.
 
         Returns:
             One outcome for each process, by pid, as `control` gives them; `woken` are those whose task is to

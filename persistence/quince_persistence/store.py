@@ -259,9 +259,8 @@ class Store(Checkups, StoreContract):
         author: str,
         reason: str | None = None,
         inputs: bytes | None = None,
-        private: str = "run:",
     ) -> Future[Sequence[ControlOutcome]]:
-        return self._write(RetryProcesses(selection, author, reason, inputs=inputs, private=private))
+        return self._write(RetryProcesses(selection, author, reason, inputs=inputs))
 
     def restart(
         self,
@@ -271,9 +270,8 @@ class Store(Checkups, StoreContract):
         reason: str | None = None,
         number: int | None = None,
         inputs: bytes | None = None,
-        private: str = "run:",
     ) -> Future[Restarted]:
-        operation = RestartProcess(pid, author, reason, number=number, inputs=inputs, private=private)
+        operation = RestartProcess(pid, author, reason, number=number, inputs=inputs)
         return self._write(operation)
 
     def place(
@@ -283,9 +281,8 @@ class Store(Checkups, StoreContract):
         author: str,
         queue: str | None = None,
         priority: int | None = None,
-        private: str = "run:",
     ) -> Future[Sequence[ControlOutcome]]:
-        return self._write(PlaceProcesses(selection, author, queue=queue, priority=priority, private=private))
+        return self._write(PlaceProcesses(selection, author, queue=queue, priority=priority))
 
     def send(self, signals: Sequence[NewSignal], *, author: str) -> Future[Sequence[ControlOutcome]]:
         return self._write(Send(signals, author))

@@ -124,7 +124,7 @@ def test_it_runs_again(store: Store, database: Database, spoilt: str) -> None:
             (claim,) = held(store, "w", options=ProcessOptions(cache_key=KEY))
             step(store, claim, State.EXCEPTED, error=b"\x80")
             selection = Selection(pids=[claim.row.pid])
-            store.retry(selection, author="me", inputs=b"\x80", private="run:").result()
+            store.retry(selection, author="me", inputs=b"\x80").result()
             (claim,) = store.claim([claim.row.pid], "w").result()
             step(store, claim, State.FINISHED, outputs=OUTPUTS, exit_status=0, revision="abc123")
         case "outputs lost":

@@ -7,13 +7,12 @@ from typing import Any
 from quince.client.control import Answer, login
 from quince.client.notify import notify_retried
 from quince.errors import InvalidInput
-from quince.messages import RUN_QUEUE
 from quince.processes.fitting import fitted
 from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_messaging.limits import check_priority, check_queue
 from quince_persistence.control_records import ControlOutcome
-from quince_persistence.records import ProcessRow, Selection
+from quince_persistence.records import OWN_QUEUE, ProcessRow, Selection
 
 SET = "set"
 
@@ -41,7 +40,7 @@ def place(
     """
     priority = checked(queue, priority)
     outcomes = workspace.store.place(
-        selection, author=storable(author or login()), queue=queue, priority=priority, private=RUN_QUEUE
+        selection, author=storable(author or login()), queue=queue, priority=priority
     ).result()
     notify_retried(workspace, outcomes)
     return [_answer(workspace, outcome) for outcome in outcomes]
@@ -58,7 +57,7 @@ def checked(queue: Any, priority: Any) -> int | None:
     try:
         if queue is not None:
             check_queue(queue)
-            if not queue or queue.startswith(RUN_QUEUE):
+            if not queue or queue.startswith(OWN_QUEUE):
                 raise ValueError(f"{queue!r} cannot be the queue of a process that workers run")
         if priority is not None:
             priority = fitted(priority, int)

@@ -18,7 +18,7 @@ from quince.troubles import awaited_inside, is_blocked, is_stale, trouble_of
 from quince.workspace.revision import files_of
 from quince.workspace.workspace import Workspace
 from quince_persistence.clock import now
-from quince_persistence.records import MAX_DEATHS, Control, EventRow, ProcessRow, State
+from quince_persistence.records import MAX_DEATHS, OWN_QUEUE, Control, EventRow, ProcessRow, State
 from quince_persistence.schedule_records import LABEL, MOMENT_LABEL
 from quince_persistence.worker_records import WorkerRow
 
@@ -74,7 +74,7 @@ def why(workspace: Workspace, pid: int) -> Why:
 
 def nobody_works(workspace: Workspace, row: ProcessRow) -> str | None:
     """That no worker will take a process up, and what starts one; None if one will, or none is needed."""
-    if row.terminated or row.paused or row.owner is not None or row.queue.startswith("run:"):
+    if row.terminated or row.paused or row.owner is not None or row.queue.startswith(OWN_QUEUE):
         return None
     alive = _living(_Facts(workspace, row))
     if not alive:
@@ -376,7 +376,7 @@ def _queued(facts: _Facts) -> tuple[str, list[str]]:
     workers = [w for w in _living(facts) if row.queue in w.queues]
     others = max(0, facts.store.backlog().get(row.queue, 1) - 1)
     evidence = [f"{_count(others, 'other process', 'other processes')} on queue {row.queue}"]
-    if row.queue.startswith("run:"):
+    if row.queue.startswith(OWN_QUEUE):
         return "it belongs to a run() in another program, which has not taken it up", evidence
     if not workers:
         start = "daemon start" if row.queue == "default" else f"worker --queue {row.queue}"

@@ -18,7 +18,6 @@ from quince.daemon import operations as daemon
 from quince.diagnosis.code_check import check_code
 from quince.diagnosis.exposed_files import exposed, make_private
 from quince.diagnosis.schedule_check import check_schedules
-from quince.messages import RUN_QUEUE
 from quince.recovery.dead_workers import release_worker
 from quince.recovery.lease import is_dead, lives_here
 from quince.recovery.sweeper import STALE_SECONDS, SUSPICION_SECONDS
@@ -29,7 +28,7 @@ from quince.workspace.workspace import Workspace, open_store
 from quince_messaging.errors import MessagingError
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError, StoreUnavailable
-from quince_persistence.records import Woken
+from quince_persistence.records import OWN_QUEUE, Woken
 from quince_persistence.worker_records import WorkerRow
 
 WRITE_SECONDS = 12.0
@@ -236,8 +235,8 @@ class _Checkup:
     def _ended_runs(self) -> Iterator[Finding]:
         known = self._known_workers()
         for queue, idle in self._idle().items():
-            worker_id = queue.removeprefix(RUN_QUEUE)
-            if queue.startswith(RUN_QUEUE) and worker_id not in known:
+            worker_id = queue.removeprefix(OWN_QUEUE)
+            if queue.startswith(OWN_QUEUE) and worker_id not in known:
                 yield self._mendable(
                     "queue",
                     f"{len(idle)} ready processes belong to a run() that has ended",
@@ -248,7 +247,7 @@ class _Checkup:
 
     def _forgotten(self) -> Iterator[Finding]:
         for queue, idle in self._idle().items():
-            if queue.startswith(RUN_QUEUE) or self._workspace.communicator.queue_size(queue=queue):
+            if queue.startswith(OWN_QUEUE) or self._workspace.communicator.queue_size(queue=queue):
                 continue
             yield self._mendable(
                 "queue",
@@ -264,7 +263,7 @@ class _Checkup:
         workers = [one for one in self._store.workers() if now - one.heartbeat <= EXPIRY_SECONDS]
         served = {queue for worker in workers for queue in worker.queues}
         for queue, count in self._store.backlog().items() if served else ():
-            if count and queue not in served and not queue.startswith(RUN_QUEUE):
+            if count and queue not in served and not queue.startswith(OWN_QUEUE):
                 yield Finding(
                     "queue",
                     f"{count} ready processes are on queue {queue}, which no worker consumes",

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from quince.messages import RUN_QUEUE
 from quince.settings import EXPIRY_SECONDS
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError
+from quince_persistence.records import OWN_QUEUE
 from quince_persistence.worker_records import QueueRow
 
 FRESH_SECONDS = 5.0
@@ -115,8 +115,8 @@ class StoreMetrics(Collector):
 
 
 def _name(queue: str, known: dict[str, QueueRow]) -> str:
-    if queue.startswith(RUN_QUEUE):
-        return RUN_QUEUE.rstrip(":")
+    if queue.startswith(OWN_QUEUE):
+        return OWN_QUEUE.rstrip(":")
     return queue if queue in known or len(known) < MOST else OTHER
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from quince_persistence.control_records import ControlOutcome
-from quince_persistence.records import Selection
+from quince_persistence.records import OWN_QUEUE, Selection
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.lifecycle import as_woken
 from quince_persistence.writing.operations.selected import SelectedProcesses
@@ -15,18 +15,11 @@ from quince_persistence.writing.unit_of_work import UnitOfWork
 
 
 class PlaceProcesses(SelectedProcesses):
-    """Another queue, or another priority, for every process of a selection.
+    """Another queue, or another priority, for every process of a selection."""
 
-    Args:
-        private: Queues whose names begin so belong to one program; what is on one of them stays there.
-    """
-
-    def __init__(
-        self, selection: Selection, author: str, *, queue: str | None, priority: int | None, private: str
-    ) -> None:
+    def __init__(self, selection: Selection, author: str, *, queue: str | None, priority: int | None) -> None:
         super().__init__(selection)
-        self._queue, self._priority = queue, priority
-        self._author, self._private = author, private
+        self._author, self._queue, self._priority = author, queue, priority
 
     def apply(self, unit: UnitOfWork) -> list[ControlOutcome]:
         targets, outcomes = self.sort(unit)
@@ -35,7 +28,7 @@ class PlaceProcesses(SelectedProcesses):
 
     def _place(self, unit: UnitOfWork, row: MutableRow) -> ControlOutcome:
         before = row.frozen()
-        if self._queue not in (None, row.queue) and row.queue.startswith(self._private):
+        if self._queue not in (None, row.queue) and row.queue.startswith(OWN_QUEUE):
             why = f"process {row.pid} belongs to a run() in another program, and stays on its queue"
             return ControlOutcome(row.pid, True, before, before, applied=False, refused=why)
         changed: dict[str, Any] = {}

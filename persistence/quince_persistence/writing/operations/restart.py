@@ -12,7 +12,7 @@ from quince_persistence.codec import fold
 from quince_persistence.control_records import Restarted
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.errors import RecordRefused, UnknownProcess
-from quince_persistence.records import NewProcess, ProcessOptions
+from quince_persistence.records import OWN_QUEUE, NewProcess, ProcessOptions
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.kept import Kept, json_text, read_pids, read_replaced
 from quince_persistence.schema.mutable_row import MutableRow, decode_options
@@ -54,7 +54,6 @@ class RestartProcess(Operation[Restarted]):
     Args:
         number: Of a past checkpoint; 0: from the beginning; None: from the newest.
         inputs: Those of the new process; None: those of the old one.
-        private: As `RetryProcesses`.
     """
 
     alone = True
@@ -67,14 +66,13 @@ class RestartProcess(Operation[Restarted]):
         *,
         number: int | None,
         inputs: bytes | None,
-        private: str,
     ) -> None:
         given: dict[str, bytes] = {}
         inputs = None if inputs is None else fold(inputs, given)
         super().__init__(len(inputs or b""), blobs=[inputs or b""], given=given)
         self._pid, self._number = pid, number
         self._author, self._reason = author, reason
-        self._inputs, self._private = inputs, private
+        self._inputs = inputs
         self._reached: set[int] = set()
 
     def find(self, unit: UnitOfWork) -> None:
@@ -93,7 +91,7 @@ class RestartProcess(Operation[Restarted]):
         if self._number is None and well:
             raise RecordRefused(f"process {self._pid} ended well, and has no newest checkpoint any more")
         found = failed_below(unit, read_pids(origin.kept.awaits), locked=True)
-        work = _Repeating(unit, found, self._pid, self._private)
+        work = _Repeating(unit, found, self._pid)
         if self._inputs is not None:
             work.inputs[self._pid] = self._inputs
         if self._number is not None:
@@ -137,9 +135,9 @@ class _Repeating:
         made: They, by the pids of those that they repeat.
     """
 
-    def __init__(self, unit: UnitOfWork, found: Mapping[int, Standing], top: int, private: str) -> None:
+    def __init__(self, unit: UnitOfWork, found: Mapping[int, Standing], top: int) -> None:
         self.made: dict[int, MutableRow] = {}
-        self._unit, self._private = unit, private
+        self._unit = unit
         self._failed = {pid for pid, one in found.items() if one.failed}
         pids = {"pids": sorted({top, *self._failed})}
         self._fresh: Iterator[int] = iter(AllocatePids(len(pids["pids"])).apply(unit))
@@ -184,7 +182,7 @@ class _Repeating:
             self.inputs[old.pid],
             parent=None if parent is None else parent.pid,
             class_version=old.class_version,
-            queue="default" if old.queue.startswith(self._private) else old.queue,
+            queue="default" if old.queue.startswith(OWN_QUEUE) else old.queue,
             priority=old.priority,
             refers=self.refers.get(old.pid, ()),
             options=msgspec.structs.replace(options, restart_of=old.pid, cached_from=None, cache_key=None),

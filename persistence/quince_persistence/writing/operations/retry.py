@@ -13,7 +13,7 @@ from quince_persistence.codec import decode, fold
 from quince_persistence.control_records import ControlOutcome
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.reading.selecting import matching_pids
-from quince_persistence.records import ProcessRow, Selection, State
+from quince_persistence.records import OWN_QUEUE, ProcessRow, Selection, State
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.kept import read_pids, read_wait
 from quince_persistence.schema.mutable_row import MutableRow
@@ -36,21 +36,18 @@ class RetryProcesses(Operation[Sequence[ControlOutcome]]):
 
     Args:
         inputs: New inputs, for the one process that is named.
-        private: Queues whose names begin so belong to the worker whose id is the rest; when that is gone, its
-            processes belong to the queue `default`.
     """
 
     alone = True
 
     def __init__(
-        self, selection: Selection, author: str, reason: str | None, *, inputs: bytes | None, private: str
+        self, selection: Selection, author: str, reason: str | None, *, inputs: bytes | None
     ) -> None:
         given: dict[str, bytes] = {}
         inputs = None if inputs is None else fold(inputs, given)
         super().__init__(len(inputs or b""), blobs=[inputs or b""], given=given)
         self._selection = selection
-        self._author, self._reason = author, reason
-        self._inputs, self._private = inputs, private
+        self._author, self._reason, self._inputs = author, reason, inputs
         self._chosen: Sequence[int] = ()
         self._reached: set[int] = set()
 
@@ -107,9 +104,9 @@ class RetryProcesses(Operation[Sequence[ControlOutcome]]):
 
     def _move(self, unit: UnitOfWork, pids: Sequence[int]) -> None:
         """What was for a worker alone that is gone is for all of them now."""
-        alone = [row for pid in pids if (row := unit.rows[pid]).queue.startswith(self._private)]
+        alone = [row for pid in pids if (row := unit.rows[pid]).queue.startswith(OWN_QUEUE)]
         alive = set(unit.connection.execute(_workers).scalars()) if alone else set()
-        moved = [row for row in alone if row.queue.removeprefix(self._private) not in alive]
+        moved = [row for row in alone if row.queue.removeprefix(OWN_QUEUE) not in alive]
         for row in moved:
             row.queue = "default"
         if moved:

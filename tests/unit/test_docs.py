@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import itertools
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from pymdownx.slugs import slugify
+from typer.main import get_command
 
 from quince.cli import pages
 from quince.cli.help import MADE, text_of
-from quince.cli.main import COMMANDS
+from quince.cli.main import COMMANDS, app
 from quince.cli.reference.commands import commands
 from quince.cli.reference.markdown import commands_page
 from quince.cli.reference.names import FACES, names_page
@@ -98,21 +104,83 @@ def test_the_reference_has_every_public_name(face: str) -> None:
     assert {*module.__all__} <= {*headings}
 
 
-CALLED = re.compile(r"(?:^|`|\$ |&& )quince ([^`|>#\n]*)", flags=re.MULTILINE)
+SHELL = re.compile(r"^ *```(sh|console)[^\n]*\n(.*?)^ *```", flags=re.MULTILINE | re.DOTALL)
+CALLED = re.compile(r"(?:^|[|&;] |\$ )(quince|make|(?:\S*/)?python -m) (.*)")
+USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
+DONE_AT_ONCE = {"--help", "--version", "--install-completion"}
+"""Options that would be done while they are parsed."""
+
+
+def shell_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """The commands of this project in the blocks for a shell, up to a pipe: the program, and the words."""
+    for language, code in SHELL.findall(page.read_text(encoding="utf-8")):
+        for line in code.replace("\\\n", " ").splitlines():
+            if (found := CALLED.search(line)) and ("$ " in line or language == "sh"):
+                yield found[1], words_of(found[2])
+
+
+def words_of(line: str) -> list[str]:
+    """As a shell would take them, up to what goes into a pipe or a file."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, "#"
+    return list(itertools.takewhile(lambda word: not set(word) <= set("|&;<>()"), lexer))
+
+
+def parse(words: list[str]) -> None:
+    """Have the command line take the words after `quince`, and do nothing.
+
+    Raises:
+        USAGE_ERROR: it does not.
+    """
+    command: Any = get_command(app)
+    words = words[2:] if words[:1] in (["-C"], ["--workspace"]) else words
+    while hasattr(command, "list_commands") and words and not DONE_AT_ONCE & {*words}:
+        group, command = command, command.get_command(None, words[0])
+        assert command is not None, f"{words[0]} is none of {group.list_commands(None)}"
+        words = words[1:]
+        if not hasattr(command, "list_commands"):
+            command.make_context(command.name, words)
+
+
+def wrong_of(program: str, words: list[str]) -> str | None:
+    """What is wrong with a command that a page shows."""
+    if program == "quince":
+        try:
+            parse(words)
+        except (USAGE_ERROR, AssertionError) as error:
+            return f"quince {' '.join(words)}: {type(error).__name__} {error}"
+    elif program == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+        if words[0] not in targets:
+            return f"make {words[0]}"
+    elif importlib.util.find_spec(words[0]) is None:
+        return f"python -m {words[0]}"
+    return None
 
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_that_is_shown_is_one(page: Path) -> None:
-    """With options that it has; as far as a line can be read as words."""
-    known = {command.name: command for command in commands()}
+def test_every_command_in_a_block_can_be_called_so(page: Path) -> None:
+    """It has these arguments and options, with values that they take."""
+    assert [wrong for shown in shell_commands(page) if (wrong := wrong_of(*shown))] == []
+
+
+def test_commands_in_blocks_are_found() -> None:
+    assert sum(1 for page in ALL for _ in shell_commands(page)) > 80
+    wrong = ["ps --stat x", "limit st x", "pause 1 --reason", "submit", "daemon start -n none", "nothing"]
+    assert [words for words in wrong if wrong_of("quince", words.split()) is None] == []
+    assert wrong_of("quince", words_of("ps --json | jq .[] > file # all")) is None
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_text_names_is_one(page: Path) -> None:
+    """With options that it has; what it needs may be left out."""
     wrong = []
-    for line in CALLED.findall(page.read_text(encoding="utf-8")):
-        words = re.sub(r"^(--debug|-C \S+|--workspace \S+) ", "", line).split()
-        name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in known), "")
-        options = {option for one in known[name].parameters for option in one.names} | {"--help", "--debug"}
-        given = [word.partition("=")[0].rstrip(".,;:)'") for word in words if re.match(r"--\w", word)]
-        if (not name and re.match(r"[a-z]+\b", line)) or {*given} - options:
-            wrong.append(line)
+    for span in re.findall(r"`(quince [^`]+)`", SHELL.sub("", page.read_text(encoding="utf-8"))):
+        try:
+            parse(words_of(span)[1:])
+        except (USAGE_ERROR, AssertionError) as error:
+            if type(error).__name__ != "MissingParameter":
+                wrong.append(f"{span}: {error}")
     assert wrong == []
 
 

@@ -66,7 +66,7 @@ class Nginx(Server):
         (self.folder / "nginx.conf").write_text(_AROUND.format(server=server, user=user))
 
     def _launch(self) -> None:
-        words = [self._binary, "-p", self.folder, "-c", self.folder / "nginx.conf", "-e", "stderr"]
+        words = [self._binary, "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr"]
         self._spawn(self.name, words, plain_environment(self.folder))
 
     def _answers(self) -> bool:

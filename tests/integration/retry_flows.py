@@ -298,6 +298,21 @@ class Cancelled(WorkChain):
         await other
 
 
+class HandlerCancelled(Cancelled):
+    """Its handler is cancelled by itself."""
+
+    @step(handler="help", on_failure="pause")
+    async def work(self) -> None:
+        raise ConnectionError("refused")
+
+    async def help(self, _error: BaseException) -> None:
+        if self.inputs.how == "raises":
+            raise asyncio.CancelledError("of its own")
+        if (task := asyncio.current_task()) is not None:
+            task.cancel("of its own")
+        await asyncio.sleep(60)
+
+
 class CancelledAlone(Cancelled):
     """In a program of its own."""
 

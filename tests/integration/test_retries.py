@@ -76,8 +76,22 @@ def test_a_step_that_is_cancelled_by_itself_has_failed_as_with_any_error(
         handle.result(60)
         assert len(attempts(handle)) == 3
     assert "CancelledError: of its own" in attempts(handles[0])[0]
-    run(flows.Cancelled, notes=str(tmp_path / "here"), how="awaits")
-    assert flows.count(str(tmp_path / "here")) == 4
+    for how in ("raises", "awaits", "cancels itself"):
+        notes = str(tmp_path / f"here {how}")
+        run(flows.Cancelled, notes=notes, how=how)
+        assert flows.count(notes) == 4
+
+
+@pytest.mark.parametrize("how", ["raises", "cancels itself"])
+def test_a_handler_that_is_cancelled_by_itself_has_failed(
+    home: Workspace, crew: Crew, notes: str, how: str
+) -> None:
+    crew.start()
+    there = submit(flows.HandlerCancelled, notes=notes, how=how, workspace=home)
+    with pytest.raises(ProcessHeld, match="CancelledError: of its own"):
+        there.result(60)
+    with pytest.raises(ProcessHeld, match="CancelledError: of its own"):
+        run(flows.HandlerCancelled, notes=notes, how=how, workspace=home)
 
 
 def test_it_is_tried_no_more_often_than_it_may(home: Workspace, crew: Crew, notes: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,11 @@ class FailedSteps:
                 if isinstance(answer, ExitCode):
                     return self._ends(failure, fresh, answer)
                 kept = checkpoint.save(fresh)
-            except Exception as error:
+            except (Exception, CancelledError) as error:
+                if isinstance(error, CancelledError):
+                    if not self._stepper.is_own(fresh):
+                        raise
+                    self._stepper.go_on()
                 if fresh.record.unmet is not None:
                     raise Unmet(fresh.record.unmet) from error
                 if isinstance(error, ClaimLost):

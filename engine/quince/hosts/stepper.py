@@ -74,6 +74,10 @@ class Stepper:
         except Exception as error:
             return StepEnd(error=error)
 
+    def is_own(self, execution: Execution) -> bool:
+        """Whether code of the process has itself brought about the CancelledError with which it ended."""
+        return not execution.record.doomed and (self.foretold or not self._is_cancelled())
+
     async def handle(self, execution: Execution, handler: Callable[..., Any], error: BaseException) -> Any:
         """What the handler of a step says about its error; it runs where steps run."""
         execution.begin()
@@ -97,7 +101,8 @@ class Stepper:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def _awaited(self, execution: Execution, answer: Any) -> Awaitable[Any]:
-        return guarded(execution, answer)
+        """In a task of its own: one that cancels its own task ends nothing else."""
+        return asyncio.create_task(guarded(execution, answer), name=f"process {execution.pid}")
 
     def _is_cancelled(self) -> bool:
         task = asyncio.current_task()

@@ -22,6 +22,7 @@ class LimitRow(msgspec.Struct, frozen=True, gc=False):
         held: How many hold it.
         waiting: How many wait for it first of all.
         next_at: When its rate lets the next one begin; None: now, or it has none.
+        damage: Why its row in the store cannot be read, so that it lets nobody begin; None: it can.
     """
 
     name: str
@@ -32,6 +33,7 @@ class LimitRow(msgspec.Struct, frozen=True, gc=False):
     held: int
     waiting: int
     next_at: float | None = None
+    damage: str | None = None
 
 
 class LimitWait(msgspec.Struct, frozen=True, gc=False):

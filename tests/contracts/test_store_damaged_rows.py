@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from quince_persistence.databases.opening import database_of
-from quince_persistence.records import Control, Selection, State
+from quince_persistence.records import Control, ProcessOptions, Selection, State
 from quince_persistence.store import Store
 from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import born, store, store_url
@@ -79,3 +79,23 @@ def test_a_worker_and_a_line_of_history_that_cannot_be_read(store: Store, store_
     lines = store.events(pid)
     assert "damaged" in str(lines[0].body)
     assert len(lines) > 1
+
+
+@pytest.mark.parametrize("damage", ["per = NULL", "per = 0", "rate = -1", "slots = -1", "stamp = 'x'"])
+def test_a_limit_whose_row_is_damaged_harms_no_other(store: Store, store_url: str, damage: str) -> None:
+    if "'" in damage and not store_url.startswith("sqlite"):
+        return
+    for name in ("bad", "good"):
+        store.set_limit(name, slots=2, rate=1, per=60.0).result()
+    harm(store_url, f"UPDATE limits SET {damage} WHERE name = 'bad'")
+    (kept,) = born(store, options=ProcessOptions(limits=("bad",)))
+    (free,) = born(store, options=ProcessOptions(limits=("good",)))
+    store.sweep(expiry=10.0, stale=0.0).result()
+    assert [row.pid for row in store.limit_users("good", held=True)] == [free]
+    bad, good = store.limits()
+    assert (bad.held, bad.waiting, good.held, good.damage) == (0, 1, 1, None)
+    assert damage.split()[0] in str(bad.damage)
+    (told,) = store.damage()
+    assert told.startswith("limit bad cannot be read, so nobody is given it: ")
+    (woken,) = store.set_limit("bad", slots=1).result()
+    assert (woken.pid, store.limits()[0].damage) == (kept, None)

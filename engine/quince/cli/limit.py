@@ -121,6 +121,7 @@ def _table(rows: list[LimitRow], now: float) -> Table:
         table.add_column(heading, justify="left" if heading in ("LIMIT", "RATE") else "right")
     for row in rows:
         rate = "" if row.rate is None or row.per is None else said_of_rate(row.rate, row.per)
+        rate = rate if row.damage is None else f"damaged: {row.damage}"
         soon = "" if row.next_at is None else span(row.next_at - now)
         slots = "-" if row.slots is None else str(row.slots)
         table.add_row(Text(row.name), str(row.held), slots, rate, str(row.waiting), soon)
@@ -137,4 +138,5 @@ def _document(row: LimitRow) -> dict[str, Any]:
         "held": row.held,
         "waiting": row.waiting,
         "next_at": iso(row.next_at),
+        "damage": row.damage,
     }

@@ -76,6 +76,8 @@ def rate_of(text: object) -> tuple[int, float]:
 
 def said_of(limit: LimitRow) -> str:
     """What a limit allows: `4 at once, 30/min`."""
+    if limit.damage is not None:
+        return f"nobody: its row in the store is damaged, {limit.damage}"
     parts = [] if limit.slots is None else [f"{limit.slots} at once"]
     if limit.rate is not None and limit.per is not None:
         parts.append(said_of_rate(limit.rate, limit.per))

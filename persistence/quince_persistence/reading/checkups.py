@@ -92,7 +92,7 @@ class Checkups(Reads, LimitReads, LookReads, NoticeReads):
         reader = self._reader()
         lost = [str(row[0]) for row in reader.rows(_lost)]
         found = [f"parts of large values of processes {', '.join(lost)} are missing"] if lost else []
-        found += self._unreadable(reader)
+        found += [*self._unreadable(reader), *self._damaged_limits(reader)]
         checked = [str(row[0]) for row in reader.rows(_quick_check)] if reader.on_sqlite else []
         return found + [line for line in checked if line != "ok"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard, cast
 
+import msgspec
 from sqlalchemy import bindparam, func, select
 
 from quince_persistence.limit_records import LimitRow, LimitWait
@@ -38,20 +40,59 @@ _ready = select(p.c.pid, p.c.owner, p.c.queue, p.c.priority).where(
 )
 
 
-def burst(rate: int, per: float) -> float:
-    """How many may begin at once after a time in which none has: what the rate gives in a second, or one."""
-    return max(1.0, rate / per)
+class StoredLimit(msgspec.Struct, frozen=True, gc=False):
+    """A row of `limits`. One that is damaged lets nobody begin.
 
-
-def tokens_left(rate: int, per: float, tokens: float | None, stamp: float | None, now: float) -> float:
-    """How many a rate lets begin now.
-
-    Args:
-        tokens, stamp: How many it let begin, when; None: it was never used.
+    Attributes:
+        tokens: How many its rate let begin, when that was written down (`stamp`); None: it was never used.
+        damage: Why it cannot be read; None: it can.
     """
-    if tokens is None or stamp is None:
-        return burst(rate, per)
-    return min(burst(rate, per), tokens + max(0.0, now - stamp) * rate / per)
+
+    name: str
+    slots: int | None
+    rate: int | None
+    per: float | None
+    tokens: float | None
+    stamp: float | None
+    owner: int | None
+    damage: str | None = None
+
+    @classmethod
+    def of(cls, row: Any) -> StoredLimit:
+        """As the row has it."""
+        limit = cls(row.name, row.slots, row.rate, row.per, row.tokens, row.stamp, row.owner)
+        sound = {
+            "slots": limit.slots is None or (type(limit.slots) is int and limit.slots >= 0),
+            "rate": limit.rate is None or (type(limit.rate) is int and limit.rate > 0),
+            "per": limit.rate is None or (_is_number(limit.per) and limit.per > 0),
+            "tokens": limit.tokens is None or _is_number(limit.tokens),
+            "stamp": limit.stamp is None or _is_number(limit.stamp),
+        }
+        wrong = [f"{name} is {getattr(limit, name)!r}" for name, is_sound in sound.items() if not is_sound]
+        if not wrong:
+            return limit
+        return cls(limit.name, 0, None, None, None, None, limit.owner, damage=", ".join(wrong))
+
+    def lets_begin(self, now: float) -> float | None:
+        """How many its rate lets begin now; None: it has none. After a time in which none has begun that is
+        what it gives in a second, or one."""
+        if self.rate is None or self.per is None:
+            return None
+        burst = max(1.0, self.rate / self.per)
+        if self.tokens is None or self.stamp is None:
+            return burst
+        return min(burst, self.tokens + max(0.0, now - self.stamp) * self.rate / self.per)
+
+    def next_at(self, now: float) -> float | None:
+        """When its rate lets the next one begin; None: now, or it has none."""
+        left = self.lets_begin(now)
+        if left is None or left >= 1 or self.rate is None or self.per is None:
+            return None
+        return now + (1 - left) * self.per / self.rate
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(cast(float, value))
 
 
 class LimitReads(ABC):
@@ -69,13 +110,20 @@ class LimitReads(ABC):
         uses: dict[str, dict[bool, int]] = defaultdict(dict)
         for name, held, count in self._reader().rows(_counts):
             uses[name][bool(held)] = count
-        rows = {row.name: row for row in self._reader().rows(_all)}
+        rows = {row.name: StoredLimit.of(row) for row in self._reader().rows(_all)}
         now = self.clock()
         there = {
             row.name for row in rows.values() if row.owner is None and (row.slots, row.rate) != (None, None)
         }
         names = sorted(there | uses.keys())
         return [_limit_row(name, rows.get(name), uses.get(name, {}), now) for name in names]
+
+    def _damaged_limits(self, reader: RowReader) -> list[str]:
+        found = [limit for row in reader.rows(_all) if (limit := StoredLimit.of(row)).damage is not None]
+        return [
+            f"limit {one.name} cannot be read, so nobody is given it: {one.damage} (set it anew)"
+            for one in found
+        ]
 
     def limit_users(self, name: str, *, held: bool, most: int = 1000) -> list[ProcessRow]:
         rows = self._reader().rows(_holders if held else _waiting, name=name, most=most)
@@ -93,12 +141,9 @@ class LimitReads(ABC):
         return [Woken(*row) for row in self._reader().rows(_ready, pids=list(pids))]
 
 
-def _limit_row(name: str, row: Any, uses: dict[bool, int], now: float) -> LimitRow:
+def _limit_row(name: str, row: StoredLimit | None, uses: dict[bool, int], now: float) -> LimitRow:
     held, waiting = uses.get(True, 0), uses.get(False, 0)
     if row is None:
         return LimitRow(name, None, None, None, None, held, waiting)
-    next_at = None
-    if row.rate is not None:
-        left = tokens_left(row.rate, row.per, row.tokens, row.stamp, now)
-        next_at = None if left >= 1 else now + (1 - left) * row.per / row.rate
-    return LimitRow(name, row.slots, row.rate, row.per, row.owner, held, waiting, next_at)
+    next_at = row.next_at(now)
+    return LimitRow(name, row.slots, row.rate, row.per, row.owner, held, waiting, next_at, row.damage)

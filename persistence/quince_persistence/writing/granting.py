@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Select, bindparam, exists, func, select
 
 from quince_persistence.limit_records import NewLimit
-from quince_persistence.reading.limits import ORDER, tokens_left
+from quince_persistence.reading.limits import ORDER, StoredLimit
 from quince_persistence.reading.worker_rows import live_queues
 from quince_persistence.records import Woken
 from quince_persistence.schema.in_list import one_of
@@ -181,17 +181,16 @@ class Grants:
             return
         connection, now = self._unit.connection, self._unit.now
         rows = connection.execute(lock, {"names": sorted(names)}).all()
-        slotted = [row.name for row in rows if row.slots is not None]
+        found = [StoredLimit.of(row) for row in rows]
+        slotted = [limit.name for limit in found if limit.slots is not None]
         gone = sorted(self._unit.changes.uses_dropped)
         held = {}
         if slotted:
             held = dict(map(tuple, connection.execute(_held, {"names": slotted, "gone": gone})))
         self._limits.update(dict.fromkeys(names))
-        for row in rows:
-            limit = self._limits[row.name] = _Limit(row.slots, held=held.get(row.name, 0))
-            if row.rate is not None:
-                limit.tokens = tokens_left(row.rate, row.per, row.tokens, row.stamp, now)
-                limit.changed = row.stamp is not None and row.stamp > now  # a clock was stepped
+        for row in found:
+            limit = self._limits[row.name] = _Limit(row.slots, row.lets_begin(now), held.get(row.name, 0))
+            limit.changed = limit.tokens is not None and (row.stamp or 0.0) > now  # a clock was stepped
 
     def _know_others(self, names: Collection[str]) -> None:
         """Limits that those ask for which were found, and that nobody of this transaction has to do with."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select, update
 
-from quince_persistence.reading.limits import tokens_left
+from quince_persistence.reading.limits import StoredLimit
 from quince_persistence.reading.worker_rows import live_queues
 from quince_persistence.records import State, Woken
 from quince_persistence.schema.in_list import one_of
@@ -98,7 +97,7 @@ def find_limits(unit: UnitOfWork) -> list[int]:
     """
     connection, now = unit.connection, unit.now
     unit.grants.look_at((row[0] for row in connection.execute(_over)), over=True)
-    waited_for = connection.execute(_waited_for).all()
+    waited_for = [StoredLimit.of(row) for row in connection.execute(_waited_for)]
     if not waited_for:
         return []
     unit.grants.rated = any(row.rate is not None for row in waited_for)
@@ -123,12 +122,11 @@ def _find_stranded(connection: Connection, full: Sequence[str], now: float) -> l
     return [row[0] for row in connection.execute(_stranded, given)]
 
 
-def _has_room(row: Any, held: int, now: float) -> bool:
-    if row.slots is not None and held >= row.slots:
+def _has_room(limit: StoredLimit, held: int, now: float) -> bool:
+    if limit.slots is not None and held >= limit.slots:
         return False
-    if row.rate is None or (row.stamp or 0.0) > now:  # a clock was stepped
-        return True
-    return tokens_left(row.rate, row.per, row.tokens, row.stamp, now) >= 1
+    left = limit.lets_begin(now)
+    return left is None or left >= 1 or (limit.stamp or 0.0) > now  # a clock was stepped
 
 
 def take_back(unit: UnitOfWork, pids: Iterable[int]) -> None:

@@ -9,21 +9,28 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from sqlalchemy import bindparam
 
 from quince import firing_times
+from quince.firing_times import Plan, plan
 from quince.hosts.failures import HostDied
+from quince.recovery import due_schedules
 from quince.recovery.sweeper import Sweeper
 from quince.worker.host_deaths import HostDeaths
 from quince.worker.step_host import StepHost
 from quince_persistence.control_records import ControlOutcome
-from quince_persistence.schedule_records import Overlap
+from quince_persistence.reading import reads
+from quince_persistence.reading.schedule_rows import SCHEDULES
+from quince_persistence.schedule_records import Overlap, ScheduleRow
 from quince_persistence.schema.mutable_row import MutableRow
+from quince_persistence.schema.tables import schedules
 from quince_persistence.step_records import Recorded
 from quince_persistence.store import Store
 from quince_persistence.writing.operations import sweep
 from quince_persistence.writing.operations.base import ClaimedOperation
 from quince_persistence.writing.operations.fire import Fire
 from quince_persistence.writing.operations.restart import RestartProcess, _Origin
+from quince_persistence.writing.operations.schedules import HoldSchedule, locked
 from quince_persistence.writing.operations.sweep import end_overdue
 from quince_persistence.writing.unit_of_work import UnitOfWork
 from tests.crew import ROOT
@@ -105,6 +112,23 @@ def begins_anew(restart: RestartProcess, _unit: UnitOfWork) -> Any:
     return _Origin()
 
 
+def waits_for_its_clock(row: ScheduleRow, now: float) -> Plan:
+    """A clock that was set back has to come by again before the next moment."""
+    if row.last_at is not None and row.last_at > now:
+        return Plan((), row.state.moment, row.next_at, row.last_at)
+    return plan(row, now)
+
+
+def keeps_its_time(hold: HoldSchedule, unit: UnitOfWork) -> ScheduleRow:
+    """A pause is written down, and the schedule fires as before."""
+    if hold._paused and (row := locked(unit, hold._name)) is not None:
+        hold._moment, hold._next_at = row.state.moment, row.next_at
+    return put_on_hold(hold, unit)
+
+
+put_on_hold = HoldSchedule.apply
+
+
 MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
     "writes are not fenced": [(ClaimedOperation, "apply", unfenced)],
     "once-blocks are not remembered": [(Store, "recorded", forgets_records)],
@@ -115,6 +139,11 @@ MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
     "a restart begins with the first step": [(RestartProcess, "_origin", begins_anew)],
     "a schedule fires beside what it has made": [(Fire, "_overlap", property(lambda _: Overlap.ALLOW))],
     "a schedule leaves out what was missed": [(firing_times, "_made_up", lambda *_: False)],
+    "a schedule waits for a clock that was set back": [(due_schedules, "plan", waits_for_its_clock)],
+    "a schedule fires although it is paused": [
+        (HoldSchedule, "apply", keeps_its_time),
+        (reads, "DUE", SCHEDULES.where(schedules.c.next_at <= bindparam("now"))),
+    ],
     "lost doorbells are not rung again": [(Sweeper, "_sweep", never_sweeps)],
 }
 

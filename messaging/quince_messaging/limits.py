@@ -17,13 +17,13 @@ _QUEUE_NAME = re.compile(rf"[A-Za-z0-9\-_.:@#,/ ]{{0,{LONGEST_QUEUE_NAME}}}")
 
 def check_priority(priority: Any) -> None:
     """Raises ValueError unless it is one that every transport has."""
-    if not isinstance(priority, int) or not 0 <= priority <= MAX_PRIORITY:
+    if type(priority) is not int or not 0 <= priority <= MAX_PRIORITY:
         raise ValueError(f"priority {priority!r} is not between 0 and {MAX_PRIORITY}")
 
 
 def check_prefetch(prefetch: Any) -> None:
     """Raises ValueError unless so many tasks can be held at a time."""
-    if not isinstance(prefetch, int) or not 0 < prefetch <= MOST_PREFETCH:
+    if type(prefetch) is not int or not 0 < prefetch <= MOST_PREFETCH:
         raise ValueError(f"prefetch {prefetch} is not between 1 and {MOST_PREFETCH}")
 
 

@@ -109,11 +109,7 @@ def control(
     Returns:
         One answer for each process met, by pid.
     """
-    for word, said in (("reason", reason), ("author", author)):
-        if said is not None and not isinstance(said, str):
-            raise TypeError(f"{verb.value}() takes its {word} as a text, not {reprlib.repr(said)}")
-    why = None if reason is None else storable(reason)
-    who = storable(author or login())
+    who, why = asked_by(verb.value, author, reason)
     wanted = workspace.store.control(verb, selection, author=who, reason=why, force=force, now=now)
     outcomes = wanted.result()
     notify(workspace, verb, outcomes, now=now, everybody=selection == Selection(live=True) and not force)
@@ -142,6 +138,18 @@ def _done(verb: Control, row: ProcessRow) -> str:
     if verb is Control.PAUSE and not row.paused:
         return "taken back by a play"
     return "paused" if row.paused else "playing"
+
+
+def asked_by(verb: str, author: str | None, reason: str | None = None) -> tuple[str, str | None]:
+    """Who asks for it, the user's login name if nobody is said, and why; as the store keeps it.
+
+    Raises:
+        TypeError: one of them is no text.
+    """
+    for word, said in (("reason", reason), ("author", author)):
+        if said is not None and not isinstance(said, str):
+            raise TypeError(f"{verb}() takes its {word} as a text, not {reprlib.repr(said)}")
+    return storable(author or login()), None if reason is None else storable(reason)
 
 
 def login() -> str:

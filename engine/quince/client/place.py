@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from quince.client.control import Answer, login
+from quince.client.control import Answer, asked_by
 from quince.client.notify import notify_retried
 from quince.errors import InvalidInput
 from quince.processes.fitting import fitted
-from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_messaging.limits import check_priority, check_queue
 from quince_persistence.control_records import ControlOutcome
@@ -38,10 +37,8 @@ def place(
     Raises:
         InvalidInput: that is no queue, or no priority. Nothing was changed.
     """
-    priority = checked(queue, priority)
-    outcomes = workspace.store.place(
-        selection, author=storable(author or login()), queue=queue, priority=priority
-    ).result()
+    (who, _), priority = asked_by("set", author), checked(queue, priority)
+    outcomes = workspace.store.place(selection, author=who, queue=queue, priority=priority).result()
     notify_retried(workspace, outcomes)
     return [_answer(workspace, outcome) for outcome in outcomes]
 

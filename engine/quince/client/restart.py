@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from quince.client.control import login
+from quince.client.control import asked_by
 from quince.client.notify import enqueue
 from quince.client.retry import changed_inputs
 from quince.errors import ControlRefused
 from quince.processes.definition import definition_of
 from quince.processes.outline import START
-from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.contract import StoreContract
 from quince_persistence.control_records import Restarted
@@ -36,12 +35,12 @@ def restart(
         ControlRefused: no checkpoint is kept before such a step; says before which there is one.
         InvalidInput, Unsaveable, UnknownTarget: as `ProcessHandle.restart`.
     """
+    who, why = asked_by("restart", author, reason)
     row = workspace.store.get(pid)
     if row is None:
         raise workspace.not_found(pid)
     number = _number(workspace, row, from_step)
     blob = changed_inputs(workspace, pid, inputs) if inputs else None
-    who, why = storable(author or login()), None if reason is None else storable(reason)
     try:
         made = workspace.store.restart(pid, author=who, reason=why, number=number, inputs=blob).result()
     except RecordRefused as error:  # it has ended, or was pruned, meanwhile

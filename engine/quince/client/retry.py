@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quince.client.control import Answer, login
+from quince.client.control import Answer, asked_by
 from quince.client.notify import notify_retried
 from quince.processes.definition import definition_of
 from quince.processes.port_values import parse_inputs
-from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import check, decode, encode_each
 from quince_persistence.contract import StoreContract
@@ -41,11 +40,11 @@ def retry(
         InvalidInput, Unsaveable: its class does not take the inputs. Nothing was changed.
         UnknownTarget: its class cannot be loaded here to check them.
     """
+    who, why = asked_by("retry", author, reason)
     blob = None
     if inputs:
         (pid,) = selection.pids
         blob = changed_inputs(workspace, pid, inputs)
-    who, why = storable(author or login()), None if reason is None else storable(reason)
     outcomes = workspace.store.retry(selection, author=who, reason=why, inputs=blob).result()
     notify_retried(workspace, outcomes)
     return [_answer(workspace, outcome) for outcome in outcomes]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from quince.client.control import login
+from quince.client.control import asked_by
 from quince.client.handle import ProcessHandle, WorkspaceLike
 from quince.client.new_schedule import Moment, check_name, moment_in, new_schedule
 from quince.client.notify import enqueue
@@ -25,7 +25,6 @@ from quince.processes.definition import class_of
 from quince.processes.functions import ProcessFunction
 from quince.processes.options import Wishes
 from quince.processes.process import Process
-from quince.text import storable
 from quince.workspace.revision import revision_of
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PidTaken, UnknownSchedule
@@ -113,9 +112,10 @@ class ScheduleHandle:
         self._hold(False, after(self.row.schedule, self.workspace.store.clock()), author)
 
     def _hold(self, paused: bool, moment: float | None, author: str | None) -> None:
+        who, _ = asked_by("pause" if paused else "play", author)
         next_at = with_jitter(self.name, self.row.schedule, moment)
         self.workspace.store.hold_schedule(
-            self.name, paused=paused, moment=moment, next_at=next_at, author=_author(author)
+            self.name, paused=paused, moment=moment, next_at=next_at, author=who
         ).result()
 
     def remove(self) -> None:
@@ -171,6 +171,7 @@ class ScheduleHandle:
     def _fire(
         self, due: Sequence[Due], what: str, author: str | None, overlap: Overlap | None = None
     ) -> Fired:
+        who, _ = asked_by("fire", author)
         store, schedule = self.workspace.store, self.row.schedule
         revision = None
         if schedule.asked_for is not None:
@@ -179,7 +180,7 @@ class ScheduleHandle:
         def attempt() -> Fired:
             pids = store.allocate_pids(len(due) + 1)
             firing = Firing(
-                self.name, due, pids, what=what, overlap=overlap, author=_author(author),
+                self.name, due, pids, what=what, overlap=overlap, author=who,
                 revision=revision,
             )  # fmt: skip
             return store.fire(firing).result()
@@ -266,7 +267,7 @@ def schedule(
         raise InvalidSchedule(f"schedule {name} would never fire: starting {starting} is too far away")
     home.store.put_schedule(
         name, record, bytes(made.inputs), moment=moment, next_at=with_jitter(name, record, moment),
-        replaces=replace, author=_author(None),
+        replaces=replace, author=asked_by("schedule", None)[0],
     ).result()  # fmt: skip
     return ScheduleHandle(name, home)
 
@@ -300,7 +301,3 @@ def _since(schedule: Schedule, moment: float) -> Schedule:
         return msgspec.structs.replace(schedule, start=None)
     back = math.ceil((schedule.start - moment) / schedule.every) * schedule.every
     return msgspec.structs.replace(schedule, start=schedule.start - back)
-
-
-def _author(author: str | None) -> str:
-    return storable(author or login())

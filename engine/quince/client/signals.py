@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from quince.client.control import login
+from quince.client.control import asked_by
 from quince.client.notify import notify_signalled
 from quince.processes.signals import new_signal
-from quince.text import storable
 from quince.workspace.workspace import Workspace
 from quince_persistence.control_records import ControlOutcome
 
@@ -21,7 +20,8 @@ def send(
     Returns:
         One outcome for each pid, in order.
     """
+    who, _ = asked_by("signal", author)
     signals = [new_signal(pid, name, value) for pid in pids]
-    outcomes = workspace.store.send(signals, author=storable(author or login())).result()
+    outcomes = workspace.store.send(signals, author=who).result()
     notify_signalled(workspace, outcomes)
     return outcomes

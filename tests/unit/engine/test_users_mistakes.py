@@ -188,6 +188,14 @@ def test_what_a_handle_cannot_do_is_said_of_the_call(home: Workspace) -> None:
         for given in (5, b"late", [1], Mute()):
             with pytest.raises(TypeError, match=rf"^{verb}\(\) takes its reason as a text, not "):
                 getattr(handle, verb)(given)
+    others: dict[str, Any] = {
+        "retry": {}, "restart": {}, "set": {"priority": 1}, "signal": {"name": "go"}
+    }  # fmt: skip
+    for verb, more in others.items():
+        with pytest.raises(TypeError, match=rf"^{verb}\(\) takes its author as a text, not 5"):
+            getattr(handle, verb)(author=5, **more)
+    with pytest.raises(ValueError, match="priority True is not between 0 and 9"):
+        handle.set(priority=True)
     for timeout in ("5", float("nan"), Mute()):
         with pytest.raises(ValueError, match=r"^timeout takes a number of seconds, or None, not "):
             handle.result(timeout=timeout)

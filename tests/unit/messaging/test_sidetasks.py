@@ -199,7 +199,8 @@ OWNED = {
     ("engine/quince/worker/hosted_seat.py", "_stop_by"): 1,
     # Of a step host: one that fails ends it, which its worker hears.
     ("engine/quince/hosts/shared_host.py", "_begin"): 1,
-    # The coroutine of a step; the host waits for it.
+    # The coroutine of a step; the host, or in `run()` the runner, waits for it.
+    ("engine/quince/hosts/stepper.py", "_awaited"): 1,
     ("engine/quince/hosts/direct_steppers.py", "_awaited"): 1,
     # Answers one call of a step host; its failure is the answer.
     ("engine/quince/worker/host_pool.py", "_serve"): 1,

@@ -98,6 +98,26 @@ def is_stopped(ospid: int) -> bool:
     return state in (b"T", b"t")
 
 
+FORKED_ONLY = 0x40
+"""What the kernel notes of a process that was forked and has not become another program (`PF_FORKNOEXEC`)."""
+
+
+def has_exec(ospid: int) -> bool:
+    """Whether a fork of this process, which is a fork itself, has become another program (`os.exec...`).
+    That is known also of one that has ended, until somebody waits for it."""
+    flags = [_flags(one) for one in (os.getpid(), ospid)]
+    return None not in flags and [bool(one & FORKED_ONLY) for one in flags if one is not None] == [
+        True,
+        False,
+    ]
+
+
+def _flags(ospid: int) -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{ospid}/stat").read_bytes().rpartition(b")")[2].split()[6])
+    return None
+
+
 def program_of(text: str) -> Program | None:
     """The process that `str(program)` has written down; None if that is not what this is."""
     words = text.split()

@@ -34,7 +34,7 @@ KINDS: dict[str, Callable[[Path], object]] = {}
 ASYNC_KINDS: dict[str, Callable[[Path], Awaitable[object]]] = {}
 DEADLY = {
     "closes_all_files", "puts_a_file_in_the_place_of_the_link", "writes_garbage", "exits_at_once", "crashes",
-    "kills_its_group", "overflows_the_stack", "exits_in_a_coroutine",
+    "kills_its_group", "overflows_the_stack", "becomes_another_program", "exits_in_a_coroutine",
 }  # fmt: skip
 """Their host dies with them, the first time, which is held against them; then they behave."""
 
@@ -444,6 +444,33 @@ def replaces_its_output(_: Path) -> None:
 
 
 @kind
+def takes_its_output_apart(_: Path) -> None:
+    sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="latin-1")  # type: ignore[union-attr]
+
+
+@kind
+def removes_its_output(_: Path) -> None:
+    del sys.stdout, sys.stderr
+
+
+@kind
+def patches_the_standard_library(_: Path) -> None:
+    time.sleep = socket.socketpair = subprocess.Popen = len  # type: ignore[assignment, misc]
+
+
+@kind
+def forgets_modules(_: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith("quince.processes")]:
+        del sys.modules[name]
+
+
+@kind
+def becomes_another_program(folder: Path) -> None:
+    if first_time(folder, "became"):
+        os.execv("/bin/true", ["true"])
+
+
+@kind
 def writes_bytes_to_its_output(_: Path) -> None:
     os.write(1, bytes(range(256)) * 400)
     subprocess.run(["sh", "-c", "head -c 100000 /dev/urandom >&2"], check=True)
@@ -589,6 +616,13 @@ async def leaves_tasks(_: Path) -> None:
 @async_kind
 async def leaves_a_thread_of_the_loop(_: Path) -> None:
     left.append(asyncio.get_running_loop().run_in_executor(None, time.sleep, FOREVER))
+
+
+@async_kind
+async def wants_to_end_the_program_in_a_task(_: Path) -> None:
+    left.append(asyncio.create_task(asyncio.to_thread(sys.exit, 3)))
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+    await asyncio.sleep(0.1)
 
 
 @async_kind

@@ -40,6 +40,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "kill": lambda: os.kill(os.getpid(), 9),
     "exit": lambda: os._exit(3),
     "close all": close_all,
+    "become another": lambda: os.execv("/bin/true", ["true"]),
     "system exit": lambda: sys.exit(4),
     "no memory": lambda: bytearray(1 << 60),
     "kill the template": lambda: os.kill(os.getppid(), 9),
@@ -75,6 +76,33 @@ class DiesInCoroutine(WorkChain):
     async def die(self) -> None:
         await asyncio.sleep(0.3)
         WAYS[self.inputs.way]()
+
+
+class CrashesInThread(WorkChain):
+    """A thread, for which its coroutine waits."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.crash)
+
+    async def crash(self) -> None:
+        await asyncio.to_thread(WAYS["crash"])
+
+
+class ExitsInTask(WorkChain):
+    """A task, for which its coroutine waits."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.leave)
+
+    async def leave(self) -> None:
+        async def task() -> None:
+            WAYS["system exit"]()
+
+        await asyncio.create_task(task())
 
 
 class Neighbour(WorkChain):

@@ -18,9 +18,10 @@ from tests.integration import death_flows
 STORIES = {
     "crash": r"its step host was ended by SIGSEGV \(segmentation fault\), in step run, 5 times in a",
     "abort": r"its step host was ended by SIGABRT \(aborted, by itself or by a library\)",
-    "kill": r"its step host was ended by SIGKILL \(killed from outside\)",
+    "kill": r"its step host was ended by SIGKILL \(killed from outside, or by itself\)",
     "overflow": r"its stack is full|RecursionError",  # newer interpreters see it coming
     "exit": r"its step host exited with status 3, as `os._exit\(3\)` does",
+    "become another": r"its step host became another program \(.*\), which exited with status 0, in step run",
     "close all": "its step host was killed: its link to the worker is cut or garbled",
     "system exit": r"StepExited: a step of Dies ended with SystemExit\(4\)",
     "no memory": "MemoryError",
@@ -84,6 +85,25 @@ def test_a_coroutine_that_dies_is_told_from_those_that_shared_its_host(
         assert len(told) <= 1, "who has died is alone from then on"
         assert all("it was not to blame, and its step is run again" in str(one["text"]) for one in told)
     assert any(map(deaths, neighbours))
+
+
+def test_what_kills_a_host_beside_its_code_is_found_and_stopped(
+    home: Workspace, crew: Crew, tmp_path: Path
+) -> None:
+    """A thread that crashes while its coroutine waits for it; a task that wants to end the program."""
+    crew.start(1, slots=20)
+    gate = tmp_path / "gate"
+    neighbours = submit_many(death_flows.Neighbour, [{"gate": str(gate)}] * 3, workspace=home)
+    crashes = submit(death_flows.CrashesInThread, workspace=home)
+    exits = submit(death_flows.ExitsInTask, workspace=home)
+    with pytest.raises(ProcessExcepted, match=r"SIGSEGV \(segmentation fault\), in step crash, 5 times"):
+        crashes.result(60)
+    with pytest.raises(ProcessExcepted, match=r"SystemExit\(4\)"):
+        exits.result(30)
+    gate.touch()
+    for neighbour in neighbours:
+        neighbour.result(30)
+        assert (neighbour.row.deaths_alone, len(deaths(neighbour)) <= 2) == (0, True)
 
 
 def test_a_worker_whose_template_dies_ends_with_a_reason_and_loses_nothing(

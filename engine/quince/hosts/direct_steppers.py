@@ -24,6 +24,15 @@ class SharedStepper(Stepper):
         return function(*args)
 
 
+def run_forever(loop: asyncio.AbstractEventLoop) -> None:
+    """Until it is stopped, or something raises what is to end a program, in a task or a callback that a step
+    has made: whoever awaits that task gets it, and nobody else."""
+    try:
+        loop.run_forever()
+    except (SystemExit, KeyboardInterrupt) as error:
+        loop.call_exception_handler({"message": "raised beside the steps", "exception": error})
+
+
 class ExclusiveStepper(Stepper):
     """Calls functions outside of the event loop, and enters it for coroutines. Its own coroutines never wait.
 
@@ -64,7 +73,7 @@ class ExclusiveStepper(Stepper):
         self._task = task = self._loop.create_task(driven, name=f"process {execution.pid}")
         task.add_done_callback(lambda _: self._loop.stop())
         while not task.done():  # users' code can stop the loop, too
-            self._loop.run_forever()
+            run_forever(self._loop)
         self._end_threads()
         return task.result()
 

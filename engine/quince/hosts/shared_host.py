@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 from quince.concurrency import StepThreads, settle
-from quince.hosts.direct_steppers import SharedStepper
+from quince.hosts.direct_steppers import SharedStepper, run_forever
 from quince.hosts.driver import driven_pid
 from quince.hosts.host import StepHost
 from quince.hosts.hosted_step import HostedStep
@@ -42,7 +42,7 @@ class SharedHost(StepHost):
     def serve(self) -> None:
         self._open()
         while self._failed is None:
-            self._loop.run_forever()
+            run_forever(self._loop)
             while self._calls:
                 self._calls.popleft()()
         raise self._failed

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from quince.hosts.output_files import HEAD, OutputFiles, head, heading, host_name, is_head
 
@@ -162,16 +162,24 @@ class OneAtATime:
 
     def _renew_streams(self) -> None:
         """What a step has put in the place of the standard streams, or has closed, ends with it."""
-        if not self._streams or any(stream.closed for stream in self._streams):
+        if not self._streams or not all(map(_is_open, self._streams)):
             self._streams = [by_lines(descriptor, closefd=False) for descriptor in (1, 2)]
         sys.stdout, sys.stderr = self._streams
         sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc, assignment]
 
     def _flush(self) -> None:
-        replaced = [one for one in (sys.stdout, sys.stderr) if one not in self._streams]
+        now: list[Any] = [getattr(sys, name, None) for name in ("stdout", "stderr")]
+        replaced = [one for one in now if one not in self._streams]
         for stream in (*replaced, *self._streams):
             with suppress(Exception):  # of a user's object, or of a stream that was closed
                 stream.flush()
+
+
+def _is_open(stream: TextIO) -> bool:
+    try:
+        return not stream.closed
+    except ValueError:  # its buffer was detached, as for `codecs.getwriter`
+        return False
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -27,13 +28,15 @@ from quince.hosts.protected import protect
 from quince.hosts.standstill import Standstill
 from quince.hosts.warm_modules import import_them
 from quince.interpreter import STEP_HOST, TEMPLATE
-from quince.os_process import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG, prctl
+from quince.os_process import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG, has_exec, prctl
 from quince.processes.orphans import mark
 from quince.processes.program_guard import descendants, kill_all
 
 LONGEST = 1 << 16
 MOST_FILES = 8
 LOOK_SECONDS = 0.01
+TICK_SECONDS = 0.5
+"""By so many seconds the kernel may count the processor time otherwise than its limit."""
 LEFT_SECONDS = 1.0
 """Seconds for which the end of a host is not told, if what it has left does not end when it is killed."""
 
@@ -85,11 +88,15 @@ class Ended(msgspec.Struct, tag="ended"):
     Attributes:
         status: As `os.waitpid` has it.
         memory: Bytes that it had in memory at most.
+        other_program: It had become another program (`os.exec`).
+        out_of_time: It had all the processor time that its limit lets it have.
     """
 
     ospid: int
     status: int
     memory: int = 0
+    other_program: bool = False
+    out_of_time: bool = False
 
 
 _asked = msgspec.json.Decoder(Fork | Keep | Alive | Warm)
@@ -251,10 +258,12 @@ class _Template:
                 if one.si_pid in self._hosts:
                     with contextlib.suppress(OSError):
                         os.killpg(one.si_pid, signal.SIGKILL)  # before that number can be another's
+                other, most = has_exec(one.si_pid), _processor_seconds(one.si_pid)
                 _, status, usage = os.wait4(one.si_pid, 0)
                 if one.si_pid in self._hosts:
                     self._hosts.discard(one.si_pid)
-                    self._ended.append(Ended(one.si_pid, status, usage.ru_maxrss * 1024))
+                    out_of_time = usage.ru_utime + usage.ru_stime >= most
+                    self._ended.append(Ended(one.si_pid, status, usage.ru_maxrss * 1024, other, out_of_time))
                     self._since = time.monotonic()
         if self._ended and (not self._kill_left() or time.monotonic() - self._since > LEFT_SECONDS):
             ended, self._ended = self._ended, []
@@ -280,6 +289,14 @@ def _children() -> set[int]:
     with contextlib.suppress(OSError):
         return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
     return set()
+
+
+def _processor_seconds(ospid: int) -> float:
+    """So many a program may have at most; that has ended, too, while nobody has waited for it."""
+    with contextlib.suppress(OSError):
+        hard = resource.prlimit(ospid, resource.RLIMIT_CPU)[1]
+        return float("inf") if hard == resource.RLIM_INFINITY else hard - TICK_SECONDS
+    return float("inf")
 
 
 def told(data: bytes) -> Forked | Ended | Ready:

@@ -13,18 +13,23 @@ import builtins
 import decimal
 import faulthandler
 import gc
+import json
 import locale
 import logging
 import os
 import resource
+import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from typing import Any
 
 MOST_STEPS = 10_000
@@ -143,9 +148,22 @@ def _collector() -> Any:
 def _interpreter() -> Any:
     return (
         sys.getrecursionlimit(), sys.getswitchinterval(), sys.gettrace(), sys.getprofile(), sys.excepthook,
-        sys.unraisablehook, sys.displayhook, threading.excepthook, builtins.__import__, builtins.print,
-        builtins.open, faulthandler.is_enabled(), *sys.meta_path, *sys.path_hooks,
+        sys.unraisablehook, sys.displayhook, sys.get_int_max_str_digits(), threading.excepthook,
+        threading.gettrace(), threading.getprofile(), tracemalloc.is_tracing(), faulthandler.is_enabled(),
+        *sys.meta_path, *sys.path_hooks,
     )  # fmt: skip
+
+
+_CLASSES = (socket.socket, threading.Thread, subprocess.Popen, json.JSONEncoder)
+_FUNCTIONS = [
+    (vars(one), itemgetter(*(name for name, value in vars(one).items() if callable(value))))
+    for one in (builtins, os, time, select, socket, threading, subprocess, json, asyncio, *_CLASSES)
+]
+
+
+def _functions() -> Any:
+    """What is patched now and then, for all that run in a program."""
+    return [of(one) for one, of in _FUNCTIONS], [len(vars(one)) for one in _CLASSES]
 
 
 def _decimals() -> Any:
@@ -179,6 +197,7 @@ _SETTINGS: dict[str, Callable[[], Any]] = {
     "the warnings filters": lambda: (warnings.showwarning, *warnings.filters),
     "the garbage collector": _collector,
     "the interpreter": _interpreter,
+    "functions of Python": _functions,
     "the standard streams": lambda: (sys.stdin, sys.stdout, sys.stderr),
     "the import path": lambda: list(sys.path),
     "the event loop policy": _loop_policy,
@@ -261,6 +280,8 @@ class Traces:
         found = [] if settings == self._settings else _changed(_SETTINGS, settings, self._settings)
         if not others:
             found += self._new_things()
+        if len(sys.modules) < self._modules:
+            found.append("fewer modules")
         if len(sys.modules) > self._modules and _OF_MODULES.issuperset(found):
             self.renew()
             found = []

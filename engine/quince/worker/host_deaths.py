@@ -66,7 +66,8 @@ class HostDeaths:
         """Seconds until its step is run again: longer and longer; none at first, if it is not to blame."""
         if not error.own and self._deaths == 1:
             return 0.0
-        pause: float = FIRST_PAUSE * 3 ** (self._deaths - 1) * (LACKED_MEMORY if error.lacked_memory else 1)
+        deaths = self._own if error.own else self._deaths
+        pause: float = FIRST_PAUSE * 3 ** (deaths - 1) * (LACKED_MEMORY if error.lacked_memory else 1)
         return min(pause, LONGEST_PAUSE)
 
     def last_step(self, error: HostDied, *, pause: bool) -> Step:

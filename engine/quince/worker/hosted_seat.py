@@ -73,6 +73,7 @@ class HostedSeat:
         self._stopping = False
         self._waited = False
         self._halted = False
+        self._deaths = 0
         self._stopper: asyncio.Task[None] | None = None
         self._time = StepLimit(self._time_over)
         self.on_failure: str | None = None
@@ -110,7 +111,7 @@ class HostedSeat:
             self._host = None
             if self._halted:
                 raise Stopped
-        self.alone, self._overrun = False, None
+        self.alone, self._overrun, self._deaths = False, None, 0
         if done.step is None:
             self._host = None
             if done.importing and not done.passing and await self._pool.is_edited(self):
@@ -263,7 +264,8 @@ class HostedSeat:
         self._fail(CannotGoOn(reason, passing=True))
 
     def died(self, error: HostDied) -> None:
-        self.alone = error.own or not error.sure
+        self._deaths += 1
+        self.alone = error.own or not error.sure or self._deaths > 1
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:

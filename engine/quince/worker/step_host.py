@@ -30,7 +30,7 @@ from quince.hosts.protocol import (
 from quince.hosts.template import Ended
 from quince.hosts.who_runs import WhoRuns
 from quince.os_process import is_stopped
-from quince.worker.host_end import HostEnd, end_of
+from quince.worker.host_end import BECAME_ANOTHER, HostEnd, end_of
 from quince.worker.memory_kills import memory_kills
 from quince.worker.process_family import continue_family, stop_family
 from quince_messaging.structured_log import StructuredLogger
@@ -50,7 +50,7 @@ LOOKS, LOOK_SECONDS = 3, 0.05
 """How often, and how many seconds apart, bytes are missed before they are lost."""
 CUT = HostEnd(
     "was killed: its link to the worker is cut or garbled, as by code that closes, reads or writes files "
-    "that it has not opened (`os.closerange`)",
+    "that it has not opened (`os.closerange`, `os.dup2`), or that replaces functions of Python's",
     by_last=True,
 )
 
@@ -295,9 +295,12 @@ class StepHost:
         if self.over:  # it was closed before it was there
             return
         words, lacked_memory = self.words.new(), memory_kills() > self._kills_before
-        end = end_of(ended.status, ended.memory, words=words, lacked_memory=lacked_memory)
+        end = end_of(
+            ended.status, ended.memory, words=words, lacked_memory=lacked_memory,
+            other_program=ended.other_program, out_of_time=ended.out_of_time,
+        )  # fmt: skip
         if self._lost_link and ended.status == SIGKILL:
-            end = CUT
+            end = HostEnd(BECAME_ANOTHER, by_last=True) if ended.other_program else CUT
         self.ended(end)
 
     def _look_at_link(self, lost: int = 0) -> None:
@@ -382,8 +385,10 @@ class StepHost:
         not_begun = self._take_permits() if self.ospid else len(self.guests)
         guests, self.guests = list(self.guests.values()), {}
         begun = guests[: len(guests) - not_begun]
-        at_work = self.who_runs.last if end.by_last and len(begun) == 1 else self.who_runs.pid
-        sure = self.kind is not Kind.THREADS and not (end.by_last and len(begun) > 1)
+        at_work = self.who_runs.pid
+        if not at_work and end.by_last and len(begun) == 1:
+            at_work = self.who_runs.last
+        sure = self.kind is not Kind.THREADS and not (end is CUT and len(begun) > 1)
         for guest in begun:
             own = not end.of_worker and guest.pid == at_work
             died = HostDied(end.story, end.words, own=own, sure=sure, lacked_memory=end.lacked_memory)

@@ -22,7 +22,7 @@ from quince.hosts.who_runs import WhoRuns, new_page
 from quince.processes.process import Process
 from quince.worker.claimed_process import ClaimedProcess
 from quince.worker.host_deaths import LONGEST_PAUSE, HostDeaths
-from quince.worker.host_end import HostEnd
+from quince.worker.host_end import HostEnd, end_of
 from quince.worker.step_host import StepHost
 from quince_persistence.records import MAX_DEATHS, State
 from tests.unit.engine.solo import solo
@@ -99,6 +99,13 @@ async def test_a_host_in_which_nobodys_code_ran_blames_nobody() -> None:
     host = Host(Kind.COROUTINES, 2)
     host.who_runs.leave(host.who_runs.enter(1))
     assert await host.dies() == ["run again", "run again"]
+
+
+async def test_who_is_the_only_one_is_blamed_for_a_thread_too_but_not_for_a_kill_from_outside() -> None:
+    for end, told in ((None, "blamed"), (end_of(signal.SIGKILL), "run again")):
+        host = Host(Kind.COROUTINES, 1)
+        host.who_runs.leave(host.who_runs.enter(1))
+        assert await host.dies(end) == [told]
 
 
 async def test_of_a_queue_the_first_is_blamed_and_the_others_go_elsewhere() -> None:

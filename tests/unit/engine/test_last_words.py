@@ -10,6 +10,7 @@ import pytest
 
 from quince.hosts import stepper
 from quince.hosts.last_words import LastWords, is_deep, listen, place, users
+from quince.os_process import has_exec
 from quince.worker.host_end import end_of
 
 OUR = stepper.__file__
@@ -72,7 +73,7 @@ def test_what_is_written_is_read_once() -> None:
     [
         ("os._exit(3)", "exited with status 3, as `os._exit(3)` does"),
         ("os.abort()", "was ended by SIGABRT (aborted, by itself or by a library)"),
-        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL (killed from outside)"),
+        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL (killed from outside, or by itself)"),
         ("os.kill(os.getpid(), 10)", "was ended by SIGUSR1 (user defined signal 1)"),
         ("os.kill(os.getpid(), 40)", "was ended by signal 40"),
     ],
@@ -88,7 +89,25 @@ def test_want_of_memory_is_told_of_those_alone_that_the_kernel_kills() -> None:
     assert end.lacked_memory
     assert not end_of(killed, 3_200_000_000).lacked_memory
     assert end_of(crashed, lacked_memory=True).story == "was ended by SIGSEGV (segmentation fault)"
+    late = end_of(killed, out_of_time=True)
+    assert late.story == "was ended by the kernel (SIGKILL), at its limit of processor time (RLIMIT_CPU)"
     assert "its stack is full" in end_of(crashed, words=users(DEEP)).story
+
+
+def test_a_program_that_a_fork_has_become_is_known_until_it_is_waited_for() -> None:
+    ended = []
+    for becomes in (False, True):
+        if not (child := os.fork()):  # as a template, which is a fork itself
+            ospid = os.posix_spawn("/bin/true", ["true"], {}) if becomes else os.fork()
+            if not ospid:
+                os._exit(0)
+            os.waitid(os.P_PID, ospid, os.WEXITED | os.WNOWAIT)
+            os._exit(has_exec(ospid))
+        ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    assert ended == [False, True]
+    story = end_of(0, other_program=True).story
+    assert story.startswith("became another program (as with `os.execv`")
+    assert story.endswith("which exited with status 0")
 
 
 def test_a_crash_is_written_down_and_that_of_a_fork_is_not() -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from quince import Process, Retry, WorkChain, Workspace, run, step
+from quince import Process, Retry, WorkChain, Workspace, run, step, submit
 from quince.processes.execution import execution_of
-from quince.testing import CrashReport, CrashTestFailed, Verdict, crash_everywhere
+from quince.testing import CrashReport, CrashTestFailed, Verdict, crash_everywhere, sandbox
 from quince.testing.plugin import CrashEverywhere
 from tests import flows
 from tests.flows import note
-from tests.integration import repeat_flows, timely_flows, value_steps, wait_flows
+from tests.integration import notice_flows, repeat_flows, timely_flows, value_steps, wait_flows
 
 BRIEF = {"lingers": (0.0,)}
 
@@ -177,6 +177,23 @@ def test_a_child_that_is_retried_ends_the_same_wherever_a_worker_dies(
 def test_a_failure_ends_the_same_wherever_its_worker_dies(crash_everywhere: CrashEverywhere) -> None:
     report = crash_everywhere(flows.Fails, settings=BRIEF)
     every_point(report, "commit of Fails.run")
+
+
+@pytest.mark.timeout(180)
+def test_what_happens_is_written_for_those_who_are_told_once_wherever_a_worker_dies(
+    crash_everywhere: CrashEverywhere,
+) -> None:
+    """Who waits is told when it begins to, who fails when it has, and who has a label when it has ended."""
+    with sandbox() as box:
+        handle = submit(notice_flows.Told)
+        box.clock.advance(seconds=1)
+        assert handle.outputs["told"] == WRITTEN
+    only = ["commit of Told", "commit of boom"]
+    report = crash_everywhere(notice_flows.Told, settings={**BRIEF, "only": only, "most": 8})
+    every_point(report, "commit of Told.begin", "commit of boom.run")
+
+
+WRITTEN = [["ended", True], ["failed", False], ["failed", True], ["waiting", True]]
 
 
 @pytest.mark.timeout(180)

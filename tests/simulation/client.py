@@ -19,7 +19,7 @@ from quince_messaging.errors import MessagingError
 from quince_persistence.codec import decode
 from quince_persistence.records import Control, ProcessRow, Selection
 from quince_persistence.schedule_records import LABEL
-from tests.simulation.fleet import PLACE, REGISTRY, Surroundings
+from tests.simulation.fleet import REGISTRY, Surroundings
 from tests.simulation.flows import KINDS, wishes_of
 from tests.simulation.lane import SLOW_THREAD, THREAD, Lane
 from tests.simulation.network import BlockingCommunicator, FaultyTransport, Link
@@ -62,7 +62,7 @@ class Client:
         self.communicator = cast(Any, BlockingCommunicator(transport, self._lane))
         self.store = SteppedStore(around.archive, world, actor, Cable(), around.witness, blocking=True)
         self.store.open()
-        self.home = Workspace(PLACE, self.store, self.communicator)
+        self.home = Workspace(around.place, self.store, self.communicator)
         self.home.registry = REGISTRY
         self.home.background = SteppedSender(world, actor)
 

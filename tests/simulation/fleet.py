@@ -53,6 +53,7 @@ class Surroundings:
         at_host: Told of where a step host is with a step.
         host_died: Told of a step host that has died: its worker's id, whose steps ran in it, whose code did.
         hosted: Steps run in step hosts; else in the program of the worker.
+        place: Where all of them are.
     """
 
     world: World
@@ -62,6 +63,7 @@ class Surroundings:
     at_host: Callable[[Body, str], None]
     host_died: Callable[[str, list[int], int], None]
     hosted: bool
+    place: Location
     hub: str = "simulation"
 
 
@@ -81,7 +83,7 @@ class Machine:
         random = around.world.random
         with around.world.acting(self.actor):
             self.worker = Worker(
-                PLACE,
+                around.place,
                 name=name,
                 slots=random.choice((1, 2, 4)),
                 linger=random.choice((0.0, 0.5, 2.0)),
@@ -169,6 +171,10 @@ class Fleet:
         machine.actor.broken = True
         machine.die()
         self._replace(machine)
+
+    def kill_actor(self, actor: Actor) -> None:
+        """The same, for the worker that this is."""
+        self.kill(next(machine for machine in self.machines if machine.actor is actor))
 
     def explode(self, worker_id: str) -> None:
         """A process has done that to its step host; or, without one, to its worker."""

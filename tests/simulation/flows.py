@@ -10,7 +10,7 @@ from quince import Process, Retry, WorkChain, all_, any_, append_, if_, signal_,
 from quince.processes.execution import execution_of
 from tests.simulation.ledger import open_ledger
 
-WISHES = ("limits", "deadline", "on_failure")
+WISHES = ("limits", "deadline", "on_failure", "labels")
 """What a plan may ask for besides the inputs."""
 BLASTS = 6
 """So many workers one bomb kills."""

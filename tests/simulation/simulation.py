@@ -6,8 +6,8 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -22,12 +22,13 @@ from tests.simulation.clocks import simulated_time
 from tests.simulation.deadlines import Deadlines, give_deadlines, hurry
 from tests.simulation.diary import Diary
 from tests.simulation.faults import SPAN, Chaos, brew
-from tests.simulation.fleet import Fleet, Surroundings
+from tests.simulation.fleet import PLACE, Fleet, Surroundings
 from tests.simulation.judge import Verdict, at_rest, held_back, unrest
 from tests.simulation.ledger import Ledger, opened
 from tests.simulation.network import Weather
 from tests.simulation.pruning import Pruner
 from tests.simulation.rationing import have_ask, ration
+from tests.simulation.receivers import LABELS, Told
 from tests.simulation.restarts import Restarts, in_vain
 from tests.simulation.stores import Archive
 from tests.simulation.world import Actor, Struck, World
@@ -113,13 +114,25 @@ def scene(
 
     if hosted is None:
         hosted = Random(f"hosts of {seed}").random() < HOSTED
-    around = Surroundings(world, archive(), Weather(), witness, ledger.at_host, ledger.host_died, hosted)
+    told = archive().told = Told(world, SPAN)
+    place = replace(PLACE, receivers=told.receivers)
+    around = Surroundings(
+        world, archive(), Weather(), witness, ledger.at_host, ledger.host_died, hosted, place
+    )
     fleet = Fleet(around)
     ledger.explode = fleet.explode
-    with simulated_time(world), fleet.installed(), diary.followed(), opened(ledger), _listening(world, tell):
+    told.kill = fleet.kill_actor
+    surroundings = (
+        simulated_time(world), fleet.installed(), told.installed(), diary.followed(), opened(ledger),
+        _listening(world, tell),
+    )  # fmt: skip
+    with ExitStack() as stack:
+        for part in surroundings:
+            stack.enter_context(part)
         client = Client(around)
+        told.begin(client.store, archive().reads)
         try:
-            yield Course(world, fleet, client, ledger)
+            yield Course(world, fleet, client, ledger, told)
         finally:
             fleet.bury()
             client.close()
@@ -135,6 +148,7 @@ class Course:
     fleet: Fleet
     client: Client
     ledger: Ledger
+    told: Told
     appointments: Appointments | None = None
     pruner: Pruner | None = None
 
@@ -146,7 +160,7 @@ class Course:
     def finish(self) -> list[str]:
         """From what is going on now to the end. Returns what is wrong."""
         for part in (self._come_to_rest, self._go_on, self._mend, self._stop, self._judge):
-            wrong = [*self.world.complaints, *part()]
+            wrong = [*self.world.complaints, *part(), *self.told.wrong]
             if wrong:
                 return wrong
         return []
@@ -167,6 +181,8 @@ class Course:
                 give_deadlines(plan, hurried)
             if random.random() < PUT_ASIDE:
                 plan["on_failure"] = "pause"
+            if self.told.receivers:
+                plan["labels"] = LABELS
             self.world.after(random.random() * 2, None, "submit", lambda plan=plan: self.client.submit(plan))  # type: ignore[misc]
         if random.random() < BOMBS:
             for _ in range(random.randint(1, 3)):
@@ -226,8 +242,11 @@ class Course:
 
     def _stop(self) -> list[str]:
         """The dead are found dead, the last tasks are taken, and the workers drain."""
-        if not self._after(REST_SECONDS, lambda: not self._ghosts() and not self._tasks()):
-            return [f"{self._tasks()} tasks are left on the queue, and the rows of {self._ghosts()}"]
+        if not self._after(REST_SECONDS, lambda: not (self._ghosts() or self._tasks() or self.told.pending)):
+            return [
+                f"{self._tasks()} tasks are left on the queue, the rows of {self._ghosts()}, and notices "
+                f"{[*self.told.pending]}"
+            ]
         self.fleet.closing = True
         for machine in self.fleet.alive:
             self.fleet.stop(machine)

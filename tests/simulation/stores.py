@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,6 +13,7 @@ from quince_persistence.databases.bootstrap import prepare
 from quince_persistence.databases.opening import database_of
 from quince_persistence.databases.sqlite import SQLite
 from quince_persistence.errors import StoreClosed, StoreUnavailable
+from quince_persistence.notice_records import Sent
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.schema.tables import counters, metadata, schema
 from quince_persistence.store import Store
@@ -20,6 +22,7 @@ from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.pids import AllocatePids
 from quince_persistence.writing.transaction import Transactions
 from tests.simulation.rationing import broken
+from tests.simulation.receivers import Told
 from tests.simulation.world import Actor, World
 
 WRITE = 0.0008
@@ -33,6 +36,7 @@ class Archive:
 
     Attributes:
         rationed: There are limits, which are looked after with each commit.
+        told: Those who are told of what happens; so are they.
     """
 
     def __init__(self) -> None:
@@ -43,10 +47,11 @@ class Archive:
         self.transactor = Transactions(database)
         self.reads = RowReader(database)
         self.rationed = False
+        self.told: Told | None = None
 
     def wipe(self) -> None:
         """Leave nothing of the simulation before."""
-        self.rationed = False
+        self.rationed, self.told = False, None
 
         def work(connection: Any, _now: float) -> None:
             for table in metadata.sorted_tables:
@@ -193,6 +198,8 @@ class SteppedWriter(GroupCommit):
                 self._witness(self._actor, operation, answer)
         if self._archive.rationed:
             self._world.complaints.extend(broken(self._archive.reads))
+        if self._archive.told is not None:
+            self._archive.told.look(self._archive.reads)
         return settled
 
     def _refused(self, group: list[Operation[Any]], *, in_doubt: bool = False) -> Settled:
@@ -245,6 +252,14 @@ class SteppedStore(Store):
         if self._cable.cut_until > self._world.now:
             raise StoreUnavailable("the simulated database is away")
         return super()._reader()
+
+    def settle_notices(self, sent: Sequence[Sent], owner: str) -> Future[None]:
+        """While the cable is cut it fails; sometimes that happens just after the commit."""
+        if self._cable.cut_until <= self._world.now:
+            return super().settle_notices(sent, owner)
+        if doubtful := self._world.random.random() < 0.3:
+            super().settle_notices(sent, owner)
+        raise StoreUnavailable("the simulated database is away", in_doubt=doubtful)
 
     def _write(self, operation: Operation[Any], *, aside: bool = False) -> Any:
         if self._cable.gone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Sequence
 from typing import Any
 from unittest.mock import patch
 
@@ -17,8 +18,10 @@ from quince.hosts.failures import HostDied
 from quince.recovery import due_schedules
 from quince.recovery.sweeper import Sweeper
 from quince.worker.host_deaths import HostDeaths
+from quince.worker.notices import _Rounds
 from quince.worker.step_host import StepHost
 from quince_persistence.control_records import ControlOutcome
+from quince_persistence.notice_records import NoticeRow
 from quince_persistence.reading import reads
 from quince_persistence.reading.schedule_rows import SCHEDULES
 from quince_persistence.schedule_records import Overlap, ScheduleRow
@@ -26,9 +29,11 @@ from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import schedules
 from quince_persistence.step_records import Recorded
 from quince_persistence.store import Store
-from quince_persistence.writing.operations import sweep
+from quince_persistence.writing.lifecycle import release
+from quince_persistence.writing.operations import steps, sweep
 from quince_persistence.writing.operations.base import ClaimedOperation
 from quince_persistence.writing.operations.fire import Fire
+from quince_persistence.writing.operations.notices import TakeNotices
 from quince_persistence.writing.operations.restart import RestartProcess, _Origin
 from quince_persistence.writing.operations.schedules import HoldSchedule, locked
 from quince_persistence.writing.operations.sweep import end_overdue
@@ -129,6 +134,29 @@ def keeps_its_time(hold: HoldSchedule, unit: UnitOfWork) -> ScheduleRow:
 put_on_hold = HoldSchedule.apply
 
 
+def forgets_at_once(rounds: _Rounds, taken: Sequence[NoticeRow]) -> None:
+    """What is to be sent is forgotten before it was."""
+    rounds._settle(taken)
+    send_notices(rounds, taken)
+
+
+send_notices = _Rounds._send
+
+
+def takes_for_nothing(take: TakeNotices, of: Collection[str], owner: str, most: int, hold: float) -> None:
+    """What somebody sends is taken by others, too."""
+    take_notices(take, of, owner, most, 0.0)
+
+
+take_notices = TakeNotices.__init__
+
+
+def tells_of_attempts(unit: UnitOfWork, row: MutableRow) -> list[ControlOutcome]:
+    """Who is set free without having ended is told to have failed."""
+    unit.happenings.has_ended(row, well=False)
+    return release(unit, row)
+
+
 MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
     "writes are not fenced": [(ClaimedOperation, "apply", unfenced)],
     "once-blocks are not remembered": [(Store, "recorded", forgets_records)],
@@ -144,6 +172,9 @@ MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
         (HoldSchedule, "apply", keeps_its_time),
         (reads, "DUE", SCHEDULES.where(schedules.c.next_at <= bindparam("now"))),
     ],
+    "notices are forgotten before they are sent": [(_Rounds, "_send", forgets_at_once)],
+    "notices are sent by several": [(TakeNotices, "__init__", takes_for_nothing)],
+    "a wait is told as a failure": [(steps, "release", tells_of_attempts)],
     "lost doorbells are not rung again": [(Sweeper, "_sweep", never_sweeps)],
 }
 

@@ -121,9 +121,10 @@ def _notice(row: Any, due: float) -> NoticeRow:
 
 
 class SettleNotices(Operation[None]):
-    """What became of those that somebody has taken."""
+    """What became of those that somebody has taken. Prompt: the thread that sends waits for it."""
 
     alone = True
+    prompt = True
 
     def __init__(self, sent: Sequence[Sent], owner: str) -> None:
         super().__init__()

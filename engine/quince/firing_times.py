@@ -106,15 +106,18 @@ class Plan:
 def plan(row: ScheduleRow, now: float) -> Plan:
     """What a schedule that was found due is to do.
 
-    A schedule that has fired before its time, since the clock was set back after that, begins anew from now
-    on: no moment makes a second process, and none that is still to come is passed over.
+    If the clock was set back since its next moment was found out, that is found out anew: no moment makes a
+    second process, and none that is still to come is passed over.
     """
-    schedule = row.schedule
-    if row.last_at is not None and row.last_at > now:
+    schedule, first = row.schedule, row.state.moment
+    if row.planned > now and first is not None and first > now:
         moment = after(schedule, now)
-        line = ScheduleLine(now, "clock set back", text=f"it had fired for {text_of(schedule, row.last_at)}")
-        return Plan((), moment, with_jitter(row.name, schedule, moment), None, line)
-    first = row.state.moment
+        if moment != first:
+            fired = row.last_at is not None and row.last_at > now
+            text = f"it had fired for {text_of(schedule, row.last_at or now)}" if fired else None
+            line = ScheduleLine(now, "clock set back", text=text)
+            last = None if fired else row.last_at
+            return Plan((), moment, with_jitter(row.name, schedule, moment), last, line)
     if first is None or row.next_at is None or row.next_at > now:
         return Plan((), first, row.next_at, row.last_at)
     start = _start(schedule, first, now)

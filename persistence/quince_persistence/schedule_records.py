@@ -115,6 +115,7 @@ class ScheduleRow:
     Attributes:
         next_at: When it fires next; None: never, or it is paused.
         last_at: The last firing that was dealt with, whether it made a process or not.
+        planned: What the clock said when that was found out.
         last_pid: The process that it has made last.
     """
 
@@ -123,6 +124,7 @@ class ScheduleRow:
     paused: bool
     next_at: float | None
     last_at: float | None
+    planned: float
     last_pid: int | None
     created: float
     state: ScheduleState

@@ -24,6 +24,10 @@ __all__ = ["store", "store_url", "stores"]
 NAME = "nightly"
 
 
+LATER = 4e9
+"""A time that the clock has not reached."""
+
+
 def put(store: Store, name: str = NAME, *, next_at: float | None = 100.0, **fields: Any) -> ScheduleRow:
     schedule = Schedule("tests.things:Thing", every=10.0, start=100.0, **fields)
     return store.put_schedule(
@@ -62,21 +66,23 @@ def end(store: Store, pid: int) -> None:
 
 
 def test_a_firing_makes_a_process_and_sets_the_next_time(store: Store) -> None:
-    put(store, queue="gpu", priority=7)
-    assert [row.name for row in store.due_schedules(100.0)] == [NAME]
-    assert store.due_schedules(99.0) == []
-    (made,) = fire(store, 100.0).made
+    moment = LATER
+    put(store, next_at=moment, queue="gpu", priority=7)
+    assert [row.name for row in store.due_schedules(moment)] == [NAME]
+    assert store.due_schedules(moment - 1) == []
+    (made,) = fire(store, moment).made
     assert (made.queue, made.priority) == ("gpu", 7)
     process = store.get(made.pid)
     assert process is not None
-    assert (process.key, process.state) == (key_of(NAME, "at 100"), State.CREATED)
-    assert process.options.labels == {"schedule": NAME, "scheduled": "at 100"}
+    text = f"at {moment:g}"
+    assert (process.key, process.state) == (key_of(NAME, text), State.CREATED)
+    assert process.options.labels == {"schedule": NAME, "scheduled": text}
     assert store.inputs(made.pid) == b"inputs"
     row = row_of(store)
-    assert (row.next_at, row.last_at, row.last_pid) == (110.0, 100.0, made.pid)
-    assert (row.state.moment, row.state.live) == (110.0, (made.pid,))
+    assert (row.next_at, row.last_at, row.last_pid) == (moment + 10, moment, made.pid)
+    assert (row.state.moment, row.state.live) == (moment + 10, (made.pid,))
     assert whats(store) == ["added", "fired"]
-    assert store.due_schedules(109.0) == []
+    assert store.due_schedules(moment + 9) == []
 
 
 def test_large_inputs_are_those_of_the_process(store: Store) -> None:

@@ -312,7 +312,10 @@ class Hasty(Tree):
 
     def lacking(self) -> bool:
         lack = not all(part.terminated for part in self.ctx.parts)
-        assert lack is self.timed_out, "something lacks, and the time was not over; or the other way round"
+        retried = any(open_ledger().retried[part.pid] for part in self.ctx.parts)  # since it was waited for
+        assert lack is self.timed_out or retried, (
+            "something lacks, and the time was not over; or the other way round"
+        )
         return lack
 
     def wait_on(self) -> Any:

@@ -252,9 +252,9 @@ class Ledger:
             self.wrong.append(f"{step.pid} was put aside for a step that has not begun")
         else:
             run.failed = True
-        if held:  # else a play came in between
+        self.ever_held.add(step.pid)
+        if held:  # else a play or a kill came in between
             self.held.add(step.pid)
-            self.ever_held.add(step.pid)
 
     def _recorded(self, operation: RecordOnce) -> None:
         acts = self.acts[operation._pid]

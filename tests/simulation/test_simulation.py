@@ -119,7 +119,7 @@ def begins_anew(restart: RestartProcess, _unit: UnitOfWork) -> Any:
 
 def waits_for_its_clock(row: ScheduleRow, now: float) -> Plan:
     """A clock that was set back has to come by again before the next moment."""
-    if row.last_at is not None and row.last_at > now:
+    if row.planned > now:
         return Plan((), row.state.moment, row.next_at, row.last_at)
     return plan(row, now)
 

@@ -16,8 +16,9 @@ from quince_persistence.schema.tables import schedules
 s = schedules
 
 SCHEDULES = select(
-    s.c.name, s.c.body, s.c.paused, s.c.next_at, s.c.last_at, s.c.last_pid, s.c.created, s.c.state
-)
+    s.c.name, s.c.body, s.c.paused, s.c.next_at, s.c.last_at, s.c.planned, s.c.last_pid, s.c.created,
+    s.c.state,
+)  # fmt: skip
 """What `schedule_row` takes."""
 EACH = SCHEDULES.order_by(s.c.name)
 NAMED = SCHEDULES.where(s.c.name == bindparam("name"))
@@ -27,11 +28,11 @@ DUE = SCHEDULES.where(
     or_(
         s.c.next_at <= bindparam("now"),
         s.c.queued > 0,
-        and_(s.c.last_at > bindparam("now"), s.c.next_at.is_not(None)),
+        and_(s.c.planned > bindparam("now"), s.c.next_at.is_not(None)),
     ),
 ).order_by(s.c.next_at, s.c.name)
-"""Those with a firing that is due, with some that wait for their turn, or (the clock was set back) with one
-dealt with whose time has not come."""
+"""Those with a firing that is due, with some that wait for their turn, or whose next firing was found out at
+a time that has not come (the clock was set back)."""
 
 _body = msgspec.json.Decoder(Schedule).decode
 _state = msgspec.json.Decoder(ScheduleState).decode
@@ -43,13 +44,15 @@ def schedule_row(row: Any) -> ScheduleRow:
     Raises:
         ScheduleUnreadable: something else stands in them.
     """
-    name, body, paused, next_at, last_at, last_pid, created, state = row
+    name, body, paused, next_at, last_at, planned, last_pid, created, state = row
     try:
-        next_at, last_at, last_pid, created = _numbers((next_at, last_at, last_pid, created))
+        next_at, last_at, planned, last_pid, created = _numbers(
+            (next_at, last_at, planned, last_pid, created)
+        )
         body, state = _body(body), _state(state)
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
         raise ScheduleUnreadable(str(name), " ".join(str(error).split())) from error
-    return ScheduleRow(str(name), body, bool(paused), next_at, last_at, last_pid, created, state)
+    return ScheduleRow(str(name), body, bool(paused), next_at, last_at, planned, last_pid, created, state)
 
 
 def readable(rows: Iterable[Any]) -> Iterator[ScheduleRow]:
@@ -68,5 +71,5 @@ def damaged(rows: Iterable[Any]) -> Iterator[DamagedSchedule]:
             yield DamagedSchedule(error.name, error.reason)
 
 
-def _numbers(columns: tuple[Any, ...]) -> tuple[float | None, float | None, int | None, float]:
-    return msgspec.convert(columns, tuple[float | None, float | None, int | None, float])
+def _numbers(columns: tuple[Any, ...]) -> tuple[float | None, float | None, float, int | None, float]:
+    return msgspec.convert(columns, tuple[float | None, float | None, float, int | None, float])

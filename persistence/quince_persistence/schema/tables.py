@@ -234,6 +234,8 @@ schedules = Table(
     # When it fires next; null: never.
     Column("next_at", _Seconds),
     Column("last_at", _Seconds),
+    # The clock when that was found out last.
+    Column("planned", _Seconds, nullable=False),
     Column("last_pid", _Pid),
     Column("created", _Seconds, nullable=False),
 )

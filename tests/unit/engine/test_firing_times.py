@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from quince.firing_times import after, between, check_cron, plan, text_of, with_jitter, zone_of
+from quince.firing_times import Plan, after, between, check_cron, plan, text_of, with_jitter, zone_of
 from quince_persistence.schedule_records import CatchUp, Schedule, ScheduleRow, ScheduleState
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
@@ -160,10 +160,13 @@ def test_moments_come_in_order_and_from_wherever_one_begins(
 # What is due
 
 
-def scheduled(schedule: Schedule, moment: str, last: float | None = None) -> ScheduleRow:
+def scheduled(
+    schedule: Schedule, moment: str, last: float | None = None, planned: float = 0.0
+) -> ScheduleRow:
     first = at(moment)
+    state = ScheduleState(first)
     return ScheduleRow(
-        "s", schedule, False, with_jitter("s", schedule, first), last, None, 0.0, ScheduleState(first)
+        "s", schedule, False, with_jitter("s", schedule, first), last, planned, None, 0.0, state
     )
 
 
@@ -223,9 +226,26 @@ def test_after_years_nothing_takes_long() -> None:
 
 def test_a_clock_that_was_set_back() -> None:
     """It had fired for 2030: it goes on now, and not in 2030."""
-    row = scheduled(cron("0 2 * * *"), "2030-01-02T02:00", last=at("2030-01-01T02:00"))
+    last = at("2030-01-01T02:00")
+    row = scheduled(cron("0 2 * * *"), "2030-01-02T02:00", last=last, planned=last + 1)
     found = plan(row, at("2026-11-30T01:00"))
     assert (found.due, found.moment, found.last_at) == ((), at("2026-11-30T02:00"), None)
+    assert found.missed is not None
+
+
+def test_a_clock_that_was_set_back_before_it_has_fired() -> None:
+    """It was added, or played, in 2030."""
+    row = scheduled(cron("0 2 * * *"), "2030-01-02T02:00", planned=at("2030-01-01T03:00"))
+    found = plan(row, at("2026-11-30T01:00"))
+    assert (found.due, found.moment, found.next_at) == ((), *[at("2026-11-30T02:00")] * 2)
+
+
+def test_a_clock_that_was_set_back_a_little() -> None:
+    """Nothing follows from that, also if something is due."""
+    row = scheduled(cron("0 2 * * *"), "2026-11-30T02:00", planned=at("2026-11-30T01:59:59.9"))
+    assert plan(row, at("2026-11-30T01:59:59.8")) == Plan((), at("2026-11-30T02:00"), row.next_at, None)
+    late = scheduled(cron("0 2 * * *"), "2026-11-30T02:00", planned=at("2026-11-30T02:00:00.2"))
+    assert made(late, "2026-11-30T02:00:00.1") == (["11-30T02:00"], False, "12-01T02:00")
 
 
 def test_each_moment_has_its_own_delay_and_keeps_it() -> None:

@@ -121,6 +121,7 @@ def _schedules() -> None:
         sa.Column("queued", sa.Integer, nullable=False),
         sa.Column("next_at", _SECONDS),
         sa.Column("last_at", _SECONDS),
+        sa.Column("planned", _SECONDS, nullable=False),
         sa.Column("last_pid", _PID),
         sa.Column("created", _SECONDS, nullable=False),
     )

@@ -180,7 +180,7 @@ class Fire(Operation[Fired]):
         row = replace(row, state=state, last_pid=course.last_pid)
         if firing.seen is not None:
             state = msgspec.structs.replace(state, moment=firing.moment)
-            row = replace(row, state=state, next_at=firing.next_at, last_at=firing.last_at)
+            row = replace(row, state=state, next_at=firing.next_at, last_at=firing.last_at, planned=unit.now)
         if row != self._row:
             write(unit, row)
 

@@ -26,7 +26,7 @@ from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.unit_of_work import UnitOfWork
 
 _lock = NAMED.with_for_update()
-_FIELDS = ("body", "paused", "state", "queued", "next_at", "last_at", "last_pid")
+_FIELDS = ("body", "paused", "state", "queued", "next_at", "last_at", "planned", "last_pid")
 _by_name = schedules.c.name == bindparam("of")
 _write = update(schedules).where(_by_name).values({name: bindparam(name) for name in _FIELDS})
 _write_inputs = update(schedules).where(_by_name).values(inputs=bindparam("inputs"))
@@ -61,6 +61,7 @@ def _values(row: ScheduleRow) -> dict[str, Any]:
         "queued": len(row.state.queued),
         "next_at": row.next_at,
         "last_at": row.last_at,
+        "planned": row.planned,
         "last_pid": row.last_pid,
     }
 
@@ -99,10 +100,13 @@ class PutSchedule(Operation[ScheduleRow]):
         line = ScheduleLine(unit.now, "added" if before is None else "replaced", author=self._author)
         if before is None:
             row = ScheduleRow(
-                self._name, self._schedule, False, self._next_at, None, None, unit.now, ScheduleState()
-            )
+                self._name, self._schedule, False, self._next_at, None, unit.now, None, unit.now,
+                ScheduleState(),
+            )  # fmt: skip
         else:
-            row = replace(before, schedule=self._schedule, next_at=self._next_at, last_at=None)
+            row = replace(
+                before, schedule=self._schedule, next_at=self._next_at, last_at=None, planned=unit.now
+            )
         if row.paused:
             row = replace(row, next_at=None)
         state = msgspec.structs.replace(with_line(row.state, line), moment=self._moment)
@@ -136,7 +140,9 @@ class HoldSchedule(Operation[ScheduleRow]):
             return row
         line = ScheduleLine(unit.now, "paused" if self._paused else "played", author=self._author)
         state = msgspec.structs.replace(with_line(row.state, line), moment=self._moment)
-        row = replace(row, paused=self._paused, next_at=self._next_at, last_at=None, state=state)
+        row = replace(
+            row, paused=self._paused, next_at=self._next_at, last_at=None, planned=unit.now, state=state
+        )
         write(unit, row)
         return row
 

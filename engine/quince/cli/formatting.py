@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quince.cli.terminal import Styled, Text
-from quince.moments import span
 from quince.monitor.words import Shown, coming, shown
 from quince_persistence.records import ProcessRow, State
 
@@ -73,16 +72,6 @@ def exit_cell(row: ProcessRow) -> Styled:
     if len(text) > LONGEST_CELL:
         text = Text.assemble(text[: LONGEST_CELL - 1], "…")
     return text
-
-
-def took(row: ProcessRow, started: float | None, now: float) -> str:
-    """From its start, when a worker first took it up, to its end or until now; nothing before its start."""
-    return "" if started is None else span((row.ended or now) - started)
-
-
-def queued(row: ProcessRow, started: float | None, now: float) -> str:
-    """How long it has waited for a worker before its start, or to its end without one."""
-    return f"queued {span((started or row.ended or now) - row.created)}"
 
 
 def counts_text(counts: Mapping[State, int]) -> Styled:

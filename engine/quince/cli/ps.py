@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from quince.cli.process_table import process_table
 from quince.cli.session import session
 from quince.cli.terminal import out, show, show_json
 from quince.monitor.filters import label_pair, pid_named
+from quince.monitor.rows import rows_of
 from quince.text import close_to
 from quince.workspace.workspace import Workspace
 from quince_persistence.contract import StoreContract
@@ -117,13 +117,9 @@ def _hint(home: Workspace, chosen: Filter, rows: Sequence[ProcessRow]) -> None:
 
 
 def _print(store: StoreContract, rows: Sequence[ProcessRow], *, complained: bool) -> None:
-    names = {worker.id: worker.name for worker in store.workers()}
     console = out()
     if rows:
-        started = store.started([row.pid for row in rows])
-        waits = store.limit_waits([row.pid for row in rows if row.waits_for_limits])
-        width = console.width if console.is_terminal else None
-        show(process_table(rows, names, time.time(), width=width, started=started, waits=waits))
+        show(process_table(rows_of(store, rows), width=console.width if console.is_terminal else None))
     if console.is_terminal:
         put()
         show(counts_text(store.counts()))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -14,11 +13,11 @@ from rich.table import Table
 from quince.cli.documents import event_document, plain, row_document
 from quince.cli.errors import DONE
 from quince.cli.filters import Filter, resolve, with_options
-from quince.cli.formatting import exit_text, queued, state_text, took
+from quince.cli.formatting import exit_text, state_text
 from quince.cli.history_view import history_lines
 from quince.cli.options import AsJson
 from quince.cli.output import put
-from quince.cli.process_table import NARROW, process_table, worker_name
+from quince.cli.process_table import NARROW, process_table
 from quince.cli.results import result_document, result_of, values_table
 from quince.cli.session import session
 from quince.cli.terminal import NEWLINE, Styled, Text, block, show_documents
@@ -27,6 +26,7 @@ from quince.client.restart import beginnings
 from quince.moments import clock, span
 from quince.monitor.details import error_record_of, readable
 from quince.monitor.history import last_revision, retries_of
+from quince.monitor.rows import Row, rows_of
 from quince.monitor.words import actual_state, doing, progress_text
 from quince.on_hold import is_held
 from quince.processes.error_record import ErrorRecord
@@ -46,16 +46,16 @@ def show(chosen: Filter, as_json: AsJson = False) -> int:
         if as_json:
             show_documents([_document(home, row) for row in rows], single=chosen.single)
             return DONE
-        names = {worker.id: worker.name for worker in home.store.workers()}
         for index, row in enumerate(rows):
             if index:
                 put()
-            draw(_view(home, row, names, time.time()))
+            draw(_view(home, row.pid))
     return DONE
 
 
 def _document(home: Workspace, row: ProcessRow) -> dict[str, Any]:
-    children, started = _children(home, row.pid)
+    children = _children(home, row.pid)
+    started = home.store.started([row.pid, *(child.pid for child in children)])
     return {
         **result_document(result_of(home, row.pid), started),
         "inputs": plain(_inputs(home, row.pid)),
@@ -66,10 +66,9 @@ def _document(home: Workspace, row: ProcessRow) -> dict[str, Any]:
     }
 
 
-def _children(home: Workspace, pid: int) -> tuple[Sequence[ProcessRow], Mapping[int, float]]:
-    """By pid; and when it and they were first taken up, by pid."""
-    children = sorted(home.store.select(Selection(parent=pid)), key=lambda child: child.pid)
-    return children, home.store.started([pid, *(child.pid for child in children)])
+def _children(home: Workspace, pid: int) -> Sequence[ProcessRow]:
+    """By pid."""
+    return sorted(home.store.select(Selection(parent=pid)), key=lambda child: child.pid)
 
 
 def _inputs(home: Workspace, pid: int) -> dict[str, Any]:
@@ -81,13 +80,14 @@ EVENTS = 40
 """How many of each are shown; the rest is counted."""
 
 
-def _view(home: Workspace, row: ProcessRow, names: Mapping[str, str], now: float) -> Group:
-    """What is shown of one process; `names` are those of workers, by their ids."""
-    result, (children, started) = result_of(home, row.pid), _children(home, row.pid)
-    inputs, events, row = _inputs(home, row.pid), home.store.events(row.pid), result.row
+def _view(home: Workspace, pid: int) -> Group:
+    """What is shown of one process."""
+    result, inputs, events = result_of(home, pid), _inputs(home, pid), home.store.events(pid)
+    row, children = result.row, _children(home, pid)
+    seen, *below = rows_of(home.store, [row, *children[:CHILDREN]])
     parts: list[RenderableType] = [
         Text.assemble((f"{row.pid} ", "bold"), (row.class_path, "bold"), "  ", state_text(row)),
-        _section(_facts(row, names, started.get(row.pid), now, _code(home, row, events), retries_of(events))),
+        _section(_facts(seen, _code(home, row, events), retries_of(events))),
     ]
     if len(steps := beginnings(home.store, row.pid)) > 1:
         parts += [_heading("Steps to restart from"), _section(Text(", ".join(name for name, _ in steps)))]
@@ -99,7 +99,7 @@ def _view(home: Workspace, row: ProcessRow, names: Mapping[str, str], now: float
         parts += [_heading("Error"), _section(_error(error_record_of(result.error)))]
     if children:
         parts += [_heading(_count("Children", len(children), CHILDREN))]
-        parts += [_section(process_table(children[:CHILDREN], names, now, width=NARROW - 1, started=started))]
+        parts += [_section(process_table(below, width=NARROW - 1))]
     if events:
         parts += [_heading(_count("History", len(events), EVENTS))]
         parts += [_section(line) for line in history_lines(events[-EVENTS:])]
@@ -117,25 +117,17 @@ def _code(home: Workspace, row: ProcessRow, events: Sequence[EventRow]) -> str |
     return f"{ran}, as it is now" if now == ran else f"{ran}; it has been changed since, and is {now} now"
 
 
-def _facts(
-    row: ProcessRow,
-    names: Mapping[str, str],
-    started: float | None,
-    now: float,
-    code: str | None,
-    retries: int,
-) -> Table:
+def _facts(seen: Row, code: str | None, retries: int) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in [*_known(row, names, started, now, code), *_repeated(row, retries)]:
+    for name, value in [*_known(seen, code), *_repeated(seen.row, retries)]:
         table.add_row(name, value)
     return table
 
 
-def _known(
-    row: ProcessRow, names: Mapping[str, str], started: float | None, now: float, code: str | None
-) -> list[tuple[str, RenderableType]]:
+def _known(seen: Row, code: str | None) -> list[tuple[str, RenderableType]]:
+    row, started, now = seen.row, seen.started, seen.seen
     facts: list[tuple[str, RenderableType | None]] = [
         ("step", doing(row) or None),
         ("progress", progress_text(row)),
@@ -147,7 +139,7 @@ def _known(
         ("labels", ", ".join(f"{name}={value}" for name, value in row.options.labels.items()) or None),
         ("limits", _limits(row)),
         ("queue", f"{row.queue}, priority {row.priority}"),
-        ("worker", worker_name(row.owner, names) or _whereabouts(row)),
+        ("worker", seen.worker or _whereabouts(row)),
         ("deaths", _deaths(row) if row.deaths else None),
         ("created", f"{clock(row.created)} ({span(now - row.created)} ago)"),
         ("timer", None if row.due is None else f"{clock(row.due)} (in {span(row.due - now)})"),
@@ -155,8 +147,8 @@ def _known(
             "deadline",
             None if row.deadline is None else f"{clock(row.deadline)} (in {span(row.deadline - now)})",
         ),
-        ("started", None if started is None else f"{clock(started)} ({queued(row, started, now)})"),
-        ("ended", None if row.ended is None else f"{clock(row.ended)}{_after(took(row, started, now))}"),
+        ("started", None if started is None else f"{clock(started)} (queued {span(seen.queued)})"),
+        ("ended", None if row.ended is None else f"{clock(row.ended)}{_after(seen.took)}"),
     ]
     return [(name, value) for name, value in facts if value is not None]
 
@@ -191,8 +183,8 @@ def _deaths(row: ProcessRow) -> str:
     return f"{row.deaths} step hosts or workers died in this step{own}"
 
 
-def _after(took: str) -> str:
-    return f", {took} after its start" if took else ""
+def _after(took: float | None) -> str:
+    return "" if took is None else f", {span(took)} after its start"
 
 
 def _whereabouts(row: ProcessRow) -> str | None:

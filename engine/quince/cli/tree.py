@@ -12,12 +12,14 @@ from rich.console import Group
 from quince.cli.documents import row_document
 from quince.cli.errors import DONE
 from quince.cli.filters import Filter, resolve, with_options
-from quince.cli.formatting import exit_text, queued, state_text, took
+from quince.cli.formatting import exit_text, state_text
 from quince.cli.options import AsJson
 from quince.cli.session import session
 from quince.cli.terminal import Styled, Text, show, show_documents
 from quince.client.tree import Branch
 from quince.client.tree import tree as tree_of
+from quince.moments import span
+from quince.monitor.rows import Row
 from quince.monitor.words import class_name, doing
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import ProcessRow
@@ -94,7 +96,8 @@ def _label(branch: Branch, now: float) -> Styled:
     ended = exit_text(row)
     if ended.plain and (row.exit_status or row.exit_message):
         text.append("  ").append_text(ended)
-    text.append(f"  {took(row, branch.started, now) or queued(row, None, now)}", style="dim")
+    seen = Row(row, now, branch.started)
+    text.append(f"  {f'queued {span(seen.queued)}' if seen.took is None else span(seen.took)}", style="dim")
     if doing(row):
         text.append(f"  {doing(row)}", style="dim")
     if branch.children:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from quince.client.handle import WorkspaceLike
@@ -19,7 +18,7 @@ from quince.monitor.history import Line, line_of
 from quince.monitor.lists import page_of
 from quince.monitor.overview import MINUTES, Overview, Throughput, overview_of, throughput_of
 from quince.monitor.printing import Printed
-from quince.monitor.rows import Order, Page, Row
+from quince.monitor.rows import Order, Page, Row, rows_of
 from quince.monitor.spent import KINDS
 from quince.monitor.timelines import Timeline, timeline_of
 from quince.monitor.trees import Node, levels, read_tree
@@ -104,25 +103,7 @@ class Monitor:
 
     def rows(self, found: Sequence[ProcessRow]) -> list[Row]:
         """Rows of the store with what else is to be seen of them."""
-        seen = time.time()
-        if not found:
-            return []
-        started = self._store.started([row.pid for row in found])
-        limited = [row.pid for row in found if row.waits_for_limits]
-        waits = self._store.limit_waits(limited) if limited else {}
-        names: dict[str, str] = {}
-        if any(row.owner is not None for row in found):
-            names = {worker.id: worker.name for worker in self._store.workers()}
-        return [
-            Row(
-                row,
-                seen,
-                started.get(row.pid),
-                None if row.owner is None else names.get(row.owner, row.owner),
-                waits.get(row.pid),
-            )
-            for row in found
-        ]
+        return rows_of(self._store, found)
 
     # One process
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quince.monitor import words
 from quince.monitor.words import Shown
+from quince_persistence.contract import StoreContract
 from quince_persistence.limit_records import LimitWait
 from quince_persistence.records import ProcessRow, Progress, State
 
@@ -111,6 +113,29 @@ class Row:
     def unchanged(self) -> float:
         """Seconds since anything was written of it: for so long it is in its step, or waits."""
         return self.seen - self.row.updated
+
+
+def rows_of(store: StoreContract, found: Sequence[ProcessRow]) -> list[Row]:
+    """Rows of the store with what else is to be seen of them."""
+    seen = time.time()
+    if not found:
+        return []
+    started = store.started([row.pid for row in found])
+    limited = [row.pid for row in found if row.waits_for_limits]
+    waits = store.limit_waits(limited) if limited else {}
+    names: dict[str, str] = {}
+    if any(row.owner is not None for row in found):
+        names = {worker.id: worker.name for worker in store.workers()}
+    return [
+        Row(
+            row,
+            seen,
+            started.get(row.pid),
+            None if row.owner is None else names.get(row.owner, row.owner),
+            waits.get(row.pid),
+        )
+        for row in found
+    ]
 
 
 class Order(enum.StrEnum):

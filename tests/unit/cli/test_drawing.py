@@ -15,6 +15,7 @@ from quince.cli.process_table import process_table
 from quince.cli.tail import last_lines
 from quince.cli.tree import tree_document, tree_lines
 from quince.client.tree import Branch, grow
+from quince.monitor.rows import Row
 from quince_persistence.records import EventRow, ProcessRow, State
 from quince_persistence.worker_records import WorkerRow
 from tests.unit.cli.rows import BASE, row
@@ -29,13 +30,17 @@ def drawn(content: RenderableType, width: int) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
+def seen(rows: Sequence[ProcessRow]) -> list[Row]:
+    return [Row(one, NOW, worker=one.owner) for one in rows]
+
+
 def test_piped_every_column_is_there_and_no_cell_is_empty() -> None:
     message = "a.b.TooLong: " + "a very long message " * 20
     rows = [
         row(),
         row(pid=123_456_789_012, state=State.EXCEPTED, status=message, exit_message=message, ended=NOW),
     ]
-    head, first, second = drawn(process_table(rows, {}, NOW, width=None), 100_000)
+    head, first, second = drawn(process_table(seen(rows), width=None), 100_000)
     assert head.split() == ["PID", "PARENT", "CLASS", "STATE", "STEP", "EXIT", "WORKER", "TOOK", "AGE"]
     assert first.split() == ["7", "-", "Family", "○", "created", "-", "-", "-", "-", "60", "s"]
     assert second.split()[0] == "123456789012"
@@ -50,7 +55,7 @@ def test_a_narrow_terminal_never_cuts_a_pid_or_a_state() -> None:
             owner="host:1:abc", state=State.WAITING, awaiting=3, step="a_step_with_a_very_long_name_indeed",
         )
     ]  # fmt: skip
-    lines = drawn(process_table(rows, {}, NOW, width=50), 50)
+    lines = drawn(process_table(seen(rows), width=50), 50)
     assert len(lines) == 2
     assert all(len(line) <= 50 for line in lines)
     assert "123456789012" in lines[1]
@@ -60,7 +65,7 @@ def test_a_narrow_terminal_never_cuts_a_pid_or_a_state() -> None:
 
 def test_a_terminal_leaves_empty_columns_out_and_knows_workers_by_name() -> None:
     (head, line) = drawn(
-        process_table([row(owner="host:1:abc")], {"host:1:abc": "worker-1"}, NOW, width=120), 120
+        process_table([Row(row(owner="host:1:abc"), NOW, worker="worker-1")], width=120), 120
     )
     assert head.split() == ["PID", "CLASS", "STATE", "WORKER", "AGE"]
     assert "worker-1" in line
@@ -117,7 +122,7 @@ def test_a_tree_tells_work_from_queueing() -> None:
     assert "30 s" in lines[0]
     assert "queued 60 s" in lines[1]
     assert tree_document(branch)["started"] == "2023-11-14T22:13:50.000Z"
-    (_, line) = drawn(process_table([branch.row], {}, NOW, width=None, started={1: began}), 200)
+    (_, line) = drawn(process_table([Row(branch.row, NOW, began)], width=None), 200)
     assert "30 s" in line
 
 

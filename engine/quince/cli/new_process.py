@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -33,37 +34,7 @@ Words = Annotated[
         help="Inputs, as their ports say, or JSON; a.b=value for namespaces; @file.json for many.",
     ),
 ]  # fmt: skip
-Labels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--label", metavar="NAME=VALUE", show_default=False,
-        help="By which it is found, as its children are; several times.",
-    ),
-]  # fmt: skip
-Limits = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--limit", metavar="NAME", show_default=False,
-        help="A limit that it holds while it is at work; several times.",
-    ),
-]  # fmt: skip
-OnFailure = Annotated[
-    str | None,
-    typer.Option(
-        "--on-failure", metavar="WHAT", show_default=False,
-        help="fail or pause, when a step of it, or of its children, has failed and is not tried again.",
-    ),
-]  # fmt: skip
-Key = Annotated[str | None, typer.Option("--key", help="At most one process has a given key.")]
 Priority = Annotated[int, typer.Option("--priority", min=0, max=9, help="9 goes first.")]
-
-Deadline = Annotated[
-    str | None,
-    typer.Option(
-        "--deadline", metavar="WHEN",
-        help="Killed, with its tree, if it lives then: in 2h, in 1d 6h, at 2030-01-31T12:00 (local time).",
-    ),
-]  # fmt: skip
 Cache = Annotated[
     bool | None,
     typer.Option(
@@ -71,6 +42,60 @@ Cache = Annotated[
         help="Take, or do not take, outputs of one that ended well with the same inputs.",
     ),
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a new process besides its inputs."""
+
+    key: Annotated[str | None, typer.Option("--key", help="At most one process has a given key.")] = None
+    priority: Priority = 0
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline", metavar="WHEN",
+            help="Killed, with its tree, if it lives then: in 2h, in 1d 6h, at 2030-01-31T12:00 "
+            "(local time).",
+        ),
+    ] = None  # fmt: skip
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="NAME=VALUE", show_default=False,
+            help="By which it is found, as its children are; several times.",
+        ),
+    ] = None  # fmt: skip
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit", metavar="NAME", show_default=False,
+            help="A limit that it holds while it is at work; several times.",
+        ),
+    ] = None  # fmt: skip
+    on_failure: Annotated[
+        str | None,
+        typer.Option(
+            "--on-failure", metavar="WHAT", show_default=False,
+            help="fail or pause, when a step of it, or of its children, has failed and is not tried again.",
+        ),
+    ] = None  # fmt: skip
+    cache: Cache = None
+
+    def wishes(self) -> Wishes:
+        """That, read.
+
+        Raises:
+            WrongUsage: a word is no label, or two have the same name.
+        """
+        return Wishes(
+            key=self.key,
+            priority=self.priority,
+            labels=labels_of(self.label),
+            limits=self.limit,
+            on_failure=self.on_failure,
+            deadline=self.deadline,
+            cache=self.cache,
+        )
 
 
 def checked_inputs(cls: Any, words: Sequence[str], wishes: Wishes = NO_WISHES) -> dict[str, Any]:

@@ -8,22 +8,9 @@ import typer
 
 from quince.cli.documents import plain
 from quince.cli.errors import DONE
+from quince.cli.filters import with_options
 from quince.cli.inputs import parse_inputs
-from quince.cli.new_process import (
-    Cache,
-    Deadline,
-    Key,
-    Labels,
-    Limits,
-    OnFailure,
-    Priority,
-    Target,
-    Words,
-    checked_inputs,
-    holder_of,
-    labels_of,
-    say_taken,
-)
+from quince.cli.new_process import Asked, Target, Words, checked_inputs, holder_of, say_taken
 from quince.cli.options import AsJson
 from quince.cli.output import say
 from quince.cli.results import show_end, show_values
@@ -31,7 +18,6 @@ from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.errors import ResultUnavailable
 from quince.logs import log_to_stderr
-from quince.processes.options import Wishes
 from quince.worker.inline import RunInterrupted
 from quince.worker.inline import run as run_here
 from quince.workspace.class_loader import load_target
@@ -40,42 +26,36 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Run")
+@with_options
 def run(
+    *,
     target: Target,
     words: Words = None,
-    key: Key = None,
-    priority: Priority = 0,
-    deadline: Deadline = None,
-    label: Labels = None,
-    limit: Limits = None,
-    on_failure: OnFailure = None,
-    cache: Cache = None,
+    asked: Asked,
     as_json: AsJson = False,
 ) -> int:
     """Run a process and its children here and now, without a daemon, and print its outputs."""
     parse_inputs(words or [])
-    labels = labels_of(label)
+    wishes = asked.wishes()
     with session.workspace(make=True) as home:
         cls = load_target(target, home.registry)
-        inputs = checked_inputs(
-            cls, words or [], Wishes(deadline=deadline, labels=labels, limits=limit, on_failure=on_failure)
-        )
+        inputs = checked_inputs(cls, words or [], wishes)
         _report_to_stderr()
-        holder = holder_of(home, key)
+        holder = holder_of(home, asked.key)
         if holder is not None:
             say_taken(home, cls, inputs, holder)
         try:
             outputs = run_here(
                 cls,
-                key=key,
-                priority=priority,
-                deadline=deadline,
-                labels=labels,
-                limits=limit,
-                on_failure=on_failure,
-                cache=cache,
-                workspace=home,
                 inputs=inputs,
+                key=wishes.key,
+                priority=wishes.priority,
+                labels=wishes.labels,
+                limits=wishes.limits,
+                on_failure=wishes.on_failure,
+                deadline=wishes.deadline,
+                cache=wishes.cache,
+                workspace=home,
             )
         except RunInterrupted as interruption:
             say(f"interrupted; {interruption}")

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from quince.cli.documents import row_document
 from quince.cli.errors import DONE
+from quince.cli.filters import with_options
 from quince.cli.inputs import parse_inputs
-from quince.cli.new_process import (
-    Cache,
-    Deadline,
-    Key,
-    Labels,
-    Limits,
-    OnFailure,
-    Priority,
-    Target,
-    Words,
-    checked_inputs,
-    holder_of,
-    labels_of,
-    say_taken,
-)
+from quince.cli.new_process import Asked, Target, Words, checked_inputs, holder_of, say_taken
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put, say
 from quince.cli.progress import watch
 from quince.cli.results import show_end
 from quince.cli.session import session
 from quince.cli.terminal import show_json
-from quince.client.submit import submit_many
+from quince.client.submit import submit_each
 from quince.client.why import nobody_works
 from quince.monitor.words import class_name
-from quince.processes.options import Wishes
 from quince.workspace.class_loader import load_target
 from quince_persistence.records import ProcessRow
 
@@ -42,45 +29,27 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Run")
+@with_options
 def submit(
+    *,
     target: Target,
     words: Words = None,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait for its end and print its outputs.")
     ] = False,
     timeout: Timeout = None,
-    key: Key = None,
     queue: Annotated[str, typer.Option("--queue", help="Which workers run it.")] = "default",
-    priority: Priority = 0,
-    deadline: Deadline = None,
-    label: Labels = None,
-    limit: Limits = None,
-    on_failure: OnFailure = None,
-    cache: Cache = None,
+    asked: Asked,
     as_json: AsJson = False,
 ) -> int:
     """Submit a process to the daemon, which runs it now, or when it comes. Prints its pid."""
     parse_inputs(words or [])
-    labels = labels_of(label)
+    wishes = asked.wishes()
     with session.workspace(make=True) as home:
         cls = load_target(target, home.registry)
-        inputs = checked_inputs(
-            cls, words or [], Wishes(deadline=deadline, labels=labels, limits=limit, on_failure=on_failure)
-        )
-        holder = holder_of(home, key)
-        (handle,) = submit_many(
-            cls,
-            [inputs],
-            keys=[key],
-            queue=queue,
-            priority=priority,
-            labels=labels,
-            limits=limit,
-            on_failure=on_failure,
-            deadline=deadline,
-            cache=cache,
-            workspace=home,
-        )
+        inputs = checked_inputs(cls, words or [], wishes)
+        holder = holder_of(home, asked.key)
+        (handle,) = submit_each(cls, [inputs], [replace(wishes, queue=queue)], home)
         if holder is not None:
             say_taken(home, cls, inputs, holder)
         if not as_json:

@@ -63,7 +63,7 @@ def furnished(store: Store) -> dict[str, int]:
     }
 
 
-def content(url: str, *, but: tuple[Table, ...] = ()) -> dict[str, list[Any]]:
+def content(url: str) -> dict[str, list[Any]]:
     """All rows of all tables that are copied."""
     database = database_of(url)
     try:
@@ -71,7 +71,6 @@ def content(url: str, *, but: tuple[Table, ...] = ()) -> dict[str, list[Any]]:
             return {
                 table.name: list(connection.execute(select(table).order_by(*table.primary_key)))
                 for table in copy.TABLES
-                if table not in but
             }
     finally:
         database.dispose()

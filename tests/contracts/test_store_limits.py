@@ -16,8 +16,6 @@ from tests.contracts.store_backends import born, finish, step, store, store_url,
 
 __all__ = ["store", "store_url", "stores"]
 
-LIMITED = ProcessOptions(limits=("licence",))
-
 
 def limited(store: Store, count: int = 1, *names: str, **fields: object) -> Sequence[int]:
     """The pids of processes that ask for `licence`, or these."""

@@ -17,6 +17,7 @@ from quince.cli.daemon_view import worker_table
 from quince.client.notify import enqueue
 from quince.client.why import why
 from quince.diagnosis.doctor import doctor
+from quince.monitor.fleet import workers_of
 from quince.recovery.lease import Lease
 from quince.settings import CHECK_VARIABLE, host_name
 from quince.workspace.location import Location
@@ -170,7 +171,9 @@ def test_a_worker_that_is_cut_off_is_not_called_dead(tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / "quince.db")) as connection, connection:
             connection.execute("UPDATE workers SET heartbeat = heartbeat - 60")
         assert "cut-off lives, but has not reached the store for 60 s" in why(home, handle.pid).sentence
-        assert any("cut off" in line for line in drawn(worker_table(home.store.workers(), now), 200))
+        assert any(
+            "cut off" in line for line in drawn(worker_table(workers_of(home.store.workers(), now)), 200)
+        )
         home.store.heartbeat(worker_id).result()
         assert "it runs: cut-off is in step run" in why(home, handle.pid).sentence
 

@@ -35,8 +35,8 @@ class InThreads(WorkChain):
         self.out("after", os.getpid())
 
 
-class Dies(Process):
-    """Ends its program when the gate is open."""
+class Gated(Process):
+    """Waits until the gate is open."""
 
     isolation = "thread"
 
@@ -47,25 +47,22 @@ class Dies(Process):
         spec.input("gate", valid_type=str)
 
     def run(self) -> None:
-        note(self.inputs.ledger, "dies")
+        note(self.inputs.ledger, type(self).__name__.lower())
         while not Path(self.inputs.gate).exists():
             time.sleep(0.01)
+
+
+class Dies(Gated):
+    """Ends its program then."""
+
+    def run(self) -> None:
+        super().run()
         os._exit(7)
 
 
-class Lives(Process):
-    """Waits until the gate is open, and a little longer."""
-
-    isolation = "thread"
-
-    @classmethod
-    def define(cls, spec: Any) -> None:
-        super().define(spec)
-        spec.input("ledger", valid_type=str)
-        spec.input("gate", valid_type=str)
+class Lives(Gated):
+    """Goes on for a little longer."""
 
     def run(self) -> None:
-        note(self.inputs.ledger, "lives")
-        while not Path(self.inputs.gate).exists():
-            time.sleep(0.01)
+        super().run()
         time.sleep(0.3)

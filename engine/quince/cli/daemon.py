@@ -31,6 +31,7 @@ from quince.daemon import operations as daemon
 from quince.daemon.files import DaemonFiles, Settings
 from quince.daemon.process_tree import step_hosts_of
 from quince.errors import DaemonError, WorkspaceError
+from quince.monitor.fleet import workers_of
 from quince.recovery.lease import process_of
 from quince.settings import DEFAULT_SLOTS, GRACE_SECONDS, NO_CEILING
 from quince.workspace.location import Location
@@ -186,8 +187,9 @@ def status(as_json: AsJson = False) -> int:
         for line in filter(None, (daemon_sentence(state), orphans_sentence(state), *state.troubles)):
             put(line)
     if workers and not as_json:
-        show(worker_table(workers, time.time(), {one.id: step_hosts_of(one.ospid) for one in workers}))
-        for trouble in trouble_lines(workers, time.time()):
+        seen = workers_of(workers, time.time())
+        show(worker_table(seen, {one.id: step_hosts_of(one.ospid) for one in workers}))
+        for trouble in trouble_lines(seen):
             show(trouble)
     return DONE if state.running else FAILED
 

@@ -16,7 +16,6 @@ from quince.monitor.words import class_name
 from quince.settings import EXPIRY_SECONDS
 from quince.troubles import grave
 from quince_persistence.records import ProcessRow
-from quince_persistence.worker_records import WorkerRow
 
 
 def daemon_sentence(state: daemon.DaemonState) -> str:
@@ -61,9 +60,7 @@ def worker_count(workers: int) -> str:
     return "1 worker" if workers == 1 else f"{workers} workers"
 
 
-def worker_table(
-    workers: Sequence[WorkerRow], now: float, step_hosts: Mapping[str, int] | None = None
-) -> Table:
+def worker_table(workers: Sequence[Worker], step_hosts: Mapping[str, int] | None = None) -> Table:
     """Name, where it runs, what it does, and how long ago its heart beat.
 
     Args:
@@ -76,37 +73,33 @@ def worker_table(
         ("HOLDS", True), ("SLOTS", True), ("QUEUES", False), ("HEARTBEAT", True), ("UP", True),
     ):  # fmt: skip
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "QUEUES")
-    for worker in sorted(workers, key=lambda w: (w.host, w.name, w.started)):
-        beat = now - worker.heartbeat
+    for worker in workers:
+        row = worker.row
         table.add_row(
-            worker.name, worker.host if step_hosts is None else str(step_hosts.get(worker.id, 0)),
-            str(worker.ospid), _state(worker, now), str(worker.held),
-            str(worker.slots), ", ".join(worker.queues) or "-",
-            Text(f"{span(beat)} ago", style=_beat_style(beat)),
-            span(now - worker.started),
+            row.name, row.host if step_hosts is None else str(step_hosts.get(row.id, 0)),
+            str(row.ospid), _state(worker), str(row.held),
+            str(row.slots), ", ".join(row.queues) or "-",
+            Text(f"{span(worker.beat)} ago", style=_beat_style(worker.beat)),
+            span(worker.seen - row.started),
         )  # fmt: skip
     return table
 
 
-def trouble_lines(workers: Sequence[WorkerRow], now: float) -> list[Styled]:
+def trouble_lines(workers: Sequence[Worker]) -> list[Styled]:
     """What the workers that live find wrong with themselves, one line each."""
     return [
-        Text.assemble(("✘ ", "bold red") if grave([trouble]) else "  ", (f"{worker.name}: ", "bold"), trouble)
+        Text.assemble(
+            ("✘ ", "bold red") if grave([trouble]) else "  ", (f"{worker.row.name}: ", "bold"), trouble
+        )
         for worker in workers
-        if alive(worker, now)
-        for trouble in worker.troubles
+        if worker.alive
+        for trouble in worker.row.troubles
     ]
 
 
-def alive(worker: WorkerRow, now: float) -> bool:
-    """Its heartbeat has not expired."""
-    return Worker(worker, now).alive
-
-
-def _state(worker: WorkerRow, now: float) -> Styled:
-    seen = Worker(worker, now)
-    style = "green" if seen.state == "running" else "yellow"
-    return Text(seen.state, style=style if seen.state == worker.state else "bold red")
+def _state(worker: Worker) -> Styled:
+    style = "green" if worker.state == "running" else "yellow"
+    return Text(worker.state, style=style if worker.state == worker.row.state else "bold red")
 
 
 def _beat_style(beat: float) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
-from quince.cli.daemon_view import alive
 from quince.cli.documents import plain
 from quince.cli.formatting import state_text
 from quince.cli.terminal import Styled, Text
 from quince.firing_times import zone_of
 from quince.moments import clock, exactly, iso, span
+from quince.monitor.fleet import workers_of
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import decode
 from quince_persistence.errors import ScheduleUnreadable
@@ -129,7 +129,7 @@ def schedule_lines(
 
 def nobody_fires(home: Workspace) -> str | None:
     """That no worker runs, which would fire schedules; None if one does."""
-    if any(alive(worker, time.time()) and worker.queues for worker in home.store.workers()):
+    if any(one.alive and one.row.queues for one in workers_of(home.store.workers(), time.time())):
         return None
     return "no worker is running: schedules fire from `quince daemon start` on"
 

@@ -12,7 +12,6 @@ from rich.table import Table
 
 import quince_messaging
 from quince.cli.daemon_view import (
-    alive,
     daemon_document,
     daemon_sentence,
     orphans_sentence,
@@ -28,6 +27,8 @@ from quince.cli.session import session
 from quince.cli.terminal import NEWLINE, Styled, Text, show, show_json
 from quince.daemon import operations as daemon
 from quince.moments import iso, span
+from quince.monitor.fleet import Worker, workers_of
+from quince.monitor.overview import FAILURE_SECONDS
 from quince.text import in_line
 from quince.troubles import grave
 from quince.workspace.link_warnings import broker_warning, store_warning
@@ -40,7 +41,6 @@ from quince_persistence.limit_records import LimitRow
 from quince_persistence.notice_records import ReceiverRow
 from quince_persistence.records import State
 from quince_persistence.schedule_records import ScheduleRow
-from quince_persistence.worker_records import WorkerRow
 
 app = typer.Typer()
 
@@ -59,9 +59,6 @@ def status(as_json: AsJson = False) -> int:
     return FAILED if facts.store_error or facts.broker_error else DONE
 
 
-FAILURE_SECONDS = 86_400.0
-"""Which failures are counted: those of the last day."""
-
 Failure = tuple[str, State, int | None]
 """Class path, state, exit status."""
 
@@ -77,7 +74,7 @@ class Overview:
     daemon: daemon.DaemonState
     store_error: str | None = None
     broker_error: str | None = None
-    workers: Sequence[WorkerRow] = ()
+    workers: Sequence[Worker] = ()
     counts: Mapping[State, int] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
     limits: Sequence[LimitRow] = ()
@@ -104,7 +101,7 @@ class Overview:
                 "warning": broker_warning(self.location),
             },
             "daemon": daemon_document(self.daemon),
-            "workers": [worker_document(worker) for worker in self.workers],
+            "workers": [worker_document(worker.row) for worker in self.workers],
             "counts": {state.value: self.counts.get(state, 0) for state in State},
             "backlog": dict(self.backlog),
             "limits": {row.name: {"held": row.held, "waiting": row.waiting} for row in self.limits},
@@ -138,15 +135,15 @@ class Overview:
             table.add_row("failures", _failures(self.failures))
         if unsent := [row for row in self.receivers if row.pending]:
             table.add_row("notices", "\n".join(map(_receiver, unsent)))
-        if served := sorted(worker.metrics for worker in self.workers if worker.metrics):
+        if served := sorted(one.row.metrics for one in self.workers if one.row.metrics):
             table.add_row("metrics", in_line(", ".join(f"http://{one}/metrics" for one in served)))
         if self.schedules:
             table.add_row("schedules", _schedules(self.schedules, now))
         show(table)
         if self.workers:
             put()
-            show(worker_table(self.workers, now))
-            for line in trouble_lines(self.workers, now):
+            show(worker_table(self.workers))
+            for line in trouble_lines(self.workers):
                 show(line)
 
 
@@ -158,7 +155,7 @@ def overview(location: Location) -> Overview:
     found: dict[str, Any] = {}
     with Workspace(location) as home:
         try:
-            found["workers"] = sorted(home.store.workers(), key=lambda worker: (worker.host, worker.name))
+            found["workers"] = workers_of(home.store.workers(), time.time())
             found["counts"] = home.store.counts()
             found["backlog"] = home.store.backlog()
             found["failures"] = home.store.failures(time.time() - FAILURE_SECONDS)
@@ -166,7 +163,7 @@ def overview(location: Location) -> Overview:
             found["identity"] = home.store.identity
             found["schedules"] = home.store.schedules()
             found["receivers"] = home.store.receivers()
-            if any(grave(one.troubles) or not alive(one, time.time()) for one in found["workers"]):
+            if any(grave(one.row.troubles) or not one.alive for one in found["workers"]):
                 with open_store(location, patience=WRITE_SECONDS) as trial:  # which is closed as soon
                     trial.try_write(within=WRITE_SECONDS)
         except PersistenceError as error:
@@ -220,8 +217,8 @@ def _daemon(state: daemon.DaemonState) -> Styled:
     return Text.assemble(("○ ", "dim"), "none on this host; `quince daemon start` starts it")
 
 
-def _backlog(backlog: Mapping[str, int], workers: Sequence[WorkerRow]) -> str:
-    served = {queue for worker in workers for queue in worker.queues}
+def _backlog(backlog: Mapping[str, int], workers: Sequence[Worker]) -> str:
+    served = {queue for worker in workers for queue in worker.row.queues}
     parts = [
         f"{count} in {queue}" + ("" if queue in served or not served else " (which no worker consumes)")
         for queue, count in sorted(backlog.items())

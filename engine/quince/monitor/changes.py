@@ -49,7 +49,6 @@ class Changes:
         self._last = 0.0
         self._lock = threading.Lock()
         self._heard: set[int] = set()
-        self._waiters: set[asyncio.Event] = set()
         self._bell = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ring: asyncio.Event | None = None

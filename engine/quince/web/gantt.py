@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,11 +117,3 @@ def split(spent: Durations) -> list[Box]:
         boxes.append(Box(round(x, 3), 0, round(width, 3), 10, kind, f"{kind} {span(seconds)}"))
         x += width
     return boxes
-
-
-def lanes_by_tree(bars: Sequence[Bar]) -> list[int]:
-    """The pids of bars, in the order in which they first appear."""
-    seen: dict[int, float] = defaultdict(lambda: math.inf)
-    for bar in bars:
-        seen[bar.pid] = min(seen[bar.pid], bar.start)
-    return sorted(seen, key=lambda pid: (seen[pid], pid))

@@ -15,6 +15,7 @@ from quince.cli.process_table import process_table
 from quince.cli.tail import last_lines
 from quince.cli.tree import tree_document, tree_lines
 from quince.client.tree import Branch, grow
+from quince.monitor.fleet import Worker
 from quince.monitor.rows import Row
 from quince_persistence.records import EventRow, ProcessRow, State
 from quince_persistence.worker_records import WorkerRow
@@ -138,12 +139,11 @@ def test_a_history_goes_by_the_time_of_what_happened() -> None:
 
 
 def test_a_worker_without_a_heartbeat_is_lost() -> None:
-    def worker(name: str, beat: float) -> WorkerRow:
-        return WorkerRow(name, "host", 1, name, ("default",), 8, None, "running", NOW - 90, beat, held=3)
+    def worker(name: str, beat: float) -> Worker:
+        row = WorkerRow(name, "host", 1, name, ("default",), 8, None, "running", NOW - 90, beat, held=3)
+        return Worker(row, NOW)
 
-    _, alive, lost = drawn(
-        worker_table([worker("worker-1", NOW - 1), worker("worker-2", NOW - 60)], NOW), 200
-    )
+    _, alive, lost = drawn(worker_table([worker("worker-1", NOW - 1), worker("worker-2", NOW - 60)]), 200)
     assert alive.split() == [
         "worker-1",
         "host",

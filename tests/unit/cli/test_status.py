@@ -32,5 +32,5 @@ def test_a_store_that_takes_no_writes_is_told_if_a_worker_is_in_trouble(
         found = overview(location)
         assert (found.store_error is not None) == bool(troubles)
         assert found.identity is not None
-        assert [worker.name for worker in found.workers] == ["worker-1"]
+        assert [worker.row.name for worker in found.workers] == ["worker-1"]
     assert overview(location).store_error is None

@@ -366,11 +366,6 @@ class NeedsArguments(Counting):
     def __init__(self, n: int) -> None: ...
 
 
-class FailsInInit(Counting):
-    def __init__(self) -> None:
-        raise SystemExit("no")
-
-
 class Mapped(Process, dict):  # type: ignore[type-arg]
     def run(self) -> None: ...
 

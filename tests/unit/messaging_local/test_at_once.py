@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from quince_messaging.contract import TaskHandle
 from quince_messaging.errors import CommunicatorClosed, DeliveryFailed, UnroutableError
-from quince_messaging.transports.local import LocalTransport
 from quince_messaging.transports.local import wal as log_module
 from quince_messaging.wire.envelope import pack
+from tests.unit.messaging_local.transports import Open, opened
 
-Open = Callable[[], Awaitable[LocalTransport]]
-
-
-@pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Open]:
-    transports: list[LocalTransport] = []
-
-    async def start() -> LocalTransport:
-        transport = LocalTransport(tmp_path / "d")
-        await transport.open()
-        transports.append(transport)
-        return transport
-
-    yield start
-    for transport in transports:
-        await transport.close()
+__all__ = ["opened"]
 
 
 async def echo(body: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from quince_messaging.contract import TaskHandle
-from tests.unit.messaging_local.test_transport import Open, Tray, opened
+from tests.unit.messaging_local.transports import Open, Tray, opened
 
 __all__ = ["opened"]
 

@@ -15,7 +15,7 @@ import pytest
 from quince_messaging.contract import BroadcastMessage
 from quince_messaging.errors import DeliveryFailed, UnroutableError
 from quince_messaging.transports.local import LocalTransport
-from tests.unit.messaging_local.test_transport import Open, Tray, opened, settled
+from tests.unit.messaging_local.transports import Open, Tray, opened, settled
 
 __all__ = ["opened"]
 

@@ -10,14 +10,14 @@ import contextlib
 import gc
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from quince_messaging.contract import BroadcastMessage, LinkState, SubjectFilter, TaskHandle
+from quince_messaging.contract import BroadcastMessage, LinkState, SubjectFilter
 from quince_messaging.errors import (
     CommunicatorClosed,
     ConnectionFailed,
@@ -27,48 +27,9 @@ from quince_messaging.errors import (
     UnroutableError,
 )
 from quince_messaging.transports.local import LocalTransport
+from tests.unit.messaging_local.transports import Open, Tray, opened, settled
 
-Open = Callable[[], Awaitable[LocalTransport]]
-
-
-@pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Open]:
-    transports: list[LocalTransport] = []
-
-    async def start() -> LocalTransport:
-        transport = LocalTransport(tmp_path / "d")
-        await transport.open()
-        transports.append(transport)
-        return transport
-
-    yield start
-    for transport in transports:
-        await transport.close()
-
-
-class Tray:
-    """Collects what a consumer is given; settles nothing by itself."""
-
-    def __init__(self) -> None:
-        self.tasks: list[TaskHandle] = []
-        self._changed = asyncio.Event()
-
-    def deliver(self, tasks: Sequence[TaskHandle]) -> None:
-        self.tasks += tasks
-        self._changed.set()
-
-    async def until(self, count: int) -> list[TaskHandle]:
-        async with asyncio.timeout(10):
-            while len(self.tasks) < count:
-                self._changed.clear()
-                await self._changed.wait()
-        return self.tasks
-
-
-async def settled(transport: LocalTransport) -> None:
-    """Until all that was said and settled so far has been done everywhere in this process."""
-    for _ in range(20):
-        await transport.queue_size(queue="none")
+__all__ = ["opened"]
 
 
 async def test_tasks_are_shared_between_the_idle(opened: Open) -> None:

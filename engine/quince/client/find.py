@@ -74,6 +74,7 @@ def find(
         return Handles()  # an empty list of states, that somebody has made
     if limit is not None and (type(limit) is not int or limit < 0):
         raise ValueError(f"limit is {limit!r}, and must be a whole number from 0 on")
+    limit = None if limit is None else min(limit, LARGEST_PID)
     for name, flag in (("paused", paused), ("failed", failed)):
         if flag is not None and type(flag) is not bool:
             raise ValueError(f"{name} is {flag!r}, and must be True or False")

@@ -9,6 +9,7 @@ from quince.client.handle import WorkspaceLike
 from quince.client.notify import enqueue
 from quince.client.twins import twin
 from quince.errors import InvalidInput
+from quince.processes.fitting import fitted
 from quince.processes.limits import MOST_SLOTS, checked_limit, rate_of
 from quince.workspace.workspace import resolve
 from quince_persistence.limit_records import LimitRow
@@ -31,11 +32,12 @@ def set_limit(
         InvalidInput: it is none of these.
         PersistenceError: no store.
     """
+    name = _checked(name)
     try:
-        name = checked_limit(name)
         count, per = (None, 1.0) if rate is None else rate_of(rate)
     except ValueError as error:
         raise InvalidInput(str(error)) from None
+    slots = fitted(slots, int)
     if slots is not None and not (type(slots) is int and 0 <= slots <= MOST_SLOTS):
         raise InvalidInput(f"limit {name}: slots is a number from 0 on, and not {reprlib.repr(slots)}")
     if slots is None and rate is None:
@@ -49,8 +51,11 @@ def remove_limit(name: str, *, workspace: WorkspaceLike = None) -> bool:
 
     Returns:
         Whether there was one.
+
+    Raises:
+        InvalidInput: no limit can have this name.
     """
-    home = resolve(workspace)
+    name, home = _checked(name), resolve(workspace)
     woken = home.store.remove_limit(name).result()
     enqueue(home, woken or ())
     return woken is not None
@@ -59,6 +64,13 @@ def remove_limit(name: str, *, workspace: WorkspaceLike = None) -> bool:
 def limits(*, workspace: WorkspaceLike = None) -> Sequence[LimitRow]:
     """All limits that are set, or asked for by processes that live, by name."""
     return resolve(workspace).store.limits()
+
+
+def _checked(name: object) -> str:
+    try:
+        return checked_limit(name)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
 
 
 aset_limit, aremove_limit, alimits = twin(set_limit), twin(remove_limit), twin(limits)

@@ -25,6 +25,7 @@ from quince.processes.definition import class_of
 from quince.processes.functions import ProcessFunction
 from quince.processes.options import Wishes
 from quince.processes.process import Process
+from quince.text import storable
 from quince.workspace.revision import revision_of
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PidTaken, UnknownSchedule
@@ -278,6 +279,8 @@ def get_schedule(name: str, *, workspace: WorkspaceLike = None) -> ScheduleHandl
     Raises:
         UnknownSchedule: there is none.
     """
+    if storable(str(name)) != name:
+        raise UnknownSchedule(name)
     handle = ScheduleHandle(name, resolve(workspace))
     _ = handle.row
     return handle

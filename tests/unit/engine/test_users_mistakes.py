@@ -6,23 +6,31 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from quince import (
     ExitCode,
     InvalidDefinition,
+    InvalidInput,
     Process,
     ProcessExcepted,
     ToContext,
     WorkChain,
     Workspace,
+    find,
+    get_schedule,
+    limits,
     process,
+    remove_limit,
     run,
+    set_limit,
     signal_,
     submit,
 )
 from quince.processes.error_record import ErrorRecord, passed_user_code
 from quince.workspace.location import Location
+from quince_persistence import UnknownSchedule
 from quince_persistence.codec import register_type
 
 HUGE = 10**400
@@ -202,3 +210,20 @@ def test_what_a_handle_cannot_do_is_said_of_the_call(home: Workspace) -> None:
     with pytest.raises(TypeError, match="author as a text"):
         handle.kill("enough", author=5)
     assert handle.kill("enough").accepted
+
+
+@pytest.mark.parametrize("name", ["", "\x00", "\ud800", 5, [1], None])
+def test_what_can_be_no_name_never_comes_to_the_store(home: Workspace, name: Any) -> None:
+    for call in (remove_limit, lambda name, workspace: set_limit(name, 1, workspace=workspace)):
+        with pytest.raises(InvalidInput, match=r"^the name of a limit "):
+            call(name, workspace=home)
+    with pytest.raises(UnknownSchedule):
+        get_schedule(name, workspace=home)
+
+
+def test_numbers_in_other_clothes_and_such_as_no_database_has(home: Workspace) -> None:
+    slots: Any = np.int64(3)
+    set_limit("licence", slots, workspace=home)
+    assert limits(workspace=home)[0].slots == 3
+    pid = submit(one, workspace=home).pid
+    assert pid in {found.pid for found in find(limit=10**30, workspace=home)}

@@ -19,6 +19,7 @@ from quince.rotation import rotate
 from quince_persistence.records import ProcessRow, State
 from tests import flows
 from tests.crew import Crew, eventually
+from tests.integration import wait_flows
 
 WIDE = 12
 
@@ -28,6 +29,15 @@ def stands_between(seen: ProcessRow, before: ProcessRow | None, after: ProcessRo
     if seen in (before, after):
         return True
     return after is not None and (before is None or before.updated <= seen.updated <= after.updated)
+
+
+def truth(row: ProcessRow) -> Doing:
+    """What a process does that lives, as its row says."""
+    if row.paused:
+        return Doing.PAUSED
+    if row.awaiting:
+        return Doing.WAITING
+    return Doing.QUEUED if row.owner is None else Doing.RUNNING
 
 
 def test_a_tree_is_right_at_every_moment(home: Workspace, crew: Crew) -> None:
@@ -48,6 +58,7 @@ def test_a_tree_is_right_at_every_moment(home: Workspace, crew: Crew) -> None:
                 bars = timeline.of(row.pid)
                 assert bars or row.age < 1
                 assert all(one.end == other.start for one, other in itertools.pairwise(bars))
+                assert row.terminated or not bars or bars[-1].doing is truth(row.row)
             assert {row.pid for row in timeline.rows} >= before.keys()
             change = changes.next()
             assert change is not None
@@ -81,6 +92,25 @@ def test_a_tree_is_right_at_every_moment(home: Workspace, crew: Crew) -> None:
         )
         < 0.01
     )
+
+
+def test_a_chain_that_waits_twice_in_memory_is_drawn_as_waiting_twice(home: Workspace, crew: Crew) -> None:
+    crew.start(linger=60.0)
+    top = submit(wait_flows.Twice, workspace=home)
+    monitor = Monitor(home)
+    looks = 0
+    while not top.row.terminated:
+        timeline = monitor.timeline(top.pid)
+        for row in timeline.rows:
+            bars = timeline.of(row.pid)
+            assert row.terminated or not bars or bars[-1].doing is truth(row.row)
+        looks += 1
+    assert looks
+    done = [(bar.doing, bar.step) for bar in monitor.timeline(top.pid).of(top.pid)]
+    assert [one for one in done if one[0] is not Doing.QUEUED] == [
+        (Doing.RUNNING, "first"), (Doing.WAITING, None), (Doing.RUNNING, "second"), (Doing.WAITING, None),
+        (Doing.RUNNING, "third"),
+    ]  # fmt: skip
 
 
 def test_changes_are_told_to_threads_and_coroutines_until_they_are_closed(home: Workspace) -> None:

@@ -117,3 +117,22 @@ class Brief(Nap):
     """Has a deadline of its own."""
 
     deadline = "0.3 s"
+
+
+class Twice(WorkChain):
+    """Waits for one child, and then for another one."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.first, cls.second, cls.third)
+
+    def first(self) -> None:
+        self.to_context(one=self.submit(Nap, seconds=0.2))
+
+    def second(self) -> None:
+        self.to_context(other=self.submit(Nap, seconds=0.2))
+
+    def third(self) -> None:
+        assert self.ctx.one.is_finished_ok
+        assert self.ctx.other.is_finished_ok

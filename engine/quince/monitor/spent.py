@@ -19,13 +19,22 @@ def bars_of(row: ProcessRow, events: Sequence[EventRow], seen: float) -> list[Ba
     the time between an end and a retry).
 
     Args:
-        events: Its history, oldest first; lines of other kinds than `KINDS` tell nothing.
-        seen: When both were read: the end of what goes on.
+        events: Its history, oldest first; lines of other kinds than `KINDS` tell nothing, nor do those that
+            came after the row was read.
+        seen: When the row was read: the end of what goes on.
     """
     walk = _Walk(row)
-    for event in events:
+    for event in _until(row, events):
         walk.met(event)
     return walk.over(seen)
+
+
+def _until(row: ProcessRow, events: Sequence[EventRow]) -> Sequence[EventRow]:
+    """A line and what it changes of the row are written together, at one time."""
+    newer = 0
+    while newer < len(events) and events[-1 - newer].at > row.updated:
+        newer += 1
+    return events[: len(events) - newer]
 
 
 def durations_of(bars: Iterable[Bar]) -> Durations:
@@ -66,6 +75,7 @@ class _Walk:
         self._bars: list[Bar] = []
         self._since = row.created
         self._doing: Doing | None = Doing.QUEUED
+        self._state_was: object = None
         self._worker: str | None = None
         self._step: str | None = None
         self._attempt = 1
@@ -108,8 +118,10 @@ class _Walk:
             return
         if row.paused:
             self._doing = Doing.PAUSED
+        elif row.state is State.WAITING and row.awaiting > 0 and self._doing is not Doing.WAITING:
+            self._cut(min(row.updated, seen), Doing.WAITING)
         elif row.owner is not None and row.awaiting == 0 and self._doing is not Doing.RUNNING:
-            self._cut(row.updated, Doing.RUNNING)
+            self._cut(min(row.updated, seen), Doing.RUNNING)
             self._worker = row.owner
         elif row.owner is None and row.ready and self._doing is not Doing.QUEUED:
             self._cut(min(max(row.updated, self._since), seen), Doing.QUEUED)
@@ -152,6 +164,7 @@ class _Walk:
 
     def _state(self, event: EventRow) -> None:
         before, after = event.body.get("from"), event.body.get("to")
+        self._state_was = after
         broke = after == State.EXCEPTED and before != State.CREATED
         broken = self._broken is not None
         self._ran(event.body, event.at, failed=broke)
@@ -173,8 +186,9 @@ class _Walk:
         self._ran(event.body, event.at)
         if broken:
             return
-        if self._row.state == State.WAITING or self._doing is Doing.WAITING:
+        if self._state_was == State.WAITING:  # and is again: it has gone on in memory, and waits anew
             self._cut(event.at, Doing.WAITING)
+            self._step = None
 
     def _claim(self, event: EventRow) -> None:
         if event.body.get("step"):
@@ -217,3 +231,4 @@ class _Walk:
 
     def _retry(self, event: EventRow) -> None:
         self._since, self._doing, self._attempt, self._step = event.at, Doing.QUEUED, 1, None
+        self._state_was = None

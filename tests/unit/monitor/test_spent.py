@@ -21,7 +21,7 @@ def process(pid: int = 1, created: float = 0.0, **fields: Any) -> ProcessRow:
         "paused": False, "ready": False, "owner": None, "epoch": 1, "queue": "default", "priority": 0,
         "key": None, "intent": None, "intent_reason": None, "status": None, "step": None, "awaiting": 0,
         "due": None, "deaths": 0, "exit_status": None, "exit_message": None, "created": created,
-        "updated": created, "ended": None,
+        "updated": 99.0, "ended": None,
     }  # fmt: skip
     return ProcessRow(pid=pid, **(given | fields))
 
@@ -69,6 +69,53 @@ def test_a_chain_with_a_child_tells_each_step_and_what_it_waited_for() -> None:
     assert not any(bar.open or bar.failed for bar in bars)
     durations = durations_of(bars)
     assert (durations.queued, durations.running, durations.waiting, durations.paused) == (1.0, 6.0, 5.0, 0.0)
+
+
+def test_a_wait_that_follows_another_one_in_memory_is_one_too_when_it_is_over() -> None:
+    history = (
+        History()
+        .moves(1.0, "created", "running", ME)
+        .moves(2.0, "running", "waiting", ran=[["a", 1.0, 1.0]])
+        .add(5.0, "step", ran=[["b", 4.0, 1.0]])
+        .moves(9.0, "waiting", "finished", ran=[["c", 8.0, 1.0]])
+    )
+    row = process(state=State.FINISHED, ended=9.0)
+    expected = [
+        ("queued", 0.0, 1.0, None),
+        ("running", 1.0, 2.0, "a"),
+        ("waiting", 2.0, 4.0, None),
+        ("running", 4.0, 5.0, "b"),
+        ("waiting", 5.0, 8.0, None),
+        ("running", 8.0, 9.0, "c"),
+    ]
+    assert told(bars_of(row, history.lines, seen=99.0)) == expected
+    goes_on = process(state=State.WAITING, owner=ME, awaiting=0, updated=8.0)
+    assert told(bars_of(goes_on, history.lines[:3], seen=8.5)) == [*expected[:5], ("running", 8.0, 8.5, None)]
+
+
+def test_what_was_written_after_the_row_was_read_is_not_told() -> None:
+    """A wait begins, or ends, between the two reads."""
+    history = (
+        History()
+        .moves(1.0, "created", "running", ME)
+        .moves(3.0, "running", "waiting", ran=[["a", 1.0, 2.0]])
+        .moves(7.0, "waiting", "running", OTHER, since=5.0)
+        .moves(8.0, "running", "waiting", ran=[["b", 7.0, 1.0]])
+    )
+    runs = process(state=State.RUNNING, owner=ME, updated=1.0)
+    assert told(bars_of(runs, history.lines, seen=2.0)) == [
+        ("queued", 0.0, 1.0, None), ("running", 1.0, 2.0, None),
+    ]  # fmt: skip
+    waits = process(state=State.WAITING, awaiting=1, updated=3.0)
+    assert told(bars_of(waits, history.lines, seen=4.0))[-1] == ("waiting", 3.0, 4.0, None)
+    queued = process(state=State.WAITING, ready=True, updated=5.0)
+    assert told(bars_of(queued, history.lines, seen=6.0))[-1] == ("queued", 5.0, 6.0, None)
+
+
+def test_a_history_that_lacks_its_last_line_is_made_up_from_the_row() -> None:
+    history = History().moves(1.0, "created", "running", ME)
+    waits = process(state=State.WAITING, owner=ME, awaiting=2, updated=3.0)
+    assert told(bars_of(waits, history.lines, seen=4.0))[-1] == ("waiting", 3.0, 4.0, None)
 
 
 def test_a_wait_that_was_evicted_is_queued_from_when_it_was_ready() -> None:

@@ -107,8 +107,8 @@ class ReadContract(Protocol):
     def live_counts(self) -> dict[tuple[str, str], int]:
         """How many processes that have not terminated there are, by class path and state."""
 
-    def paused_count(self) -> int:
-        """How many processes are paused."""
+    def paused_counts(self) -> Mapping[State, int]:
+        """How many processes are paused, by state."""
 
     def failures(self, since: float) -> Mapping[tuple[str, State, int | None], int]:
         """How many processes have ended since then, and not well, by class path, state and exit status."""

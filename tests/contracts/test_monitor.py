@@ -134,7 +134,8 @@ def test_the_overview_counts_what_there_is(monitor: Monitor, store: Store, crowd
     store.set_limit("licence", slots=1).result()
     overview = monitor.overview()
     assert overview.counts == store.counts()
-    assert overview.paused == len(store.select(Selection(paused=True))) == 2
+    assert sum(overview.paused.values()) == len(store.select(Selection(paused=True))) == 2
+    assert not any(row.row.paused for row in overview.running)
     assert {queue.name: (queue.depth, queue.workers) for queue in overview.queues} == {
         name: (depth, int(name == "default")) for name, depth in store.backlog().items()
     }

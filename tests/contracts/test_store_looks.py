@@ -38,7 +38,7 @@ def test_children_are_read_level_by_level_and_counted_by_what_they_are(store: St
     }
     assert tallies[parents[1]] == [Tally(State.CREATED, paused=False, failed=False, count=1)]
     assert store.awaited_by(parents) == {parents[0]: pids[3:], parents[1]: [other.pid]}
-    assert store.paused_count() == 1
+    assert store.paused_counts() == {State.CREATED: 1}
     assert store.children([], most=9) == []
     assert store.tallies([]) == {}
 

@@ -62,7 +62,7 @@ HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
         live_rows(), Selection(live=True, before=900, above=100, classes=["X"], limit=100)
     ),
     "what is paused": selecting.chosen(live_rows(), Selection(paused=True, limit=100)),
-    "how many are paused": (looks.PAUSED_COUNT, {}),
+    "how many are paused": (looks.PAUSED_COUNTS, {}),
     "children": (looks.CHILDREN, {"parents": [1, 2], "most": 100}),
     "how many children": (looks.CHILD_COUNTS, {"parents": [1, 2]}),
     "children that are alike": (looks.TALLIES, {"parents": [1, 2]}),

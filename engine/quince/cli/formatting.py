@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quince.cli.terminal import Styled, Text
-from quince.monitor.words import Shown, coming, shown
+from quince.monitor.words import Shown, coming, glance, shown
 from quince_persistence.records import ProcessRow, State
 
 
@@ -74,8 +74,8 @@ def exit_cell(row: ProcessRow) -> Styled:
     return text
 
 
-def counts_text(counts: Mapping[State, int]) -> Styled:
-    """`2 running · 14 waiting · 120 finished`."""
-    there = [(state, counts[state]) for state in State if counts.get(state)]
-    parts = [Text(f"{count} {state.value}", style=STYLES[Shown(state.value)].style) for state, count in there]
+def counts_text(counts: Mapping[State, int], paused: Mapping[State, int]) -> Styled:
+    """`2 running · 14 waiting · 1 paused · 120 finished`."""
+    seen = glance(counts, paused)
+    parts = [Text(f"{count} {one.value}", style=STYLES[one].style) for one, count in seen.items()]
     return Text(" · ").join(parts) if parts else Text("no processes yet", style="dim")

@@ -24,7 +24,7 @@ from quince.workspace.receivers import Receiver
 from quince_persistence.notice_records import Happening, NoticeRow, ReceiverRow
 
 app = typer.Typer(
-    name="notify", no_args_is_help=True, help="Who is told of what happens (`[notify.NAME]` in quince.toml)."
+    name="notify", no_args_is_help=True, help="Who is told of what happens (`notify` in quince.toml)."
 )
 
 NO_STORE = "0" * 12

@@ -122,6 +122,6 @@ def _print(store: StoreContract, rows: Sequence[ProcessRow], *, complained: bool
         show(process_table(rows_of(store, rows), width=console.width if console.is_terminal else None))
     if console.is_terminal:
         put()
-        show(counts_text(store.counts()))
+        show(counts_text(store.counts(), store.paused_counts()))
     if not rows and not complained and not console.is_terminal:
         say("no such processes")

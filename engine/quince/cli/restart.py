@@ -53,8 +53,10 @@ def restart(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> int:
-    """Begin anew, as a new process, before a step of another one, and share what that has got done. Prints
-    the new pid. `quince show PID` lists the steps."""
+    """Begin anew, as a new process, before a step of another one, and share what that has got done.
+
+    Prints the new pid. `quince show PID` lists the steps.
+    """
     chosen, given = split_words(Filter(pids=words))
     if len(chosen.pids or ()) != 1:
         raise WrongUsage("say which process is to be begun anew: `quince restart PID [name=value ...]`")

@@ -30,8 +30,11 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Go on with processes that have ended, and not well, from the step in which they ended; with one, also
-    with other inputs: `quince retry 17 cutoff=40`."""
+    """Go on with processes that have failed, from the step in which they did: `quince retry 17 cutoff=40`.
+
+    Failed: they have ended, and not well, or were put aside (`on_failure = "pause"`). With one process, also
+    with other inputs.
+    """
     chosen, words = split_words(chosen)
     if chosen.empty:
         raise WrongUsage("say which processes to retry: pids, a filter as --failed, or --all")

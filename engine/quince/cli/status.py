@@ -76,6 +76,7 @@ class Overview:
     broker_error: str | None = None
     workers: Sequence[Worker] = ()
     counts: Mapping[State, int] = field(default_factory=dict)
+    paused: Mapping[State, int] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
     limits: Sequence[LimitRow] = ()
     failures: Mapping[Failure, int] = field(default_factory=dict)
@@ -103,6 +104,7 @@ class Overview:
             "daemon": daemon_document(self.daemon),
             "workers": [worker_document(worker.row) for worker in self.workers],
             "counts": {state.value: self.counts.get(state, 0) for state in State},
+            "paused": sum(self.paused.values()),
             "backlog": dict(self.backlog),
             "limits": {row.name: {"held": row.held, "waiting": row.waiting} for row in self.limits},
             "failures": {
@@ -128,7 +130,7 @@ class Overview:
         table.add_row("broker", _answers(broker, self.broker_error, broker_warning(self.location)))
         table.add_row("daemon", _daemon(self.daemon))
         if self.identity is not None:
-            table.add_row("processes", counts_text(self.counts))
+            table.add_row("processes", counts_text(self.counts, self.paused))
             table.add_row("backlog", _backlog(self.backlog, self.workers))
             if waiting := [row for row in self.limits if row.waiting]:
                 table.add_row("limits", ", ".join(f"{row.waiting} wait for {row.name}" for row in waiting))
@@ -157,6 +159,7 @@ def overview(location: Location) -> Overview:
         try:
             found["workers"] = workers_of(home.store.workers(), time.time())
             found["counts"] = home.store.counts()
+            found["paused"] = home.store.paused_counts()
             found["backlog"] = home.store.backlog()
             found["failures"] = home.store.failures(time.time() - FAILURE_SECONDS)
             found["limits"] = home.store.limits()

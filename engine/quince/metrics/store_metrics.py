@@ -64,7 +64,9 @@ class StoreMetrics(Collector):
         for (path, state_of), count in _bounded(store.live_counts()).items():
             live.add_metric([path, state_of], count)
         yield live
-        yield _single("quince_store_paused", "Processes that are paused.", store.paused_count())
+        yield _single(
+            "quince_store_paused", "Processes that are paused.", sum(store.paused_counts().values())
+        )
         yield from self._queues()
         yield from self._limits()
         workers = store.workers()

@@ -48,7 +48,7 @@ def _parts(block: Block) -> Iterator[Part]:
 
 
 def _step(function: Any) -> Part:
-    lines = (inspect.getdoc(function) or "").splitlines()
+    lines = inspect.cleandoc(function.__doc__ or "").splitlines()  # its own: not what `run` is in general
     return Part("step", function.__name__, help=lines[0] if lines else "")
 
 

@@ -240,6 +240,10 @@ class Monitor:
         """How many processes are in each state."""
         return self._dear.get("counts", self._store.counts)
 
+    def paused_counts(self) -> Mapping[State, int]:
+        """How many processes are paused, by state (they are in `counts` too)."""
+        return self._dear.get("paused", self._store.paused_counts)
+
     def throughput(self, minutes: int = MINUTES) -> Throughput:
         """How many processes have ended in each of the last minutes.
 

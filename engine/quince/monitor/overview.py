@@ -40,7 +40,7 @@ class Overview:
         folder: Of the workspace.
         store: URL of the store, without its password; `broker` likewise.
         counts: How many processes are in each state.
-        paused: How many are paused (they are in `counts` too).
+        paused: How many in each state are paused (they are in `counts` too).
         workers: Those that are registered.
         queues: Those on which something waits, or from which some worker takes.
         limits, schedules: All of them.
@@ -56,7 +56,7 @@ class Overview:
     store: str
     broker: str
     counts: Mapping[State, int]
-    paused: int
+    paused: Mapping[State, int]
     workers: Sequence[Worker]
     queues: Sequence[Queue]
     limits: Sequence[Limit]
@@ -91,9 +91,9 @@ def overview_of(monitor: Looking, dear: Dear) -> Overview:
     """The workspace at a glance."""
     store, place = monitor.workspace.store, monitor.workspace.location
     now = store.clock()
-    running = store.select(Selection(states=[State.RUNNING], limit=10 * SHOWN))
+    running = store.select(Selection(states=[State.RUNNING], paused=False, limit=10 * SHOWN))
     failed = store.select(Selection(failed=True, ended_since=now - FAILURE_SECONDS, limit=10 * SHOWN))
-    paused = dear.get("paused", store.paused_count)
+    paused = dear.get("paused", store.paused_counts)
     failures = dear.get("failures", lambda: store.failures(store.clock() - FAILURE_SECONDS))
     queues, limits = monitor.queues(), monitor.limits()
     return Overview(
@@ -112,7 +112,7 @@ def overview_of(monitor: Looking, dear: Dear) -> Overview:
         waits={
             "queued": sum(queue.depth for queue in queues),
             "limits": sum(limit.row.waiting for limit in limits),
-            "paused": paused,
+            "paused": sum(paused.values()),
         },
         throughput=monitor.throughput(),
         seen=now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from quince_persistence.limit_records import LimitWait
 from quince_persistence.records import Control, ProcessRow, State
@@ -44,6 +45,18 @@ def shown(row: ProcessRow) -> Shown:
     if state is State.FINISHED and row.exit_status:
         return Shown.FAILED
     return Shown(state.value)
+
+
+def glance(counts: Mapping[State, int], paused: Mapping[State, int]) -> Mapping[Shown, int]:
+    """How many are to be seen as what: those that are paused as that, and not as in their state.
+
+    Args:
+        counts: How many are in each state.
+        paused: How many of them are paused.
+    """
+    seen = {Shown(state.value): counts.get(state, 0) - paused.get(state, 0) for state in State}
+    seen[Shown.PAUSED] = sum(paused.values())
+    return {one: seen[one] for one in Shown if seen.get(one, 0) > 0}  # counted one after the other
 
 
 def coming(row: ProcessRow) -> str | None:

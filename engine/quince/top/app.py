@@ -54,8 +54,10 @@ class ListsScreen(PartsScreen):
         super().__init__(monitor, [Part("Processes", self._processes), *views])
 
     async def heading(self) -> Styled:
-        counts = counts_text(await aside(self.monitor.counts))
-        return Text.assemble((" quince top  ", "bold"), counts, (f"  {self._folder()}", "dim"))
+        counts, paused = await aside(lambda: (self.monitor.counts(), self.monitor.paused_counts()))
+        return Text.assemble(
+            (" quince top  ", "bold"), counts_text(counts, paused), (f"  {self._folder()}", "dim")
+        )
 
     def _folder(self) -> str:
         folder = self.monitor.workspace.location.folder

@@ -20,14 +20,14 @@ KEYS = """\
  escape, q   back, or the end
 
  /           filter as you type, with the words of `quince ps`:
-             state=waiting class=Relax label=study=argon failed=1 since=2h;
-             other words are looked for in classes, keys, steps and messages.
+             state=waiting class=Relax label=study=argon since=2h failed=1
+             other words are looked for in classes, keys, steps, errors
              enter or down: to the list; escape: no filter
  o           what lives first, or all by age
  space       mark for the keys below, which else mean the line one is at
 
  p           pause      P  play      K  kill      R  retry      S  signal
-             each asks why (a signal: which one); it is kept with your name
+             each asks why (a signal: which); it is kept with your name
 """
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from quince.moments import clock, span
 from quince.text import visible
@@ -37,6 +37,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(span=span, clock=clock, ago=_ago, count=_count, compact=_compact, plainly=_plainly)
+    made.filters.update(commands=_commands)
     made.globals.update(stamp=stamp, now=time.time)
     return made
 
@@ -73,6 +74,14 @@ def _compact(number: float) -> str:
         if number >= size:
             return f"{number / (1e6 if unit == 'M' else 1e3):.1f}{unit}"
     return f"{number:,.0f}"
+
+
+def _commands(text: str) -> Markup:
+    """A sentence in which what stands between backticks is to be typed."""
+    words = enumerate(visible(text).split("`"))
+    return Markup().join(
+        Markup("<code>{}</code>").format(word) if at % 2 else escape(word) for at, word in words
+    )
 
 
 def _plainly(text: str) -> str:

@@ -18,9 +18,15 @@ from quince_persistence.databases.sqlite_url import file_of, quoted
 SECONDS = 1
 NEWEST = 2000
 _ROWS = "SELECT pid, class_path, state, key, queue FROM processes"
+_FAILED = "(state IN ('excepted', 'killed') OR exit_status <> 0)"  # in the words of its index
 QUERIES = {
     "newest": f"{_ROWS} ORDER BY pid DESC LIMIT {NEWEST}",
     "live": f"{_ROWS} WHERE state IN ('created', 'running', 'waiting') LIMIT {NEWEST}",
+    "paused": f"{_ROWS} WHERE paused LIMIT {NEWEST}",
+    "to be retried": (  # two looks, each by its index
+        f"SELECT * FROM ({_ROWS} WHERE paused LIMIT {NEWEST}) AS held UNION ALL "
+        f"SELECT * FROM ({_ROWS} WHERE {_FAILED} ORDER BY pid DESC LIMIT {NEWEST}) AS failed"
+    ),
     "by pid": f"{_ROWS} WHERE pid = {{0}}",
     "by key": f"{_ROWS} WHERE key = {{0}}",
     "signals": "SELECT signals FROM processes WHERE state = 'waiting' AND signals IS NOT NULL LIMIT 500",

@@ -38,7 +38,7 @@ _since, _width = bindparam("since", type_=Float), bindparam("width", type_=Float
 _place = whole((p.c.ended - _since) / _width).label("place")
 ENDS = select(_place, func.count()).where(p.c.ended >= _since).group_by("place")
 FAILED_ENDS = ENDS.where(literal_column(FAILED))
-PAUSED_COUNT = select(func.count()).select_from(p).where(literal_column(PAUSED))
+PAUSED_COUNTS = select(p.c.state, func.count()).where(literal_column(PAUSED)).group_by(p.c.state)
 LIVE_COUNTS = (
     select(p.c.class_path, p.c.state, func.count())
     .where(p.c.state.in_(sorted(state.value for state in set(State) - TERMINAL)))
@@ -90,8 +90,8 @@ class LookReads(ABC):
     def live_counts(self) -> dict[tuple[str, str], int]:
         return {(path, state): count for path, state, count in self._reader().rows(LIVE_COUNTS)}
 
-    def paused_count(self) -> int:
-        return int(self._reader().rows(PAUSED_COUNT)[0][0])
+    def paused_counts(self) -> dict[State, int]:
+        return {State(state): count for state, count in self._reader().rows(PAUSED_COUNTS)}
 
     def queues(self) -> list[QueueRow]:
         return [QueueRow(*row) for row in self._reader().rows(QUEUES)]

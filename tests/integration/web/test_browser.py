@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from quince import Workspace, schedule, set_limit, submit
+from quince_persistence.databases.sqlite_url import file_of
 from tests.crew import Crew, eventually
 from tests.flows import Approval, Double
 from tests.integration.web.browser import Browser
@@ -94,6 +97,17 @@ def test_every_page_fits_a_screen_and_a_phone_and_nothing_acts(
             seen = "[...document.images].filter((one) => one.loading !== 'lazy')"
             assert browser.ask(f"{seen}.every((one) => one.complete && one.naturalWidth > 0)")
     assert browser.complaints == []
+
+
+def test_a_page_that_cannot_be_renewed_says_so_until_it_can(browser: Browser, home: Workspace) -> None:
+    asks = submit(Approval, workspace=home)
+    browser.go(browser.ask("location.origin") + f"/process/{asks.pid}")
+    store = Path(file_of(home.location.store) or "")
+    store.rename(store.with_name("away"))
+    browser.until("document.querySelector('#old')?.innerText.includes('was moved')")
+    assert browser.ask("document.querySelector('.live.on')") is None
+    store.with_name("away").rename(store)
+    browser.until("!document.querySelector('#old') && document.querySelector('.live.on')")
 
 
 def test_a_tree_of_a_thousand_is_folded_and_unfolded(browser: Browser, home: Workspace, crew: Crew) -> None:

@@ -51,6 +51,8 @@ def study(quince_workspace: Workspace) -> Workspace:
     (quince_workspace.location.folder / "study.py").write_text(STUDY)
     for number in range(3):
         submit(scan, key=f"scan-{number}", labels={"study": "argon"}, queue="night")
+    submit(scan, key="killed").kill("to be retried")
+    submit(scan, key="held").pause("to be played")
     set_limit("licence", slots=4)
     return quince_workspace
 
@@ -97,6 +99,9 @@ def test_without_a_workspace(
         ("quince run --key a study:energy d", ["distance="]),
         ("quince set scan-1 pri", ["priority="]),
         ("quince ps --parent scan-0", ["scan-0"]),
+        ("quince pause k", []),
+        ("quince play ", ["5", "held"]),
+        ("quince retry ", ["5", "held", "4", "killed"]),
     ],
 )
 def test_in_a_workspace(line: str, found: list[str], study: Workspace) -> None:

@@ -28,7 +28,12 @@ CHOICES = {
     "--catch-up": ("none", "last", "all"),
     "--priority": tuple("9876543210"),
 }
-_LIVE_ONLY = frozenset({"pause", "play", "kill", "signal", "set", "wait"})
+_CHOSEN = {
+    **dict.fromkeys(("pause", "kill", "signal", "set", "wait"), "live"),
+    "play": "paused",
+    "retry": "to be retried",
+}
+"""Of which processes a command makes something; of others, of all."""
 _PID = re.compile(r"[0-9]{1,18}")
 
 
@@ -88,15 +93,15 @@ def _kind(asked: Asked) -> str:
         return {"NAME": "LIMIT", "NAME=VALUE": "LABEL"}.get(asked.metavar, "")
     if asked.metavar == "NAME=VALUE":
         return "INPUT"
-    if first == "signal" and asked.metavar == "PID":
-        return "PID or SIGNAL"
+    if asked.metavar == "PID" and not asked.option and first in ("signal", "retry"):
+        return "PID or SIGNAL" if first == "signal" else "PID or INPUT"
     return asked.metavar
 
 
 def _processes(asked: Asked) -> Iterator[Found]:
     if asked.command == "set":
         yield from (("priority=", ""), ("queue=", ""))
-    rows = asked.rows("live" if asked.command in _LIVE_ONLY and not asked.option else "newest")
+    rows = asked.rows("newest" if asked.option else _CHOSEN.get(asked.command, "newest"))
     for pid, path, state, key, _ in rows:
         said = f"{path.rpartition(':')[2]} {state}"
         yield str(pid), said
@@ -107,6 +112,11 @@ def _processes(asked: Asked) -> Iterator[Found]:
 def _processes_and_signals(asked: Asked) -> Iterator[Found]:
     yield from _processes(asked)
     yield from _signals(asked)
+
+
+def _processes_and_inputs(asked: Asked) -> Iterator[Found]:
+    yield from _inputs(asked)
+    yield from _processes(asked)
 
 
 def _signals(asked: Asked) -> Iterator[Found]:
@@ -184,6 +194,7 @@ def _names(text: str | None) -> list[str]:
 _FINDERS: dict[str, Callable[[Asked], Iterator[Found]]] = {
     "PID": _processes,
     "PID or SIGNAL": _processes_and_signals,
+    "PID or INPUT": _processes_and_inputs,
     "SIGNAL": _signals,
     "STATE": _states,
     "CLASS": _classes,

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from quince.monitor.filters import Filter
 from quince.monitor.overview import Overview, Throughput
+from quince.monitor.words import Shown, glance
 from quince.web.site import Site, site_of
-from quince_persistence.records import State
 
 NAMED = 8
 SHOWN = 10
@@ -42,9 +42,11 @@ def overview(request: Request) -> Response:
     site = site_of(request)
     view = site.monitor.overview()
     view = _shortened(view)
-    waiting = site.monitor.processes(Filter(states=["waiting"]), limit=NAMED).rows
+    waiting, paused = (
+        site.monitor.processes(Filter(states=[state]), limit=NAMED).rows for state in ("waiting", "paused")
+    )
     return site.page(
-        "overview.html", "/", watch="*", view=view, waiting=waiting, tiles=_tiles(site, view),
+        "overview.html", "/", watch="*", view=view, waiting=waiting, paused=paused, tiles=_tiles(site, view),
         columns=_columns(view.throughput), minutes=len(view.throughput.per_minute),
         ended=sum(view.throughput.per_minute), waits=_waits(site, view), causes=_causes(site, view),
         troubles=_troubles(view),
@@ -60,15 +62,15 @@ def _shortened(view: Overview) -> Overview:
 
 
 def _tiles(site: Site, view: Overview) -> Sequence[Tile]:
-    counts, failed = view.counts, sum(view.failures.values())
+    counts, failed = glance(view.counts, view.paused), sum(view.failures.values())
     link = site.url
     return (
-        Tile("running", counts.get(State.RUNNING, 0), "running", link("/processes", state="running")),
-        Tile("waiting", counts.get(State.WAITING, 0), "waiting", link("/processes", state="waiting")),
+        Tile("running", counts.get(Shown.RUNNING, 0), "running", link("/processes", state="running")),
+        Tile("waiting", counts.get(Shown.WAITING, 0), "waiting", link("/processes", state="waiting")),
         Tile("queued", view.waits.get("queued", 0), "queued", link("/processes", state="created")),
-        Tile("paused", view.paused, "paused", link("/processes", state="paused")),
+        Tile("paused", counts.get(Shown.PAUSED, 0), "paused", link("/processes", state="paused")),
         Tile("failed today", failed, "excepted", link("/processes", failed=1, **{"ended-since": "1d"})),
-        Tile("finished", counts.get(State.FINISHED, 0), "finished", link("/processes", state="finished")),
+        Tile("finished", counts.get(Shown.FINISHED, 0), "finished", link("/processes", state="finished")),
     )
 
 

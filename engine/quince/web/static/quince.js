@@ -18,11 +18,22 @@
       asked = Date.now();
       const answer = await fetch(location.href, { headers: { "X-Live": "1" }, credentials: "same-origin" });
       if (answer.status === 401) location.reload();
-      if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      outdated(answer.ok ? "" : fresh.querySelector("main p")?.textContent || AWAY);
+      if (answer.ok) swap(fresh);
     } catch { /* the next change, or the next link, asks again */ } finally {
       running = false;
       if (again) { again = false; refresh(); }
     }
+  }
+
+  const AWAY = "The server does not answer.";
+  function outdated(why) { // what is shown is as it was: that is said above it, until the page is live again
+    let line = document.getElementById("old");
+    lamp?.classList.toggle("on", !why && source?.readyState === EventSource.OPEN);
+    if (!why) { line?.remove(); return; }
+    if (!line) { line = document.createElement("p"); line.id = "old"; line.className = "answer bad"; document.querySelector("main").prepend(line); }
+    line.textContent = `This page is no longer live. ${why}`;
   }
 
   function swap(fresh) {
@@ -60,8 +71,11 @@
     if (source || !body.dataset.events) return;
     source = new EventSource(body.dataset.events);
     source.addEventListener("changed", refresh);
-    source.addEventListener("open", () => { lamp?.classList.add("on"); if (asked) refresh(); });
-    source.addEventListener("error", () => lamp?.classList.remove("on"));
+    source.addEventListener("open", () => { lamp?.classList.add("on"); if (asked || document.getElementById("old")) refresh(); });
+    source.addEventListener("error", () => {
+      outdated(AWAY);
+      if (source?.readyState === EventSource.CLOSED) { hush(); setTimeout(() => { refresh(); listen(); }, 3000); } // it was refused: look why
+    });
   }
   function hush() { source?.close(); source = null; lamp?.classList.remove("on"); }
   document.addEventListener("visibilitychange", () => { if (document.hidden) hush(); else { listen(); if (asked) refresh(); } });
@@ -69,12 +83,20 @@
   listen();
 
   // ---- controls: the answer is shown, and goes; a sheet closes when it is answered, or by Escape
-  document.addEventListener("htmx:afterRequest", (event) => {
+  const asks = (event, now) => { // no second click while one is being answered
     const form = event.target.closest?.("form[hx-post]");
+    for (const one of form?.querySelectorAll("button") ?? []) one.disabled = now;
+    return form;
+  };
+  let shown = 0;
+  document.addEventListener("htmx:beforeRequest", (event) => { if (asks(event, true)) answers?.replaceChildren(); });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = asks(event, false);
     if (!form) return;
     if (event.detail.successful) { form.closest("details")?.removeAttribute("open"); form.reset(); refresh(); }
     else if (!event.detail.xhr.status) say("the server does not answer");
-    setTimeout(() => answers?.firstElementChild?.remove(), 9000);
+    clearTimeout(shown);
+    shown = setTimeout(() => answers?.replaceChildren(), 9000);
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target === answers && event.detail.xhr.status >= 400) {

@@ -33,7 +33,7 @@ class AboutView(VerticalScroll, Renewed, can_focus=True):
     def __init__(self, monitor: Monitor, pid: int, **options: Any) -> None:
         super().__init__(**options)
         self._monitor, self._pid = monitor, pid
-        self._text = Static()
+        self._text = Static(Text("it is being read", style="dim"))
 
     def compose(self) -> ComposeResult:
         yield self._text

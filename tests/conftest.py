@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from quince.workspace import workspace as workspace_module
 from tests.crew import ROOT
 from tests.prepared import PreparedDatabases
 from tests.rabbitmq4 import VARIABLE, RabbitMQ4
@@ -87,6 +88,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=int(os.environ.get("QUINCE_SIMULATION_SEEDS", "100")),
         help="how many seeds the simulation runs (about half a second each)",
     )
+
+
+@pytest.fixture(autouse=True)
+def _close_workspaces_found() -> Iterator[None]:
+    """Those of folders that a test has named, or worked in, would stay open until this program ends."""
+    before = set(workspace_module._open)
+    yield
+    for location in set(workspace_module._open) - before:
+        workspace_module._open.pop(location).close()
 
 
 @pytest.fixture(scope="session")

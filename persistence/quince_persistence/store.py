@@ -404,8 +404,9 @@ class Store(Checkups, StoreContract):
         *,
         queues: tuple[str, str] | None = None,
         died: bool = True,
+        silent: bool = False,
     ) -> Future[Sequence[Woken]]:
-        return self._write(ReleaseWorker(worker_id, queues, died=died))
+        return self._write(ReleaseWorker(worker_id, queues, died=died, silent=silent))
 
     def sweep(self, *, expiry: float, stale: float) -> Future[Sweep]:
         return self._write(SweepProcesses(expiry, stale, self._parts_swept))

@@ -45,6 +45,7 @@ class WorkerContract(Protocol):
         *,
         queues: tuple[str, str] | None = None,
         died: bool = True,
+        silent: bool = False,
     ) -> Future[Sequence[Woken]]:
         """Delete a worker that is gone, and release its processes (epoch kept, intents applied).
 
@@ -52,6 +53,7 @@ class WorkerContract(Protocol):
             queues: Its own queue, and the one to which live processes of that queue belong from now on.
             died: It did not end in order: that is in the history of each process that was at work in it, and
                 counted (`ProcessRow.deaths`), and held against none.
+            silent: It is only not heard of: it may be frozen, or cut off.
 
         Returns:
             All of these processes that are ready, to be put on their queues.

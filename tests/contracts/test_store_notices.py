@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -151,6 +152,10 @@ def test_the_death_of_a_worker_is_told_once(store: Store) -> None:
     (notice,) = take(store)
     assert notice.event is Happening.TROUBLE
     assert notice.body["text"] == "worker worker-1 on h has died; 3 processes that it held go on elsewhere"
+    store.register_worker(dataclasses.replace(row, id="h:2:b")).result()
+    store.release_worker("h:2:b", silent=True).result()
+    (notice,) = take(store)
+    assert str(notice.body["text"]).startswith("worker worker-1 on h was not heard of any more (frozen,")
     store.add_notice("x", Happening.TROUBLE, {"text": "full"}).result()
     store.add_notice("x", Happening.TROUBLE, {"text": "full"}).result()
     assert [one.body for one in take(store)] == [{"text": "full"}]

@@ -132,6 +132,8 @@ def test_a_frozen_worker_is_fenced_when_it_thaws(home: Workspace, crew: Crew, tm
     )
     frozen.thaw()
     assert handle.result(30) == {"done": list(range(40))}
+    (told,) = [str(event.body["text"]) for event in handle.history() if event.kind == "death"]
+    assert "was not heard of any more (frozen, cut off or dead) while it held this process" in told
     ends = Counter(line for line in ledger.read_text().splitlines() if line.startswith("end"))
     assert sum(n - 1 for n in ends.values()) <= 1, "more than the step in which it was frozen ran twice"
     assert frozen.process.poll() is None

@@ -96,9 +96,11 @@ def _owned(facts: Facts) -> tuple[str, list[str]]:
         return sentence, [*evidence, f"process {owner.ospid}", "`quince doctor` says whether the store does"]
     if owner is None or silent or has_ended(owner):
         beat = "it is not registered" if owner is None else f"heartbeat {facts.ago(owner.heartbeat)}"
-        sentence = f"the worker that held it ({row.owner}) is dead; another takes over soon"
+        dead = owner is None or has_ended(owner)
+        how = "is dead" if dead else "is not heard of (dead, frozen or cut off)"
+        sentence = f"the worker that held it ({row.owner}) {how}; another takes over soon"
         if not facts.living():
-            sentence = f"the worker that held it ({row.owner}) is dead, and no worker is running"
+            sentence = f"the worker that held it ({row.owner}) {how}, and no worker is running"
             evidence.append("`quince daemon start` starts some")
         return sentence, [*evidence, beat]
     evidence.append(

@@ -180,21 +180,21 @@ class _Checkup:
     # Who holds what
 
     def _dead_workers(self) -> Iterator[Finding]:
-        for worker, proof in self._dead():
+        for worker, proof, silent in self._dead():
             held = f"holds {worker.held} processes" if worker.held else "holds nothing"
             yield self._mendable(
                 "worker",
-                f"{worker.name} ({worker.id}) is dead ({proof}), and {held}",
+                f"{worker.name} ({worker.id}) is {'taken for ' if silent else ''}dead ({proof}), and {held}",
                 "a running worker releases it; so does --mend",
-                partial(self._release, worker.id),
+                partial(self._release, worker.id, silent),
             )
 
-    def _dead(self) -> Iterator[tuple[WorkerRow, str]]:
-        """Dead workers with the proof. A silent one gets the time to be heard again."""
+    def _dead(self) -> Iterator[tuple[WorkerRow, str, bool]]:
+        """Dead workers with the proof, and whether they are only silent. A silent one gets the time to be heard again."""
         now, silent = self._store.clock(), []
         for worker in self._store.workers():
             if is_dead(worker):
-                yield worker, "its lock is free"
+                yield worker, "its lock is free", False
             elif now - worker.heartbeat > EXPIRY_SECONDS:
                 silent.append(worker)
         if silent:
@@ -203,7 +203,7 @@ class _Checkup:
             for worker in silent:
                 if beats.get(worker.id) == worker.heartbeat:
                     lives = "; its process lives, so it is frozen or cut off" if lives_here(worker) else ""
-                    yield worker, f"no heartbeat for {now - worker.heartbeat:.0f} s{lives}"
+                    yield worker, f"no heartbeat for {now - worker.heartbeat:.0f} s{lives}", True
 
     def _troubled_workers(self) -> Iterator[Finding]:
         now = self._store.clock()
@@ -227,8 +227,8 @@ class _Checkup:
                 partial(self._release, owner),
             )
 
-    def _release(self, worker_id: str) -> None:
-        enqueue(self._workspace, release_worker(self._store, worker_id).result())
+    def _release(self, worker_id: str, silent: bool = False) -> None:
+        enqueue(self._workspace, release_worker(self._store, worker_id, silent=silent).result())
 
     # Ready, and not on the queue
 

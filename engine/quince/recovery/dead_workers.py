@@ -11,16 +11,19 @@ from quince_persistence.contract import StoreContract
 from quince_persistence.records import Woken
 
 
-def release_worker(store: StoreContract, worker_id: str, *, died: bool = True) -> Future[Sequence[Woken]]:
+def release_worker(
+    store: StoreContract, worker_id: str, *, died: bool = True, silent: bool = False
+) -> Future[Sequence[Woken]]:
     """Release all that a worker holds, and give what was queued for it alone to every worker.
 
     One transaction: it is done, or it is not. Done twice, it does no harm.
 
     Args:
         died: It did not end in order: the history of what it was running says so.
+        silent: It is only not heard of: it may be frozen, or cut off.
 
     Returns:
         Those that are ready, once it is durable: their tasks are to be put on the queues.
     """
     queues = (run_queue(worker_id), DEFAULT_QUEUE)
-    return store.release_worker(worker_id, queues=queues, died=died)
+    return store.release_worker(worker_id, queues=queues, died=died, silent=silent)

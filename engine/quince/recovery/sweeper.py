@@ -86,10 +86,11 @@ class Sweeper:
         began = time.monotonic()
         workers = await aside(self._worker.store.workers)
         self._presence.saw(workers, began)
-        silent = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
+        silence = f"no queue in the broker, no heartbeat for {SILENCE_SECONDS:g} s"
         dead = [(worker, "its lock is free") for worker in await aside(self._dead_here, workers)]
         await self._release_all(dead)
-        await self._release_all([(worker, silent) for worker in await self._presence.vanished(workers)])
+        vanished = await self._presence.vanished(workers)
+        await self._release_all([(worker, silence) for worker in vanished], silent=True)
 
     def _dead_here(self, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
         if self._turn % LOCK_ROUNDS == 1:
@@ -148,11 +149,11 @@ class Sweeper:
         self._rated = found.rated
         self._worker.outbox.enqueue_unowned(found.due)
         self._worker.wakeups.ended(found.killed)
-        silent = f"no heartbeat for {EXPIRY_SECONDS:g} s"
-        dead = [(worker, silent) for worker in self._really_silent(found.dead)]
+        silence = f"no heartbeat for {EXPIRY_SECONDS:g} s"
+        dead = [(worker, silence) for worker in self._really_silent(found.dead)]
         await _each(
             [
-                partial(self._release_all, dead),
+                partial(self._release_all, dead, silent=True),
                 partial(self._take_over, found.enqueue),
                 partial(self._notify_again, found.enqueue),
             ]
@@ -206,15 +207,16 @@ class Sweeper:
         long = [worker for worker in expired if now - silent[worker.id][1] > SUSPICION_SECONDS]
         return [worker for worker in long if worker.id != self._worker.id]
 
-    async def _release_all(self, dead: Sequence[tuple[WorkerRow, str]]) -> None:
-        await _each([partial(self._release, worker, proof) for worker, proof in dead])
+    async def _release_all(self, dead: Sequence[tuple[WorkerRow, str]], *, silent: bool = False) -> None:
+        await _each([partial(self._release, worker, proof, silent) for worker, proof in dead])
 
-    async def _release(self, worker: WorkerRow, proof: str) -> None:
-        """What a dead worker left goes on elsewhere."""
-        woken = await landed(release_worker(self._worker.store, worker.id))
+    async def _release(self, worker: WorkerRow, proof: str, silent: bool) -> None:
+        """What a dead worker left goes on elsewhere; so does what one has that is only not heard of."""
+        woken = await landed(release_worker(self._worker.store, worker.id, silent=silent))
         _log.warning(
-            "worker %(worker_name)s (%(worker)s) is dead (%(reason)s); %(count)d of its processes go on "
+            "worker %(worker_name)s (%(worker)s) %(how)s (%(reason)s); %(count)d of its processes go on "
             "elsewhere",
+            how="is taken for dead" if silent else "is dead",
             worker=worker.id,
             host=worker.host,
             count=len(woken),

@@ -29,6 +29,7 @@ from quince.worker.hosted_seat import HostedSeat
 from quince.worker.interfaces import Owner
 from quince.worker.loop_watch import LoopWatch
 from quince.worker.output_watch import OutputWatch
+from quince.worker.paused_workers import PausedWorkers
 from quince.worker.placement import Placement
 from quince.worker.step_host import WITH_TEMPLATE, Guest, StepHost
 from quince.workspace.half_written import is_young
@@ -74,6 +75,7 @@ class HostPool:
         self._output = OutputWatch(owner, self._exclusive)
         owner.side.keep("the watch on what steps print", self._output.watch)
         LoopWatch(owner, lambda: self._hosts, self._blocked)
+        PausedWorkers(owner, lambda: self._hosts)
 
     @property
     def count(self) -> int:

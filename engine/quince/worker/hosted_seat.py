@@ -17,6 +17,7 @@ from quince.hosts.failures import (
     Unmet,
 )
 from quince.hosts.protocol import Begin, Done, Said, Terms
+from quince.worker.paused_workers import holds_lock
 from quince.worker.seats import claim_after
 from quince.worker.step_host import StepHost
 from quince.worker.step_limit import StepLimit
@@ -24,6 +25,8 @@ from quince.worker.step_stopper import stop_by_force, stop_step
 from quince_persistence.records import Claim, Result, State
 from quince_persistence.step_records import Step, Telling
 
+MOST_TRIES, TRY_SECONDS = 40, 0.005
+"""How often, and after how many seconds each time, a step is stopped that has locked a file."""
 LAST_SECONDS = 1.0
 """Seconds, beyond the grace, that a worker waits for the end of a step that it has cut off."""
 
@@ -125,6 +128,10 @@ class HostedSeat:
         return done.step
 
     @property
+    def _runs(self) -> bool:
+        return self._stepping is not None
+
+    @property
     def has_run(self) -> bool:
         """Steps of it have run, here or elsewhere."""
         return self._claim.checkpoint is not None
@@ -201,7 +208,7 @@ class HostedSeat:
             self._halted = True
             return False
         if now and not host.shared:
-            if frozen := host.freeze():
+            if frozen := await self._freeze(host):
                 self._time.hold()
             return frozen
         self._settle(False)
@@ -212,6 +219,17 @@ class HostedSeat:
         if suspended:
             self._time.hold()
         return suspended
+
+    async def _freeze(self, host: StepHost) -> bool:
+        """Stop it; not in the midst of a commit, though, for which all others would wait."""
+        frozen = host.freeze()
+        for _ in range(MOST_TRIES):
+            if not (frozen and holds_lock(host.ospid)):
+                break
+            host.thaw()
+            await asyncio.sleep(TRY_SECONDS)
+            frozen = self._runs and host.freeze()
+        return frozen
 
     def resume(self) -> None:
         self._settle(False)

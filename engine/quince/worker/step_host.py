@@ -248,6 +248,11 @@ class StepHost:
         return self._frozen
 
     @property
+    def frozen(self) -> bool:
+        """It stands still since `freeze`."""
+        return self._frozen and not self.over
+
+    @property
     def stopped(self) -> bool:
         """Its step, or somebody outside, has stopped it (SIGSTOP)."""
         return bool(self.ospid) and not self._frozen and is_stopped(self.ospid)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from quince import Process, WorkChain
+from quince import Process, WorkChain, run
 from tests.flows import note
 
 LONG = 600.0
@@ -171,7 +171,13 @@ POLITE: list[Callable[[Mannered], None]] = [
     sleep, compute, run_a_program, wait_for_a_child, map_in_a_pool, join_a_thread, run_a_loop
 ]  # fmt: skip
 STUBBORN: list[Callable[[Mannered], None]] = [hold_the_interpreter, ignore_signals, handle_signals, swallow]
-BLOCKING = {one.__name__: one for one in [*POLITE, *STUBBORN, count_blocking]}
+
+
+def run_another(process: Mannered) -> None:
+    run(Blocks, manner="count_blocking", notes=process.inputs.notes)
+
+
+BLOCKING = {one.__name__: one for one in [*POLITE, *STUBBORN, count_blocking, run_another]}
 
 
 # Coroutines

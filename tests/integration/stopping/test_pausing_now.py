@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,8 @@ import quince_messaging
 from quince import Workspace
 from quince.client.control import control
 from quince.client.remote import ProcessCommunicator, RemoteControl
+from quince.settings import HEARTBEAT_SECONDS
+from quince.worker.paused_workers import holds_lock
 from quince.workspace.location import Location
 from quince_persistence.records import Control, Selection
 from tests.crew import Crew, eventually
@@ -44,6 +50,42 @@ def test_a_function_stands_still_with_all_that_it_has_started(stage: Scene) -> N
     counting.handle.play()
     assert counting.goes_on()
     counting.ends_well()
+
+
+def test_a_run_in_a_step_stands_still_with_it_and_is_not_taken_for_dead(
+    scene: Scene, home: Workspace
+) -> None:
+    (subject,) = scene.begun(flows.run_another)
+    pause(subject)
+    (inside,) = [worker for worker in home.store.workers() if worker.name == "run"]
+
+    def heard_since(moment: float) -> float:
+        beats = [worker.heartbeat for worker in home.store.workers() if worker.id == inside.id]
+        assert beats, "it was declared dead"
+        return beats[0] if beats[0] > moment else 0.0
+
+    heard = inside.heartbeat
+    for _ in range(3):
+        heard = eventually(lambda after=heard: heard_since(after), what="its heartbeat")  # type: ignore[misc]
+    assert heard - inside.heartbeat > HEARTBEAT_SECONDS
+    assert not subject.went_on(0.2)
+    assert subject.handle.play().applied
+    subject.ends_well()
+    assert [row.epoch for row in home.store.select(Selection())] == [1, 1]
+    assert not subject.deaths
+
+
+def test_nobody_is_stopped_who_has_locked_a_file(tmp_path: Path) -> None:
+    """As a commit to SQLite does."""
+    program = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); print()"
+    words = [sys.executable, "-c", f"{program}; sys.stdout.flush(); sys.stdin.read()", str(tmp_path / "file")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert holds_lock(holder.pid)
+        assert holds_lock(os.getpid())
+        holder.communicate()
+    assert not holds_lock(holder.pid)
 
 
 def test_a_coroutine_stands_still_beside_others_with_its_tasks_and_programs(stage: Scene) -> None:

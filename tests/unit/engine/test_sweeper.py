@@ -43,7 +43,8 @@ async def test_time_for_which_a_sweep_waited_is_no_silence_of_others(
     )  # fmt: skip
     sweeper = Sweeper(worker, SimpleNamespace())
 
-    async def bury(dead: Any) -> None:
+    async def bury(dead: Any, *, silent: bool) -> None:
+        assert silent
         buried.append(len(dead))
 
     monkeypatch.setattr(sweeper, "_release_all", bury)

@@ -56,6 +56,9 @@ class RegisterWorker(Operation[None]):
         )
 
 
+SILENT = "was not heard of any more (frozen, cut off or dead)"
+
+
 class Heartbeat(Operation[None]):
     """A worker says that it lives."""
 
@@ -82,9 +85,11 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
 
     alone = True
 
-    def __init__(self, worker_id: str, queues: tuple[str, str] | None, *, died: bool) -> None:
+    def __init__(
+        self, worker_id: str, queues: tuple[str, str] | None, *, died: bool, silent: bool = False
+    ) -> None:
         super().__init__()
-        self._id, self._queues, self._died = worker_id, queues, died
+        self._id, self._queues, self._died, self._silent = worker_id, queues, died, silent
         self._held: list[int] = []
         self._queued: list[int] = []
 
@@ -100,7 +105,7 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         there = unit.connection.execute(_row, {"at": self._id}).first()
         unit.connection.execute(delete(workers).where(workers.c.id == self._id))
         if self._died and there is not None:
-            unit.happenings.add(_death(self._id, *there, held=len(self._held)))
+            unit.happenings.add(_death(self._id, *there, silent=self._silent, held=len(self._held)))
         moved = self._move(unit)
         woken: dict[int, Woken] = {}
         released = [row for pid in self._held if (row := unit.rows[pid]).owner == self._id]
@@ -134,13 +139,15 @@ class ReleaseWorker(Operation[Sequence[Woken]]):
         for row in released:
             if row.at_work:
                 row.deaths += 1
-                text = f"worker {self._id} died while it held this process, in {_step(row)}"
+                how = SILENT if self._silent else "died"
+                text = f"worker {self._id} {how} while it held this process, in {_step(row)}"
                 body = {"text": text, "worker": self._id} | ({"step": row.step} if row.step else {})
                 unit.log(row.pid, "death", msgspec.json.encode(body), "quince")
 
 
-def _death(worker_id: str, name: str, host: str, *, held: int) -> Happened:
-    text = f"worker {name} on {host} has died; {held} processes that it held go on elsewhere"
+def _death(worker_id: str, name: str, host: str, *, silent: bool, held: int) -> Happened:
+    how = SILENT if silent else "has died"
+    text = f"worker {name} on {host} {how}; {held} processes that it held go on elsewhere"
     body = {"text": text, "worker": worker_id, "host": host, "held": held}
     return Happened(f"{worker_id}-died", Happening.TROUBLE, body)
 

@@ -105,6 +105,21 @@ class ExitsInTask(WorkChain):
         await asyncio.create_task(task())
 
 
+class BreaksItsLoop(WorkChain):
+    """Nothing goes on there from then on."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.smash)
+
+    async def smash(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.2)
+        loop.call_soon = None  # type: ignore[method-assign, assignment]
+        await asyncio.sleep(0.2)
+
+
 class Neighbour(WorkChain):
     """Is at work beside others until a file is there; says in which programs it runs."""
 

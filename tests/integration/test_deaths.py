@@ -106,6 +106,19 @@ def test_what_kills_a_host_beside_its_code_is_found_and_stopped(
         assert (neighbour.row.deaths_alone, len(deaths(neighbour)) <= 2) == (0, True)
 
 
+def test_a_loop_that_a_coroutine_has_broken_gets_nothing_more(
+    home: Workspace, crew: Crew, tmp_path: Path
+) -> None:
+    crew.start(1, slots=20)
+    gate = tmp_path / "gate"
+    gate.touch()
+    submit(death_flows.Neighbour, gate=str(gate), workspace=home).result(30)  # its class is known
+    breaks = submit(death_flows.BreaksItsLoop, workspace=home)
+    eventually(lambda: "its event loop does not go on" in breaks.why().sentence, what="the word for it")
+    submit(death_flows.Neighbour, gate=str(gate), workspace=home).result(30)
+    assert breaks.kill().wait(30).applied
+
+
 def test_a_worker_whose_template_dies_ends_with_a_reason_and_loses_nothing(
     home: Workspace, crew: Crew, tmp_path: Path
 ) -> None:

@@ -190,7 +190,8 @@ class _Checkup:
             )
 
     def _dead(self) -> Iterator[tuple[WorkerRow, str, bool]]:
-        """Dead workers with the proof, and whether they are only silent. A silent one gets the time to be heard again."""
+        """Dead workers with the proof, and whether they are only silent: such a one gets the time to be heard
+        again."""
         now, silent = self._store.clock(), []
         for worker in self._store.workers():
             if is_dead(worker):

@@ -254,6 +254,8 @@ class StepHost(ABC):
                 step.play()
             case "leave":
                 self._leave(pid)
+            case "hears":
+                self._link.send(Said(pid, order.verb, True))
 
     @abstractmethod
     def _cancel(self, pid: int) -> None:

@@ -20,7 +20,13 @@ LATE = 1.0
 """Seconds for which a coroutine may keep the others of its host from going on."""
 LOOK_SECONDS = 0.25
 STOPPED_SECONDS = 1.0
+DEAF_LOOKS = 5
+"""So many looks later a host must have answered, if nobody's code runs there."""
 
+DEAF = (
+    "its event loop does not go on; a coroutine has changed that, or a thread keeps the interpreter lock. "
+    "`quince kill` ends what stands still there"
+)
 CURE = "a step that blocks is to be `def`, or to call what blocks with `await asyncio.to_thread(...)`"
 
 
@@ -43,7 +49,7 @@ class _Block:
 class LoopWatch:
     """Watches the hosts that coroutines share. Who holds one up for long is named in the log, in its history,
     and, as long as it lasts, among the troubles of the worker, as are hosts of any kind that are stopped
-    (SIGSTOP) in a step.
+    (SIGSTOP) in a step, and those whose event loop does not go on, though nobody's code runs there.
 
     Args:
         hosts: All hosts that there are now.
@@ -73,12 +79,24 @@ class LoopWatch:
         return sentences_of(told | self._stopped)
 
     async def _look_for_stopped(self) -> None:
-        self._stopped = {
-            pid: f"{BLOCKED}: it is stopped (SIGSTOP); `kill -CONT {host.ospid}` lets it go on"
-            for host in self._hosts()
-            if host.guests and host.stopped
-            for pid in host.guests
-        }
+        told = {}
+        for host in self._hosts():
+            if host.guests and host.stopped:
+                host.unanswered = 0
+                told[host] = f"{BLOCKED}: it is stopped (SIGSTOP); `kill -CONT {host.ospid}` lets it go on"
+            elif self._is_deaf(host):
+                host.retire()
+                told[host] = f"{BLOCKED}: {DEAF}"
+        self._stopped = {pid: text for host, text in told.items() for pid in host.guests}
+
+    def _is_deaf(self, host: StepHost) -> bool:
+        """Whether its event loop does not go on. It is asked, and may be late while somebody's code runs."""
+        asked = host.kind is not Kind.THREADS and host.guests and host.ospid and not host.frozen
+        if not asked or host.who_runs.now() is not None:
+            host.unanswered = 0
+            return False
+        host.ask_whether_it_hears()
+        return host.unanswered > DEAF_LOOKS
 
     async def _look(self) -> None:
         now, blocks = time.monotonic(), {}

@@ -107,6 +107,7 @@ class StepHost:
         ospid: Its process id; 0 until it is forked.
         retired: No more steps are to begin there; it ends when the last one has.
         outdated: Files that it has imported have changed: no more processes are to be loaded there.
+        unanswered: How often it was asked whether it hears, since it has answered.
         blocked_by: Pid of a process whose coroutine blocks its loop, by a wait for others; 0: none does.
     """
 
@@ -139,7 +140,7 @@ class StepHost:
         self.ospid = 0
         self.retired = False
         self.outdated = False
-        self.blocked_by = 0
+        self.blocked_by = self.unanswered = 0
         self.over = False
         self._gone = gone
         self._serve = serve
@@ -232,6 +233,12 @@ class StepHost:
     def ask_where(self) -> None:
         """Have it write down where its main thread stands, whatever that does; see `words`."""
         self._signal(os.kill, WHERE)
+
+    def ask_whether_it_hears(self) -> None:
+        """Have its event loop answer, which sets `unanswered` to 0."""
+        if not self.unanswered:
+            self.order(0, "hears")
+        self.unanswered += 1
 
     def _signal(self, how: Callable[[int, int], None], number: int) -> bool:
         if not self.ospid or self._ended is not None:
@@ -350,6 +357,8 @@ class StepHost:
             if message.left:
                 self._retire(message.left)
             self._close_if_left()
+        elif isinstance(message, Said) and message.verb == "hears":
+            self.unanswered = 0
         elif isinstance(message, Told):
             if (guest := self.guests.get(message.pid)) is not None:
                 guest.says(message.telling)

@@ -15,7 +15,7 @@ from quince.hosts.last_words import LastWords
 from quince.hosts.protocol import Kind
 from quince.hosts.who_runs import WhoRuns, new_page
 from quince.os_process import is_stopped
-from quince.worker.loop_watch import LATE, LoopWatch
+from quince.worker.loop_watch import DEAF_LOOKS, LATE, LoopWatch
 
 FRAME = b'Stack (most recent call first):\n  File "/home/ada/flows.py", line 7 in work\n'
 
@@ -37,9 +37,14 @@ class Scene:
         os.close(page)
         guests = {pid: SimpleNamespace(pid=pid, class_path="flows:Flow") for pid in (12, 13)}
         self.host: Any = Seen(
-            kind=Kind.COROUTINES, over=False, blocked_by=0, stopped=False, ospid=77,
+            kind=Kind.COROUTINES, over=False, blocked_by=0, stopped=False, frozen=False, ospid=77,
             who_runs=self.who_runs, words=words, guests=guests, classes={"flows:Flow": 0.0},
-            ask_where=lambda: os.write(words.descriptor, FRAME),
+            ask_where=lambda: os.write(words.descriptor, FRAME), unanswered=0,
+            retire=lambda: self.retired.append(self.host),
+        )  # fmt: skip
+        self.retired: list[Any] = []
+        self.host.ask_whether_it_hears = lambda: setattr(
+            self.host, "unanswered", self.host.unanswered + 1
         )  # fmt: skip
         self.events: list[tuple[int, str]] = []
         self.blocked: list[int] = []
@@ -109,6 +114,33 @@ async def test_a_stopped_host_is_told_of_for_all_that_run_there(
     told = "process 12, 13: its step host is blocked: it is stopped (SIGSTOP); `kill -CONT 77` lets it go on"
     assert scene.watch.sentences() == [told]
     scene.host.stopped = False
+    await scene.watch._look_for_stopped()
+    assert scene.watch.sentences() == []
+
+
+async def test_a_host_that_answers_nothing_is_told_of_and_gets_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch)
+    for _ in range(DEAF_LOOKS):
+        await scene.watch._look_for_stopped()
+    assert (scene.watch.sentences(), scene.retired) == ([], [])
+    before = scene.who_runs.enter(12)
+    await scene.watch._look_for_stopped()
+    scene.who_runs.leave(before)
+    for _ in range(DEAF_LOOKS + 1):
+        assert not scene.retired, "it was late for the code that ran there"
+        await scene.watch._look_for_stopped()
+    (sentence,) = scene.watch.sentences()
+    assert sentence.startswith("process 12, 13: its step host is blocked: its event loop does not go on; ")
+    assert scene.retired == [scene.host]
+    for name in ("frozen", "ospid"):  # a pause, or one that is not forked yet
+        was = getattr(scene.host, name)
+        setattr(scene.host, name, not was)
+        await scene.watch._look_for_stopped()
+        assert scene.watch.sentences() == []
+        setattr(scene.host, name, was)
+    scene.host.unanswered = 0  # it has answered
     await scene.watch._look_for_stopped()
     assert scene.watch.sentences() == []
 

@@ -16,6 +16,7 @@ from tests.contracts.store_backends import born
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
 from tests.integration import notice_flows as flows
+from tests.integration import trace_flows
 from tests.integration.commands import Quince
 from tests.integration.test_notices import EMBEDDED
 from tests.server import free_port
@@ -83,6 +84,39 @@ def test_each_worker_serves_what_it_has_done_and_what_the_store_knows(
         assert of(one, "quince_slots") == of(one, "quince_slots_free") == 8
     (found,) = json.loads(fetched(f"http://{addresses[0]}/targets"))
     assert found["targets"] == addresses
+
+
+def test_what_the_store_says_is_exact_though_workers_die(home: Workspace, crew: Crew, tmp_path: Path) -> None:
+    """What a worker has counted is gone with it; the next one begins at 0, and with its own."""
+    (tmp_path / CONFIG).write_text(f"[metrics]\nport = {free_port()}\n")
+    (first,) = crew.start()
+    set_limit("licence", 1, workspace=home)
+    mark = tmp_path / "mark"
+    for n in range(3):
+        submit(flows.fine, inputs={"n": n}, workspace=home).wait(60)
+    slow = submit(trace_flows.Slow, marks=str(mark), limits=["licence"], workspace=home)
+    eventually(mark.exists, what="the step that hangs")
+    first.kill()
+    crew.start()
+    slow.wait(60)
+    eventually(lambda: len(home.store.workers()) == 1, what="the burial of the first")
+    submit(flows.boom, text="x", workspace=home).wait(60)
+    (worker,) = home.store.workers()
+
+    def exact() -> Values | None:
+        found = scraped(worker.metrics or "")
+        return found if of(found, "quince_store_processes", state="excepted") == 1 else None
+
+    found = eventually(exact, what="a scrape that is not older than five seconds")
+    assert found is not None
+    for state, count in home.store.counts().items():
+        assert of(found, "quince_store_processes", state=state.value) == count
+    assert of(found, "quince_store_live_processes") == of(found, "quince_limit_held", limit="licence") == 0
+    assert of(found, "quince_store_workers") == 1
+    assert of(found, "quince_steps_running") == of(found, "quince_held") == 0
+    assert of(found, "quince_processes_ended_total", state="finished") == 1
+    assert of(found, "quince_processes_ended_total", state="excepted") == 1
+    assert of(found, "quince_step_attempts_total", outcome="done", step="hang") == 1
 
 
 @EMBEDDED

@@ -39,3 +39,40 @@ def test_a_module_is_loaded_without(module: str, unwanted: set[str], most: int, 
     assert module in loaded
     assert unwanted.isdisjoint(loaded)
     assert len([name for name in loaded if name.startswith("quince")]) <= most
+
+
+WORK = """
+import sys
+from quince import process, submit
+from quince.testing import sandbox
+
+@process
+def fine(n: int) -> int:
+    return n
+
+@process
+def bad() -> None:
+    raise ValueError
+
+if __name__ == "__main__":
+    with sandbox("."):
+        import work
+        assert submit(work.fine, n=1).result(timeout=60) == {"result": 1}
+        submit(work.bad).wait(60)
+        submit(work.fine, n=2, queue="nowhere").kill("no")
+    print(*sys.modules, sep="\\n")
+"""
+
+
+def test_a_worker_that_nobody_looks_at_loads_nothing_for_it(tmp_path: Path) -> None:
+    """It has worked, a process has failed, and another one was killed."""
+    (tmp_path / "work.py").write_text(WORK)
+    done = subprocess.run(
+        [sys.executable, "work.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    assert "quince.worker.worker" in loaded
+    unwanted = ("opentelemetry", "prometheus_client", "http.server", "smtplib", "quince.tracing",
+                "quince.metrics.worker_metrics", "quince.metrics.store_metrics", "quince.metrics.serving",
+                "quince.notify.commands", "quince.notify.mails", "quince.notify.webhooks")  # fmt: skip
+    assert [name for name in loaded if name.startswith(unwanted)] == []

@@ -92,7 +92,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_VALUES)
 def test_what_goes_in_comes_out(value: Any) -> None:
     assert same(decode(encode(value)), value)
@@ -115,7 +115,7 @@ def test_plain_values_cost_what_msgpack_costs() -> None:
     assert encode(value) == msgspec.msgpack.encode(value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     npst.arrays(
         dtype=st.one_of(
@@ -262,7 +262,7 @@ def test_half_a_character_is_refused() -> None:
 # What cannot be read
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=200))
 def test_garbage_is_unreadable_or_plain(data: bytes) -> None:
     try:
@@ -271,7 +271,7 @@ def test_garbage_is_unreadable_or_plain(data: bytes) -> None:
         return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_VALUES, st.data())
 def test_damaged_bytes_are_unreadable_or_another_value(value: Any, data: st.DataObject) -> None:
     good = bytearray(encode(value))

@@ -21,7 +21,7 @@ def _one_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "1")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_VALUES)
 def test_what_is_written_lies_within_the_bounds(value: Any) -> None:
     least, most = bounds(value, 10**9)

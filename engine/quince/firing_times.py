@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from quince.moments import LONGEST
-from quince_persistence.schedule_records import CatchUp, Due, Schedule, ScheduleLine, ScheduleRow
+from quince_persistence.records.schedules import CatchUp, Due, Schedule, ScheduleLine, ScheduleRow
 
 LATE_SECONDS = 60.0
 """A firing that is later than that was missed: it is for the catch-up policy to say what becomes of it."""

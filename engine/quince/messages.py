@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 from quince.text import storable
 from quince_messaging.contract import BroadcastMessage, SubjectFilter
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import OWN_QUEUE, TERMINAL, Control, ProcessRow, Progress, State
+from quince_persistence.records.controls import ControlOutcome
 
 
 def task_for(pid: int) -> dict[str, int]:

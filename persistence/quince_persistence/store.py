@@ -7,21 +7,21 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from quince_persistence.contract import StoreContract
-from quince_persistence.control_records import ControlOutcome, Restarted
 from quince_persistence.databases import bootstrap
 from quince_persistence.databases.at_fork import renew_in_children
 from quince_persistence.databases.database import Database, for_caller, shown
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import CopyRefused, PersistenceError, StoreClosed, StoreUnavailable
-from quince_persistence.notice_records import Happening, NoticeRow, Sent
-from quince_persistence.prune_records import Pruned
 from quince_persistence.reading.checkups import Checkups
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.reading.sound_parts import SoundParts
 from quince_persistence.records import Claim, Control, NewEvent, NewProcess, NewSignal, Selection, Woken
-from quince_persistence.schedule_records import Fired, Firing, Schedule, ScheduleRow
-from quince_persistence.step_records import Step, StepOutcome, Telling
-from quince_persistence.worker_records import Sweep, Vitals, WorkerRow
+from quince_persistence.records.controls import ControlOutcome, Restarted
+from quince_persistence.records.notices import Happening, NoticeRow, Sent
+from quince_persistence.records.pruning import Pruned
+from quince_persistence.records.schedules import Fired, Firing, Schedule, ScheduleRow
+from quince_persistence.records.steps import Step, StepOutcome, Telling
+from quince_persistence.records.workers import Sweep, Vitals, WorkerRow
 from quince_persistence.writing.group_commit import GroupCommit
 from quince_persistence.writing.operations.base import NOTHING, Operation
 from quince_persistence.writing.operations.claim import ClaimProcesses

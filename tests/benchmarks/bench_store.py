@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quince_persistence.records import NewProcess, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
 from tests.services import postgres
 

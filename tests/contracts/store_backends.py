@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quince_persistence.records import Claim, NewProcess, State
-from quince_persistence.step_records import Step, StepOutcome
+from quince_persistence.records.steps import Step, StepOutcome
 from quince_persistence.store import Store
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]

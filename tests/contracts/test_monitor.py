@@ -16,8 +16,8 @@ from quince.monitor.words import Shown
 from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
 from quince_persistence.records import Control, Selection, State
+from quince_persistence.records.workers import Vitals, WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import Vitals, WorkerRow
 from tests.contracts.store_backends import born, finish, held, new, step, store_url
 
 __all__ = ["store_url"]

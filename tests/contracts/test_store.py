@@ -17,7 +17,7 @@ from quince_persistence.errors import (
     UnknownProcess,
 )
 from quince_persistence.records import NewEvent, Selection, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 

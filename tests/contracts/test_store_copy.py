@@ -12,9 +12,9 @@ from sqlalchemy import Table, select
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import CopyRefused, InvalidUrl, StoreUnavailable
 from quince_persistence.records import Control, NewEvent, NewSignal, Selection, State
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.schema.tables import checkpoints
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from quince_persistence.writing.operations import copy
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from quince_persistence.databases.opening import database_of
 from quince_persistence.records import Control, ProcessOptions, Selection, State
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import born, store, store_url
 
 __all__ = ["store", "store_url"]

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Control, NewProcess, Selection, State
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, step, store, store_url, stores
 

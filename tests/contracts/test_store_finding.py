@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quince_persistence.records import ProcessOptions, Selection, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, held, new, step, store, store_url
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from quince_persistence.limit_records import NewLimit
 from quince_persistence.records import Claim, Control, NewProcess, ProcessOptions, Selection, State
+from quince_persistence.records.limits import NewLimit
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import born, finish, step, store, store_url, stores
 
 __all__ = ["store", "store_url", "stores"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from quince_persistence.records import Control, NewEvent, Selection, State, Tally
+from quince_persistence.records.workers import NO_VITALS, Vitals, WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import NO_VITALS, Vitals, WorkerRow
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url
 
 __all__ = ["store", "store_url"]

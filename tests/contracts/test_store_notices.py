@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import text
 
 from quince_persistence.databases.opening import database_of
-from quince_persistence.notice_records import Happening, NoticeRow, Sent
 from quince_persistence.records import Control, ProcessOptions, Selection, State
+from quince_persistence.records.notices import Happening, NoticeRow, Sent
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import born, finish, held, step, store, store_url, stores
 
 __all__ = ["store", "store_url", "stores"]

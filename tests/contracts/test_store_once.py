@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from quince_persistence.databases.opening import database_of
 from quince_persistence.records import NewEvent, State
+from quince_persistence.records.steps import Recorded
 from quince_persistence.schema.tables import once
-from quince_persistence.step_records import Recorded
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 

@@ -15,10 +15,10 @@ from quince_persistence.databases.bootstrap import prepare
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import NewEvent, NewSignal, Selection, State
+from quince_persistence.records.steps import Step
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.schema.tables import WRITER, counters
-from quince_persistence.step_records import Step
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from tests.contracts.cut_cable import Cable
 from tests.contracts.store_backends import born, finish, held, new, step
 from tests.services import Postgres

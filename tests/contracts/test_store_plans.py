@@ -10,8 +10,8 @@ from sqlalchemy import CompoundSelect, Select, event, text
 from quince_persistence.databases.opening import database_of
 from quince_persistence.reading import looks, reads, selecting
 from quince_persistence.records import Selection, State
+from quince_persistence.records.steps import Step
 from quince_persistence.schema.mutable_row import live_rows
-from quince_persistence.step_records import Step
 from quince_persistence.store import Store
 from quince_persistence.writing import unit_of_work as unit
 from quince_persistence.writing.operations import sweep, workers

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Selection, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 

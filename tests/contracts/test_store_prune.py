@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, insert, select
 
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import UnknownProcess
-from quince_persistence.prune_records import Pruned, Spared
 from quince_persistence.records import Claim, Control, NewEvent, NewSignal, ProcessOptions, Selection, State
+from quince_persistence.records.pruning import Pruned, Spared
 from quince_persistence.schema.tables import (
     content_uses,
     contents,

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import pytest
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Claim, Control, NewEvent, NewProcess, Selection, State
-from quince_persistence.step_records import Step, StepOutcome
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.steps import Step, StepOutcome
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store_url, stores
 

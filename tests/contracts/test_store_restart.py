@@ -8,9 +8,9 @@ import time
 import pytest
 
 from quince_persistence.codec import encode
-from quince_persistence.control_records import PastStep, Restarted
 from quince_persistence.errors import RecordRefused, UnknownProcess
 from quince_persistence.records import Claim, Control, NewSignal, ProcessOptions, Selection, State
+from quince_persistence.records.controls import PastStep, Restarted
 from quince_persistence.store import Store
 from tests.contracts.store_backends import finish, held, new, step, store, store_url
 from tests.contracts.test_store_retry import claim, fails, family, row_of

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from quince_persistence.codec import encode
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Claim, Control, NewSignal, ProcessRow, Selection, State
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store, store_url, stores
 from tests.contracts.test_store_races import at_once

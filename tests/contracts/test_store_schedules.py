@@ -14,7 +14,7 @@ from quince_persistence.codec import cuts_of, encode_each
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import ScheduleTaken, ScheduleUnreadable, UnknownSchedule
 from quince_persistence.records import ProcessOptions, Selection, State
-from quince_persistence.schedule_records import Due, Fired, Firing, Overlap, Schedule, ScheduleRow, key_of
+from quince_persistence.records.schedules import Due, Fired, Firing, Overlap, Schedule, ScheduleRow, key_of
 from quince_persistence.schema.tables import contents
 from quince_persistence.store import Store
 from tests.contracts.store_backends import finish, step, store, store_url, stores

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from quince_persistence.records import State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from tests.contracts.store_backends import held, step, store, store_url
 from tests.services import Postgres
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from quince_persistence.records import Claim, Control, NewEvent, ProcessRow, Progress, Selection, State
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 from quince_persistence.store import Store
 from tests.contracts.store_backends import held, step, store, store_url
 

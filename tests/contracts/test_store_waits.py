@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from quince_persistence.databases.opening import database_of
 from quince_persistence.errors import RecordRefused
 from quince_persistence.records import Claim, Control, NewProcess, NewSignal, ProcessRow, Selection, State
+from quince_persistence.records.steps import Step
 from quince_persistence.schema.tables import awaits
-from quince_persistence.step_records import Step
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, step, store, store_url, stores
 

@@ -9,8 +9,8 @@ import pytest
 
 from quince_persistence.errors import StoreUnavailable, UnknownWorker
 from quince_persistence.records import MAX_DEATHS, Control, NewEvent, Selection, State
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from quince_persistence.writing.operations.workers import ReleaseWorker
 from tests.contracts.store_backends import born, finish, held, step, store, store_url
 

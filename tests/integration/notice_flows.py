@@ -6,7 +6,7 @@ from typing import Any
 
 from quince import ToContext, WorkChain, process, signal_, step, submit
 from quince.workspace.workspace import resolve
-from quince_persistence.notice_records import Happening
+from quince_persistence.records.notices import Happening
 
 
 @process

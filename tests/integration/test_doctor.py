@@ -21,8 +21,8 @@ from quince.processes.options import Wishes
 from quince.workspace.location import Location
 from quince_persistence.codec import encode
 from quince_persistence.records import NewProcess
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.store import Store
-from quince_persistence.worker_records import WorkerRow
 from tests import flows
 from tests.crew import Crew, environment, eventually
 

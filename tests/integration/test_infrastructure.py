@@ -26,7 +26,7 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec import encode
 from quince_persistence.errors import StoreUnavailable
 from quince_persistence.records import NewProcess, State
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 from tests import flows
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer

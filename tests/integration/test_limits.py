@@ -21,7 +21,7 @@ from quince import (
 )
 from quince.testing import Verdict
 from quince.testing.plugin import CrashEverywhere
-from quince_persistence.limit_records import LimitRow
+from quince_persistence.records.limits import LimitRow
 from tests.crew import Crew, eventually
 from tests.forked import ForkServer
 from tests.integration.commands import Quince

@@ -12,7 +12,7 @@ from quince import ProcessNotFound, Workspace, find, get_process, prune, run, su
 from quince.hosts.output_files import OutputFiles
 from quince.workspace.location import Location
 from quince_persistence.records import NewProcess, Selection, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
 from tests.crew import Crew, eventually
 from tests.flows import Double, Fails, Family, add

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from quince.client.place import place
 from quince.client.schedules import ScheduleHandle, schedule
 from quince_persistence.records import ProcessRow, Selection
-from quince_persistence.schedule_records import LABEL, MOMENT_LABEL
+from quince_persistence.records.schedules import LABEL, MOMENT_LABEL
 from quince_persistence.store import Store
 from tests.simulation.flows import KINDS
 from tests.simulation.world import World

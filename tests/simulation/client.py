@@ -18,7 +18,7 @@ from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError
 from quince_persistence.codec import decode
 from quince_persistence.records import Control, ProcessRow, Selection
-from quince_persistence.schedule_records import LABEL
+from quince_persistence.records.schedules import LABEL
 from tests.simulation.fleet import REGISTRY, Surroundings
 from tests.simulation.flows import KINDS, wishes_of
 from tests.simulation.lane import SLOW_THREAD, THREAD, Lane

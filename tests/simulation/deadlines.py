@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import Control
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.schema.tables import processes
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.fire import Fire

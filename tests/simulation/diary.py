@@ -17,7 +17,7 @@ from quince.firing_times import with_jitter
 from quince.recovery.due_schedules import DueSchedules
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import Control
-from quince_persistence.schedule_records import CatchUp, Firing, Overlap, ScheduleRow
+from quince_persistence.records.schedules import CatchUp, Firing, Overlap, ScheduleRow
 from quince_persistence.schema.tables import processes
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.fire import Fire

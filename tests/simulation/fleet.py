@@ -27,7 +27,7 @@ from quince_messaging.errors import MessagingError
 from quince_messaging.uri import folder_uri
 from quince_persistence.databases.sqlite_url import file_url
 from quince_persistence.errors import PersistenceError
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 from tests.simulation.bodies import Body
 from tests.simulation.flows import KINDS
 from tests.simulation.hosts import NoTemplate, Pool, simulated_hosts

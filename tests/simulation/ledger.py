@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quince_persistence.control_records import ControlOutcome, Restarted
 from quince_persistence.records import TERMINAL, Control, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.controls import ControlOutcome, Restarted
+from quince_persistence.records.steps import Step
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.operations.claim import ClaimProcesses
 from quince_persistence.writing.operations.control import ControlProcesses

@@ -18,9 +18,9 @@ from quince.notify.failures import NotSent
 from quince.notify.messages import Message
 from quince.worker import notices as rounds
 from quince.workspace.receivers import Receiver
-from quince_persistence.notice_records import Happening
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import TERMINAL, State
+from quince_persistence.records.notices import Happening
 from quince_persistence.schema.mutable_row import readable_options
 from quince_persistence.schema.tables import events, notices, processes
 from quince_persistence.store import Store

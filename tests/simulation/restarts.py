@@ -8,9 +8,9 @@ from random import Random
 from sqlalchemy import select
 
 from quince.client.restart import beginnings
-from quince_persistence.control_records import Restarted
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import Selection, State
+from quince_persistence.records.controls import Restarted
 from quince_persistence.schema.tables import processes
 from tests.simulation.client import Client
 from tests.simulation.world import World

@@ -13,8 +13,8 @@ from quince_persistence.databases.bootstrap import prepare
 from quince_persistence.databases.opening import database_of
 from quince_persistence.databases.sqlite import SQLite
 from quince_persistence.errors import StoreClosed, StoreUnavailable
-from quince_persistence.notice_records import Sent
 from quince_persistence.reading.row_reader import RowReader
+from quince_persistence.records.notices import Sent
 from quince_persistence.schema.tables import counters, metadata, schema
 from quince_persistence.store import Store
 from quince_persistence.writing.group_commit import GroupCommit, Settled, _all

@@ -20,14 +20,14 @@ from quince.recovery.sweeper import Sweeper
 from quince.worker.host_deaths import HostDeaths
 from quince.worker.notices import _Rounds
 from quince.worker.step_host import StepHost
-from quince_persistence.control_records import ControlOutcome
-from quince_persistence.notice_records import NoticeRow
 from quince_persistence.reading import reads
 from quince_persistence.reading.schedule_rows import SCHEDULES
-from quince_persistence.schedule_records import Overlap, ScheduleRow
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.notices import NoticeRow
+from quince_persistence.records.schedules import Overlap, ScheduleRow
+from quince_persistence.records.steps import Recorded
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import schedules
-from quince_persistence.step_records import Recorded
 from quince_persistence.store import Store
 from quince_persistence.writing.lifecycle import release
 from quince_persistence.writing.operations import steps, sweep

@@ -15,9 +15,9 @@ from quince.settings import CONFIG
 from quince.worker.observing import Attempt
 from quince.workspace.location import locate
 from quince.workspace.receivers import EVENTS
-from quince_persistence.notice_records import Happening, NoticeRow
 from quince_persistence.records import State
-from quince_persistence.step_records import Step
+from quince_persistence.records.notices import Happening, NoticeRow
+from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born
 from tests.crew import ROOT

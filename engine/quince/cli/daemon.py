@@ -41,7 +41,7 @@ from quince_messaging.errors import MessagingError
 from quince_persistence.databases.sqlite_url import file_of
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Selection, State
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 app = typer.Typer(name="daemon", no_args_is_help=False, help="Start, stop and see the supervised workers.")
 

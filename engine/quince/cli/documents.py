@@ -15,7 +15,7 @@ from quince.moments import iso
 from quince.monitor.words import actual_state
 from quince_persistence.codec import UnreadableValue, fields_of
 from quince_persistence.records import EventRow, ProcessRow
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 
 def row_document(row: ProcessRow, started: Mapping[int, float | None] | None = None) -> dict[str, Any]:

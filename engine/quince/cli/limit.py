@@ -18,8 +18,8 @@ from quince.errors import InvalidInput
 from quince.moments import iso, span
 from quince.monitor.words import class_name
 from quince.processes.limits import said_of, said_of_rate
-from quince_persistence.limit_records import LimitRow
 from quince_persistence.records import ProcessRow
+from quince_persistence.records.limits import LimitRow
 
 app = typer.Typer(
     name="limit", no_args_is_help=True, help="Set and see limits on how much is at work at once."

@@ -21,7 +21,7 @@ from quince.notify.sending import send
 from quince.text import close_to, in_line
 from quince.workspace.location import Location
 from quince.workspace.receivers import Receiver
-from quince_persistence.notice_records import Happening, NoticeRow, ReceiverRow
+from quince_persistence.records.notices import Happening, NoticeRow, ReceiverRow
 
 app = typer.Typer(
     name="notify", no_args_is_help=True, help="Who is told of what happens (`notify` in quince.toml)."

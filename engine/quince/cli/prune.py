@@ -17,8 +17,8 @@ from quince.cli.terminal import show_json
 from quince.client.prune import PruneReport, prune_selected
 from quince.workspace.retention import NEVER, age_of
 from quince.workspace.workspace import Workspace
-from quince_persistence.prune_records import Spared
 from quince_persistence.records import Selection
+from quince_persistence.records.pruning import Spared
 
 app = typer.Typer()
 

@@ -19,8 +19,8 @@ from quince.cli.terminal import show_json
 from quince.client.restart import restart as begin_anew
 from quince.client.why import nobody_works
 from quince.monitor.filters import Filter, pid_named
-from quince_persistence.control_records import Restarted
 from quince_persistence.records import ProcessRow
+from quince_persistence.records.controls import Restarted
 
 app = typer.Typer()
 

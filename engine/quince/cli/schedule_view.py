@@ -19,7 +19,7 @@ from quince.workspace.workspace import Workspace
 from quince_persistence.codec import decode
 from quince_persistence.errors import ScheduleUnreadable
 from quince_persistence.records import ProcessRow
-from quince_persistence.schedule_records import DamagedSchedule, Schedule, ScheduleLine, ScheduleRow
+from quince_persistence.records.schedules import DamagedSchedule, Schedule, ScheduleLine, ScheduleRow
 
 _SHOWN = 20
 """Lines of its history that are shown."""

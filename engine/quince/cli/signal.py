@@ -15,7 +15,7 @@ from quince.cli.session import session
 from quince.cli.terminal import show_json
 from quince.client.signals import send
 from quince.processes.signals import checked_name
-from quince_persistence.control_records import ControlOutcome
+from quince_persistence.records.controls import ControlOutcome
 
 app = typer.Typer()
 

@@ -37,10 +37,10 @@ from quince.workspace.workspace import Workspace, open_store
 from quince_messaging.errors import MessagingError
 from quince_messaging.passwords import without_password
 from quince_persistence.errors import PersistenceError
-from quince_persistence.limit_records import LimitRow
-from quince_persistence.notice_records import ReceiverRow
 from quince_persistence.records import State
-from quince_persistence.schedule_records import ScheduleRow
+from quince_persistence.records.limits import LimitRow
+from quince_persistence.records.notices import ReceiverRow
+from quince_persistence.records.schedules import ScheduleRow
 
 app = typer.Typer()
 

@@ -18,8 +18,8 @@ from quince.client.notify import notify
 from quince.errors import WaitTimeout
 from quince.text import storable
 from quince.workspace.workspace import Workspace
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Control, ProcessRow, Selection, State
+from quince_persistence.records.controls import ControlOutcome
 
 
 @dataclass(frozen=True, slots=True)

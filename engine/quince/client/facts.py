@@ -11,7 +11,7 @@ from quince.settings import EXPIRY_SECONDS
 from quince.workspace.workspace import Workspace
 from quince_persistence.clock import now
 from quince_persistence.records import Control, EventRow, ProcessRow
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 NAMED = 5
 """How many of those that a sentence is about are named one by one."""

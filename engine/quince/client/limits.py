@@ -12,7 +12,7 @@ from quince.errors import InvalidInput
 from quince.processes.fitting import fitted
 from quince.processes.limits import MOST_SLOTS, checked_limit, rate_of
 from quince.workspace.workspace import resolve
-from quince_persistence.limit_records import LimitRow
+from quince_persistence.records.limits import LimitRow
 
 
 def set_limit(

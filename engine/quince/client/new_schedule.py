@@ -14,7 +14,7 @@ from quince.moments import Duration, seconds_of
 from quince.text import name_problem
 from quince_persistence.codec import cuts_of
 from quince_persistence.records import NewProcess
-from quince_persistence.schedule_records import CatchUp, Overlap, Schedule
+from quince_persistence.records.schedules import CatchUp, Overlap, Schedule
 
 Moment = datetime | date | str
 """A moment as users write it: a `datetime`, a `date`, `2026-11-30` or `2026-11-30T02:00`; in the zone of the

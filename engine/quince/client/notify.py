@@ -23,9 +23,9 @@ from quince.recovery.lease import has_ended, is_dead
 from quince.workspace.workspace import Workspace
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Control, ProcessRow, Woken
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.workers import WorkerRow
 
 _log = StructuredLogger("quince")
 

@@ -10,8 +10,8 @@ from quince.errors import InvalidInput
 from quince.processes.fitting import fitted
 from quince.workspace.workspace import Workspace
 from quince_messaging.limits import check_priority, check_queue
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import OWN_QUEUE, ProcessRow, Selection
+from quince_persistence.records.controls import ControlOutcome
 
 SET = "set"
 

@@ -20,8 +20,8 @@ from quince.settings import EXPIRY_SECONDS
 from quince.workspace.retention import Retention
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.contract import StoreContract
-from quince_persistence.prune_records import Pruned, Spared
 from quince_persistence.records import ProcessRow, Selection, State
+from quince_persistence.records.pruning import Pruned, Spared
 
 PAGE = 200
 """Trees that are looked at together."""

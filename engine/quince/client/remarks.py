@@ -10,7 +10,7 @@ from quince.moments import clock, span
 from quince.troubles import is_stale
 from quince.workspace.revision import files_of
 from quince_persistence.records import MAX_DEATHS, State
-from quince_persistence.schedule_records import LABEL, MOMENT_LABEL
+from quince_persistence.records.schedules import LABEL, MOMENT_LABEL
 
 
 def remarks(facts: Facts) -> Iterator[str]:

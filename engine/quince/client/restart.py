@@ -14,9 +14,9 @@ from quince.processes.definition import definition_of
 from quince.processes.outline import START
 from quince.workspace.workspace import Workspace
 from quince_persistence.contract import StoreContract
-from quince_persistence.control_records import Restarted
 from quince_persistence.errors import RecordRefused
 from quince_persistence.records import ProcessRow, State
+from quince_persistence.records.controls import Restarted
 
 
 def restart(

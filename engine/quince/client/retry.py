@@ -12,8 +12,8 @@ from quince.processes.port_values import parse_inputs
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import check, decode, encode_each
 from quince_persistence.contract import StoreContract
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import ProcessRow, Selection, State
+from quince_persistence.records.controls import ControlOutcome
 
 RETRY = "retry"
 

@@ -29,7 +29,7 @@ from quince.text import storable
 from quince.workspace.revision import revision_of
 from quince.workspace.workspace import Workspace, resolve
 from quince_persistence.errors import PidTaken, UnknownSchedule
-from quince_persistence.schedule_records import (
+from quince_persistence.records.schedules import (
     Due,
     Fired,
     Firing,

@@ -9,7 +9,7 @@ from quince.client.control import asked_by
 from quince.client.notify import notify_signalled
 from quince.processes.signals import new_signal
 from quince.workspace.workspace import Workspace
-from quince_persistence.control_records import ControlOutcome
+from quince_persistence.records.controls import ControlOutcome
 
 
 def send(

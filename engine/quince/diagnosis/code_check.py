@@ -14,7 +14,7 @@ from quince.workspace.class_loader import ClassLoader
 from quince.workspace.workspace import Workspace
 from quince_persistence.codec import Unreadable, decode, met_unreadable
 from quince_persistence.records import Claim
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from quince_messaging.errors import MessagingError
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError, StoreUnavailable
 from quince_persistence.records import OWN_QUEUE, Woken
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 WRITE_SECONDS = 12.0
 """How long a write that changes nothing may take."""

@@ -8,7 +8,7 @@ from quince.errors import EngineError
 from quince.firing_times import zone_of
 from quince.processes.definition import class_of, definition_of
 from quince.workspace.workspace import Workspace
-from quince_persistence.schedule_records import ScheduleRow
+from quince_persistence.records.schedules import ScheduleRow
 
 
 def check_schedules(workspace: Workspace) -> Iterator[tuple[str, str]]:

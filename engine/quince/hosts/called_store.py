@@ -9,7 +9,7 @@ from quince.concurrency import settle
 from quince.hosts.link import HostLink
 from quince_persistence.codec import fold
 from quince_persistence.records import EventRow, Result
-from quince_persistence.step_records import Recorded
+from quince_persistence.records.steps import Recorded
 
 
 class CalledStore:

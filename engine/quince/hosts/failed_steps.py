@@ -22,7 +22,7 @@ from quince.processes.spec import ExitCode
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence import clock
 from quince_persistence.records import NewEvent, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 _log = StructuredLogger("quince.worker")
 

@@ -38,7 +38,7 @@ from quince.workspace.class_loader import ClassLoader, ProcessClass
 from quince.workspace.sources import SourceFinder, changed
 from quince_persistence.codec import find_classes_by
 from quince_persistence.records import Result, SignalRow
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 
 T = TypeVar("T")
 

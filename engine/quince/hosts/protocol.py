@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from quince_persistence.records import TERMINAL, Claim, EventRow, Result, SignalRow
-from quince_persistence.step_records import Recorded, Step, Telling
+from quince_persistence.records.steps import Recorded, Step, Telling
 
 
 class Kind(StrEnum):

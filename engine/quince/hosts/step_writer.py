@@ -24,7 +24,7 @@ from quince_persistence.codec import check_step, fold
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import Unsaveable
 from quince_persistence.records import Claim, NewEvent, NewProcess, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 _log = StructuredLogger("quince.worker")
 

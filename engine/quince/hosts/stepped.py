@@ -30,7 +30,7 @@ from quince_persistence.clock import now
 from quince_persistence.codec import Unreadable, loading_nothing, met_unreadable
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.records import Claim, Result, State
-from quince_persistence.step_records import RanStep, Step
+from quince_persistence.records.steps import RanStep, Step
 
 TOLD_SECONDS = 1.0
 """Seconds after which the steps of a process that has not waited are in its history."""

@@ -13,7 +13,7 @@ from quince.settings import EXPIRY_SECONDS
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import OWN_QUEUE
-from quince_persistence.worker_records import QueueRow
+from quince_persistence.records.workers import QueueRow
 
 FRESH_SECONDS = 5.0
 SHARE = 20.0

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from quince_persistence.records import TERMINAL, ProcessRow, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 SECONDS = (0.01, 0.05, 0.2, 1.0, 5.0, 20.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0)
 MOST = 200

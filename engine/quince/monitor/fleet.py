@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from quince.recovery.lease import lives_here
 from quince.settings import EXPIRY_SECONDS
 from quince.troubles import grave
-from quince_persistence.limit_records import LimitRow
-from quince_persistence.schedule_records import ScheduleRow
-from quince_persistence.worker_records import QueueRow, WorkerRow
+from quince_persistence.records.limits import LimitRow
+from quince_persistence.records.schedules import ScheduleRow
+from quince_persistence.records.workers import QueueRow, WorkerRow
 
 
 @dataclass(frozen=True, slots=True)

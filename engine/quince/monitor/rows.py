@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from quince.monitor import words
 from quince.monitor.words import Shown
 from quince_persistence.contract import StoreContract
-from quince_persistence.limit_records import LimitWait
 from quince_persistence.records import ProcessRow, Progress, State
+from quince_persistence.records.limits import LimitWait
 
 
 @dataclass(frozen=True, slots=True)

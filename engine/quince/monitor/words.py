@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from quince_persistence.limit_records import LimitWait
 from quince_persistence.records import Control, ProcessRow, State
+from quince_persistence.records.limits import LimitWait
 
 
 class Shown(enum.StrEnum):

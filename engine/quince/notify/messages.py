@@ -10,8 +10,8 @@ from typing import Any
 from quince.moments import iso
 from quince.on_hold import HELD
 from quince.text import in_line, without_passwords
-from quince_persistence.notice_records import Happening, NoticeRow
 from quince_persistence.records import State
+from quince_persistence.records.notices import Happening, NoticeRow
 
 EACH = 5
 """So many that are due together are sent one by one; more of them as one message."""

@@ -24,7 +24,7 @@ from quince.processes.signals import Arrival, AwaitedSignal, Expected, duration
 from quince.processes.signatures import takes_self
 from quince.processes.spec import ExitCode
 from quince_persistence.clock import now
-from quince_persistence.limit_records import NewLimit
+from quince_persistence.records.limits import NewLimit
 
 
 class ChainExecution(Execution):

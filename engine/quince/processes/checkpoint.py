@@ -15,7 +15,7 @@ from quince.processes.versions import is_older
 from quince.text import words_of
 from quince_persistence.codec import decode, encode, encode_each, unfold
 from quince_persistence.records import Claim
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 SCHEMA = 1
 """Version of the layout of a checkpoint; a newer one is refused, an older one is migrated here."""

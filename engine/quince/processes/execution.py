@@ -43,8 +43,8 @@ from quince.text import storable
 from quince_persistence.clock import now
 from quince_persistence.codec import LARGE, check, check_step, check_together, fold
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.limit_records import NewLimit
 from quince_persistence.records import NewEvent, NewProcess, NewSignal, ProcessRow, Progress, SignalRow
+from quince_persistence.records.limits import NewLimit
 
 T = TypeVar("T")
 

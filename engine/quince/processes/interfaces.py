@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from quince_persistence.records import EventRow, Result
-from quince_persistence.step_records import Recorded, Telling
+from quince_persistence.records.steps import Recorded, Telling
 
 
 class StepStore(Protocol):

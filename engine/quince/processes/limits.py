@@ -12,8 +12,8 @@ from quince.moments import seconds_of, span
 from quince.processes.bases import attribute_of
 from quince.processes.options import Wishes
 from quince.text import name_problem
-from quince_persistence.limit_records import LimitRow
 from quince_persistence.records import ProcessRow
+from quince_persistence.records.limits import LimitRow
 
 OF_A_MAP = "map:"
 """Begins the names of limits that are made for the children of one step."""

@@ -25,7 +25,7 @@ from quince.processes.interfaces import Host
 from quince.text import name_problem
 from quince_persistence.codec import check, decode, encode
 from quince_persistence.records import ProcessRow
-from quince_persistence.step_records import Recorded
+from quince_persistence.records.steps import Recorded
 
 _LONGEST_KEY = 500
 

@@ -22,7 +22,7 @@ from quince.processes.namespace import Namespace
 from quince.processes.options import Wishes
 from quince.processes.programs import Completed
 from quince.processes.spec import ExitCodes, ProcessSpec
-from quince_persistence.schedule_records import MOMENT_LABEL
+from quince_persistence.records.schedules import MOMENT_LABEL
 
 Result = TypeVar("Result")
 

@@ -16,7 +16,7 @@ from typing import Protocol, SupportsFloat
 from quince.processes.interfaces import Host
 from quince.text import storable
 from quince_persistence.records import NewEvent, ProcessRow, Progress
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 
 TELL_SECONDS = 1.0
 """From when something is said until it is told; so short steps tell nothing, and say it with their commit."""

@@ -15,7 +15,7 @@ from quince.settings import HEARTBEAT_SECONDS
 from quince_messaging.contract import AsyncCommunicator, LinkState
 from quince_messaging.errors import MessagingError, UnroutableError
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

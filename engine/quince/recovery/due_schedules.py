@@ -12,7 +12,7 @@ from quince.workspace.revision import revision_of
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError, PidTaken, RecordRefused, Unreadable
 from quince_persistence.records import Selection
-from quince_persistence.schedule_records import Fired, Firing, Schedule, ScheduleRow
+from quince_persistence.records.schedules import Fired, Firing, Schedule, ScheduleRow
 
 LOOK_SECONDS = 30.0
 """From one look for schedules that cannot be read to the next."""

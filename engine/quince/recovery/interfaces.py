@@ -7,8 +7,8 @@ from typing import Protocol
 
 from quince.workspace.location import Location
 from quince_persistence.contract import StoreContract
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Control, NewProcess, ProcessRow, Woken
+from quince_persistence.records.controls import ControlOutcome
 
 
 class Driven(Protocol):

@@ -29,7 +29,7 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import unquoted
 from quince_persistence.errors import PersistenceError, StoreMoved, StoreUnavailable, UnknownWorker
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

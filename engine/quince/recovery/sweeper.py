@@ -23,7 +23,7 @@ from quince_messaging.contract import AsyncCommunicator
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import Control, Woken
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quince.interpreter import STEP_HOST
 from quince.os_process import children_of, program_name
-from quince_persistence.worker_records import Vitals
+from quince_persistence.records.workers import Vitals
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 MOST = 300

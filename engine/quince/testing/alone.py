@@ -9,7 +9,7 @@ from typing import Any
 
 from quince.testing.stand_ins import results_of, row_of
 from quince_persistence.records import EventRow, Result, SignalRow, State
-from quince_persistence.step_records import Recorded, Telling
+from quince_persistence.records.steps import Recorded, Telling
 
 
 class Alone:

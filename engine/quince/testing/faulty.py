@@ -38,9 +38,9 @@ from quince_messaging.contract import (
     TaskHandle,
 )
 from quince_persistence.records import Claim, NewEvent
-from quince_persistence.step_records import Step, StepOutcome
+from quince_persistence.records.steps import Step, StepOutcome
+from quince_persistence.records.workers import Sweep
 from quince_persistence.store import Store
-from quince_persistence.worker_records import Sweep
 
 STEP_EVENT = "crash-test"
 """The kind of a line of history that is committed with each step, and names it."""

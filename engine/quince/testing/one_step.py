@@ -31,7 +31,7 @@ from quince_persistence import clock
 from quince_persistence.codec import decode, encode
 from quince_persistence.codec.folding import unfold
 from quince_persistence.records import Claim, NewProcess, ProcessOptions, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from quince_messaging.side_tasks import Troubles
 from quince_persistence.contract import StoreContract
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import TERMINAL, ProcessRow, Selection, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 MOST = 10_000
 """Spans that wait to be sent; while a collector takes none, the oldest go."""

@@ -27,7 +27,7 @@ from quince_persistence.records import (
     Selection,
     State,
 )
-from quince_persistence.step_records import Step, StepOutcome
+from quince_persistence.records.steps import Step, StepOutcome
 
 T = TypeVar("T")
 

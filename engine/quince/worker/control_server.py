@@ -39,10 +39,10 @@ from quince_messaging import connect_async
 from quince_messaging.contract import AsyncCommunicator, BroadcastMessage, SubjectFilter, TaskHandle
 from quince_messaging.errors import MessagingError
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.databases.sqlite_url import quoted
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control, Selection
+from quince_persistence.records.controls import ControlOutcome
 
 _log = StructuredLogger("quince.worker")
 

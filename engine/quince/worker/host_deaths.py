@@ -12,7 +12,7 @@ from quince.worker.claimed_process import ClaimedProcess
 from quince.worker.interfaces import Owner
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import MAX_DEATHS, Claim, NewEvent, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 _log = StructuredLogger("quince.worker")
 

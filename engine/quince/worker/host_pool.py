@@ -38,7 +38,7 @@ from quince.workspace.user_modules import within_packages
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.errors import PersistenceError, StoreUnavailable
 from quince_persistence.records import Claim
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 
 _log = StructuredLogger("quince.worker")
 

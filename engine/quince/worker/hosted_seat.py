@@ -23,7 +23,7 @@ from quince.worker.step_host import StepHost
 from quince.worker.step_limit import StepLimit
 from quince.worker.step_stopper import stop_by_force, stop_step
 from quince_persistence.records import Claim, Result, State
-from quince_persistence.step_records import Step, Telling
+from quince_persistence.records.steps import Step, Telling
 
 MOST_TRIES, TRY_SECONDS = 40, 0.005
 """How often, and after how many seconds each time, a step is stopped that has locked a file."""

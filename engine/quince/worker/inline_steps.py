@@ -21,7 +21,7 @@ from quince.workspace.class_loader import ClassLoader, ProcessClass
 from quince_persistence.codec import find_classes_by
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import Claim, Result, SignalRow
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 
 
 class InlineSteps:

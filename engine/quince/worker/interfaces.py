@@ -14,7 +14,7 @@ from quince.workspace.location import Location
 from quince_messaging.side_tasks import SideTasks
 from quince_persistence.contract import StoreContract
 from quince_persistence.records import Claim
-from quince_persistence.step_records import Step, Telling
+from quince_persistence.records.steps import Step, Telling
 
 
 class Lending(Protocol):

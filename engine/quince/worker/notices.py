@@ -15,7 +15,7 @@ from quince.worker.trouble_watch import TroubleWatch
 from quince.workspace.receivers import Receiver
 from quince_messaging.side_tasks import SideTasks
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.notice_records import Happening, NoticeRow, Sent
+from quince_persistence.records.notices import Happening, NoticeRow, Sent
 
 _log = StructuredLogger("quince.worker")
 

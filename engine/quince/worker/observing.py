@@ -11,7 +11,7 @@ from quince.worker.outbox import Outbox
 from quince.worker.seats import Seat
 from quince_messaging.contract import BroadcastMessage
 from quince_persistence.records import Claim, ProcessRow, Result, State
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from quince.worker.claimed_process import ClaimedProcess
 from quince.worker.interfaces import Owner
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.records import EventRow, NewEvent
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

@@ -19,7 +19,7 @@ from quince_persistence.contract import StoreContract
 from quince_persistence.databases.sqlite_url import quoted
 from quince_persistence.errors import PersistenceError, StoreMoved
 from quince_persistence.records import Woken
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 _log = StructuredLogger("quince.worker")
 

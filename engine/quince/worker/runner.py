@@ -35,7 +35,7 @@ from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.codec.temporary_errors import is_temporary
 from quince_persistence.errors import PersistenceError, StoreClosed
 from quince_persistence.records import TERMINAL, Claim, Control, ProcessRow, Result
-from quince_persistence.step_records import Step, StepOutcome
+from quince_persistence.records.steps import Step, StepOutcome
 
 _log = StructuredLogger("quince.worker")
 

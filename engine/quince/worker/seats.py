@@ -17,7 +17,7 @@ from quince.hosts.stepper import Stepper
 from quince.processes import checkpoint
 from quince.worker.step_limit import StepLimit
 from quince_persistence.records import Claim, Result
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 
 class Seat(Protocol):

@@ -12,7 +12,7 @@ from quince.worker.interfaces import Owner
 from quince.worker.seats import Seat
 from quince.worker.waiting import Waiting
 from quince_persistence.records import Control, Result
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 
 class Wish(Enum):

@@ -34,7 +34,7 @@ from quince.worker.host_end import BECAME_ANOTHER, HostEnd, end_of
 from quince.worker.memory_kills import memory_kills
 from quince.worker.process_family import continue_family, stop_family
 from quince_messaging.structured_log import StructuredLogger
-from quince_persistence.step_records import Telling
+from quince_persistence.records.steps import Telling
 
 _log = StructuredLogger("quince.worker")
 

@@ -13,7 +13,7 @@ from quince.messages import change_of
 from quince.worker.interfaces import Owner
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import State
-from quince_persistence.step_records import Step, Telling
+from quince_persistence.records.steps import Step, Telling
 
 WRITE_SECONDS = 1.0
 MOST_KEPT = 1000

@@ -19,7 +19,7 @@ from quince.worker.interfaces import Owner
 from quince.workspace.receivers import Receiver
 from quince_messaging.structured_log import StructuredLogger
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.notice_records import Happening, NoticeRow
+from quince_persistence.records.notices import Happening, NoticeRow
 
 _log = StructuredLogger("quince.worker")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from quince.worker.slots import Slots
 from quince_persistence.clock import now
 from quince_persistence.records import ProcessRow, Result
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 
 class Waiting:

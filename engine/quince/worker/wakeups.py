@@ -9,9 +9,9 @@ from quince.messages import change_of, control_message, pids_of, recheck_message
 from quince.worker.outbox import Outbox
 from quince.worker.waiting import Waiting
 from quince_messaging.contract import BroadcastMessage
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Control, State, Woken
-from quince_persistence.step_records import StepOutcome
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.steps import StepOutcome
 
 
 class Wakeable(Protocol):

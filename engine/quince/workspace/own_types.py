@@ -16,7 +16,7 @@ HOMES = {
     "quince:Selection": "quince_persistence.records:Selection",
     "quince:SignalRow": "quince_persistence.records:SignalRow",
     "quince:Why": "quince.client.why:Why",
-    "quince:WorkerRow": "quince_persistence.worker_records:WorkerRow",
+    "quince:WorkerRow": "quince_persistence.records.workers:WorkerRow",
     "quince_messaging:BroadcastMessage": "quince_messaging.contract:BroadcastMessage",
     "quince_messaging:DeadLetter": "quince_messaging.contract:DeadLetter",
     "quince_messaging:LinkState": "quince_messaging.contract:LinkState",

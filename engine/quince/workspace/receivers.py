@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quince.text import close_to
-from quince_persistence.notice_records import Happening
 from quince_persistence.records import State
+from quince_persistence.records.notices import Happening
 
 EVENTS = tuple(event for event in Happening if event is not Happening.TEST)
 ENDINGS = (State.FINISHED.value, State.EXCEPTED.value, State.KILLED.value)

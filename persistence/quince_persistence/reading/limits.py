@@ -11,9 +11,9 @@ from typing import Any, TypeGuard, cast
 import msgspec
 from sqlalchemy import bindparam, func, select
 
-from quince_persistence.limit_records import LimitRow, LimitWait
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import ProcessRow, Woken
+from quince_persistence.records.limits import LimitRow, LimitWait
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import limit_uses, limits, processes

@@ -15,10 +15,10 @@ from sqlalchemy import Float, bindparam, case, func, literal_column, select
 
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.records import TERMINAL, EventRow, ProcessRow, State, Tally
+from quince_persistence.records.workers import QueueRow
 from quince_persistence.schema.in_list import one_of, whole
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import FAILED, PAUSED, awaits, events, processes
-from quince_persistence.worker_records import QueueRow
 
 p, e = processes, events
 

@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 from sqlalchemy import bindparam, func, select
 
-from quince_persistence.notice_records import Happening, ReceiverRow
 from quince_persistence.reading.row_reader import RowReader
+from quince_persistence.records.notices import Happening, ReceiverRow
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.tables import notices, receivers
 

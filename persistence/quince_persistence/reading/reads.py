@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, case, func, literal_column, or_, select
 
 from quince_persistence.codec.folding import is_folded, length
-from quince_persistence.control_records import PastStep
 from quince_persistence.reading.looks import event_row
 from quince_persistence.reading.row_reader import RowReader
 from quince_persistence.reading.schedule_rows import (
@@ -28,7 +27,10 @@ from quince_persistence.reading.sound_parts import SoundParts
 from quince_persistence.reading.whole_values import CONTENTS, Parts, any_folded, values
 from quince_persistence.reading.worker_rows import worker_row
 from quince_persistence.records import EventRow, ProcessRow, Result, Selection, SignalRow, State
-from quince_persistence.schedule_records import DamagedSchedule, ScheduleRow
+from quince_persistence.records.controls import PastStep
+from quince_persistence.records.schedules import DamagedSchedule, ScheduleRow
+from quince_persistence.records.steps import Recorded
+from quince_persistence.records.workers import WorkerRow
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import (
@@ -47,8 +49,6 @@ from quince_persistence.schema.tables import (
     signals,
     workers,
 )
-from quince_persistence.step_records import Recorded
-from quince_persistence.worker_records import WorkerRow
 
 PAGE = 500
 _CHANCES = 3

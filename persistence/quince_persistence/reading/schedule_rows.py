@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, or_, select
 
 from quince_persistence.errors import ScheduleUnreadable
-from quince_persistence.schedule_records import DamagedSchedule, Schedule, ScheduleRow, ScheduleState
+from quince_persistence.records.schedules import DamagedSchedule, Schedule, ScheduleRow, ScheduleState
 from quince_persistence.schema.tables import schedules
 
 s = schedules

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from quince_persistence.records import OWN_QUEUE
+from quince_persistence.records.workers import NO_VITALS, Vitals, WorkerRow
 from quince_persistence.schema.tables import workers
-from quince_persistence.worker_records import NO_VITALS, Vitals, WorkerRow
 
 _vitals = msgspec.json.Decoder(Vitals)
 _texts = msgspec.json.Decoder(list[str])

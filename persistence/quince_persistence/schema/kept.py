@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from quince_persistence.step_records import Step
+from quince_persistence.records.steps import Step
 
 
 class KeptWait(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a step waits for besides other processes, and how; see `quince_persistence.records.Step`."""
+    """What a step waits for besides other processes, and how; see `quince_persistence.records.steps.Step`."""
 
     due: float | None = None
     signals: tuple[str, ...] = ()

@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import Select, select
 
 from quince_persistence.records import NO_OPTIONS, Control, ProcessOptions, ProcessRow, State
+from quince_persistence.records.steps import Step
 from quince_persistence.schema.kept import KeptWait
 from quince_persistence.schema.said import Said
 from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.schema.tables import processes as p
-from quince_persistence.step_records import Step
 
 _UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError)
 _RUNNABLE = frozenset({State.CREATED.value, State.RUNNING.value})

@@ -223,11 +223,11 @@ schedules = Table(
     "schedules",
     metadata,
     Column("name", Text, primary_key=True),
-    # What is made when, as JSON; see `quince_persistence.schedule_records.Schedule`.
+    # What is made when, as JSON; see `quince_persistence.records.schedules.Schedule`.
     Column("body", Text, nullable=False),
     Column("inputs", Blob, nullable=False),
     Column("paused", Boolean, nullable=False),
-    # What became of it so far, as JSON; see `quince_persistence.schedule_records.ScheduleState`.
+    # What became of it so far, as JSON; see `quince_persistence.records.schedules.ScheduleState`.
     Column("state", Text, nullable=False),
     # How many of its processes wait for their turn.
     Column("queued", Integer, nullable=False),

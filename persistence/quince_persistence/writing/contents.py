@@ -17,11 +17,11 @@ from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.reading.sound_parts import SoundParts
 from quince_persistence.reading.whole_values import CONTENTS
 from quince_persistence.records import NewProcess
+from quince_persistence.records.steps import Step
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.parts import DONE, Of
 from quince_persistence.schema.tables import content_uses, contents
-from quince_persistence.step_records import Step
 from quince_persistence.writing.changes import Changes
 
 Parts = MutableMapping[str, bytes]

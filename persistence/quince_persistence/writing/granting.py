@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Select, bindparam, exists, func, select
 
-from quince_persistence.limit_records import NewLimit
 from quince_persistence.reading.limits import ORDER, StoredLimit
 from quince_persistence.reading.worker_rows import live_queues
 from quince_persistence.records import Woken
+from quince_persistence.records.limits import NewLimit
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow, live_rows
 from quince_persistence.schema.tables import limit_uses, limits, processes

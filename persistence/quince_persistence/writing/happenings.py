@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
-from quince_persistence.notice_records import Happening
+from quince_persistence.records.notices import Happening
 from quince_persistence.schema.mutable_row import MutableRow, readable_options
 from quince_persistence.schema.tables import receivers
 

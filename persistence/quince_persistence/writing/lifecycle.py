@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.errors import IllegalTransition
 from quince_persistence.records import TERMINAL, Control, State, Woken
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.steps import RanStep
 from quince_persistence.schema.mutable_row import WAIT_ANY, MutableRow
 from quince_persistence.schema.signal_state import SignalState
-from quince_persistence.step_records import RanStep
 from quince_persistence.writing.unit_of_work import UnitOfWork
 
 TRANSITIONS = {

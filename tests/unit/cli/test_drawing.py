@@ -18,7 +18,7 @@ from quince.client.tree import Branch, grow
 from quince.monitor.fleet import Worker
 from quince.monitor.rows import Row
 from quince_persistence.records import EventRow, ProcessRow, State
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 from tests.unit.cli.rows import BASE, row
 
 NOW = 1_700_000_060.0

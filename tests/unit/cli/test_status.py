@@ -13,7 +13,7 @@ from quince import Workspace
 from quince.cli.status import overview
 from quince.settings import host_name
 from quince.workspace.location import Location
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 
 @pytest.mark.parametrize("troubles", [(), ("process 7: the store is away: the disk is full",)])

@@ -13,7 +13,7 @@ from quince.processes.execution import Execution, execution_of
 from quince.processes.process import Process
 from quince.workspace.class_loader import ClassLoader
 from quince_persistence.records import Claim, State
-from quince_persistence.step_records import Step, Telling
+from quince_persistence.records.steps import Step, Telling
 from quince_persistence.store import Store
 
 

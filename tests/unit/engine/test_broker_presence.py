@@ -10,7 +10,7 @@ import pytest
 import quince_messaging
 from quince.recovery import broker_presence as presence
 from quince.recovery.broker_presence import BrokerPresence
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 
 def worker(host: str, number: int, heartbeat: float = 1.0) -> WorkerRow:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from quince.firing_times import Plan, after, between, check_cron, plan, text_of, with_jitter, zone_of
-from quince_persistence.schedule_records import CatchUp, Schedule, ScheduleRow, ScheduleState
+from quince_persistence.records.schedules import CatchUp, Schedule, ScheduleRow, ScheduleState
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 

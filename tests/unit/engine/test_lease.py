@@ -21,7 +21,7 @@ from quince.os_process import Program, machine, program_of
 from quince.recovery.lease import Lease, has_ended, is_dead, process_of, sweep_locks
 from quince.settings import host_name
 from quince.workspace.location import Location
-from quince_persistence.worker_records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 
 NO_STORE: Any = None
 GONE = 2**22 + 7  # no process has such an id: the kernel gives none above 2**22

@@ -17,7 +17,7 @@ from quince.notify.sending import send
 from quince.settings import CONFIG
 from quince.workspace.location import locate
 from quince.workspace.receivers import Receiver
-from quince_persistence.notice_records import Happening, NoticeRow
+from quince_persistence.records.notices import Happening, NoticeRow
 from tests.crew import eventually
 from tests.receivers import Post, mail_server, web_service
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quince.recovery.sweeper import SUSPICION_SECONDS, SWEEP_SECONDS, Sweeper
-from quince_persistence.worker_records import Sweep, WorkerRow
+from quince_persistence.records.workers import Sweep, WorkerRow
 
 SILENT = WorkerRow("far:1:aa", "far", 1, "w", (), 1, None, "running", 0.0, 1.0)
 

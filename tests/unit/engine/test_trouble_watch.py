@@ -15,7 +15,7 @@ from quince.worker.interfaces import Owner
 from quince.worker.trouble_watch import AGAIN_SECONDS, LASTING_SECONDS, TroubleWatch
 from quince.workspace.receivers import Receiver
 from quince_persistence.errors import StoreUnavailable
-from quince_persistence.notice_records import Happening
+from quince_persistence.records.notices import Happening
 
 
 class StandIn:

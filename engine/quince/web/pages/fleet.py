@@ -12,8 +12,8 @@ from quince.moments import span
 from quince.monitor.fleet import Limit, ScheduleView
 from quince.processes.limits import said_of_rate
 from quince.web.site import site_of
-from quince_persistence.limit_records import LimitRow
-from quince_persistence.schedule_records import Schedule, ScheduleLine, ScheduleRow
+from quince_persistence.records.limits import LimitRow
+from quince_persistence.records.schedules import Schedule, ScheduleLine, ScheduleRow
 
 SHOWN = 12
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Control, Selection
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.schema.mutable_row import PAUSE_NOW, MutableRow
 from quince_persistence.writing.lifecycle import as_woken, kill_family, pause
 from quince_persistence.writing.operations.selected import SelectedProcesses

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from quince_persistence.codec.folding import fold, marked
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.errors import UnknownSchedule
 from quince_persistence.reading.schedule_rows import SCHEDULE_INPUTS
 from quince_persistence.records import NewProcess, Woken
-from quince_persistence.schedule_records import (
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.schedules import (
     LABEL,
     MOMENT_LABEL,
     MOST_QUEUED,

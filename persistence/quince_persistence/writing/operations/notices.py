@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
 
-from quince_persistence.notice_records import Happening, NoticeRow, Sent
+from quince_persistence.records.notices import Happening, NoticeRow, Sent
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.tables import notices, receivers
 from quince_persistence.schema.upsert import or_replacing

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import OWN_QUEUE, Selection
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.lifecycle import as_woken
 from quince_persistence.writing.operations.selected import SelectedProcesses

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, or_, select
 
-from quince_persistence.prune_records import Pruned, Spared
 from quince_persistence.reading.selecting import ENDED
+from quince_persistence.records.pruning import Pruned, Spared
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import processes, refers, schedules

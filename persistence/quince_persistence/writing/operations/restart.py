@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from quince_persistence.codec import fold
-from quince_persistence.control_records import Restarted
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.errors import RecordRefused, UnknownProcess
 from quince_persistence.records import OWN_QUEUE, NewProcess, ProcessOptions
+from quince_persistence.records.controls import Restarted
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.kept import Kept, json_text, read_pids, read_replaced
 from quince_persistence.schema.mutable_row import MutableRow, decode_options

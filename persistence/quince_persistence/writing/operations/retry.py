@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 from quince_persistence.codec import decode, fold
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.databases.pipeline import fetch_bytes
 from quince_persistence.reading.selecting import matching_pids
 from quince_persistence.records import OWN_QUEUE, ProcessRow, Selection, State
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.kept import read_pids, read_wait
 from quince_persistence.schema.mutable_row import MutableRow

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, update
 
 from quince_persistence.errors import ScheduleTaken, ScheduleUnreadable, UnknownSchedule
 from quince_persistence.reading.schedule_rows import NAMED, schedule_row
-from quince_persistence.schedule_records import (
+from quince_persistence.records.schedules import (
     LINES_KEPT,
     Schedule,
     ScheduleLine,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.reading.selecting import matching_pids
 from quince_persistence.records import Selection
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork

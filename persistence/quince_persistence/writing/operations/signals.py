@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from quince_persistence.codec.folding import fold
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import NewSignal, State, Woken
+from quince_persistence.records.controls import ControlOutcome
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.writing.lifecycle import as_woken, count_down

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.errors import KeyTaken, RecordRefused, UnknownProcess
 from quince_persistence.records import TERMINAL, Control, NewEvent, State, Woken
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.steps import Step, StepOutcome
 from quince_persistence.schema.kept import Kept
 from quince_persistence.schema.mutable_row import CONTROLS, MutableRow, wait_mode
 from quince_persistence.schema.said import NOTHING, Said
 from quince_persistence.schema.signal_state import SignalState
-from quince_persistence.step_records import Step, StepOutcome
 from quince_persistence.writing.caching import look_up, remember
 from quince_persistence.writing.changes import Changes
 from quince_persistence.writing.contents import blobs_of, folded_step

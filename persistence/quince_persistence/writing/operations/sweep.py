@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import and_, bindparam, exists, select
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.reading.selecting import IDLE
 from quince_persistence.reading.worker_rows import worker_row
 from quince_persistence.records import Control, State, Woken
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.workers import Sweep, WorkerRow
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.signal_state import SignalState
 from quince_persistence.schema.tables import processes, workers
-from quince_persistence.worker_records import Sweep, WorkerRow
 from quince_persistence.writing.contents import drop_unused
 from quince_persistence.writing.lifecycle import as_woken, count_down, kill_family
 from quince_persistence.writing.operations.base import ClaimedOperation, Operation

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quince_persistence.records.steps import Telling
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.said import Said
-from quince_persistence.step_records import Telling
 from quince_persistence.writing.events import encode_events, marked
 from quince_persistence.writing.operations.base import Operation
 from quince_persistence.writing.unit_of_work import Needs, UnitOfWork

@@ -8,12 +8,12 @@ import msgspec
 from sqlalchemy import bindparam, delete, select, update
 
 from quince_persistence.errors import UnknownWorker
-from quince_persistence.notice_records import Happening
 from quince_persistence.records import TERMINAL, State, Woken
+from quince_persistence.records.notices import Happening
+from quince_persistence.records.workers import Vitals, WorkerRow
 from quince_persistence.schema.in_list import one_of
 from quince_persistence.schema.mutable_row import MutableRow
 from quince_persistence.schema.tables import WRITER, counters, processes, workers
-from quince_persistence.worker_records import Vitals, WorkerRow
 from quince_persistence.writing.happenings import Happened
 from quince_persistence.writing.lifecycle import as_woken, release
 from quince_persistence.writing.operations.base import Operation

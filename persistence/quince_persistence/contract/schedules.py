@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from quince_persistence.schedule_records import DamagedSchedule, Fired, Firing, Schedule, ScheduleRow
+from quince_persistence.records.schedules import DamagedSchedule, Fired, Firing, Schedule, ScheduleRow
 
 
 class ScheduleContract(Protocol):

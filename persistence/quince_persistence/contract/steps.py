@@ -11,7 +11,7 @@ from quince_persistence.records import (
     NewEvent,
     Woken,
 )
-from quince_persistence.step_records import Recorded, Step, StepOutcome, Telling
+from quince_persistence.records.steps import Recorded, Step, StepOutcome, Telling
 
 
 class StepContract(Protocol):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import Woken
+from quince_persistence.records.controls import ControlOutcome
 
 
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from quince_persistence.notice_records import Happening, NoticeRow, ReceiverRow, Sent
+from quince_persistence.records.notices import Happening, NoticeRow, ReceiverRow, Sent
 
 
 class NoticeContract(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from quince_persistence.control_records import PastStep
 from quince_persistence.records import (
     EventRow,
     ProcessRow,
@@ -15,6 +14,7 @@ from quince_persistence.records import (
     State,
     Tally,
 )
+from quince_persistence.records.controls import PastStep
 
 
 class ReadContract(Protocol):

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
 from quince_persistence.records import NO_OPTIONS, ProcessOptions, Woken
+from quince_persistence.records.controls import ControlOutcome
 
 LINES_KEPT = 50
 """Lines of its history that a schedule keeps."""

@@ -10,7 +10,7 @@ from quince_persistence.records import (
     ProcessRow,
     Woken,
 )
-from quince_persistence.worker_records import QueueRow, Sweep, Vitals, WorkerRow
+from quince_persistence.records.workers import QueueRow, Sweep, Vitals, WorkerRow
 
 
 class WorkerContract(Protocol):

@@ -1,8 +1,8 @@
 """Processes, as they go into and come out of the store: frozen, plain, without behaviour.
 
-Beside it are the records of steps, controls, limits, workers, schedules, notices and of pruning. Those of
-which there are many, or that travel between workers and step hosts, are msgspec Structs: made ten times
-faster.
+The modules of this folder have the records of steps, controls, limits, workers, schedules, notices and of
+pruning. Those of which there are many, or that travel between workers and step hosts, are msgspec Structs:
+made ten times faster.
 Times are seconds since the epoch (UTC) as float. Blobs are bytes made by `quince_persistence.codec`.
 A *worker id* names one incarnation of a worker (`host:ospid:random`); it is never reused.
 """

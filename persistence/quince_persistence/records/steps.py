@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from quince_persistence.control_records import ControlOutcome
-from quince_persistence.limit_records import NewLimit
 from quince_persistence.records import (
     Control,
     NewEvent,
@@ -18,6 +16,8 @@ from quince_persistence.records import (
     State,
     Woken,
 )
+from quince_persistence.records.controls import ControlOutcome
+from quince_persistence.records.limits import NewLimit
 
 
 class Telling(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""What a store promises: the contract of `quince_persistence`. Its parts stand in `*_contract` beside it.
+"""What a store promises: the contract of `quince_persistence`. Its parts are the modules of this folder.
 
 **Writes** return a `concurrent.futures.Future`. A call is handed to the writer thread and shares a
 transaction with whatever else waits there; its future resolves when that transaction has committed (then the
@@ -25,10 +25,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from quince_persistence.control_records import ControlOutcome, Restarted
-from quince_persistence.limit_contract import LimitContract
-from quince_persistence.notice_contract import NoticeContract
-from quince_persistence.read_contract import ReadContract
+from quince_persistence.contract.limits import LimitContract
+from quince_persistence.contract.notices import NoticeContract
+from quince_persistence.contract.reads import ReadContract
+from quince_persistence.contract.schedules import ScheduleContract
+from quince_persistence.contract.steps import StepContract
+from quince_persistence.contract.upkeep import UpkeepContract
+from quince_persistence.contract.workers import WorkerContract
 from quince_persistence.records import (
     Control,
     NewEvent,
@@ -36,10 +39,7 @@ from quince_persistence.records import (
     NewSignal,
     Selection,
 )
-from quince_persistence.schedule_contract import ScheduleContract
-from quince_persistence.step_contract import StepContract
-from quince_persistence.upkeep_contract import UpkeepContract
-from quince_persistence.worker_contract import WorkerContract
+from quince_persistence.records.controls import ControlOutcome, Restarted
 
 
 class StoreContract(

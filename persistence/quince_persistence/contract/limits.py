@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from quince_persistence.limit_records import LimitRow, LimitWait
 from quince_persistence.records import (
     ProcessRow,
     Woken,
 )
+from quince_persistence.records.limits import LimitRow, LimitWait
 
 
 class LimitContract(Protocol):

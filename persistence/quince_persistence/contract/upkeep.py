@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from quince_persistence.prune_records import Pruned
 from quince_persistence.records import (
     Claim,
 )
+from quince_persistence.records.pruning import Pruned
 
 
 class UpkeepContract(Protocol):

@@ -16,6 +16,7 @@ from quince.processes.context import Context
 from quince.processes.creation import each_given
 from quince.processes.definition import class_of
 from quince.processes.execution import Execution, execution_of
+from quince.processes.fitting import fitted
 from quince.processes.limits import MOST_SLOTS, OF_A_MAP
 from quince.processes.once import forbid_inside
 from quince.processes.options import Wishes
@@ -202,6 +203,7 @@ class ChainExecution(Execution):
         self, process_class: Any, inputs: Iterable[Mapping[str, Any]], at_once: int | None, wishes: Wishes
     ) -> list[ChildProcess]:
         given = each_given("self.map()", inputs, None)
+        at_once = fitted(at_once, int)
         if at_once is not None and (type(at_once) is not int or not 0 < at_once <= MOST_SLOTS):
             raise InvalidInput(f"map(): at_once is a number from 1 on, and not {reprlib.repr(at_once)}")
         if at_once is not None and len(given) > at_once:

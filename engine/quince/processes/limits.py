@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any
 
 from quince.errors import InvalidInput
-from quince.moments import seconds_of, span
+from quince.moments import exactly, seconds_of
 from quince.processes.bases import attribute_of
 from quince.processes.options import Wishes
 from quince.text import name_problem
@@ -87,7 +87,7 @@ def said_of(limit: LimitRow) -> str:
 def said_of_rate(rate: int, per: float) -> str:
     """A rate as users write it: `30/min`."""
     unit = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "d"}.get(per)
-    return f"{rate}/{unit or span(per)}"
+    return f"{rate}/{unit or exactly(per)}"
 
 
 def _listed(cls: Any, names: Any) -> Sequence[Any]:

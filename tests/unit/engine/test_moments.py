@@ -9,6 +9,7 @@ import numpy
 import pytest
 
 from quince.moments import LONGEST, seconds_of
+from quince.processes.limits import rate_of, said_of_rate
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,8 @@ def test_what_is_no_duration_is_refused_in_a_sentence(given: Any) -> None:
 def test_what_is_longer_than_a_hundred_years_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="is too long: a hundred years is the longest duration"):
         seconds_of(given)
+
+
+@pytest.mark.parametrize("rate", ["30/min", "2/s", "100/1 h 40 min", "1000/0.001 s", "7/1 d 6 h", "1/2.5 s"])
+def test_a_rate_is_said_as_it_was_written(rate: str) -> None:
+    assert said_of_rate(*rate_of(rate)) == rate

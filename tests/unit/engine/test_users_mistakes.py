@@ -29,6 +29,7 @@ from quince import (
     submit,
 )
 from quince.processes.error_record import ErrorRecord, passed_user_code
+from quince.testing import run_step
 from quince.workspace.location import Location
 from quince_persistence import UnknownSchedule
 from quince_persistence.codec import register_type
@@ -221,9 +222,23 @@ def test_what_can_be_no_name_never_comes_to_the_store(home: Workspace, name: Any
         get_schedule(name, workspace=home)
 
 
+class Spread(WorkChain):
+    """Runs as many at once as numpy has counted."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        super().define(spec)
+        spec.outline(cls.launch)
+
+    def launch(self) -> None:
+        at_once: Any = np.int64(2)
+        self.to_context(parts=self.map(one, [{}] * 3, at_once=at_once))
+
+
 def test_numbers_in_other_clothes_and_such_as_no_database_has(home: Workspace) -> None:
     slots: Any = np.int64(3)
     set_limit("licence", slots, workspace=home)
     assert limits(workspace=home)[0].slots == 3
+    assert len(run_step(Spread, "launch").children) == 3
     pid = submit(one, workspace=home).pid
     assert pid in {found.pid for found in find(limit=10**30, workspace=home)}

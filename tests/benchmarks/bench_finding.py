@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from quince_persistence.databases.opening import database_of
 from quince_persistence.records import Selection, State
-from quince_persistence.schema.tables import counters, events, inputs, labels, processes, results
+from quince_persistence.schema.tables import counters
 from quince_persistence.store import Store
 from tests.services import postgres
 
@@ -46,48 +45,60 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def rows(count: int, now: float) -> Iterator[dict[str, Any]]:
-    """The rows of `processes`."""
-    for pid in range(1, count + 1):
-        root = (pid - 1) // 10 * 10 + 1
-        fails = pid % 50 == 0
-        at = now - count + pid
-        yield {
-            "pid": pid, "parent": None if pid == root else root, "root": root, "paused": False,
-            "class_path": "study.relax:Relax" if pid % 9999 else "study.rare:Rare", "class_version": "",
-            "state": "finished" if not fails else "excepted" if pid % 100 else "finished", "ready": False,
-            "epoch": 1, "queue": "default", "priority": 0, "awaiting": 0, "deaths": 0, "created": at,
-            "updated": at, "ended": at + 0.5, "tree_paused": False, "pause_void": False,
-            "exit_status": None if fails and pid % 100 else 410 if fails else 0,
-            "exit_message": "LinAlgError: Singular matrix" if fails and pid % 100 else None,
-            "key": f"night-{pid}" if pid == root else None,
-        }  # fmt: skip
+SERIES = """
+WITH RECURSIVE s(pid, at) AS (
+  SELECT CAST(:first AS BIGINT), CAST(:at AS DOUBLE PRECISION)
+  UNION ALL SELECT pid + 1, at + :each FROM s WHERE pid < :last
+)
+"""
+PROCESSES = f"""
+INSERT INTO processes (
+  pid, parent, root, paused, class_path, class_version, state, ready, epoch, queue, priority, awaiting,
+  deaths, created, updated, ended, tree_paused, pause_void, exit_status, exit_message, key
+)
+{SERIES}
+SELECT pid, CASE WHEN pid % 10 <> 1 THEN (pid - 1) / 10 * 10 + 1 END, (pid - 1) / 10 * 10 + 1, false,
+  CASE WHEN pid % 9999 = 0 THEN 'study.rare:Rare' ELSE 'study.relax:Relax' END, '',
+  CASE WHEN pid % 100 = 50 THEN 'excepted' ELSE 'finished' END, false, 1, 'default', 0, 0, 0,
+  at - 0.5, at, at, false, false,
+  CASE WHEN pid % 100 = 50 THEN NULL WHEN pid % 100 = 0 THEN 410 ELSE 0 END,
+  CASE WHEN pid % 100 = 50 THEN 'LinAlgError: Singular matrix' END,
+  CASE WHEN pid % 10 = 1 THEN 'night-' || CAST(pid AS TEXT) END
+FROM s
+"""
+BESIDE = (
+    f"INSERT INTO inputs (pid, blob) {SERIES} SELECT pid, :blob FROM s",
+    f"INSERT INTO results (pid, outputs) {SERIES} SELECT pid, :blob FROM s",
+    f"""INSERT INTO events (pid, at, kind, body) {SERIES}
+    SELECT pid, at - 0.4, 'state', '{{"from"\\:"created","to"\\:"running"}}' FROM s""",
+    f"""INSERT INTO events (pid, at, kind, body) {SERIES}
+    SELECT pid, at, 'state', '{{"from"\\:"running","to"\\:"finished"}}' FROM s""",
+    f"INSERT INTO labels (pid, name, value) {SERIES} SELECT pid, 'who', 'mia' FROM s",
+    f"INSERT INTO labels (pid, name, value) {SERIES} SELECT pid, 'study', 'argon' FROM s WHERE pid % 100 = 0",
+)
 
 
-def fill(url: str, count: int) -> None:
-    """So many processes, with what each has in other tables."""
+def fill(url: str, count: int, each: float = 1.0) -> None:
+    """So many processes, with what each has in other tables.
+
+    Args:
+        each: Seconds from the end of one to the end of the next; the last one has ended now.
+    """
     with Store(url):
         pass
     database = database_of(url)
     now = time.time()
-    some: list[dict[str, Any]] = []
     with database.writer() as connection:
-        for number, row in enumerate(rows(count, now), 1):
-            some.append(row)
-            if number % BATCH == 0 or number == count:
-                database.begin(connection)
-                pids = [row["pid"] for row in some]
-                connection.execute(insert(processes), some)
-                connection.execute(insert(inputs), [{"pid": pid, "blob": b"x" * 300} for pid in pids])
-                connection.execute(insert(results), [{"pid": pid, "outputs": b"y" * 100} for pid in pids])
-                line = {"kind": "state", "body": '{"from":"created","to":"running"}', "at": now}
-                connection.execute(insert(events), [{"pid": pid, **line} for pid in pids for _ in range(2)])
-                given = [{"pid": pid, "name": "who", "value": "mia"} for pid in pids]
-                given += [{"pid": pid, "name": "study", "value": "argon"} for pid in pids if pid % 100 < 1]
-                connection.execute(insert(labels), given)
-                connection.exec_driver_sql("COMMIT")
-                connection.commit()
-                some = []
+        for first in range(1, count + 1, BATCH):
+            database.begin(connection)
+            said = {
+                "first": first, "last": min(first + BATCH - 1, count), "at": now - (count - first) * each,
+                "each": each, "blob": b"x" * 300,
+            }  # fmt: skip
+            for statement in (PROCESSES, *BESIDE):
+                connection.execute(text(statement), said)
+            connection.exec_driver_sql("COMMIT")
+            connection.commit()
         database.begin(connection)
         connection.execute(counters.update().where(counters.c.name == "pid").values(value=count))
         connection.exec_driver_sql("COMMIT")

@@ -15,7 +15,7 @@ from quince.monitor.rows import Order, Row
 from quince.monitor.words import Shown
 from quince.workspace.location import Location
 from quince.workspace.workspace import Workspace
-from quince_persistence.records import Control, Selection, State
+from quince_persistence.records import Control, ProcessOptions, Selection, State
 from quince_persistence.records.workers import Vitals, WorkerRow
 from quince_persistence.store import Store
 from tests.contracts.store_backends import born, finish, held, new, step, store_url
@@ -37,7 +37,8 @@ def store(monitor: Monitor) -> Store:
 @pytest.fixture
 def crowd(store: Store) -> list[int]:
     """Thirty processes of two classes, some of which have ended in each way."""
-    pids = [*born(store, 15), *born(store, 15, class_path="tests.things:Other", queue="q")]
+    labels = ProcessOptions(labels={"study": "argon"})
+    pids = [*born(store, 15), *born(store, 15, class_path="tests.things:Other", queue="q", options=labels)]
     for number, claim in enumerate(store.claim(pids[::2], "w").result()):
         if number % 3 == 0:
             finish(store, claim)
@@ -62,7 +63,9 @@ def all_pages(monitor: Monitor, chosen: Filter | str | None, order: Order, limit
 FILTERS = [
     "", "--failed", "state=running", "state=paused", "state=live", "state=ended", "class=Other",
     "class=Other state=live", "queue=q state=ended", "no", "since=1h", "older-than=1h", "ended-since=1h",
-    "exit=0", "class=Nothing", "state=created,finished",
+    "exit=0", "exit=0,1", "class=Nothing", "state=created,finished", "label=study=argon", "label=study",
+    "label=study=argon state=ended", "label=study state=live", "label=other", "--failed no",
+    "--failed ended-since=1h", "ended-since=1h state=excepted",
 ]  # fmt: skip
 
 
@@ -142,6 +145,8 @@ def test_the_overview_counts_what_there_is(monitor: Monitor, store: Store, crowd
     assert all(queue.age is not None and 0 <= queue.age < 60 for queue in overview.queues)
     (worker,) = overview.workers
     assert (worker.alive, worker.state, worker.load, worker.memory) == (True, "running", 1.5, 5)
+    assert overview.throughput is not None
+    assert overview.failures is not None
     ended = store.select(Selection(states=[State.FINISHED, State.EXCEPTED]))
     assert sum(overview.throughput.per_minute) == len(ended)
     assert sum(overview.throughput.well) == sum(row.exit_status == 0 for row in ended)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from quince_persistence.reading import reads
 from quince_persistence.records import ProcessOptions, Selection, State
 from quince_persistence.records.steps import Step
 from quince_persistence.store import Store
-from tests.contracts.store_backends import born, held, new, step, store, store_url
+from tests.contracts.store_backends import born, finish, held, new, step, store, store_url
 
 __all__ = ["store", "store_url"]
 
@@ -20,6 +21,30 @@ def labelled(**labels: str) -> ProcessOptions:
 
 def found(store: Store, **wanted: Any) -> list[int]:
     return [row.pid for row in store.select(Selection(**wanted))]
+
+
+@pytest.mark.parametrize("rare", [0, 2000])
+def test_a_label_is_found_in_each_state_however_many_have_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, rare: int
+) -> None:
+    monkeypatch.setattr(reads, "_RARE", rare)
+    argon, xenon = (born(store, 4, options=labelled(study=study, n="1")) for study in ("argon", "xenon"))
+    born(store, 2)
+    finish(store, store.claim(argon[:1], "w").result()[0])
+    for labels, pids in (
+        ([("study", "argon")], argon), ([("study", None)], [*argon, *xenon]), ([("who", None)], []),
+        ([("study", "argon"), ("n", None)], argon), ([("study", "a\0")], []),
+    ):  # fmt: skip
+        ended, live = set(argon[:1]) & set(pids), sorted(set(pids) - {argon[0]}, reverse=True)
+        assert found(store, labels=labels, limit=9) == sorted(pids, reverse=True)
+        assert found(store, labels=labels, live=True, limit=9) == live
+        assert found(store, labels=labels, live=True, before=argon[2], limit=9) == [
+            pid for pid in live if pid < argon[2]
+        ]
+        assert found(store, labels=labels, states=[State.FINISHED]) == list(ended)
+        assert found(store, labels=labels, states=[State.CREATED, State.FINISHED], above=argon[2]) == [
+            pid for pid in live if pid > argon[2]
+        ]
 
 
 def test_labels_are_kept_with_the_process_and_found(store: Store) -> None:

@@ -14,7 +14,9 @@ from quince_persistence.records import TERMINAL, ProcessRow, Selection, State
 MOMENT = 0.03
 """Seconds after which a page is given as it is, if there is no index by which its rows can be found."""
 FIRST_WINDOW = 2000
-"""pids that are looked at together at first, and then four times as many, while that is quick."""
+"""pids that are looked at together at first, and then four times as many, while that is quick ..."""
+WIDEST = 32_000
+"""... but no more, since those before may have been quick because few of them came into question."""
 
 
 def page_of(
@@ -52,18 +54,14 @@ def _windows(
     if not _is_slow(selection):
         yield store.select(replace(selection, limit=most)), None
         return
-    top = selection.before
-    if top is None:
-        newest = store.select(Selection(limit=1))
-        top = newest[0].pid + 1 if newest else 0
-    width = FIRST_WINDOW
-    while top > 0 and most > 0:
+    top, width = selection.before, FIRST_WINDOW
+    while most > 0 and (top := _next(store, selection, top)) is not None:
         bottom = max(0, top - width)
         began = time.monotonic()
         rows = store.select(replace(selection, before=top, above=bottom - 1, limit=most))
         most -= len(rows)
         yield rows, bottom if bottom else None
-        width, top = width * (4 if time.monotonic() - began < MOMENT / 8 else 1), bottom
+        width, top = min(WIDEST, width * (4 if time.monotonic() - began < MOMENT / 8 else 1)), bottom
 
 
 def _is_slow(selection: Selection) -> bool:
@@ -73,11 +71,28 @@ def _is_slow(selection: Selection) -> bool:
         selection.classes
         or selection.text is not None
         or selection.queue is not None
+        or selection.labels
         or selection.roots
         or selection.paused is False
+        or len(selection.exits) > 1
+        or 0 in selection.exits
         or (selection.since, selection.until) != (None, None)
         or (selection.ended_since, selection.ended_until) != (None, None)
     )
+
+
+def _next(store: StoreContract, selection: Selection, before: int | None) -> int | None:
+    """Below which pid to go on, past all those that are not there, or do not come into question by what an
+    index knows; None: none is left."""
+    known = [Selection(states=selection.states, live=selection.live)]
+    known += [Selection(labels=[label]) for label in selection.labels if label[1] is not None]
+    known += [Selection(failed=True)] if selection.failed else []
+    for one in (*known, *known[:-1]):
+        newest = store.select(replace(one, before=before, limit=1))
+        if not newest:
+            return None
+        before = newest[0].pid + 1
+    return before
 
 
 def _place(row: ProcessRow, part: str) -> str:
@@ -103,13 +118,18 @@ def _part(selection: Selection, part: str) -> Selection | None:
         return selection
     if part == "live":
         states = [state for state in selection.states if state not in TERMINAL]
-        ended = selection.failed or selection.exits or selection.ended_since or selection.ended_until
-        return (
-            None
-            if ended or (selection.states and not states)
-            else replace(selection, states=states, live=True)
-        )
+        none = _have_ended(selection) or (selection.states and not states)
+        return None if none else replace(selection, states=states, live=True)
     if selection.live or selection.paused:
         return None
+    if _have_ended(selection) and not selection.states:
+        return selection
     ends = [state for state in selection.states or State if state in TERMINAL]
     return replace(selection, states=ends) if ends else None
+
+
+def _have_ended(selection: Selection) -> bool:
+    """Whatever else it asks for, none of these lives."""
+    return bool(
+        selection.failed or selection.exits or (selection.ended_since, selection.ended_until) != (None, None)
+    )

@@ -16,7 +16,7 @@ from quince.monitor.filters import Filter
 from quince.monitor.fleet import Limit, Queue, ScheduleView, Worker, queues_of, workers_of
 from quince.monitor.history import Line, line_of
 from quince.monitor.lists import page_of
-from quince.monitor.overview import MINUTES, Overview, Throughput, overview_of, throughput_of
+from quince.monitor.overview import MINUTES, Overview, Throughput, counted_ends, overview_of
 from quince.monitor.printing import Printed
 from quince.monitor.rows import Order, Page, Row, rows_of
 from quince.monitor.spent import KINDS
@@ -229,7 +229,8 @@ class Monitor:
     # All of it
 
     def overview(self) -> Overview:
-        """The workspace at a glance. Counts of a store with very many processes may be some seconds old.
+        """The workspace at a glance. Counts of a store with very many processes may be some seconds old; at
+        the first time, or after a minute, those that take longer than a moment are None.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -250,7 +251,7 @@ class Monitor:
         Args:
             minutes: How many.
         """
-        return throughput_of(self._store, self._dear, minutes)
+        return self._dear.get(("throughput", minutes), lambda: counted_ends(self._store, minutes))
 
     def changes(self, pids: Iterable[int] | None = None, *, least: float = 0.1) -> Changes:
         """Changes from now on, to be closed: `with monitor.changes() as changes: for change in changes: ...`,

@@ -64,12 +64,15 @@ def _ago(moment: float | None, now: float | None = None) -> str:
     return "" if moment is None else f"{span((time.time() if now is None else now) - moment)} ago"
 
 
-def _count(number: float) -> str:
-    return f"{number:,.0f}"
+def _count(number: float | None) -> str:
+    """None: it is being counted."""
+    return "…" if number is None else f"{number:,.0f}"
 
 
-def _compact(number: float) -> str:
-    """`950`, `12.3k`, `1.2M`: for small places."""
+def _compact(number: float | None) -> str:
+    """`950`, `12.3k`, `1.2M`: for small places. None: it is being counted."""
+    if number is None:
+        return "…"
     for size, unit in ((1e6, "M"), (1e4, "k")):
         if number >= size:
             return f"{number / (1e6 if unit == 'M' else 1e3):.1f}{unit}"

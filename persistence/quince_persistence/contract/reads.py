@@ -104,6 +104,9 @@ class ReadContract(Protocol):
     def counts(self) -> dict[State, int]:
         """How many processes are in each state."""
 
+    def last_failed(self, most: int) -> Sequence[ProcessRow]:
+        """Those that have ended last, and not well, the last one first; at most so many."""
+
     def live_counts(self) -> dict[tuple[str, str], int]:
         """How many processes that have not terminated there are, by class path and state."""
 

@@ -38,6 +38,7 @@ _since, _width = bindparam("since", type_=Float), bindparam("width", type_=Float
 _place = whole((p.c.ended - _since) / _width).label("place")
 ENDS = select(_place, func.count()).where(p.c.ended >= _since).group_by("place")
 FAILED_ENDS = ENDS.where(literal_column(FAILED))
+LAST_FAILED = live_rows().where(literal_column(FAILED)).order_by(p.c.ended.desc()).limit(bindparam("most"))
 PAUSED_COUNTS = select(p.c.state, func.count()).where(literal_column(PAUSED)).group_by(p.c.state)
 LIVE_COUNTS = (
     select(p.c.class_path, p.c.state, func.count())
@@ -86,6 +87,9 @@ class LookReads(ABC):
         found = dict(map(tuple, self._reader().rows(ENDS, since=since, width=width)))
         failed = dict(map(tuple, self._reader().rows(FAILED_ENDS, since=since, width=width)))
         return [(place, found[place], failed.get(place, 0)) for place in sorted(found)]
+
+    def last_failed(self, most: int) -> list[ProcessRow]:
+        return [MutableRow(*row).frozen() for row in self._reader().rows(LAST_FAILED, most=most)]
 
     def live_counts(self) -> dict[tuple[str, str], int]:
         return {(path, state): count for path, state, count in self._reader().rows(LIVE_COUNTS)}

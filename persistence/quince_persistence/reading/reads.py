@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import Select, and_, bindparam, case, func, literal_column, or_, select, union_all
 
 from quince_persistence.codec.folding import is_folded, length
 from quince_persistence.reading.looks import event_row
@@ -22,7 +22,7 @@ from quince_persistence.reading.schedule_rows import (
     readable,
     schedule_row,
 )
-from quince_persistence.reading.selecting import ENDED, family, keepable, newest
+from quince_persistence.reading.selecting import ENDED, family, keepable, labelled, newest
 from quince_persistence.reading.sound_parts import SoundParts
 from quince_persistence.reading.whole_values import CONTENTS, Parts, any_folded, values
 from quince_persistence.reading.worker_rows import worker_row
@@ -53,6 +53,9 @@ from quince_persistence.schema.tables import (
 PAGE = 500
 _CHANCES = 3
 """How often a value is read of which a part is not there: another one may have taken its place meanwhile."""
+
+_RARE = 2000
+"""Labels that so many processes have are not rare."""
 
 p = processes
 _WIDTH = len(p.c)
@@ -136,7 +139,14 @@ _started = (
 )
 _held = select(p.c.owner, func.count()).where(p.c.owner.is_not(None)).group_by(p.c.owner)
 _workers = select(workers).order_by(workers.c.started, workers.c.id)
-_counts = select(p.c.state, func.count()).group_by(p.c.state)
+_by_state = select(p.c.state, func.count()).group_by(p.c.state)
+# Most are finished: those are counted as what is left of all, which SQLite counts page by page without a look
+# at the rows, and PostgreSQL by the smallest index.
+_counts = union_all(
+    _by_state.where(p.c.state < State.FINISHED.value),
+    _by_state.where(p.c.state > State.FINISHED.value),
+    select(literal_column("''"), select(func.count()).select_from(p).scalar_subquery()),
+)
 # `> 0` means `is not null` here; SQLite looks into the index only for a comparison.
 _backlog = select(p.c.queue, func.count()).where(p.c.idle_since > 0).group_by(p.c.queue)
 
@@ -188,8 +198,18 @@ class Reads(ABC):
         return {(path, State(state), status): count for path, state, status, count in rows}
 
     def select(self, selection: Selection) -> list[ProcessRow]:
-        statement, parameters = newest(live_rows(), selection)
+        statement, parameters = newest(live_rows(), selection, by_label=self._is_by_label(selection))
         return [frozen(row) for row in self._reader().rows(statement, **parameters)]
+
+    def _is_by_label(self, selection: Selection) -> bool:
+        """They are found by their labels: by an index that has the newest first, or few have them."""
+        whole = any(value is not None for _, value in selection.labels)
+        if not selection.labels or (whole and not (selection.live or selection.states)):
+            return True
+        if not all(keepable(word or "") for label in selection.labels for word in label):
+            return True
+        statement, parameters = labelled(selection, _RARE)
+        return int(self._reader().rows(statement, **parameters)[0][0]) < _RARE
 
     def tree(self, pid: int) -> list[ProcessRow]:
         return _parents_first([frozen(row) for row in self._reader().rows(_tree, tops=[pid])])
@@ -276,6 +296,7 @@ class Reads(ABC):
 
     def counts(self) -> dict[State, int]:
         found = dict(map(tuple, self._reader().rows(_counts)))
+        found[State.FINISHED.value] = found.pop("") - sum(found.values())
         return {state: found.get(state.value, 0) for state in State}
 
     def backlog(self) -> dict[str, int]:

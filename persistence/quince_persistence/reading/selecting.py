@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Select,
     bindparam,
+    exists,
     false,
     func,
     literal_column,
@@ -55,20 +56,35 @@ BLOBS = union_all(
 into one."""
 
 
-def chosen(what: Select[Any], selection: Selection) -> tuple[Select[Any], dict[str, Any]]:
-    """`what`, for the processes of a selection, newest first; and the parameters."""
+def chosen(
+    what: Select[Any], selection: Selection, *, by_label: bool = True
+) -> tuple[Select[Any], dict[str, Any]]:
+    """`what`, for the processes of a selection, newest first; and the parameters.
+
+    Args:
+        by_label: Those that have its labels are looked at, rather than those that have what else it asks for.
+    """
     if not all(map(keepable, _words(selection))):
         return what.where(false()), {}
     conditions, parameters = _conditions(selection)
     newest = p.c.pid
     for number, (name, value) in enumerate(selection.labels):
         own = labels.alias(f"label_{number}")  # each by its index, which has the newest first, too
-        conditions += [own.c.pid == p.c.pid, own.c.name == bindparam(f"name_{number}")]
+        has = [own.c.pid == p.c.pid, own.c.name == bindparam(f"name_{number}")]
         parameters[f"name_{number}"] = name
         if value is not None:
-            conditions.append(own.c.value == bindparam(f"value_{number}"))
+            has.append(own.c.value == bindparam(f"value_{number}"))
             parameters[f"value_{number}"] = value
+        if not by_label:
+            conditions.append(exists().where(*has))
+            continue
+        if value is not None:
             newest = own.c.pid
+        if selection.before is not None:  # else SQLite reads the processes of all labels
+            has.append(own.c.pid < selection.before)
+        if selection.above is not None:
+            has.append(own.c.pid > selection.above)
+        conditions += has
         what = what.select_from(own)
     statement = what.where(*conditions).order_by(newest.desc())
     if selection.limit is not None:
@@ -77,17 +93,34 @@ def chosen(what: Select[Any], selection: Selection) -> tuple[Select[Any], dict[s
 
 
 def newest(
-    what: Select[Any], selection: Selection
+    what: Select[Any], selection: Selection, *, by_label: bool = True
 ) -> tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]:
     """`chosen`, by as few rows as can be: of several states, the newest of each are found by the index of
     states, and then the newest of these."""
     states = selection.states or (LIVE if selection.live else ())
-    narrow = selection.pids or selection.trees or selection.labels or selection.failed or selection.exits
-    if selection.limit is None or len(states) < 2 or narrow or selection.parent is not None:
-        return chosen(what, selection)
-    each = [chosen(what, replace(selection, states=[state], live=False)) for state in states]
+    narrow = (
+        selection.pids, selection.trees, selection.labels and by_label, selection.failed, selection.exits,
+        selection.paused, selection.parent is not None,
+    )  # fmt: skip
+    if selection.limit is None or len(states) < 2 or any(narrow):
+        return chosen(what, selection, by_label=by_label)
+    each = [
+        chosen(what, replace(selection, states=[state], live=False), by_label=by_label) for state in states
+    ]
     merged = union_all(*(select(statement.subquery()) for statement, _ in each))
     return merged.order_by(literal_column("pid").desc()).limit(selection.limit), each[0][1]
+
+
+def labelled(selection: Selection, most: int) -> tuple[Select[Any], dict[str, Any]]:
+    """How many have one of the labels of a selection; no more than so many are counted."""
+    name, value = next((one for one in selection.labels if one[1] is not None), selection.labels[0])
+    some, parameters = (
+        select(labels.c.pid).where(labels.c.name == bindparam("name")).limit(most),
+        {"name": name},
+    )
+    if value is not None:
+        some, parameters["value"] = some.where(labels.c.value == bindparam("value")), value
+    return select(func.count()).select_from(some.subquery()), parameters
 
 
 def matching_pids(connection: Connection, selection: Selection) -> list[int]:

@@ -224,7 +224,7 @@ OWNED = {
     # Looks once, for one who waits for it no longer than a second; its program ends then.
     ("engine/quince/cli/completion/candidates.py", "rows"): 1,
     # Counts once; whoever asks next is told of its failure.
-    ("engine/quince/monitor/dear.py", "get"): 1,
+    ("engine/quince/monitor/dear.py", "_beside"): 1,
     # Ends by itself as soon as nothing is left to be told.
     ("engine/quince/processes/telling.py", "note"): 1,
     # Awaited by who asks, on the thread of the test.

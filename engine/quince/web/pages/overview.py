@@ -9,21 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quince.monitor.filters import Filter
-from quince.monitor.overview import Overview, Throughput
+from quince.monitor.overview import MINUTES, Overview, Throughput
 from quince.monitor.words import Shown, glance
 from quince.web.site import Site, site_of
 
 NAMED = 8
 SHOWN = 10
 _HEIGHT = 56.0
+_NOTHING = Throughput([0] * MINUTES, [0] * MINUTES)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A number with its name, that leads to what it counts."""
+    """A number with its name, that leads to what it counts; None: it is being counted."""
 
     name: str
-    number: int
+    number: int | None
     kind: str
     link: str
 
@@ -45,11 +46,12 @@ def overview(request: Request) -> Response:
     waiting, paused = (
         site.monitor.processes(Filter(states=[state]), limit=NAMED).rows for state in ("waiting", "paused")
     )
+    told = view.throughput or _NOTHING
+    ended = None if view.throughput is None else sum(told.per_minute)
     return site.page(
         "overview.html", "/", watch="*", view=view, waiting=waiting, paused=paused, tiles=_tiles(site, view),
-        columns=_columns(view.throughput), minutes=len(view.throughput.per_minute),
-        ended=sum(view.throughput.per_minute), waits=_waits(site, view), causes=_causes(site, view),
-        troubles=_troubles(view),
+        columns=_columns(told), minutes=len(told.per_minute), ended=ended, waits=_waits(site, view),
+        causes=_causes(site, view), troubles=_troubles(view),
     )  # fmt: skip
 
 
@@ -62,15 +64,20 @@ def _shortened(view: Overview) -> Overview:
 
 
 def _tiles(site: Site, view: Overview) -> Sequence[Tile]:
-    counts, failed = glance(view.counts, view.paused), sum(view.failures.values())
+    counts = None if view.counts is None else glance(view.counts, view.paused)
+    failed = None if view.failures is None else sum(view.failures.values())
     link = site.url
+
+    def that_are(shown: Shown) -> int | None:
+        return None if counts is None else counts.get(shown, 0)
+
     return (
-        Tile("running", counts.get(Shown.RUNNING, 0), "running", link("/processes", state="running")),
-        Tile("waiting", counts.get(Shown.WAITING, 0), "waiting", link("/processes", state="waiting")),
+        Tile("running", that_are(Shown.RUNNING), "running", link("/processes", state="running")),
+        Tile("waiting", that_are(Shown.WAITING), "waiting", link("/processes", state="waiting")),
         Tile("queued", view.waits.get("queued", 0), "queued", link("/processes", state="created")),
-        Tile("paused", counts.get(Shown.PAUSED, 0), "paused", link("/processes", state="paused")),
+        Tile("paused", view.waits.get("paused", 0), "paused", link("/processes", state="paused")),
         Tile("failed today", failed, "excepted", link("/processes", failed=1, **{"ended-since": "1d"})),
-        Tile("finished", counts.get(Shown.FINISHED, 0), "finished", link("/processes", state="finished")),
+        Tile("finished", that_are(Shown.FINISHED), "finished", link("/processes", state="finished")),
     )
 
 
@@ -99,7 +106,7 @@ def _waits(site: Site, view: Overview) -> Sequence[tuple[str, int, str]]:
 
 def _causes(site: Site, view: Overview) -> Sequence[tuple[str, int, str]]:
     """The most frequent failures."""
-    ranked = sorted(view.failures.items(), key=lambda one: (-one[1], str(one[0])))[:NAMED]
+    ranked = sorted((view.failures or {}).items(), key=lambda one: (-one[1], str(one[0])))[:NAMED]
     return [
         (
             f"{path.rpartition(':')[2]} ({f'exit {status}' if status else state})",

@@ -214,9 +214,11 @@ class Sweeper:
         """What a dead worker left goes on elsewhere; so does what one has that is only not heard of."""
         woken = await landed(release_worker(self._worker.store, worker.id, silent=silent))
         _log.warning(
-            "worker %(worker_name)s (%(worker)s) %(how)s (%(reason)s); %(count)d of its processes go on "
+            "worker %(worker_name)s (%(worker)s) is taken for dead (%(reason)s); %(count)d of its processes "
+            "go on elsewhere"
+            if silent
+            else "worker %(worker_name)s (%(worker)s) is dead (%(reason)s); %(count)d of its processes go on "
             "elsewhere",
-            how="is taken for dead" if silent else "is dead",
             worker=worker.id,
             host=worker.host,
             count=len(woken),

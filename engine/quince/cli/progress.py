@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TimeElapsedColumn
 
@@ -30,19 +31,12 @@ the time, however many they are."""
 def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[ProcessRow]:
     """Wait until all have ended, with a progress display if somebody looks.
 
-    Ctrl-C ends the waiting alone, and a sentence says so.
-
     Raises:
         ProcessNotFound: one of them does not exist.
         ProcessHeld: the engine has paused one, since it cannot go on with it.
         WaitTimeout: one has not ended in time; it goes on.
     """
-    try:
-        rows = _watched(home, pids, timeout)
-    except KeyboardInterrupt:
-        one = len(pids) == 1
-        say(f"interrupted; {'process' if one else 'processes'} {_listed(pids)} {'goes' if one else 'go'} on")
-        raise
+    rows = _watched(home, pids, timeout)
     if missing := set(pids) - {row.pid for row in rows}:
         raise home.not_found(*missing)
     for row in rows:
@@ -56,6 +50,17 @@ def watch(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[P
             f"{why(home, late[0]).sentence}"
         )
     return rows
+
+
+@contextmanager
+def going_on(pids: Sequence[int]) -> Iterator[None]:
+    """Ctrl-C ends what is done here alone, and a sentence says so: the processes go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        one = len(pids) == 1
+        say(f"interrupted; {'process' if one else 'processes'} {_listed(pids)} {'goes' if one else 'go'} on")
+        raise
 
 
 def _watched(home: Workspace, pids: Sequence[int], timeout: float | None) -> list[ProcessRow]:

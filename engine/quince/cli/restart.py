@@ -11,7 +11,7 @@ from quince.cli.documents import row_document
 from quince.cli.errors import DONE, WrongUsage
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put, say
-from quince.cli.progress import watch
+from quince.cli.progress import going_on, watch
 from quince.cli.results import show_end
 from quince.cli.retry import read_inputs, split_words
 from quince.cli.session import session
@@ -65,16 +65,17 @@ def restart(
         inputs = read_inputs(home, pid, given) if given else None
         made = begin_anew(home, pid, from_step, inputs=inputs, reason=reason)
         row = next(one for one in made.made if one.pid == made.pid)
-        if not as_json:
-            _say(row, made, to_stderr=wait)
-        if (nobody := nobody_works(home, row)) is not None:
-            say(nobody)
-        if wait:
-            watch(home, [made.pid], timeout)
-            return show_end(home, made.pid, as_json=as_json)
-        if as_json:
-            also = [one.pid for one in made.made if one.pid != made.pid]
-            show_json(row_document(row) | {"from": made.step, "anew": also, "shared": list(made.shared)})
+        with going_on([made.pid]):
+            if not as_json:
+                _say(row, made, to_stderr=wait)
+            if (nobody := nobody_works(home, row)) is not None:
+                say(nobody)
+            if wait:
+                watch(home, [made.pid], timeout)
+                return show_end(home, made.pid, as_json=as_json)
+            if as_json:
+                also = [one.pid for one in made.made if one.pid != made.pid]
+                show_json(row_document(row) | {"from": made.step, "anew": also, "shared": list(made.shared)})
     return DONE
 
 

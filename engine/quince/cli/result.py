@@ -10,7 +10,7 @@ from quince.cli.errors import DONE, FAILED
 from quince.cli.filters import Filter, resolve, with_options
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
-from quince.cli.progress import watch
+from quince.cli.progress import going_on, watch
 from quince.cli.results import result_document, result_of, show_result, succeeded
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
@@ -31,7 +31,8 @@ def result(
     with session.workspace() as home:
         pids = [row.pid for row in resolve(home, chosen)]
         if wait:
-            watch(home, pids, timeout)
+            with going_on(pids):
+                watch(home, pids, timeout)
         results = [result_of(home, pid) for pid in pids]
     if as_json:
         show_documents([result_document(result) for result in results], single=chosen.single)

@@ -15,7 +15,7 @@ from quince.cli.inputs import parse_inputs
 from quince.cli.new_process import Asked, Target, Words, checked_inputs, holder_of, say_taken
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put, say
-from quince.cli.progress import watch
+from quince.cli.progress import going_on, watch
 from quince.cli.results import show_end
 from quince.cli.session import session
 from quince.cli.terminal import show_json
@@ -50,17 +50,18 @@ def submit(
         inputs = checked_inputs(cls, words or [], wishes)
         holder = holder_of(home, asked.key)
         (handle,) = submit_each(cls, [inputs], [replace(wishes, queue=queue)], home)
-        if holder is not None:
-            say_taken(home, cls, inputs, holder)
-        if not as_json:
-            _say_pid(handle.row, to_stderr=wait)
-        if (nobody := nobody_works(home, handle.row)) is not None:
-            say(nobody)
-        if wait:
-            watch(home, [handle.pid], timeout)
-            return show_end(home, handle.pid, as_json=as_json)
-        if as_json:
-            show_json(row_document(handle.row))
+        with going_on([handle.pid]):
+            if holder is not None:
+                say_taken(home, cls, inputs, holder)
+            if not as_json:
+                _say_pid(handle.row, to_stderr=wait)
+            if (nobody := nobody_works(home, handle.row)) is not None:
+                say(nobody)
+            if wait:
+                watch(home, [handle.pid], timeout)
+                return show_end(home, handle.pid, as_json=as_json)
+            if as_json:
+                show_json(row_document(handle.row))
     return DONE
 
 

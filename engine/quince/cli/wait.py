@@ -9,7 +9,7 @@ from quince.cli.filters import Filter, resolve, with_options
 from quince.cli.formatting import exit_text, style_of
 from quince.cli.options import AsJson, Timeout
 from quince.cli.output import put
-from quince.cli.progress import watch
+from quince.cli.progress import going_on, watch
 from quince.cli.results import result_document, result_of, succeeded
 from quince.cli.session import session
 from quince.cli.terminal import show_documents
@@ -24,7 +24,8 @@ def wait(chosen: Filter, timeout: Timeout = None, as_json: AsJson = False) -> in
     """Wait until processes have ended; exit status 1 if one ended badly, or not in time."""
     with session.workspace() as home:
         pids = [row.pid for row in resolve(home, chosen, live=chosen.everything)]
-        watch(home, pids, timeout)
+        with going_on(pids):
+            watch(home, pids, timeout)
         results = [result_of(home, pid) for pid in pids]
         if as_json:
             show_documents([result_document(result) for result in results], single=chosen.single)

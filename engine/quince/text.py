@@ -47,6 +47,14 @@ def in_line(text: str) -> str:
     return text if text.isprintable() else visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def ends_of(text: str, most: int) -> str:
+    """A text that is not too long: its beginning and its end."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n... {len(text) - most:,} characters are left out ...\n{text[-half:]}"
+
+
 def without_passwords(text: str) -> str:
     """A text with the password of every URL in it hidden."""
     return _URL.sub(lambda found: without_password(found[0]), text) if "://" in text else text

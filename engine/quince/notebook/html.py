@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from quince.text import visible, without_passwords
+from quince.text import ends_of, visible, without_passwords
 
 
 class Html(str):
@@ -21,6 +21,8 @@ class Html(str):
 Content = str | Html
 LINE = "1px solid rgba(128, 128, 128, .35)"
 FAINT = "opacity: .7"
+LONGEST = 40_000
+"""Characters of a traceback: a notebook keeps what it has shown."""
 MONO = "font-family: monospace; white-space: pre-wrap; overflow-wrap: anywhere"
 
 
@@ -59,4 +61,4 @@ def folded(title: Content, content: Content, *, open: bool = False) -> Html:  # 
 
 def code(words: str) -> Html:
     """Text with its lines and blanks, as a traceback."""
-    return element("div", words, style=f"{MONO}; max-height: 24em; overflow: auto")
+    return element("div", ends_of(words, LONGEST), style=f"{MONO}; max-height: 24em; overflow: auto")

@@ -16,6 +16,7 @@ from quince.monitor.rows import Row
 from quince.monitor.values import LONGEST_TEXT, written
 from quince.monitor.words import Shown, doing
 from quince.notebook.html import FAINT, Content, Html, code, element, folded, joined, table
+from quince.text import ends_of
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Selection
 
@@ -89,7 +90,7 @@ def _handle(handle: ProcessHandle[Any]) -> Html:
         parts.append(element("div", f"{_count(seen.child_count, 'child', 'children')}", style=FAINT))
     if seen.error is not None:
         told = f"{seen.error.type_name}: {seen.error.text}"
-        parts.append(folded(told, code(seen.error.traceback or told)))
+        parts.append(folded(ends_of(told, LONGEST_TEXT), code(seen.error.traceback or told)))
     if seen.inputs:
         parts.append(folded("Inputs", values(seen.inputs), open=not seen.outputs))
     if seen.outputs:

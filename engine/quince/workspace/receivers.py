@@ -47,14 +47,14 @@ class Receiver:
     on: frozenset[Happening]
     command: tuple[str, ...] = ()
     webhook: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)  # a location is a key
     mail: tuple[str, ...] = ()
     sender: str = "quince@localhost"
     server: str = "smtp://localhost:25"
     user: str | None = None
     password: str | None = None
     classes: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     states: tuple[str, ...] = ()
     roots: bool = False
     timeout: float = 20.0

@@ -17,6 +17,7 @@ from quince.notify.sending import send
 from quince.settings import CONFIG
 from quince.workspace.location import locate
 from quince.workspace.receivers import Receiver
+from quince.workspace.workspace import resolve
 from quince_persistence.records.notices import Happening, NoticeRow
 from tests.crew import eventually
 from tests.receivers import Post, mail_server, web_service
@@ -46,6 +47,14 @@ def notice(event: Happening = Happening.FAILED, number: int = 1, **changes: Any)
 
 def message(*notices: NoticeRow) -> Message:
     return messages_of(notices or [notice()], "0123456789ab")[0][0]
+
+
+def test_a_workspace_that_says_all_this_is_found_again(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text(
+        "[notify.a]\non = ['failed']\nwebhook = 'https://h/'\nheaders = {A = 'b'}\nlabels = {a = 'b'}\n"
+        "[metrics]\nport = 9464\n[traces]\nendpoint = 'http://h/'\n[retention]\nolder-than = '30d'\n"
+    )
+    assert resolve(tmp_path) is resolve(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str,
         ("classes = ['Scan']", {}, True),
         ("classes = ['jobs:Scan']", {}, True),
         ("classes = ['Relax']", {}, False),
-        ("labels = {study = 'argon'}", {}, True),
+        ("labels = {a = 'b'}", {}, True),
         ("labels = {study = 'neon'}", {}, False),
         ("states = ['killed']", {}, False),
         ("states = ['killed']", {"state": "running"}, True),

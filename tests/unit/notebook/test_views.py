@@ -83,6 +83,9 @@ def test_what_is_long_is_cut_short(box: Sandbox) -> None:
     assert f"and {MOST_BRANCHES + 21 - MOST_ROWS} more" in html_of(find())
     view = html_of(Values(numbers=list(range(100_000)), words="x" * 100_000, data=bytes(10**6)))
     assert len(view) < 5_000
+    failed = submit(fails, words="x" * 200_000)
+    failed.wait(60)
+    assert 40_000 < len(html_of(failed)) < 60_000
 
 
 def test_values_are_stored_and_compared_as_a_dict(box: Sandbox) -> None:

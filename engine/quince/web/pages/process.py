@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from quince.moments import clock, span
 from quince.monitor.details import Details
 from quince.monitor.rows import Row
-from quince.text import without_passwords
+from quince.text import ends_of, without_passwords
 from quince.web.declared import BEING_READ
 from quince.web.gantt import split
 from quince.web.inputs import editable
@@ -42,7 +42,7 @@ def process(request: Request) -> Response:
     return _page(
         request, "process.html", "", row, details=details, ticks=details.code.error == BEING_READ,
         inputs=Gallery(details.inputs).shown, outputs=Gallery(details.outputs).shown,
-        error=without_passwords(_middle(story, LONGEST_ERROR)),
+        error=without_passwords(ends_of(story, LONGEST_ERROR)),
         split=call("drawings.html", "split", split(details.durations)),
         spent=[(kind, seconds) for kind, seconds in spent if seconds > 0],
         facts=_facts(site, details), editable=editable(details.inputs),
@@ -100,14 +100,6 @@ def _page(
 def _pid(request: Request) -> int:
     pid: int = request.path_params["pid"]
     return pid
-
-
-def _middle(text: str, most: int) -> str:
-    """A text that is not too long: its beginning and its end."""
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n... {len(text) - most:,} characters are left out ...\n{text[-half:]}"
 
 
 def _facts(site: Site, details: Details) -> Sequence[Fact]:

@@ -62,7 +62,6 @@ HOT: dict[str, tuple[Select[Any] | CompoundSelect[Any], dict[str, Any]]] = {
         live_rows(), Selection(live=True, before=900, above=100, classes=["X"], limit=100)
     ),
     "what is paused": selecting.chosen(live_rows(), Selection(paused=True, limit=100)),
-    "how many are paused": (looks.PAUSED_COUNTS, {}),
     "children": (looks.CHILDREN, {"parents": [1, 2], "most": 100}),
     "how many children": (looks.CHILD_COUNTS, {"parents": [1, 2]}),
     "children that are alike": (looks.TALLIES, {"parents": [1, 2]}),
@@ -83,6 +82,7 @@ BY: dict[str, tuple[Any, dict[str, Any], str]] = {
     "what failed last": (looks.LAST_FAILED, {"most": 20}, "ix_processes_failed_at"),
     "ends": (looks.ENDS, {"since": 1e12, "width": 60.0}, "ix_processes_ended"),
     "ends that are failures": (looks.FAILED_ENDS, {"since": 1.0, "width": 60.0}, "ix_processes_failed_at"),
+    "how many are paused": (looks.PAUSED_COUNTS, {}, "ix_processes_paused"),
     "what is paused, and lives": (*_live(paused=True), "ix_processes_paused"),
     "window, common label": (
         *_live(labels=[("who", "mia")], before=3000, above=1000), "ix_processes_state",

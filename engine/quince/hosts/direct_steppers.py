@@ -15,8 +15,6 @@ T = TypeVar("T")
 class SharedStepper(Stepper):
     """Runs coroutines on the running loop, and calls there what else there is: imports, tests of outlines."""
 
-    foretold = True
-
     def __init__(self, loading: Loading) -> None:
         self._loading = loading
 
@@ -40,8 +38,6 @@ class ExclusiveStepper(Stepper):
         call: Calls a function of the user's.
         drive: Wraps a coroutine of the user's.
     """
-
-    foretold = True
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ class Stepper:
         foretold: Whoever cancels a step has told its process before; else it has cancelled itself.
     """
 
-    foretold = False
+    foretold = True
 
     def __init__(self, threads: Executor, loading: Loading = contextlib.nullcontext) -> None:
         self._threads = threads
@@ -101,8 +101,7 @@ class Stepper:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def _awaited(self, execution: Execution, answer: Any) -> Awaitable[Any]:
-        """In a task of its own: one that cancels its own task ends nothing else."""
-        return asyncio.create_task(guarded(execution, answer), name=f"process {execution.pid}")
+        return guarded(execution, answer)
 
     def _is_cancelled(self) -> bool:
         task = asyncio.current_task()
@@ -127,6 +126,16 @@ class Stepper:
             if test is None:
                 return call, answer
             said = verdict(execution.name, test, answer)
+
+
+class InlineStepper(Stepper):
+    """Runs coroutines in tasks of their own: one that cancels its task does not cancel what drives its
+    process, as a worker does that stops and tells nobody."""
+
+    foretold = False
+
+    def _awaited(self, execution: Execution, answer: Any) -> Awaitable[Any]:
+        return asyncio.create_task(guarded(execution, answer), name=f"process {execution.pid}")
 
 
 Found = tuple[Test | None, Call | Return | None, Any]

@@ -18,7 +18,7 @@ from typing import Any, Self
 from msgspec import structs
 
 import quince_messaging
-from quince.hosts.stepper import StepEnd, Stepper
+from quince.hosts.stepper import InlineStepper, StepEnd
 from quince.processes.execution import Execution
 from quince.testing.points import Points
 from quince.testing.stand_in import stand_in
@@ -246,7 +246,7 @@ class FaultyTask(ForwardedTask):
             super().dead_letter(reason)
 
 
-class NotingStepper(Stepper):
+class NotingStepper(InlineStepper):
     """Tells the journal of every step before it begins."""
 
     def __init__(self, journal: Journal, threads: Executor) -> None:
@@ -275,6 +275,6 @@ def install(points: Points, journal: Journal) -> list[FaultyCommunicator]:
         return opened[-1]
 
     stand_in(worker_module, "open_store", open_faulty)
-    stand_in(inline_steps, "Stepper", functools.partial(NotingStepper, journal))
+    stand_in(inline_steps, "InlineStepper", functools.partial(NotingStepper, journal))
     stand_in(quince_messaging, "connect_async", connect_faulty)
     return opened

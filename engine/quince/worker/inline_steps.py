@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from quince.concurrency import aside
-from quince.hosts.stepper import Stepper
+from quince.hosts.stepper import InlineStepper
 from quince.patience import until_store_answers
 from quince.processes.definition import class_of
 from quince.processes.process import Process
@@ -45,7 +45,7 @@ class InlineSteps:
         self._owner = owner
         self._registry = registry
         self._lent = lent
-        self._stepper = Stepper(functions)
+        self._stepper = InlineStepper(functions)
         self._loop = asyncio.get_running_loop()
         self._importing = threading.Lock()
         registry.make_importable()

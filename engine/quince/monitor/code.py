@@ -47,6 +47,11 @@ class Part:
     current: bool = False
     help: str = ""
 
+    @property
+    def label(self) -> str:
+        """How the step is called that begins with it."""
+        return self.name if self.kind == "step" else f"{self.kind}({self.name})"
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -96,7 +101,7 @@ def _marked(parts: Sequence[Part], step: str) -> tuple[Part, ...]:
     return tuple(
         replace(
             part,
-            current=step == (part.name if part.kind == "step" else f"{part.kind}({part.name})"),
+            current=step == part.label,
             branches=tuple(Branch(one.test, _marked(one.parts, step)) for one in part.branches),
         )
         for part in parts

@@ -17,7 +17,7 @@ from quince.errors import InvalidFilter, ProcessNotFound
 from quince.messages import LARGEST_PID
 from quince.web import controls, live
 from quince.web.guard import Guard
-from quince.web.pages import fleet, metrics, overview, process, processes, trees
+from quince.web.pages import fleet, graphs, metrics, overview, process, processes, trees
 from quince.web.site import Site, site_of
 from quince_persistence.errors import PersistenceError
 
@@ -49,6 +49,7 @@ def make_app(site: Site) -> ASGIApp:
         Route("/process/{pid:pid}", process.process),
         Route("/process/{pid:pid}/tree", trees.tree),
         Route("/process/{pid:pid}/branch", trees.branch),
+        Route("/process/{pid:pid}/graph", graphs.graph),
         Route("/process/{pid:pid}/timeline", trees.timeline),
         Route("/process/{pid:pid}/output", process.output),
         Route("/process/{pid:pid}/history", process.history),

@@ -1,4 +1,4 @@
-"""What is asked for on the pages: pause, play, kill, retry, signal, another place; each with its reason."""
+"""What is asked for on the pages, of processes, schedules and limits; each with who asked, and why."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from markupsafe import Markup
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from quince.client.control import Answer, control
-from quince.client.limits import set_limit
+from quince.client.limits import remove_limit, set_limit
 from quince.client.place import place
 from quince.client.retry import retry
-from quince.client.schedules import get_schedule
+from quince.client.schedules import ScheduleHandle
 from quince.client.signals import send
 from quince.errors import EngineError
 from quince.messages import is_pid
 from quince.processes.signals import checked_name
 from quince.web.guard import form_of
-from quince.web.inputs import CorrectedInputs, retry_with
+from quince.web.inputs import CorrectedInputs, restart_with, retry_with
 from quince.web.site import Site, site_of
 from quince.web.templating import render
 from quince_persistence.errors import PersistenceError
@@ -31,6 +32,8 @@ from quince_persistence.records import Control, Selection
 MOST = 2000
 """Processes that one form controls."""
 LONGEST_REASON = 2000
+SHOWN = 12
+"""Children that are named in an answer."""
 
 
 class Refused(Exception):
@@ -60,6 +63,26 @@ class Asked:
             raise Refused(f"these are {len(pids)} processes; one form controls {MOST} at most")
         reason = str(form.get("reason", "")).strip()[:LONGEST_REASON]
         return cls(str(form.get("verb", "")), pids, reason or None, form)
+
+    @property
+    def only(self) -> int:
+        """The process, if there is one alone.
+
+        Raises:
+            Refused: there are several.
+        """
+        if len(self.pids) != 1:
+            raise Refused("choose one process: others have other steps and inputs")
+        return self.pids[0]
+
+    @property
+    def changed(self) -> CorrectedInputs:
+        """The inputs that somebody has changed.
+
+        Raises:
+            InvalidInput: one has a name that is none.
+        """
+        return CorrectedInputs.of({name: str(value) for name, value in self.form.items()})
 
 
 async def answer(request: Request) -> Response:
@@ -94,7 +117,8 @@ def _done(site: Site, asked: Asked) -> tuple[list[str], bool]:
     if asked.verb in (Control.PAUSE, Control.PLAY, Control.KILL):
         answers = control(
             site.home, Control(asked.verb), chosen, reason=asked.reason, author=site.author,
-            force=form.get("force") == "1", now=form.get("now") == "1",
+            force=asked.verb == Control.KILL and form.get("force") == "1",
+            now=asked.verb == Control.PAUSE and form.get("now") == "1",
         )  # fmt: skip
     elif asked.verb == "retry":
         answers = _retried(site, asked, chosen)
@@ -105,6 +129,8 @@ def _done(site: Site, asked: Asked) -> tuple[list[str], bool]:
         )  # fmt: skip
     elif asked.verb == "signal":
         return _signalled(site, asked)
+    elif asked.verb == "restart":
+        return [_restarted(site, asked)], False
     else:
         raise Refused(f"{asked.verb[:40]!r} is nothing that can be asked for here")
     return _lines(answers)
@@ -116,12 +142,21 @@ def _lines(answers: Sequence[Answer]) -> tuple[list[str], bool]:
 
 
 def _retried(site: Site, asked: Asked, chosen: Selection) -> Sequence[Answer]:
-    changed = CorrectedInputs.of({name: str(value) for name, value in asked.form.items()})
-    if not changed.words:
+    if not (changed := asked.changed).words:
         return retry(site.home, chosen, reason=asked.reason, author=site.author)
-    if len(asked.pids) != 1:
-        raise Refused("inputs are changed of one process at a time")
-    return retry_with(site.home.location, asked.pids[0], changed, asked.reason)
+    return retry_with(site.home.location, asked.only, changed, asked.reason)
+
+
+def _restarted(site: Site, asked: Asked) -> str:
+    """What came of it, with a link to the new process."""
+    step = str(asked.form.get("from", "")).strip()
+    made = restart_with(site.home.location, asked.only, step or None, asked.changed, asked.reason)
+    link = Markup('<a href="{}">{}</a>').format(site.url(f"/process/{made.pid}"), made.pid)
+    said = f", from {made.step or 'its first step'}"
+    if made.shared:
+        said += f"; it shares {', '.join(map(str, made.shared[:SHOWN]))}"
+        said += ", ..." if len(made.shared) > SHOWN else ""
+    return Markup("{} begins anew as {}{}").format(asked.only, link, said)
 
 
 def _signalled(site: Site, asked: Asked) -> tuple[list[str], bool]:
@@ -170,31 +205,42 @@ def _back(request: Request, site: Site) -> str:
 
 
 async def answer_schedule(request: Request) -> Response:
-    """Pause, play or fire a schedule."""
+    """Pause, play, fire or remove a schedule."""
     return await _answered(request, _scheduled)
 
 
 async def answer_limit(request: Request) -> Response:
-    """Set a limit."""
+    """Set or remove a limit."""
     return await _answered(request, _limited)
 
 
 def _scheduled(site: Site, form: FormData) -> tuple[list[str], bool]:
-    handle = get_schedule(str(form.get("name", "")), workspace=site.home)
-    verb = str(form.get("verb", ""))
+    handle, verb = ScheduleHandle(str(form.get("name", "")), site.home), str(form.get("verb", ""))
     if verb == "pause":
         handle.pause(author=site.author)
+        said = "paused"
     elif verb == "play":
         handle.play(author=site.author)
+        said = "playing"
     elif verb == "trigger":
-        return [f"{handle.name}: process {handle.trigger(author=site.author).pid} was made"], False
+        said = f"process {handle.trigger(author=site.author).pid} was made"
+    elif verb == "remove":
+        handle.remove()
+        said = "removed; what it has made goes on"
     else:
         raise Refused(f"{verb[:40]!r} is nothing that can be asked for here")
-    return [f"{handle.name}: {'paused' if verb == 'pause' else 'playing'}"], False
+    return [f"{handle.name}: {said}"], False
 
 
 def _limited(site: Site, form: FormData) -> tuple[list[str], bool]:
     name, slots, rate = (str(form.get(field, "")).strip() for field in ("name", "slots", "rate"))
+    verb = str(form.get("verb", "set"))
+    if verb == "remove":
+        if not remove_limit(name, workspace=site.home):
+            raise Refused(f"there is no limit {name[:200]!r}")
+        return [f"{name} is removed"], False
+    if verb != "set":
+        raise Refused(f"{verb[:40]!r} is nothing that can be asked for here")
     if slots and not (slots.isdecimal() and len(slots) < 10):
         raise Refused(f"{slots[:40]!r} is no number of slots")
     set_limit(name, int(slots) if slots else None, rate=rate or None, workspace=site.home)

@@ -1,7 +1,7 @@
 """Inputs that are corrected on a page: read, and checked by their class, in a program of its own.
 
 What a class takes, only the class knows, and classes of users are never loaded by the program that serves the
-pages. So `quince retry PID name=value` does it: what it takes, and what it says, is the same here.
+pages. So `quince retry PID name=value` and `quince restart` do it: what they take and say is the same here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import escape
+
 from quince.client.control import Answer
 from quince.client.retry import RETRY
 from quince.errors import InvalidInput
@@ -24,6 +26,8 @@ PATIENCE = 120.0
 """Seconds that a class may take to be imported, and to check its inputs."""
 LONGEST = 2000
 """Characters of an input that a form shows to be changed."""
+LONGEST_TOGETHER = 10_000
+"""Characters of all of them on one page."""
 _GIVEN, _WAS = "input.", "was."
 
 
@@ -57,13 +61,14 @@ def _same(text: str, before: str | None) -> bool:
 
 def editable(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Those inputs that a line of text can say, with the line."""
-    found = []
+    found, left = [], LONGEST_TOGETHER
     for name, value in values.items():
         if not str(name).isidentifier():
             continue
         text = value if type(value) is str and not _is_json(value) else _json(value)
-        if text is not None and len(text) <= LONGEST:
+        if text is not None and len(text) <= LONGEST and (length := len(escape(text))) <= left:
             found.append((str(name), text))
+            left -= length
     return found
 
 
@@ -96,32 +101,59 @@ def retry_with(location: Location, pid: int, changed: CorrectedInputs, reason: s
     Raises:
         InvalidInput: they are refused; says why.
     """
-    words = [
+    return [
+        Answer(int(one["pid"]), RETRY, bool(one["accepted"]), bool(one["applied"]), str(one["message"]))
+        for one in _asked(location, "retry", reason, [str(pid), *changed.words])
+    ]
+
+
+@dataclass(frozen=True)
+class Anew:
+    """A process that begins where another one stood.
+
+    Attributes:
+        step: Before which step; None: the first.
+        shared: Children of the other one that are also its.
+    """
+
+    pid: int
+    step: str | None
+    shared: Sequence[int]
+
+
+def restart_with(
+    location: Location, pid: int, step: str | None, changed: CorrectedInputs, reason: str | None
+) -> Anew:
+    """Begin a process anew, before that step, with other inputs.
+
+    Raises:
+        InvalidInput: the step, or they, are refused; says why.
+    """
+    words = [str(pid), *([f"--from={step}"] if step else []), *changed.words]
+    made = _asked(location, "restart", reason, words)
+    return Anew(int(made["pid"]), made["from"], made["shared"])
+
+
+def _asked(location: Location, command: str, reason: str | None, words: Sequence[str]) -> Any:
+    """What a command answers.
+
+    Raises:
+        InvalidInput: it refuses; says why.
+    """
+    line = [
         sys.executable, "-m", "quince.cli.main", "-C", str(location.folder),
-        "retry", "--json", *(["--reason", reason] if reason else []), str(pid), *changed.words,
+        command, "--json", *([f"--reason={reason}"] if reason else []), *words,
     ]  # fmt: skip
     places = {STORE_VARIABLE: location.store, BROKER_VARIABLE: location.broker}
     try:
         done = subprocess.run(
-            words, cwd=location.folder, env={**os.environ, **places}, stdin=subprocess.DEVNULL,
+            line, cwd=location.folder, env={**os.environ, **places}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise InvalidInput(f"its class was not imported in {PATIENCE:.0f} s", "") from None
-    answers = _answers(done.stdout)
-    if answers is None:
-        raise InvalidInput(done.stderr.strip().removeprefix("error: ")[-2000:] or "it was refused", "")
-    return answers
-
-
-def _answers(printed: str) -> list[Answer] | None:
-    """What was answered; users' modules may have printed something before it."""
-    start = printed.rfind("\n[") + 1 if not printed.startswith("[") else 0
     try:
-        told = json.loads(printed[start:])
-        return [
-            Answer(int(one["pid"]), RETRY, bool(one["accepted"]), bool(one["applied"]), str(one["message"]))
-            for one in told
-        ]
-    except (ValueError, KeyError, TypeError):
-        return None
+        return json.loads(done.stdout.strip().rpartition("\n")[2])
+    except ValueError:
+        said = done.stderr.strip().removeprefix("error: ")[-2000:]
+        raise InvalidInput(said or "it was refused", "") from None

@@ -61,14 +61,14 @@ class Pages:
 
     def post(self, path: str, status: int = 200, /, **fields: Any) -> str:
         """Send a form as a page of ours does; what a reader reads of the answer."""
-        answer = self.ask(
-            "POST",
-            path,
-            data={"form_key": self.site.form_key, **fields},
-            headers={"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin", "HX-Request": "true"},
-        )
+        answer = self.send(path, **fields)
         assert answer.status_code == status, f"{path}: {answer.status_code}\n{answer.text[:2000]}"
         return text_of(answer.text)
+
+    def send(self, path: str, **fields: Any) -> httpx.Response:
+        """Send a form as a page of ours does."""
+        headers = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin", "HX-Request": "true"}
+        return self.ask("POST", path, data={"form_key": self.site.form_key, **fields}, headers=headers)
 
 
 def text_of(page: str) -> str:

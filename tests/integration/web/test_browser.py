@@ -71,6 +71,54 @@ def test_a_failed_point_is_repaired_in_the_browser(browser: Browser, home: Works
     assert browser.complaints == []
 
 
+def test_what_cannot_be_undone_is_confirmed_and_a_new_process_is_a_link_away(
+    browser: Browser, home: Workspace, crew: Crew
+) -> None:
+    crew.start()
+    set_limit("licence", 3, workspace=home)
+    schedule(Double, name="nightly", cron="0 2 * * *", inputs={"value": 3}, workspace=home)
+    bad = submit(Relax, volumes=[], workspace=home)
+    bad.wait(60)
+    origin, answers = browser.ask("location.origin"), "document.querySelector('#answers').innerText"
+
+    browser.go(f"{origin}/limits")
+    change, remove = (f"document.querySelectorAll('.more details')[{number}]" for number in (0, 1))
+    browser.ask(f"{change}.open = true")
+    browser.until("document.activeElement.name === 'slots'")
+    browser.ask("document.activeElement.select()")
+    browser.write("5")
+    browser.press("Enter")
+    browser.until(f"{answers}.includes('licence is set')")
+    assert [row.slots for row in home.store.limits()] == [5]
+    browser.until("document.querySelector('#limits td.right + td.right').innerText === '5'")
+    assert (
+        browser.ask(f"{remove}.querySelector('button').checkVisibility()") is False
+    )  # it is asked for first
+    browser.ask(f"{remove}.querySelector('summary').click()")
+    browser.ask(f"{remove}.querySelector('button').click()")
+    browser.until("document.querySelector('#limits').innerText.includes('None.')")
+
+    browser.go(f"{origin}/schedules")
+    browser.ask("document.querySelector('.more details.sheet-of summary').click()")
+    browser.ask("document.querySelector('.more details.sheet-of button').click()")
+    browser.until("document.querySelector('#schedules').innerText.includes('None.')")
+    assert home.store.schedules() == []
+
+    browser.go(f"{origin}/process/{bad.pid}")
+    browser.press("n")
+    browser.until("document.activeElement.name === 'from'")
+    browser.ask("document.querySelector('#do-restart details').open = true")
+    browser.ask("document.querySelector('#do-restart [name=\"input.volumes\"]').select()")
+    browser.write("[1, 2]")
+    browser.ask("document.querySelector('#do-restart button.go').click()")
+    browser.until("document.querySelector('#answers a')", 60)
+    browser.ask("document.querySelector('#answers a').click()")
+    browser.until(f"location.pathname !== '/process/{bad.pid}' && document.querySelector('#state')")
+    browser.until("document.querySelector('#state').innerText.includes('finished')", 60)
+    assert browser.ask("document.querySelector('#facts').innerText").split().count("restart") == 1
+    assert browser.complaints == []
+
+
 def test_every_page_fits_a_screen_and_a_phone_and_nothing_acts(
     browser: Browser, home: Workspace, crew: Crew
 ) -> None:
@@ -85,7 +133,7 @@ def test_every_page_fits_a_screen_and_a_phone_and_nothing_acts(
     origin = browser.ask("location.origin")
     pages = ["/", "/processes", "/schedules", "/limits", "/workers"]
     pages += [f"/process/{one.pid}" for one in (paints, said, study)]
-    pages += [f"/process/{study.pid}/{view}" for view in ("tree", "timeline", "history")]
+    pages += [f"/process/{study.pid}/{view}" for view in ("tree", "graph", "timeline", "history")]
     pages += [f"/process/{said.pid}/output"]
     for width, dark in ((1280, False), (390, True)):
         browser.size(width, 900, dark=dark)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from quince import Workspace, get_schedule, schedule, submit
+import pytest
+
+from quince import Workspace, get_process, get_schedule, schedule, submit
 from tests.crew import Crew, eventually
 from tests.flows import Approval, Double, Sleeper
 from tests.integration.web.conftest import ORIGIN, Pages
@@ -47,7 +50,8 @@ NONSENSE: Sequence[dict[str, object]] = [
         {"verb": "pause"}, {"verb": "pause", "pid": "x"}, {"verb": "pause", "pid": "-1"},
         {"verb": "explode", "pid": "1"}, {"pid": "1"}, {"verb": "pause", "pid": "9" * 30},
         {"verb": "signal", "pid": "1", "name": "", "value": "1"}, {"verb": "retry", "pid": "1"},
-        {"verb": "kill", "pid": ["1"] * 2500},
+        {"verb": "kill", "pid": ["1"] * 2500}, {"verb": "restart", "pid": "9"},
+        {"verb": "restart", "pid": ["1", "2"]}, {"verb": "restart", "pid": "1", "from": "--help"},
     ]  # fmt: skip
 
 
@@ -89,6 +93,51 @@ def test_a_point_that_was_put_aside_is_repaired_too(pages: Pages, home: Workspac
     assert bad.exit_status == 0
 
 
+@pytest.mark.parametrize("location", ["embedded"], indirect=True)
+def test_a_process_is_begun_anew_from_a_step_with_other_inputs(
+    pages: Pages, home: Workspace, crew: Crew
+) -> None:
+    crew.start()
+    study = submit(Relax, volumes=[1, 2], workspace=home)
+    study.wait(60)
+    page = pages.get(f"/process/{study.pid}")
+    assert 'placeholder="the first one"' in page
+    wrong = pages.post("/control", 409, pid=study.pid, verb="restart", **{"from": "polish"})
+    assert "no checkpoint before a step 'polish'" in wrong
+    assert "volumes" in pages.post("/control", 409, pid=study.pid, verb="restart", **{"input.volumes": "7"})
+    told = pages.post(
+        "/control", pid=study.pid, verb="restart", reason="<b>more</b>", **{"input.volumes": "[3]"}
+    )
+    anew = get_process(int(re.findall(r"begins anew as (\d+)", told)[0]), workspace=home)
+    anew.wait(60)
+    assert (anew.inputs["volumes"], anew.row.options.restart_of) == ([3], study.pid)
+    assert "<b>more</b>" in pages.text(f"/process/{anew.pid}/history")
+
+    bad = submit(Relax, volumes=[], workspace=home)
+    bad.wait(60)
+    assert '<option value="launch">' in pages.get(f"/process/{bad.pid}")
+    answer = pages.send("/control", pid=bad.pid, verb="restart", **{"from": "launch"})
+    link = re.findall(r'<a href="/process/(\d+)">\1</a>, from (.*)', answer.text)
+    assert [step for _, step in link] == ["its first step"]
+
+
+@pytest.mark.parametrize("location", ["embedded"], indirect=True)
+def test_a_step_is_stopped_in_its_midst_and_by_force_of_many_at_once(
+    pages: Pages, home: Workspace, crew: Crew
+) -> None:
+    crew.start()
+    asleep = [submit(Sleeper, workspace=home) for _ in range(2)]
+    eventually(lambda: all(one.state == "running" for one in asleep))
+    pids = [one.pid for one in asleep]
+    pages.post("/control", pid=pids, verb="pause", now="1", force="1", reason="a look")
+    eventually(lambda: all(one.paused for one in asleep))
+    pages.post("/control", pid=pids, verb="kill", now="1", force="1", reason="enough")
+    for one in asleep:
+        one.wait(60)
+        asked = [event.body for event in one.history() if event.kind == "control"]
+        assert [(body["verb"], body["reason"]) for body in asked] == [("pause", "a look"), ("kill", "enough")]
+
+
 def test_schedules_and_limits_are_steered(pages: Pages, home: Workspace) -> None:
     schedule(Double, name="nightly", cron="0 2 * * *", inputs={"value": 3}, workspace=home)
     assert "paused" in pages.post("/schedule", name="nightly", verb="pause")
@@ -96,11 +145,27 @@ def test_schedules_and_limits_are_steered(pages: Pages, home: Workspace) -> None
     assert "playing" in pages.post("/schedule", name="nightly", verb="play")
     assert "was made" in pages.post("/schedule", name="nightly", verb="trigger")
     pages.post("/schedule", 409, name="daily", verb="pause")
-    pages.post("/schedule", 409, name="nightly", verb="remove")
+    pages.post("/schedule", 409, name="nightly", verb="forget")
+    assert "nightly" in pages.text("/schedules")
+    assert "removed" in pages.post("/schedule", name="nightly", verb="remove")
+    assert "nightly" in pages.post("/schedule", 409, name="nightly", verb="remove")
+    assert "None." in pages.text("/schedules")
     assert "is set" in pages.post("/limit", name="licence", slots="4", rate="30/min")
     assert "30/min" in pages.text("/limits")
     for wrong in ({"name": "licence"}, {"name": "x", "slots": "-1"}, {"name": "x", "rate": "often"}):
         pages.post("/limit", 409, **wrong)
+    page = pages.get("/limits")
+    assert re.search(r'name="slots"[^>]* value="4"', page)
+    assert re.search(r'name="rate"[^>]* value="30/min"', page)
+    assert "is set" in pages.post("/limit", name="licence", verb="set", slots="", rate="100/12 h")
+    (rate,) = re.findall(r'name="rate"[^>]* value="([^"]+)"', pages.get("/limits"))
+    assert "is set" in pages.post("/limit", name="licence", verb="set", slots="7", rate=rate)
+    (row,) = home.store.limits()
+    assert (row.slots, row.rate, row.per) == (7, 100, 43200.0)
+    assert "removed" in pages.post("/limit", name="licence", verb="remove")
+    assert "no limit 'licence'" in pages.post("/limit", 409, name="licence", verb="remove")
+    pages.post("/limit", 409, name="licence", verb="forget", slots="1")
+    assert home.store.limits() == []
 
 
 def test_forms_work_without_script_too(pages: Pages, home: Workspace) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from html import unescape
+from xml.etree import ElementTree
 
 import pytest
 
-from quince import Workspace, schedule, set_limit, submit
+from quince import Workspace, get_schedule, schedule, set_limit, submit
 from quince.monitor import words
 from tests.crew import Crew, eventually
 from tests.flows import Approval, Double, Sleeper
 from tests.integration.web.conftest import Pages
 from tests.integration.web.flows import Paints, Relax, Wide
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_every_page_shows_what_there_is(pages: Pages, home: Workspace, crew: Crew) -> None:
@@ -72,6 +76,55 @@ def test_the_outline_is_shown_with_the_current_step_and_without_loading_the_clas
     here = here.partition("</div>")[0]
     assert "decide" in here
     assert "ask" not in here
+
+
+@pytest.mark.parametrize("location", ["embedded"], indirect=True)
+def test_many_limits_and_schedules_with_long_names_are_shown_page_by_page(
+    pages: Pages, home: Workspace
+) -> None:
+    names = [f"{number:02} {'<&>' * 30}" for number in range(45)]
+    for name in names:
+        set_limit(name, 3, rate="30/min", workspace=home)
+        schedule(Double, name=name, cron="0 2 * * *", inputs={"value": 3}, workspace=home)
+        for _ in range(6):
+            get_schedule(name, workspace=home).pause()
+    for path in ("/limits", "/schedules"):
+        seen, further = list[str](), [""]
+        while further:
+            page = pages.get(path + unescape(further[0]))  # never too large
+            seen += re.findall(r"<tr data-row><td>(\d\d) ", page)
+            further = re.findall(r'rel="next" href="([^"]+)"', page)
+        assert seen == [name[:2] for name in names]
+
+
+@pytest.mark.parametrize("location", ["embedded"], indirect=True)
+def test_the_tree_and_the_outline_are_drawn_with_links(pages: Pages, home: Workspace, crew: Crew) -> None:
+    crew.start()
+    wide = submit(Wide, n=150, workspace=home)
+    asks = submit(Approval, workspace=home)
+    wide.wait(60)
+    eventually(lambda: asks.state == "waiting")
+
+    def drawings(pid: int) -> list[ElementTree.Element]:
+        page = pages.get(f"/process/{pid}/graph")
+        return [ElementTree.fromstring(one) for one in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
+
+    def said(drawing: ElementTree.Element) -> list[str]:
+        return [str(one.text) for one in drawing.iter(f"{SVG}text")]
+
+    tree, outline = eventually(lambda: found if len(found := drawings(wide.pid)) == 2 else [])
+    children = home.store.children([wide.pid], most=2)
+    links = [one.get("href") for one in tree.iter(f"{SVG}a")]
+    assert links[:3] == [f"/process/{pid}" for pid in (wide.pid, children[0].pid, children[1].pid)]
+    assert (len(links), links[-1]) == (101, f"/processes?parent={wide.pid}")
+    assert "… 51 more" in said(tree)
+    assert said(outline) == ["start", "launch", "end", "end"]
+    assert list(outline.iter(f"{SVG}a")) == []
+    _, outline = eventually(lambda: found if len(found := drawings(asks.pid)) == 2 else [])
+    steps = {one.findtext(f"{SVG}text"): one.find(f"{SVG}rect") for one in outline.iter(f"{SVG}g")}
+    assert [name for name, box in steps.items() if box is not None and "current" in box.attrib["class"]] == [
+        "decide"
+    ]
 
 
 def test_arrays_and_pictures_are_shown_as_such(pages: Pages, home: Workspace, crew: Crew) -> None:

@@ -157,7 +157,8 @@ def test_names_reports_tracebacks_labels_and_keys_of_users_do_not_act(
     addresses = ["/", "/processes", f"/processes?text={HOSTILE[0]}", "/processes?label=study"]
     for handle in (*handles, odd):
         addresses += [
-            f"/process/{handle.pid}{view}" for view in ("", "/tree", "/timeline", "/output", "/history")
+            f"/process/{handle.pid}{view}"
+            for view in ("", "/tree", "/graph", "/timeline", "/output", "/history")
         ]
     for address in addresses:
         page = pages.get(address)

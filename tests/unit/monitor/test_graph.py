@@ -107,6 +107,18 @@ def test_hostile_names_are_text_and_nothing_else(tree: bool) -> None:
         assert "click n0" not in line or '"' in line.split("click n0")[0]
 
 
+def test_on_a_page_it_has_links_and_no_style_of_its_own() -> None:
+    boxes = [Box("a", Shape.PROCESS, ["a"]), Box("b", Shape.END, ["b"])]
+    graph = Graph("g", boxes, [Arrow("a", "b")])
+    picture = ElementTree.fromstring(
+        svg_of(graph, lambda box: f"/{HOSTILE[:20]}" if box.name == "a" else None)
+    )
+    (link,) = picture.iter(f"{SVG}a")
+    assert link.attrib == {"href": f"/{HOSTILE[:20]}"}
+    assert [one.attrib["data-box"] for one in link] == ["a"]
+    assert list(picture.iter(f"{SVG}style")) == []
+
+
 def test_a_large_tree_is_drawn_row_by_row() -> None:
     boxes = [Box("top", Shape.PROCESS, ["top", "x"])]
     arrows = []

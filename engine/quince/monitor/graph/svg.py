@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from quince.monitor.graph.boxes import Arrow, Box, Graph, Shape
@@ -12,6 +12,9 @@ from quince.text import in_line
 
 _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML cannot have."""
+
+LONGEST_HINT = 300
+"""Letters of a hint that are written."""
 
 STYLE = """
 .q{font:13px ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
@@ -29,19 +32,24 @@ STYLE = """
 """
 
 
-def svg_of(graph: Graph) -> str:
-    """The graph as the text of an SVG file. All that users have written is escaped in it."""
+def svg_of(graph: Graph, link: Callable[[Box], str | None] | None = None) -> str:
+    """The graph as the text of an SVG file. All that users have written is escaped in it.
+
+    Args:
+        link: Where a box leads, on a page that has a style for such drawings; None: it has its own.
+    """
     drawing = laid_out(graph)
     width, height = round(drawing.width), round(drawing.height)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="q" role="img" width="{width}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="q" role="{"img" if link is None else "group"}" '
+        f'width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}">',
         f"<title>{_text(graph.title)}</title>",
-        f"<style>{STYLE}</style>",
+        f"<style>{STYLE}</style>" if link is None else "",
         '<defs><marker id="q-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
         'orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>',
         *(_arrow(arrow, points, drawing) for arrow, points in drawing.lines),
-        *(_box(box, drawing.places[box.name]) for box in graph.boxes),
+        *(_linked(box, drawing.places[box.name], link and link(box)) for box in graph.boxes),
         "</svg>\n",
     ]
     return "\n".join(parts)
@@ -49,6 +57,11 @@ def svg_of(graph: Graph) -> str:
 
 def _text(text: str) -> str:
     return escape(_UNFIT.sub("\ufffd", in_line(text)))
+
+
+def _linked(box: Box, place: Place, to: str | None) -> str:
+    drawn = _box(box, place)
+    return f"<a href={quoteattr(to)}>{drawn}</a>" if to else drawn
 
 
 def _box(box: Box, place: Place) -> str:
@@ -73,7 +86,7 @@ def _box(box: Box, place: Place) -> str:
         f'y="{first + LINE * number:.0f}">{_text(cut(line))}</text>'
         for number, line in enumerate(box.lines)
     )
-    hint = f"<title>{_text(box.hint)}</title>" if box.hint else ""
+    hint = f"<title>{_text(box.hint[:LONGEST_HINT])}</title>" if box.hint else ""
     return f'<g data-box="{_text(box.name)}">{hint}{outline}{lines}</g>'
 
 

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from quince.moments import clock, span
 from quince.monitor.details import Details
 from quince.monitor.rows import Row
+from quince.monitor.words import Shown
 from quince.text import ends_of, without_passwords
 from quince.web.declared import BEING_READ
 from quince.web.gantt import split
@@ -25,6 +26,8 @@ LONGEST_ERROR = 40_000
 LINES = 250
 """Of a history, on one page."""
 PIECE = 65_536
+BEGINNINGS = 100
+"""Steps that are named for a restart."""
 _KINDS = frozenset({"state", "claim", "control", "retry", "restart", "signal", "death", "attempt", "blocked"})
 
 Fact = tuple[str, str, str | None]
@@ -45,7 +48,7 @@ def process(request: Request) -> Response:
         error=without_passwords(ends_of(story, LONGEST_ERROR)),
         split=call("drawings.html", "split", split(details.durations)),
         spent=[(kind, seconds) for kind, seconds in spent if seconds > 0],
-        facts=_facts(site, details), editable=editable(details.inputs),
+        facts=_facts(site, details), editable=editable(details.inputs), beginnings=_beginnings(details),
     )  # fmt: skip
 
 
@@ -133,6 +136,16 @@ def _facts(site: Site, details: Details) -> Sequence[Fact]:
         ("restarts from", ", ".join(details.steps[:20]) if len(details.steps) > 1 else None, None),
     ]
     return [(name, value, link) for name, value, link in facts if value is not None]
+
+
+def _beginnings(details: Details) -> tuple[str, Sequence[str]]:
+    """From where it is begun anew if nothing is said, and steps that can be said."""
+    steps = list(details.steps[-BEGINNINGS:])
+    if details.row.shown is Shown.FINISHED:
+        return "the first one", steps
+    if first := details.code.outline[:1]:
+        steps = [name for name in (first[0].label,) if name not in details.steps] + steps
+    return "where it stopped" if details.row.terminated else "where it stands", steps
 
 
 def _at(moment: float | None, now: float) -> str | None:

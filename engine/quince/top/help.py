@@ -27,7 +27,10 @@ KEYS = """\
  space       mark for the keys below, which else mean the line one is at
 
  p           pause      P  play      K  kill      R  retry      S  signal
-             each asks why (a signal: which); it is kept with your name
+             each asks why (a signal: which); it is kept with your name;
+             ctrl+t there: pause in the midst of a step, kill by force
+ N           restart: a new process begins where this one stands, or
+             before a step of which the checkpoint is kept
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -20,7 +21,7 @@ from quince.monitor.monitor import Monitor
 from quince.top.asking import Ask, Question
 from quince.top.listing import Listing
 from quince.top.renewing import AskRenewal, Renewal, Renewed
-from quince.top.steering import RETRY, SIGNAL, steer
+from quince.top.steering import RESTART, RETRY, SIGNAL, steer
 from quince_persistence.errors import PersistenceError
 from quince_persistence.records import Control
 
@@ -28,6 +29,11 @@ WARNINGS: Mapping[str, str] = {
     Control.KILL: "It ends, with all below it; a step that runs is stopped.",
     Control.PAUSE: "It stops after the step that runs now.",
     RETRY: "It goes on from the step in which it failed.",
+    RESTART: "A new process begins there; this one stays as it is.",
+}
+OPTIONS: Mapping[str, str] = {
+    Control.KILL: "by force: a step that runs gets no time to end",
+    Control.PAUSE: "now, in the midst of the step",
 }
 
 
@@ -57,6 +63,7 @@ class PartsScreen(Screen[None]):
         Binding("P", "steer('play')", "Play"),
         Binding("K", "steer('kill')", "Kill"),
         Binding("R", "steer('retry')", "Retry"),
+        Binding("N", "steer('restart')", show=False),
         Binding("S", "steer('signal')", "Signal"),
         *(Binding(str(n), f"part({n - 1})", show=False) for n in range(1, 10)),
     ]
@@ -195,17 +202,20 @@ class PartsScreen(Screen[None]):
     async def _steer(self, verb: str, pids: Sequence[int]) -> None:
         of = str(pids[0]) if len(pids) == 1 else f"{len(pids)} processes"
         lines = [("reason", "")]
+        if verb == RESTART:
+            lines.append(("before which step (empty: where it stands)", ""))
         if verb == SIGNAL:
             lines = [("name", next(iter(self.signals()), "")), ("value (JSON, or a plain text)", "true")]
-        warning = WARNINGS.get(verb, "")
+        question = Question(verb, of, lines, WARNINGS.get(verb, ""), OPTIONS.get(verb, ""))
         try:
-            filled = await self.app.push_screen_wait(Ask(Question(verb, of, lines, warning)))
+            filled = await self.app.push_screen_wait(Ask(question))
         finally:
             self._free()
         if filled is None:
             return
         try:
-            self.say(await aside(steer, self.monitor.workspace, verb, pids, filled))
+            asked = partial(steer, self.monitor.workspace, verb, pids, filled.lines, option=filled.option)
+            self.say(await aside(asked))
         except (EngineError, PersistenceError, ValueError) as error:
             self.say(f"refused: {error}")
         self._renewal.ask()

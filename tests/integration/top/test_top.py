@@ -119,6 +119,46 @@ async def test_pause_play_and_kill_of_what_is_marked_keep_the_reason(here: Works
         assert [one.terminated for one in handles] == [False, False, True, True]
 
 
+@pytest.mark.parametrize("location", ["embedded"], indirect=True)
+async def test_a_step_is_stopped_in_its_midst_by_force_and_begun_anew(home: Workspace, crew: Crew) -> None:
+    crew.start(1)
+    sleeper = submit(flows.Sleeper, workspace=home)
+    async with seen(home) as screen:
+        await screen.until(lambda: sleeper.state == "running")
+        await screen.press("p")
+        await screen.until("[ ] now, in the midst")
+        await screen.press("ctrl+t")
+        await screen.until("[x] now, in the midst")
+        await screen.press("enter")
+        await screen.until(lambda: sleeper.paused)
+        await screen.until("paused (running)")
+        await screen.press("P", "enter")
+        await screen.until(lambda: not sleeper.paused)
+        await screen.press("K")
+        await screen.until("[ ] by force")
+        await screen.press("ctrl+t", "enter")
+        await screen.until(f"{sleeper.pid} killed")  # at once, and not by its worker
+        said = [event.body for event in sleeper.history() if event.kind == "control"]
+        assert [(one["verb"], one.get("now")) for one in said] == [
+            ("pause", True),
+            ("play", None),
+            ("kill", None),
+        ]
+
+        await screen.press("N")
+        await screen.until("Restart")
+        await screen.type("again")
+        await screen.press("enter")
+        await screen.type("polish")
+        await screen.press("enter")
+        await screen.until("refused: ")
+        await screen.press("N", "enter", "enter")
+        await screen.until(f"{sleeper.pid} begins anew as")
+        (anew,) = [one for one in find(workspace=home) if one.pid != sleeper.pid]
+        assert anew.row.options.restart_of == sleeper.pid
+        anew.kill(force=True)
+
+
 class Counting:
     """Counts the rows that are asked for."""
 

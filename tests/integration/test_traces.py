@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from quince import Workspace, get_process, run, submit
+from quince import Workspace, get_process, run, submit, submit_many
+from quince.client.control import control
+from quince.errors import ControlRefused
+from quince.messages import GROUPED
 from quince.settings import CONFIG
 from quince.workspace.location import Location, locate
-from quince_persistence.records import Selection
+from quince_persistence.records import Control, Selection
 from tests.collector import collector
 from tests.crew import Crew, eventually
 from tests.integration import trace_flows as flows
+from tests.integration.notice_flows import fine
 from tests.integration.test_notices import EMBEDDED
 
 
@@ -69,6 +74,37 @@ def test_a_killed_worker_costs_the_running_span(home: Workspace, crew: Crew, tmp
         }
         assert len(got.spans) == 3
         assert len({one.trace for one in got.spans}) == 1
+
+
+def test_what_ends_while_no_worker_has_it_has_a_span_once(
+    location: Location, crew: Crew, tmp_path: Path
+) -> None:
+    """Killed while it is queued, alone and with many; over its deadline; served from the cache."""
+    with collector() as got:
+        (tmp_path / CONFIG).write_text(f"[traces]\nendpoint = '{got.endpoint}'\n")
+        crew.start()
+        with Workspace(traced(location)) as home:
+            queued = submit(flows.Part, queue="nowhere", workspace=home)
+            assert queued.kill("no").applied
+            with pytest.raises(ControlRefused):
+                queued.kill("again")
+            crowd = submit_many(flows.Part, [{} for _ in range(GROUPED)], queue="nowhere", workspace=home)
+            many = Selection(pids=[handle.pid for handle in crowd])
+            control(home, Control.KILL, many, author="me", reason="no")
+            late = submit(flows.Part, queue="nowhere", deadline=0.1, workspace=home)
+            first, again = (submit(fine, inputs={"n": 1}, cache=True, workspace=home) for _ in range(2))
+            first.wait(60)
+            served = submit(fine, inputs={"n": 1}, cache=True, workspace=home)
+            ended = [queued, *crowd, late, first, again, served]
+            for handle in ended:
+                handle.wait(60)
+            assert served.row.options.cached_from is not None
+
+            def spans() -> list[object]:
+                return [one.attributes["quince.pid"] for one in got.spans if "." not in one.name]
+
+            eventually(lambda: len(spans()) >= len(ended), what="the spans")
+    assert sorted(map(str, spans())) == sorted(str(handle.pid) for handle in ended)
 
 
 @EMBEDDED

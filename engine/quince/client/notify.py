@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from quince.client.ends import trace_ends
 from quince.messages import (
     change_of,
     changes_of,
@@ -70,6 +71,14 @@ def notify(
         everybody: One broadcast reaches all owners.
     """
     workspace.background.post(lambda: _notify(workspace, verb, outcomes, now, everybody))
+    trace_ends(workspace, [outcome.pid for outcome in outcomes if _has_ended_it(outcome)])
+
+
+def _has_ended_it(outcome: ControlOutcome) -> bool:
+    before, after = outcome.before, outcome.after
+    if before is None or after is None or outcome.refused is not None:
+        return False
+    return after.terminated and not before.terminated
 
 
 def notify_signalled(workspace: Workspace, outcomes: Sequence[ControlOutcome]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from msgspec.structs import replace
 
+from quince.client.ends import trace_ends
 from quince.client.handle import Handles, ProcessHandle, WorkspaceLike
 from quince.client.notify import enqueue
 from quince.errors import UnknownTarget
@@ -170,6 +171,7 @@ def submit_each(
     _ = home.communicator  # a broker that cannot be reached is an error before anything is written
     processes, pids = insert(home, process_class, path, given, wishes)
     served = _served(home, processes)
+    trace_ends(home, sorted(served))
     new = [one for one, pid in zip(processes, pids, strict=True) if one.pid == pid and one.pid not in served]
     limited = [one.pid for one in new if one.options.limits]
     ready = [Woken(one.pid, None, one.queue, one.priority) for one in new if not one.options.limits]

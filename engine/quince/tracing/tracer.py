@@ -8,25 +8,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace import ReadableSpan
 
-from quince.tracing.ids import Place, place_of, traceparent
-from quince.tracing.spans import facts_of, make, process_span
+from quince.tracing.collector import Collector
+from quince.tracing.ids import place_of, traceparent
+from quince.tracing.spans import facts_of, make
 from quince.workspace.observation import Traces
 from quince_messaging.side_tasks import Troubles
 from quince_persistence.contract import StoreContract
-from quince_persistence.errors import PersistenceError
-from quince_persistence.records import TERMINAL, ProcessRow, Selection, State
+from quince_persistence.records import TERMINAL, ProcessRow, State
 from quince_persistence.records.steps import Step
 
 MOST = 10_000
 """Spans that wait to be sent; while a collector takes none, the oldest go."""
 AT_ONCE = 500
-SEND_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
 LAST_SECONDS = 3.0
 WORK = "sending traces"
@@ -43,10 +38,6 @@ class AttemptLike(Protocol):
     span: str | None
 
 
-class NotTaken(Exception):
-    """The collector takes no spans."""
-
-
 class Tracer:
     """An observer of a worker.
 
@@ -58,10 +49,7 @@ class Tracer:
 
     def __init__(self, settings: Traces, worker: str, troubles: Troubles, store: StoreContract) -> None:
         self._worker, self._troubles, self._store = worker, troubles, store
-        provider = TracerProvider(shutdown_on_exit=False)
-        self._resource = provider.resource.merge(_named(provider))
-        self._sampler = provider.sampler
-        self._exporter = OTLPSpanExporter(endpoint=_traces_url(settings.endpoint), timeout=SEND_SECONDS)
+        self._collector = Collector(settings, store)
         self._waiting: deque[Callable[[], ReadableSpan] | int] = deque(maxlen=MOST)
         self._awake, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._serve, name="quince-traces", daemon=True)
@@ -72,7 +60,7 @@ class Tracer:
     def begins(self, attempt: AttemptLike) -> None:
         place = place_of(attempt.row, self._store.identity)
         span = secrets.randbits(64) or 1
-        attempt.span = traceparent(place.trace, span, sampled=self._is_sampled(place, attempt.row))
+        attempt.span = traceparent(place.trace, span, sampled=self._collector.takes(place, attempt.row))
 
     def ended(self, attempt: AttemptLike, step: Step | None, error: BaseException | None) -> None:
         if attempt.span is not None and attempt.span.endswith("01"):
@@ -108,31 +96,13 @@ class Tracer:
                 self._troubles.failed(WORK, error)
                 if self._closing.wait(AGAIN_SECONDS):
                     return
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        self._collector.close()
 
     def _send(self, some: Sequence[Callable[[], ReadableSpan] | int]) -> None:
         spans = [one() for one in some if not isinstance(one, int)]
         if pids := [one for one in some if isinstance(one, int)]:
-            spans += self._process_spans(pids)
-        if spans and self._exporter.export(spans) is not SpanExportResult.SUCCESS:
-            raise NotTaken(f"the collector takes none of {len(spans)} spans, which are lost")
-
-    def _process_spans(self, pids: Sequence[int]) -> list[ReadableSpan]:
-        try:
-            rows = self._store.select(Selection(pids=pids))
-        except PersistenceError:
-            rows = ()
-        places = [(row, place_of(row, self._store.identity)) for row in rows if row.terminated]
-        return [
-            process_span(row, place, self._resource) for row, place in places if self._is_sampled(place, row)
-        ]
-
-    def _is_sampled(self, place: Place, row: ProcessRow) -> bool:
-        """What whoever has begun the trace says; else what the sampler of the environment says of it."""
-        if place.sampled is not None:
-            return place.sampled
-        decision = self._sampler.should_sample(None, place.trace, row.class_path).decision
-        return decision is not Decision.DROP
+            spans += self._collector.spans_of(pids)
+        self._collector.send(spans)
 
     def _step_span(
         self, attempt: AttemptLike, step: Step | None, error: BaseException | None
@@ -158,7 +128,7 @@ class Tracer:
             attributes=attributes,
             error=failure,
             exception=exception,
-            resource=self._resource,
+            resource=self._collector.resource,
         )
 
 
@@ -175,16 +145,3 @@ def _failure_of(step: Step | None, error: BaseException | None) -> tuple[str | N
     if step.exit_status:
         return step.exit_message or f"exit status {step.exit_status}", None
     return None, None
-
-
-def _traces_url(endpoint: str | None) -> str | None:
-    """Where a collector takes traces; None: as the environment says."""
-    if endpoint is None or endpoint.rstrip("/").endswith("/v1/traces"):
-        return endpoint
-    return f"{endpoint.rstrip('/')}/v1/traces"
-
-
-def _named(provider: TracerProvider) -> Resource:
-    """The name of the service, unless the environment gives one."""
-    named = str(provider.resource.attributes.get(SERVICE_NAME, "unknown_service"))
-    return Resource({SERVICE_NAME: "quince"} if named.startswith("unknown_service") else {})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from quince.messages import pids_of
 from quince.worker.outbox import Outbox
 from quince.worker.seats import Seat
 from quince_messaging.contract import BroadcastMessage
@@ -81,10 +82,9 @@ class ObservedSteps:
     def changed(self, message: BroadcastMessage) -> None:
         """A change of a process is announced."""
         kind, _, states = (message.subject or "").partition(".")
-        if kind == "state_changed" and message.sender is not None:
-            before, _, after = states.partition(".")
-            if before != after:
-                pid = int(message.sender)
+        before, _, after = states.partition(".")
+        if kind == "state_changed" and before != after:
+            for pid in pids_of(message.body, message.sender):
                 for observer in self._observers:
                     observer.changed(pid, State(after), self.classes.get(pid))
 

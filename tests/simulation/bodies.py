@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from signal import SIGKILL, Signals
+from signal import Signals
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from unittest.mock import patch
 
@@ -270,8 +270,6 @@ class Body:
         """It ends now; its worker hears of that, after all that it has said."""
         if not self.actor.dead:
             guilty = 0 if by_worker else self.who_runs.pid
-            if not guilty and number is not SIGKILL:
-                guilty = self.who_runs.last  # at most: if it is the only one that runs there
             self.pool.interrupted(self, guilty)
             self.die_with_worker()
             self.pool.world.note(f"{self.actor.name} ends: {number.name}")

@@ -349,15 +349,23 @@ class Store(Checkups, StoreContract):
         next_at: float | None,
         author: str,
         replaces: bool = False,
+        planned: float | None = None,
     ) -> Future[ScheduleRow]:
         return self._write(
-            PutSchedule(name, schedule, inputs, moment, next_at, replaces=replaces, author=author)
+            PutSchedule(name, schedule, inputs, moment, next_at, planned, replaces=replaces, author=author)
         )
 
     def hold_schedule(
-        self, name: str, *, paused: bool, moment: float | None, next_at: float | None, author: str
+        self,
+        name: str,
+        *,
+        paused: bool,
+        moment: float | None,
+        next_at: float | None,
+        author: str,
+        planned: float | None = None,
     ) -> Future[ScheduleRow]:
-        return self._write(HoldSchedule(name, moment, next_at, paused=paused, author=author))
+        return self._write(HoldSchedule(name, moment, next_at, planned, paused=paused, author=author))
 
     def remove_schedule(self, name: str) -> Future[None]:
         return self._write(RemoveSchedule(name))

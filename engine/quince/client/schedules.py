@@ -106,17 +106,18 @@ class ScheduleHandle:
 
     def pause(self, *, author: str | None = None) -> None:
         """Fire no more, until it is played; nothing of that time is made up for then. Durable on return."""
-        self._hold(True, None, author)
+        self._hold(True, None, self.workspace.store.clock(), author)
 
     def play(self, *, author: str | None = None) -> None:
         """Go on, from the next moment after now. Durable on return."""
-        self._hold(False, after(self.row.schedule, self.workspace.store.clock()), author)
+        now = self.workspace.store.clock()
+        self._hold(False, after(self.row.schedule, now), now, author)
 
-    def _hold(self, paused: bool, moment: float | None, author: str | None) -> None:
+    def _hold(self, paused: bool, moment: float | None, now: float, author: str | None) -> None:
         who, _ = asked_by("pause" if paused else "play", author)
         next_at = with_jitter(self.name, self.row.schedule, moment)
         self.workspace.store.hold_schedule(
-            self.name, paused=paused, moment=moment, next_at=next_at, author=who
+            self.name, paused=paused, moment=moment, next_at=next_at, author=who, planned=now
         ).result()
 
     def remove(self) -> None:
@@ -268,7 +269,7 @@ def schedule(
         raise InvalidSchedule(f"schedule {name} would never fire: starting {starting} is too far away")
     home.store.put_schedule(
         name, record, bytes(made.inputs), moment=moment, next_at=with_jitter(name, record, moment),
-        replaces=replace, author=asked_by("schedule", None)[0],
+        replaces=replace, author=asked_by("schedule", None)[0], planned=now,
     ).result()  # fmt: skip
     return ScheduleHandle(name, home)
 

@@ -68,7 +68,8 @@ class DueSchedules:
     def _firing(self, row: ScheduleRow) -> Firing | None:
         """What is to be done; None if there is nothing just now."""
         store = self._worker.store
-        found = plan(row, store.clock())
+        now = store.clock()
+        found = plan(row, now)
         same = replace(row, next_at=found.next_at, last_at=found.last_at)
         nothing_due = not found.due and same == row and found.moment == row.state.moment
         if nothing_due and (not row.state.queued or self._lives(row)):
@@ -81,6 +82,7 @@ class DueSchedules:
             moment=found.moment,
             next_at=found.next_at,
             last_at=found.last_at,
+            planned=now,
             missed=found.missed,
             revision=self._revision(row.schedule),
         )

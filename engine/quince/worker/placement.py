@@ -133,7 +133,7 @@ class Placement:
 
     def _loader(self, process: Placed, known: KnownClass) -> StepHost:
         host = known.loader
-        if host is None or host.over or host.retired or not host.guests:
+        if host is None or host.over or host.retired or host.frozen or not host.guests:
             host = self._idle(process.root) or self._make(process.root, Kind.ALONE)
             host.loading = True
             known.loader = host

@@ -156,7 +156,7 @@ class StepHost:
     @property
     def usable(self) -> bool:
         """Processes may be loaded there."""
-        return not (self.retired or self.outdated or self.blocked_by or self.over)
+        return not (self.retired or self.outdated or self.blocked_by or self.over or self.frozen)
 
     def born(self, ospid: int) -> None:
         """It has been forked."""

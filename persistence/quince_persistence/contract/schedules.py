@@ -22,12 +22,14 @@ class ScheduleContract(Protocol):
         next_at: float | None,
         author: str,
         replaces: bool = False,
+        planned: float | None = None,
     ) -> Future[ScheduleRow]:
         """Add a schedule.
 
         Args:
             inputs: Blob, of each process that it makes.
             moment, next_at: When it fires first, without and with its jitter.
+            planned: What the clock said when that was found out; None: what it says now.
             replaces: Put it in the place of one of that name, whose history, processes and pause it keeps, if
                 that one can be read.
 
@@ -36,7 +38,14 @@ class ScheduleContract(Protocol):
         """
 
     def hold_schedule(
-        self, name: str, *, paused: bool, moment: float | None, next_at: float | None, author: str
+        self,
+        name: str,
+        *,
+        paused: bool,
+        moment: float | None,
+        next_at: float | None,
+        author: str,
+        planned: float | None = None,
     ) -> Future[ScheduleRow]:
         """Pause a schedule, or let it go on from `moment`; nothing changes if it is so already.
 

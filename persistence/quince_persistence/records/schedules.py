@@ -168,6 +168,7 @@ class Firing:
         pids: One more than there are firings due.
         moment, next_at: Of the firing after them, with and without its jitter (not of one by hand).
         last_at: The last firing that is dealt with by this.
+        planned: What the clock said when this was found out; None: what it says now.
         missed: What is to be said of firings that nobody was there for and that are not made up for.
         what: For its history.
         overlap: Instead of what the schedule says.
@@ -181,6 +182,7 @@ class Firing:
     moment: float | None = None
     next_at: float | None = None
     last_at: float | None = None
+    planned: float | None = None
     missed: ScheduleLine | None = None
     what: str = "fired"
     overlap: Overlap | None = None

@@ -40,6 +40,7 @@ class Host:
     guests: dict[int, Step] = field(default_factory=dict)
     loading: bool = False
     retired: bool = False
+    frozen: bool = False
     blocked_by: int = 0
     over: bool = False
     since: float | None = None
@@ -52,7 +53,7 @@ class Host:
 
     @property
     def usable(self) -> bool:
-        return not (self.retired or self.over)
+        return not (self.retired or self.over or self.frozen)
 
     def now(self) -> Running | None:
         return None if self.since is None else Running(1, self.since)
@@ -108,6 +109,18 @@ def test_another_host_loads_a_class_if_the_first_has_died() -> None:
         first = crowd.begin(Step())
         first.close()
         crowd.placement.discard(cast("StepHost", first))
+        assert crowd.begin(Step()) is not first
+
+    asyncio.run(story())
+
+
+def test_another_host_loads_a_class_if_the_first_stands_still() -> None:
+    """A process was paused in the midst of the import. (Found by the simulation: seed 9288.)"""
+
+    async def story() -> None:
+        crowd = Crowd()
+        first = crowd.begin(Step())
+        first.frozen = True
         assert crowd.begin(Step()) is not first
 
     asyncio.run(story())

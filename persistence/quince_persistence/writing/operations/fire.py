@@ -180,7 +180,8 @@ class Fire(Operation[Fired]):
         row = replace(row, state=state, last_pid=course.last_pid)
         if firing.seen is not None:
             state = msgspec.structs.replace(state, moment=firing.moment)
-            row = replace(row, state=state, next_at=firing.next_at, last_at=firing.last_at, planned=unit.now)
+            planned = unit.now if firing.planned is None else firing.planned
+            row = replace(row, state=state, next_at=firing.next_at, last_at=firing.last_at, planned=planned)
         if row != self._row:
             write(unit, row)
 

@@ -78,13 +78,14 @@ class PutSchedule(Operation[ScheduleRow]):
         inputs: bytes,
         moment: float | None,
         next_at: float | None,
+        planned: float | None,
         *,
         replaces: bool,
         author: str,
     ) -> None:
         super().__init__(len(inputs))
         self._name, self._schedule, self._inputs = name, schedule, bytes(inputs)
-        self._moment, self._next_at = moment, next_at
+        self._moment, self._next_at, self._planned = moment, next_at, planned
         self._replaces, self._author = replaces, author
 
     def apply(self, unit: UnitOfWork) -> ScheduleRow:
@@ -97,15 +98,16 @@ class PutSchedule(Operation[ScheduleRow]):
             before = None
         if before is not None and not self._replaces:
             raise ScheduleTaken(self._name)
+        planned = unit.now if self._planned is None else self._planned
         line = ScheduleLine(unit.now, "added" if before is None else "replaced", author=self._author)
         if before is None:
             row = ScheduleRow(
-                self._name, self._schedule, False, self._next_at, None, unit.now, None, unit.now,
+                self._name, self._schedule, False, self._next_at, None, planned, None, unit.now,
                 ScheduleState(),
             )  # fmt: skip
         else:
             row = replace(
-                before, schedule=self._schedule, next_at=self._next_at, last_at=None, planned=unit.now
+                before, schedule=self._schedule, next_at=self._next_at, last_at=None, planned=planned
             )
         if row.paused:
             row = replace(row, next_at=None)
@@ -126,11 +128,18 @@ class HoldSchedule(Operation[ScheduleRow]):
     alone = True
 
     def __init__(
-        self, name: str, moment: float | None, next_at: float | None, *, paused: bool, author: str
+        self,
+        name: str,
+        moment: float | None,
+        next_at: float | None,
+        planned: float | None,
+        *,
+        paused: bool,
+        author: str,
     ) -> None:
         super().__init__()
         self._name, self._paused, self._author = name, paused, author
-        self._moment, self._next_at = moment, next_at
+        self._moment, self._next_at, self._planned = moment, next_at, planned
 
     def apply(self, unit: UnitOfWork) -> ScheduleRow:
         row = locked(unit, self._name)
@@ -140,8 +149,9 @@ class HoldSchedule(Operation[ScheduleRow]):
             return row
         line = ScheduleLine(unit.now, "paused" if self._paused else "played", author=self._author)
         state = msgspec.structs.replace(with_line(row.state, line), moment=self._moment)
+        planned = unit.now if self._planned is None else self._planned
         row = replace(
-            row, paused=self._paused, next_at=self._next_at, last_at=None, planned=unit.now, state=state
+            row, paused=self._paused, next_at=self._next_at, last_at=None, planned=planned, state=state
         )
         write(unit, row)
         return row

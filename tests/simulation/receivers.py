@@ -74,10 +74,10 @@ class Told:
         wrong: What must not be, one sentence each.
     """
 
-    def __init__(self, world: World, span: float) -> None:
+    def __init__(self, world: World, span: float, *, maybe: bool) -> None:
         self._world, self._span = world, span
         self._random = Random(f"receivers of {world.seed}")
-        self.receivers = RECEIVERS if self._random.random() < TOLD else ()
+        self.receivers = RECEIVERS if maybe and self._random.random() < TOLD else ()
         self.kill: Callable[[Actor], None] = lambda _: None
         self.wrong: list[str] = []
         self.pending: Mapping[Name, Happening] = {}

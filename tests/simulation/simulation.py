@@ -81,7 +81,7 @@ def simulate(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     Args:
         tell: Called with each line of the trace, and of the workers' logs.
     """
-    with scene(seed, tell) as course:
+    with scene(seed, tell, told=True) as course:
         wrong = course.run()
     world = course.world
     if tell is not None:
@@ -92,12 +92,17 @@ def simulate(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
 
 @contextmanager
 def scene(
-    seed: int, tell: Callable[[str], None] | None = None, *, hosted: bool | None = None
+    seed: int,
+    tell: Callable[[str], None] | None = None,
+    *,
+    hosted: bool | None = None,
+    told: bool = False,
 ) -> Iterator[Course]:
     """A world in which nothing has happened yet.
 
     Args:
         hosted: Steps run in step hosts, or not; None: the seed decides.
+        told: Somebody may be told of what happens, over which workers may die: the seed decides.
     """
     archive().wipe()
     threads = set(threading.enumerate())
@@ -115,25 +120,25 @@ def scene(
 
     if hosted is None:
         hosted = Random(f"hosts of {seed}").random() < HOSTED
-    told = archive().told = Told(world, SPAN)
-    place = replace(PLACE, receivers=told.receivers)
+    receivers = archive().told = Told(world, SPAN, maybe=told)
+    place = replace(PLACE, receivers=receivers.receivers)
     around = Surroundings(
         world, archive(), Weather(), witness, ledger.at_host, ledger.host_died, hosted, place
     )
     fleet = Fleet(around)
     ledger.explode = fleet.explode
-    told.kill = fleet.kill_actor
+    receivers.kill = fleet.kill_actor
     surroundings = (
-        simulated_time(world), fleet.installed(), told.installed(), diary.followed(), opened(ledger),
+        simulated_time(world), fleet.installed(), receivers.installed(), diary.followed(), opened(ledger),
         _listening(world, tell),
     )  # fmt: skip
     with ExitStack() as stack:
         for part in surroundings:
             stack.enter_context(part)
         client = Client(around)
-        told.begin(client.store, archive().reads)
+        receivers.begin(client.store, archive().reads)
         try:
-            yield Course(world, fleet, client, ledger, told)
+            yield Course(world, fleet, client, ledger, receivers)
         finally:
             fleet.bury()
             client.close()

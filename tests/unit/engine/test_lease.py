@@ -155,7 +155,7 @@ NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc"]
 LOOK = """
 import sys
 from quince.recovery.lease import is_dead, host_name
-from quince_persistence.records import WorkerRow
+from quince_persistence.records.workers import WorkerRow
 from pathlib import Path
 row = WorkerRow("w", host_name(), 1, "w", (), 1, sys.argv[1], "running", 0.0, 0.0)
 print(is_dead(row))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import gc
+import logging
 import os
 import re
 import signal
@@ -97,6 +98,15 @@ def _close_workspaces_found() -> Iterator[None]:
     yield
     for location in set(workspace_module._open) - before:
         workspace_module._open.pop(location).close()
+
+
+@pytest.fixture(autouse=True)
+def _keep_levels_of_logs() -> Iterator[None]:
+    """A command that a test calls sets them, as the end of its program is near."""
+    levels = {name: logging.getLogger(name).level for name in ("aio_pika", "aiormq")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,15 +28,11 @@ NAMES = [
 
 
 @pytest.fixture(autouse=True)
-def _from_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing but the folder tells the workspace; and a command, which is a program's end, ends here."""
+def _from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the folder tells the workspace."""
     for name in ("QUINCE_STORE", "QUINCE_BROKER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(session, "folder", None)
-    levels = {name: logging.getLogger(name).level for name in ("aio_pika", "aiormq")}
-    yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 def files(folder: Path) -> set[Path]:

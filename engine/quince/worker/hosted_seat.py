@@ -72,7 +72,7 @@ class HostedSeat:
         self._host: StepHost | None = None
         self._stepping: asyncio.Future[Done | None] | None = None
         self._answer: asyncio.Future[bool] | None = None
-        self._asked = ""
+        self._asked = 0
         self._stopping = False
         self._waited = False
         self._halted = False
@@ -139,6 +139,7 @@ class HostedSeat:
     def _over(self, host: StepHost) -> None:
         """Its step is not to be waited for any more."""
         self._stepping = None
+        self._asked = 0
         self._time.clear()
         self._settle(False)
         if self._stopper is not None:
@@ -213,8 +214,8 @@ class HostedSeat:
             return frozen
         self._settle(False)
         self._answer = asyncio.get_running_loop().create_future()
-        self._asked = "pause" if now else "suspend"
-        host.order(self.pid, self._asked)
+        self._asked += 1
+        host.order(self.pid, "pause" if now else "suspend")
         suspended = await self._answer
         if suspended:
             self._time.hold()
@@ -270,8 +271,10 @@ class HostedSeat:
     def said(self, said: Said) -> None:
         if said.verb == "goes on":
             self._pool.goes_on(self.pid)
-        elif said.verb == self._asked:
-            self._settle(said.value)
+        elif said.verb in ("pause", "suspend"):
+            self._asked = max(0, self._asked - 1)
+            if not self._asked:  # else it answers what was asked before the last play
+                self._settle(said.value)
 
     def says(self, telling: Telling) -> None:
         row = self._claim.row

@@ -128,6 +128,25 @@ def test_a_moment_makes_no_second_process_whatever_the_schedule_says(store: Stor
     assert [row.name for row in store.due_schedules(99.0)] == [NAME]  # it has fired before its time
 
 
+def test_what_was_planned_at_a_time_that_has_not_come_is_found(store: Store) -> None:
+    """The clock was set back since, or in that very moment. (The simulation: seeds 5849 and 9307.)"""
+
+    def found() -> list[str]:
+        return [row.name for row in store.due_schedules(LATER - 1)]
+
+    put(store, next_at=2 * LATER)
+    assert found() == []
+    fire(store, 2 * LATER, planned=LATER)
+    assert found() == [NAME]
+    fire(store, 2 * LATER, planned=LATER - 2)
+    assert found() == []
+    for paused in (True, False):
+        store.hold_schedule(
+            NAME, paused=paused, moment=3 * LATER, next_at=3 * LATER, author="ada", planned=LATER
+        ).result()
+    assert found() == [NAME]
+
+
 def test_skipped_while_one_lives(store: Store) -> None:
     put(store)
     (made,) = fire(store, 100.0).made
